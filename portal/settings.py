@@ -1,0 +1,130 @@
+"""Every setting of the portal, typed, with its unit and default: one TOML file, overridden by `MOSIS_*` variables.
+
+The same model checks an inventory before a deploy changes anything and writes the file that the host reads.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated
+
+import tomli_w
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, IPvAnyNetwork, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+CONFIG_VARIABLE = "MOSIS_CONFIG"
+DEFAULT_CONFIG = Path("/etc/mosis/mosis.toml")
+
+MIB = 1024 * 1024
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class SettingsError(ValueError):
+    """The settings are unusable; the message is one sentence for the operator."""
+
+
+class S3(BaseModel):
+    """An S3 engine that carries the store to the world; credentials are in files, never in the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: HttpUrl = Field(description="URL of the S3 API")
+    region: str = Field("auto", description="region; `auto` for Cloudflare R2")
+    bucket: str = Field(min_length=3, description="bucket that devices read")
+    credentials: AbsolutePath = Field(description="file of two lines, access key and secret key, mode 600")
+
+
+class Backup(BaseModel):
+    """The external drive that the nightly rsync fills."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mount: AbsolutePath = Field(description="mount point of the drive; must be in /proc/mounts, or the backup fails")
+    directory: AbsolutePath = Field(
+        description="directory at or below `mount` that holds the marker file `.mosis-backup`"
+    )
+
+
+class Settings(BaseModel):
+    """The portal's settings. Sizes are bytes, durations seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: AbsolutePath = Field(description="directory that holds data, packages, assets, temp, backups and secrets")
+    host: str = Field("127.0.0.1", description="address the portal listens on")
+    port: int = Field(8080, ge=1, le=65535, description="TCP port the portal listens on")
+    public_url: str = Field("", description="URL of the store as devices see it; empty: links are relative")
+    workers: int = Field(2, ge=1, le=64, description="worker processes")
+    threads: int = Field(32, ge=1, le=512, description="threads a worker answers requests with")
+    accel: bool = Field(False, description="nginx in front carries the bytes (X-Accel-Redirect)")
+    proxied: bool = Field(False, description="trust X-Forwarded-For, because only our own nginx can reach the port")
+    metrics_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), description="networks that may read /metrics"
+    )
+    package_max_bytes: int = Field(50 * MIB, ge=1024, description="largest package, bytes")
+    unpacked_max_bytes: int = Field(512 * MIB, ge=1024, description="largest sum of a package's unpacked files, bytes")
+    entries_max: int = Field(10_000, ge=1, description="most files in a package")
+    ratio_max: int = Field(100, ge=1, description="largest unpacked-to-packed ratio, of an entry and of a package")
+    icon_max_bytes: int = Field(10_000_000, ge=1024, description="largest icon as uploaded, bytes")
+    screenshot_max_bytes: int = Field(10_000_000, ge=1024, description="largest screenshot as uploaded, bytes")
+    image_max_pixels: int = Field(40_000_000, ge=1024, description="most pixels an uploaded image may have")
+    storage_budget_bytes: int = Field(100 * 1024 * MIB, ge=1, description="disk budget that the 80 % alert is about")
+    litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
+    backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
+    mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")
+
+    def to_toml(self) -> str:
+        """The settings file that `load` reads back to an equal object; what stands at its default is left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True, exclude_none=True))
+
+
+class _Sources(Settings, BaseSettings):
+    """`Settings` filled from the environment, then from the file."""
+
+    model_config = SettingsConfigDict(env_prefix="MOSIS_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return sources["env_settings"], TomlConfigSettingsSource(settings_cls, config_path())
+
+
+def config_path() -> Path:
+    """The settings file: what `MOSIS_CONFIG` names, else `/etc/mosis/mosis.toml`."""
+    return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+
+
+def parse(values: Mapping[str, object]) -> Settings:
+    """Check `values` and nothing else. Raises SettingsError."""
+    with _one_sentence("settings"):
+        return Settings.model_validate(values)
+
+
+def load() -> Settings:
+    """The settings of this process: the file `config_path()`, overridden by `MOSIS_*`. Raises SettingsError."""
+    path = config_path()
+    with _one_sentence(str(path)):
+        return Settings.model_validate(_Sources().model_dump())
+
+
+@contextmanager
+def _one_sentence(source: str) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
+        raise SettingsError(f"{source}: {faults}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{source} is not TOML: {error}.") from None
