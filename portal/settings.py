@@ -51,9 +51,7 @@ class Backup(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mount: AbsolutePath = Field(description="mount point of the drive; must be in /proc/mounts, or the backup fails")
-    directory: AbsolutePath = Field(
-        description="directory at or below `mount` that holds the marker file `.mosis-backup`"
-    )
+    directory: AbsolutePath = Field(description="directory at or below `mount`, marked by a file `.mosis-backup`")
 
 
 class Settings(BaseModel):
