@@ -1,0 +1,203 @@
+"""The one responder for files: every header, condition and range, whether nginx or the portal carries the bytes.
+
+Policy is always the portal's: it evaluates the request, and where only bytes are left to send it hands them to nginx.
+"""
+
+import os
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import time
+from urllib.parse import quote
+
+from bottle import BaseRequest, HTTPError, HTTPResponse
+
+from portal.http.conditional import Outcome, evaluate, http_date, range_applies
+from portal.http.ranges import ByteRange, UnsatisfiableError, multipart, parse
+
+CHUNK = 256 * 1024
+"""Bytes per read and write."""
+
+CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+
+WHOLE, RANGE = "/_files/", "/_files/range/"
+"""The internal locations of templates/nginx/files.conf.j2: one ignores Range, the other honours a single range."""
+
+NGINX_RANGE = re.compile(r"bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})", re.IGNORECASE)
+"""What nginx reads as the portal does; it answers 416 to longer numbers and empty list items."""
+
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class DamagedFileError(OSError):
+    """The file on disk has not the recorded size: sending it could splice two versions."""
+
+
+@dataclass(frozen=True)
+class Representation:
+    """A file as HTTP shows it.
+
+    `size` is in bytes, `sha256` hex, `modified` seconds since the epoch. `filename` makes the response an attachment.
+    `headers` are further fields; nginx passes on those that its template names. `accel` is the URI below `/_files/`
+    under which nginx finds the file, None if the portal carries the bytes.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    modified: float
+    content_type: str
+    cache_control: str
+    filename: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    accel: str | None = None
+
+    @property
+    def etag(self) -> str:
+        """The strong entity tag: equal in every worker, after every restart and on every host."""
+        return f'"{self.sha256}"'
+
+    @property
+    def last_modified(self) -> int:
+        """Whole seconds, never later than now (RFC 9110 section 8.8.2.1)."""
+        return int(min(self.modified, time()))
+
+    def fields(self) -> dict[str, str]:
+        """The header fields of 200 and 206, Content-Length and Content-Range apart."""
+        fields = {
+            "Accept-Ranges": "bytes",
+            "Cache-Control": self.cache_control,
+            "Content-Type": self.content_type,
+            "ETag": self.etag,
+            "Last-Modified": http_date(self.last_modified),
+            "Repr-Digest": f"sha-256=:{b64encode(bytes.fromhex(self.sha256)).decode()}:",
+            **self.headers,
+        }
+        if self.filename is not None:
+            fields["Content-Disposition"] = content_disposition(self.filename)
+        return fields
+
+
+def respond(request: BaseRequest, representation: Representation) -> HTTPResponse:
+    """The answer to a GET or HEAD of a file: 200, 206, 304, 412 or 416 (RFC 9110, RFC 9530).
+
+    412 and 416 are `bottle.HTTPError`, so that the application's error handler writes their body.
+    Raises FileNotFoundError, and DamagedFileError when the size on disk is not the recorded one.
+    """
+    _require_size(representation, representation.path.stat())
+    conditions = {name: value for name in CONDITIONS if (value := request.get_header(name)) is not None}
+    outcome = evaluate(conditions, representation.etag, representation.last_modified)
+    if outcome is Outcome.NOT_MODIFIED:
+        return HTTPResponse(
+            status=304, headers={"ETag": representation.etag, "Cache-Control": representation.cache_control}
+        )
+    if outcome is Outcome.FAILED:
+        return HTTPError(412, "The file is not the one that the request's precondition names.")
+    try:
+        ranges = _ranges(request, representation)
+    except UnsatisfiableError as error:
+        return _unsatisfiable(representation, str(error))
+    if representation.accel and _nginx_agrees(request, conditions, ranges):
+        return _accelerated(representation, representation.accel, bool(ranges))
+    return _carried(request, representation, ranges)
+
+
+def content_disposition(filename: str) -> str:
+    """An attachment of that name (RFC 6266); a name beyond ASCII also in the form of RFC 8187."""
+    if TOKEN.fullmatch(filename):
+        return f"attachment; filename={filename}"
+    plain = "".join(
+        character if " " <= character <= "~" and character not in '"\\%/' else "_" for character in filename
+    )
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def _ranges(request: BaseRequest, representation: Representation) -> list[ByteRange]:
+    wanted = request.get_header("Range")
+    if wanted is None or request.method != "GET":  # section 14.2 defines Range for GET only
+        return []
+    if not range_applies(request.get_header("If-Range"), representation.etag, representation.last_modified):
+        return []
+    return parse(wanted, representation.size)
+
+
+def _unsatisfiable(representation: Representation, reason: str) -> HTTPError:
+    error = HTTPError(416, reason)
+    error.set_header("Content-Range", f"bytes */{representation.size}")
+    return error
+
+
+def _nginx_agrees(request: BaseRequest, conditions: Mapping[str, str], ranges: list[ByteRange]) -> bool:
+    """Whether nginx, which reads the client's fields again, comes to the portal's result.
+
+    It knows the entity tag only after its own preconditions, so If-Match would fail, and it would compare
+    If-Unmodified-Since with the time of the file.
+    """
+    if request.method != "GET" or "if-match" in conditions or "if-unmodified-since" in conditions:
+        return False
+    return not ranges or NGINX_RANGE.fullmatch(request.get_header("Range")) is not None
+
+
+def _accelerated(representation: Representation, accel: str, ranged: bool) -> HTTPResponse:
+    # Under their own names nginx would drop some fields and keep others even on its own 404.
+    response = HTTPResponse(headers={f"X-File-{name}": value for name, value in representation.fields().items()})
+    response.set_header("Content-Type", representation.content_type)
+    response.set_header("X-Accel-Redirect", RANGE + accel.removeprefix(WHOLE) if ranged else accel)
+    return response
+
+
+def _carried(request: BaseRequest, representation: Representation, ranges: list[ByteRange]) -> HTTPResponse:
+    size = representation.size
+    response = HTTPResponse(status=206 if ranges else 200, headers=representation.fields())
+    pieces: list[bytes | ByteRange] = [*ranges] or [ByteRange(0, size)]
+    if len(ranges) == 1:
+        response.set_header("Content-Range", ranges[0].content_range(size))
+    elif ranges:
+        content_type, pieces = multipart(ranges, size, representation.content_type)
+        response.set_header("Content-Type", content_type)
+    response.set_header("Content-Length", str(sum(map(len, pieces))))
+    if request.method == "GET" and size:
+        response.body = _Body(representation, pieces)
+    return response
+
+
+def _require_size(representation: Representation, status: os.stat_result) -> None:
+    if status.st_size != representation.size:
+        raise DamagedFileError(
+            f"{representation.path} has {status.st_size} bytes, not the recorded {representation.size}"
+        )
+
+
+class _Body:
+    """The pieces of a response, read as the client takes them; a server calls `close` in the end (PEP 3333)."""
+
+    def __init__(self, representation: Representation, pieces: Sequence[bytes | ByteRange]) -> None:
+        self._pieces = pieces
+        self._file = representation.path.open("rb", buffering=0)
+        try:
+            _require_size(representation, os.fstat(self._file.fileno()))
+        except DamagedFileError:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                yield from self._read(piece)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self, part: ByteRange) -> Iterator[bytes]:
+        self._file.seek(part.start)
+        left = len(part)
+        while left:
+            chunk = self._file.read(min(CHUNK, left))
+            if not chunk:  # the server then breaks the connection: the client sees a short body, never a wrong one
+                raise DamagedFileError(f"{self._file.name} ended {left} bytes early while it was sent")
+            left -= len(chunk)
+            yield chunk
