@@ -1,0 +1,191 @@
+"""A booted Debian host on this machine: its own init, sshd, cron and journal, its own network and control groups."""
+
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.hosts import cgroups
+from tests.hosts.network import RUN, namespace, network, number
+from tests.hosts.rootfs import OPERATOR
+from tests.hosts.shell import CommandError, output_of, run, until
+
+REBOOT = 133  # systemd-nspawn's exit code when the host asked for a reboot
+V1_LIMITS = "memory pids cpu cpuacct blkio"  # writable in the host, so that its units' limits are enforced
+
+
+class Machine:
+    """A host over a read-only base; all it writes is in memory and gone with it.
+
+    Use as a context manager: inside, the host is up and answers `ssh`.
+    """
+
+    address: str
+    name: str
+
+    def __init__(self, base: Path, log: Path) -> None:
+        """`base` is a root file system (see `rootfs.base`), `log` the file that gets the host's console."""
+        self._base, self._log = base, log
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            slot = undo.enter_context(number())
+            self.name = namespace(slot)
+            self._groups = undo.enter_context(cgroups.groups(self.name))
+            self.address = undo.enter_context(network(slot))
+            self._place = undo.enter_context(_memory(RUN / str(slot)))
+            self.root = self._place / "root"
+            self._mount_root()
+            self._personalise()
+            self.start()
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    @property
+    def key(self) -> Path:
+        """Private SSH key of the operator."""
+        return self._place / "operator"
+
+    @property
+    def known_hosts(self) -> Path:
+        """OpenSSH file with this host's key and no other."""
+        return self._place / "known_hosts"
+
+    def start(self) -> None:
+        """Boot and wait for SSH. Raises AssertionError if a unit failed or the host did not come up."""
+        boot = f"for c in {V1_LIMITS}; do d=/sys/fs/cgroup/$c; [ ! -d $d ] || mount -o remount,bind,rw $d; done"
+        nspawn = (
+            *("systemd-nspawn", "--quiet", "-D", self.root, "--register=no", "--keep-unit", f"--machine={self.name}"),
+            *(f"--network-namespace-path=/run/netns/{self.name}", "--capability=CAP_NET_ADMIN", "--resolv-conf=off"),
+            *("--kill-signal=SIGRTMIN+3", "--link-journal=no", "--timezone=off", "--console=pipe"),
+            *("/bin/sh", "-c", f"{boot}; exec /lib/systemd/systemd"),
+        )
+        enter = 'n=$1; shift; while [ $n -gt 0 ]; do echo $$ > "$1"; shift; n=$((n-1)); done; exec "$@"'
+        procs = [group / "cgroup.procs" for group in self._groups]
+        command = ["sh", "-c", enter, "sh", len(procs), *procs, *nspawn]
+        with self._log.open("ab") as console:
+            self._process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,  # Ctrl-C is for pytest, which then stops the host
+            )
+        self.wait_ssh()
+
+    def wait_ssh(self, seconds: float = 60) -> None:
+        """Wait until the host is reached over SSH and has finished booting without a failed unit."""
+        until(f"SSH to {self.address} (console: {self._log})", self._answers, seconds=seconds, every=0.1)
+        state = self.try_ssh("systemctl is-system-running --wait", timeout=seconds).stdout.strip()
+        if state != "running":
+            raise AssertionError(f"{self.name} is {state}: {self.ssh('systemctl --failed --no-legend --plain')}")
+
+    def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            end = self._log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"systemd-nspawn ended with exit code {self._process.returncode}:\n{end}")
+        return self.try_ssh("true", timeout=5).returncode == 0
+
+    def reboot(self) -> None:
+        """Reboot the way an operator does, and wait for SSH."""
+        self.try_ssh("sudo systemctl reboot")
+        if (code := self._process.wait(timeout=90)) != REBOOT:
+            raise AssertionError(f"{self.name} ended with exit code {code} instead of rebooting (console: {self._log})")
+        self.start()
+
+    def kill(self) -> None:
+        """Every process of the host ends at once, nothing is told; `start` boots it again."""
+        cgroups.kill(self.name)
+        self._process.wait(timeout=10)
+
+    def ssh(self, command: str, *, stdin: str = "", timeout: float = 120) -> str:
+        """Standard output of a shell command run by the operator. Raises CommandError."""
+        return output_of(self.try_ssh(command, stdin=stdin, timeout=timeout))
+
+    def try_ssh(self, command: str, *, stdin: str = "", timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """The same, for a command that may fail; exit code 255 is SSH's own failure."""
+        options = ("IdentitiesOnly=yes", "BatchMode=yes", "ConnectTimeout=3", "StrictHostKeyChecking=yes")
+        words = ["ssh", "-F", "/dev/null", "-i", str(self.key), "-o", f"UserKnownHostsFile={self.known_hosts}"]
+        words += [word for option in options for word in ("-o", option)]
+        words += [f"{OPERATOR}@{self.address}", "--", command]
+        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+
+    def boot_id(self) -> str:
+        """What is different after every boot."""
+        return self.ssh("cat /proc/sys/kernel/random/boot_id").strip()
+
+    def attach(self, volume: "Volume", path: str) -> None:
+        """Mount `volume` at `path` of the running host, as a drive that is plugged in; it survives reboots."""
+        point = self.root / path.lstrip("/")
+        point.mkdir(parents=True, exist_ok=True)
+        run("mount", "-o", "loop", volume.image, point)
+
+    def detach(self, path: str) -> None:
+        """Pull the drive mounted at `path`; the empty mount point stays."""
+        run("umount", "--lazy", self.root / path.lstrip("/"))
+
+    def volume(self, name: str, *, kind: str = "ext4", megabytes: int = 512) -> "Volume":
+        """A new drive with an empty file system of `kind`."""
+        return Volume(self._place / f"{name}.img", kind, megabytes)
+
+    def _mount_root(self) -> None:
+        layers = {"lowerdir": self._base, "upperdir": self._place / "upper", "workdir": self._place / "work"}
+        for directory in (layers["upperdir"], layers["workdir"], self.root):
+            directory.mkdir()
+        options = ",".join(f"{name}={path}" for name, path in layers.items())
+        run("mount", "-t", "overlay", "overlay", "-o", options, self.root)
+        run("mount", "--make-shared", self.root)  # a drive mounted here later appears in the host as well
+
+    def _personalise(self) -> None:
+        """What no two hosts share: name, machine id, host key; and the operator's key."""
+        etc = self.root / "etc"
+        (etc / "hostname").write_text(f"{self.name}\n")
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n")
+        (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n")
+        for key in (etc / "ssh/ssh_host_ed25519_key", self.key):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", key)
+        host_key = (etc / "ssh/ssh_host_ed25519_key.pub").read_text()
+        self.known_hosts.write_text(f"{self.address} {' '.join(host_key.split()[:2])}\n")
+        home = self.root / "home" / OPERATOR
+        (home / ".ssh").mkdir(mode=0o700)
+        shutil.copyfile(self.key.with_suffix(".pub"), home / ".ssh/authorized_keys")
+        run("chown", "-R", f"--reference={home}", home / ".ssh")
+        # The package lists are those of a host that has just run `apt-get update`: without a route it cannot.
+        (self.root / "var/lib/apt/periodic/update-success-stamp").touch()
+
+
+class Volume:
+    """A drive of a host: a file system in a sparse file, mounted through a loop device."""
+
+    def __init__(self, image: Path, kind: str, megabytes: int) -> None:
+        self.image = image
+        with image.open("wb") as file:
+            file.truncate(megabytes * 1024 * 1024)
+        run(f"mkfs.{kind}", "-q", image)
+
+
+@contextmanager
+def _memory(place: Path) -> Iterator[Path]:
+    """An empty tmpfs at `place`; everything mounted in it goes when it goes."""
+    _unmount(place)
+    place.mkdir(parents=True, exist_ok=True)
+    run("mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", place)
+    try:
+        yield place
+    finally:
+        _unmount(place)
+        place.rmdir()
+
+
+def _unmount(place: Path) -> None:
+    with suppress(CommandError):
+        run("umount", "--recursive", "--lazy", place)

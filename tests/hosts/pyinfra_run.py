@@ -1,0 +1,102 @@
+"""The pyinfra command against a test host, as an operator runs it: over SSH with a key and a known host key."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hosts.machine import Machine
+from tests.hosts.rootfs import OPERATOR
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did. `changed` are operation names; of a dry run, those that would change or may."""
+
+    returncode: int
+    hosts: frozenset[str]
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    errors: tuple[str, ...]
+    output: str
+
+    def __str__(self) -> str:
+        return f"{len(self.changed)} changed, {len(self.unchanged)} unchanged, {len(self.errors)} failed"
+
+
+def write_inventory(path: Path, machines: Mapping[str, Machine], data: Mapping[str, object], group_data: Path) -> Path:
+    """An inventory file at `path` with `machines` under their names, all with `data`, beside a link to `group_data`."""
+    hosts = [
+        (
+            name,
+            {
+                "ssh_hostname": machine.address,
+                "ssh_user": OPERATOR,
+                "ssh_key": str(machine.key),
+                "ssh_known_hosts_file": str(machine.known_hosts),
+                "ssh_strict_host_key_checking": "yes",
+                **data,
+            },
+        )
+        for name, machine in machines.items()
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"hosts = {hosts!r}\n")
+    link = path.parent / "group_data"
+    if not link.is_symlink():
+        link.symlink_to(group_data)
+    return path
+
+
+def deploy(
+    inventory: Path,
+    deploy_file: Path = REPOSITORY / "deploy.py",
+    *,
+    dry: bool = False,
+    data: Mapping[str, str] | None = None,
+    check: bool = True,
+    timeout: float = 600,
+) -> Result:
+    """Run `deploy_file` on the hosts of `inventory`. Raises AssertionError if `check` and the run failed anywhere."""
+    words = [sys.executable, "-m", "pyinfra", "--json", "--dry" if dry else "--yes"]
+    words += [word for item in (data or {}).items() for word in ("--data", "=".join(item))]
+    words += [str(inventory), str(deploy_file)]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False)
+    result = _result(done)
+    if check and (result.returncode or result.errors or not result.hosts):
+        raise AssertionError(f"pyinfra ended with exit code {result.returncode}, {result}:\n{result.output[-6000:]}")
+    return result
+
+
+def _result(done: subprocess.CompletedProcess[str]) -> Result:
+    output = done.stdout + done.stderr
+    if not done.stdout.strip():  # it stopped before the plan or lost every host: the reason is on standard error
+        return Result(done.returncode, frozenset(), (), (), (), output)
+    report = json.loads(done.stdout)
+    if report["results"] is None:
+        return _planned(done.returncode, report["plan"], output)
+    operations = report["results"]["operations"]
+    return Result(
+        returncode=done.returncode,
+        hosts=frozenset(host for op in operations for state in ("success", "no_change", "error") for host in op[state]),
+        changed=tuple(op["name"] for op in operations if op["success"]),
+        unchanged=tuple(op["name"] for op in operations if op["no_change"]),
+        errors=tuple(op["name"] for op in operations if op["error"]),
+        output=output,
+    )
+
+
+def _planned(returncode: int, plan: list[dict], output: str) -> Result:
+    touched = {op["name"]: {*op["hosts_with_change"], *op["hosts_with_conditional_change"]} for op in plan}
+    return Result(
+        returncode=returncode,
+        hosts=frozenset(host for hosts in touched.values() for host in hosts),
+        changed=tuple(name for name, hosts in touched.items() if hosts),
+        unchanged=tuple(name for name, hosts in touched.items() if not hosts),
+        errors=(),
+        output=output,
+    )
