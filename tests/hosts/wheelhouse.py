@@ -20,12 +20,12 @@ def wheelhouse(lock: Path, cache: Path, say: Callable[[str], None]) -> Path:
     if not done.is_dir():
         say(f"downloading the wheels of {lock.name} to {done}")
         partial = done.with_suffix(f".{os.getpid()}")
-        platforms = [f"manylinux_2_{minor}_{platform.machine()}" for minor in range(GLIBC, 4, -1)]
+        names = (*(f"manylinux_2_{minor}" for minor in range(GLIBC, 4, -1)), "manylinux2014")
         try:
             run(
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", lock),
                 *("--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON, "-d", partial),
-                *(word for name in platforms for word in ("--platform", name)),
+                *(word for name in names for word in ("--platform", f"{name}_{platform.machine()}")),
             )
             partial.rename(done)
         finally:
