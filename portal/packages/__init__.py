@@ -1,0 +1,1 @@
+"""Reading, verifying and building `.mosis` packages: files and signatures only, no database and no HTTP."""

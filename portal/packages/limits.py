@@ -1,0 +1,19 @@
+"""How large a package may be."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes. `ratio` is unpacked to packed bytes of each entry, and so of the package as a whole."""
+
+    package_bytes: int = 50 * MIB
+    unpacked_bytes: int = 512 * MIB
+    entries: int = 10_000
+    ratio: int = 100
+    manifest_bytes: int = 256 * 1024
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,108 @@
+"""`manifest.json`: what a package says about itself."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, JsonValue, TypeAdapter, ValidationError
+
+from portal.packages import strict_json
+from portal.packages.errors import PackageRejected
+from portal.packages.identifiers import AppId, SemVer, VersionCode
+from portal.packages.limits import DEFAULT_LIMITS
+
+PATH = "manifest.json"
+EXTENSION = "^x-[a-z0-9][a-z0-9_-]*$"
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_http_url = TypeAdapter(HttpUrl)
+
+
+def _no_controls(value: str) -> str:
+    if _CONTROLS.search(value):
+        raise ValueError("must hold no control characters and no overrides of the direction of text")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    if set(value) & set("\t\n\r"):
+        raise ValueError("must be one line")
+    return _no_controls(value)
+
+
+def _web_page(value: str) -> str:
+    _http_url.validate_python(value)
+    return _one_line(value)
+
+
+def _inner_path(value: str) -> str:
+    if value.startswith("/") or "\\" in value or ".." in value.split("/"):
+        raise ValueError("must stay inside the package")
+    return _one_line(value)
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("must not repeat a permission")
+    return values
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_no_controls)]
+Permission = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+
+
+class Manifest(BaseModel):
+    """The manifest of a package, version 1. Keys of its own a developer prefixes with `x-`."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        strict=True,
+        frozen=True,
+        json_schema_extra={"additionalProperties": False, "patternProperties": {EXTENSION: {}}},
+    )
+    __pydantic_extra__: dict[Annotated[str, Field(pattern=EXTENSION)], JsonValue]
+
+    manifest_version: int = Field(ge=1, le=1, description="format of this document: 1")
+    id: AppId
+    name: Annotated[Line, Field(max_length=100)] = Field(description="name that people see")
+    version_name: SemVer
+    version_code: VersionCode
+    description: Annotated[Text, Field(max_length=10_000)] | None = Field(None, description="what the app is for")
+    author: Annotated[Line, Field(max_length=200)] | None = Field(None, description="who wrote it")
+    license: Annotated[Line, Field(max_length=200)] | None = Field(None, description="SPDX expression")
+    homepage: Annotated[str, Field(max_length=2000), AfterValidator(_web_page)] | None = Field(
+        None, description="http or https URL"
+    )
+    entry: Annotated[str, Field(max_length=512), AfterValidator(_inner_path)] | None = Field(
+        None, description="what a device starts, inside the package"
+    )
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=100, strict=False), AfterValidator(_distinct)] = (
+        Field((), description="what the app asks the device for")
+    )
+    min_api: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(None, description="lowest API level of a device")
+    changelog: Annotated[Text, Field(max_length=20_000)] | None = Field(None, description="what this version changes")
+
+
+def parse(data: bytes, max_bytes: int = DEFAULT_LIMITS.manifest_bytes) -> Manifest:
+    """The manifest that the bytes of `manifest.json` hold. Raises PackageRejected with every reason."""
+    try:
+        return Manifest.model_validate(strict_json.parse(data, max_bytes=max_bytes))
+    except strict_json.JsonRejected as error:
+        raise PackageRejected([f"{PATH} {error}."]) from None
+    except ValidationError as error:
+        raise PackageRejected([_sentence(fault) for fault in error.errors(include_url=False)]) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a manifest, as published at `/schemas/manifest.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}
+
+
+def _sentence(fault: Any) -> str:
+    field = ".".join(str(part)[:100] for part in fault["loc"])
+    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == EXTENSION:
+        return f"{PATH}: `{ascii(field)[1:-1]}` is not a key of a manifest; keys of your own begin with `x-`."
+    where = f"`{ascii(field)[1:-1]}`: " if field else ""
+    return f"{PATH}: {where}{fault['msg'].removeprefix('Value error, ').lower()}."

@@ -1,0 +1,99 @@
+"""Names of entries: a package unpacks to the same tree on every file system, or is refused."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from portal.packages.errors import quote
+from portal.packages.identifiers import DEVICE_NAME
+
+LONGEST_PATH = 512  # bytes
+LONGEST_COMPONENT = 255  # bytes, what file systems take
+DEEPEST = 32
+
+SYSTEM_NAMES = frozenset(
+    {
+        "@eadir", "@tmp", "#recycle", "#snapshot", "synofile_thumb",  # Synology DSM
+        "__macosx", ".ds_store", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".apdisk",  # macOS
+        "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",  # Windows
+        "lost+found", ".directory", ".trash-1000",  # Linux
+    }
+)  # fmt: skip
+
+_UNPORTABLE = re.compile(r'[<>:"|?*]')
+
+
+def faults(path: str) -> Iterator[str]:
+    """What is wrong with the name of one entry, as predicates. A name that ends with `/` is a directory."""
+    if len(path.encode()) > LONGEST_PATH:
+        yield f"is longer than {LONGEST_PATH} bytes"
+        return
+    if "\\" in path:
+        yield "holds a backslash"
+    if path.startswith("/"):
+        yield "is absolute"
+    if not path.isprintable() and any(_is_invisible(character) for character in path):
+        yield "holds a control, invisible or unassigned character"
+    if not unicodedata.is_normalized("NFC", path):
+        yield "is not in Unicode normal form NFC"
+    if _UNPORTABLE.search(path):
+        yield 'holds a drive or one of the characters < > : " | ? *'
+    components = path.removeprefix("/").removesuffix("/").split("/")
+    if len(components) > DEEPEST:
+        yield f"is more than {DEEPEST} directories deep"
+    yield from dict.fromkeys(fault for component in components for fault in _component_faults(component))
+
+
+def collisions(paths: Iterable[str]) -> Iterator[str]:
+    """Sentences about names that meet on a file system, be it one that ignores case and Unicode's normal forms."""
+    seen: dict[str, tuple[str, str, bool]] = {}
+    for path in paths:
+        node = path.removesuffix("/")
+        kind = "file" if node == path else "directory"
+        listed = True
+        while node:
+            key = _fold(node)
+            known = seen.get(key)
+            spelling, other, listed_before = known or (node, kind, False)
+            if spelling != node:
+                yield f"{quote(path)} and {quote(spelling)} differ by case only."
+            elif other != kind:
+                yield f"{quote(node)} is both a file and a directory."
+            elif listed and listed_before:
+                yield f"{quote(path)} is listed twice."
+            else:
+                seen[key] = (node, kind, listed or listed_before)
+            if known:
+                break  # so are its parents
+            node, kind, listed = node.rpartition("/")[0], "directory", False
+
+
+def is_system_name(component: str) -> bool:
+    """Whether an operating system drops files or directories of this name wherever it goes."""
+    return component.casefold() in SYSTEM_NAMES or component.startswith("._")
+
+
+def _component_faults(component: str) -> Iterator[str]:
+    if component == "":
+        yield "has an empty component"
+    elif component in (".", ".."):
+        yield f"has a `{component}` component"
+    elif component.endswith((".", " ")) or component.startswith(" "):
+        yield "has a component that begins with a space or ends with a space or a dot"
+    elif DEVICE_NAME.fullmatch(component.partition(".")[0]):
+        yield "has a component that is a device name on Windows"
+    elif is_system_name(component):
+        yield "has a component that operating systems keep for themselves"
+    if len(component.encode()) > LONGEST_COMPONENT:
+        yield f"has a component longer than {LONGEST_COMPONENT} bytes"
+
+
+def _is_invisible(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in ("Zl", "Zp")
+
+
+def _fold(path: str) -> str:
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())

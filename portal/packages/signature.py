@@ -1,0 +1,136 @@
+"""Ed25519 signatures (RFC 8032): the statements that are signed, and the file that carries the signature."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Annotated, Literal, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from portal.packages import strict_json
+from portal.packages.errors import PackageRejected, SignatureInvalid
+
+PATH = "META-INF/mosis.sig"
+MAX_BYTES = 1024
+
+KeyId = Annotated[
+    str, Field(strict=True, pattern="^[0-9a-f]{32}$", description="hex, the start of SHA-256(public key)")
+]
+
+_PRIME = 2**255 - 19
+_SMALL_ORDER = {
+    0,
+    1,
+    _PRIME - 1,
+    0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
+    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+}  # y of the eight points whose signatures hold for messages nobody signed (RFC 7748, section 7; libsodium's list)
+
+
+class ContentDigest(NamedTuple):
+    """One entry of a package as the statement lists it; `size` is in bytes, unpacked."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class SignatureFile(BaseModel):
+    """`META-INF/mosis.sig`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    alg: Literal["ed25519"]
+    key_id: KeyId
+    signature: str
+
+    def to_json(self) -> bytes:
+        """The bytes of the file."""
+        return json.dumps(self.model_dump(), indent=1).encode() + b"\n"
+
+
+def key_id(public_key: bytes) -> str:
+    """Hex of the first 16 bytes of SHA-256 of the 32 raw bytes of a public key."""
+    return hashlib.sha256(public_key).digest()[:16].hex()
+
+
+def statement(app_id: str, version_name: str, version_code: int, contents: Iterable[ContentDigest]) -> bytes:
+    """What the signature of a package signs: its identity and every entry but the signature itself."""
+    lines = [f"MOSIS-PACKAGE-V1\n{app_id}\n{version_name}\n{version_code}\n".encode()]
+    for digest in sorted(contents, key=lambda digest: digest.path.encode()):
+        lines.append(f"{digest.sha256}  {digest.size}  {digest.path}\n".encode())
+    return b"".join(lines)
+
+
+def registration_statement(developer_id: str, key_id: str) -> bytes:
+    """What a developer signs to prove possession of the private key of the public key being registered."""
+    return f"MOSIS-KEY-REGISTER-V1\n{developer_id}\n{key_id}\n".encode()
+
+
+def rotation_statement(app_id: str, old_key_id: str, new_key_id: str, from_version_code: int) -> bytes:
+    """What both keys sign to hand an app over: versions from `from_version_code` on are signed with the new key."""
+    return f"MOSIS-KEY-ROTATE-V1\n{app_id}\n{old_key_id}\n{new_key_id}\n{from_version_code}\n".encode()
+
+
+def sign(private_key: Ed25519PrivateKey, statement: bytes) -> str:
+    """The signature over `statement`, base64."""
+    return base64.b64encode(private_key.sign(statement)).decode()
+
+
+def verify(public_key: bytes, signature: str, statement: bytes) -> None:
+    """Raises SignatureInvalid unless `signature` (base64) over `statement` is by `public_key` (32 raw bytes)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(_decode(signature, 64), statement)
+    except InvalidSignature:
+        raise SignatureInvalid(["The signature does not match the content."]) from None
+    except ValueError as error:
+        raise SignatureInvalid([f"The signature cannot be checked: {error}."]) from None
+
+
+def raw_public_key(private_key: Ed25519PrivateKey) -> bytes:
+    """The 32 raw bytes of the public half."""
+    return private_key.public_key().public_bytes_raw()
+
+
+def decode_public_key(encoded: str) -> bytes:
+    """The 32 raw bytes of a base64 public key.
+
+    Raises ValueError for what is no key, has a second encoding, or is so weak that anyone can sign for it.
+    """
+    raw = _decode(encoded, 32)
+    y = int.from_bytes(raw, "little") & (2**255 - 1)
+    if y >= _PRIME or y in _SMALL_ORDER:
+        raise ValueError("the public key is a weak or non-canonical point of the curve")
+    return raw
+
+
+def parse(data: bytes) -> SignatureFile:
+    """The content of `META-INF/mosis.sig`. Raises PackageRejected with every reason."""
+    try:
+        file = SignatureFile.model_validate(strict_json.parse(data, max_bytes=MAX_BYTES))
+        _decode(file.signature, 64)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        reasons = [f"`{'.'.join(map(str, f['loc']))[:100]!a}`: {f['msg'].lower()}" for f in faults]
+        raise PackageRejected([f"{PATH}: {reason}." for reason in reasons]) from None
+    except strict_json.JsonRejected as error:
+        raise PackageRejected([f"{PATH} {error}."]) from None
+    except ValueError as error:
+        raise PackageRejected([f"{PATH}: `signature`: {error}."]) from None
+    return file
+
+
+def _decode(encoded: str, length: int) -> bytes:
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("it is not base64") from None
+    if len(raw) != length:
+        raise ValueError(f"it is {len(raw)} bytes long instead of {length}")
+    if base64.b64encode(raw).decode() != encoded:
+        raise ValueError("it is not the one canonical base64 of its bytes")
+    return raw

@@ -1,0 +1,68 @@
+"""JSON that every reader understands alike (RFC 8259 and the stricter I-JSON, RFC 7493)."""
+
+import json
+import math
+import re
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])', re.DOTALL)
+
+
+class JsonRejected(ValueError):
+    """A document is not strict JSON; the message is the predicate of a sentence about it."""
+
+
+def parse(data: bytes, *, max_bytes: int, max_depth: int = 32) -> object:
+    """The value of a JSON document.
+
+    Refused with JsonRejected, beside what is not JSON: more than `max_bytes`, arrays and objects nested deeper than
+    `max_depth`, a byte order mark, a name twice in one object, numbers that are not finite, lone surrogates.
+    """
+    if len(data) > max_bytes:
+        raise JsonRejected(f"is {len(data)} bytes long, more than the {max_bytes} allowed")
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise JsonRejected("begins with a byte order mark")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise JsonRejected(f"is not UTF-8: {error.reason} at byte {error.start}") from None
+    if _depth(text) > max_depth:  # before the parser, which recurses
+        raise JsonRejected(f"is nested deeper than {max_depth} levels")
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+        json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise JsonRejected(f"is not JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
+    except UnicodeEncodeError:
+        raise JsonRejected("holds half of a surrogate pair, which is no character") from None
+    except JsonRejected:
+        raise
+    except ValueError:  # the interpreter's bound on the digits of an integer
+        raise JsonRejected("holds an integer of thousands of digits") from None
+    return value
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for token in _TOKENS.finditer(text):
+        if token[1]:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[2]:
+            depth -= 1
+    return deepest
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in value if names.count(name) > 1)
+        raise JsonRejected(f"has the name {json.dumps(twice[:100])} twice in one object")
+    return value
+
+
+def _finite(literal: str) -> float:
+    number = float(literal)
+    if not math.isfinite(number):
+        raise JsonRejected(f"holds {literal[:20]}, which is not a finite number")
+    return number
