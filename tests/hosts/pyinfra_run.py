@@ -1,6 +1,7 @@
 """The pyinfra command against a test host, as an operator runs it: over SSH with a key and a known host key."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ def write_inventory(path: Path, machines: Mapping[str, Machine], data: Mapping[s
                 "ssh_key": str(machine.key),
                 "ssh_known_hosts_file": str(machine.known_hosts),
                 "ssh_strict_host_key_checking": "yes",
+                "_sudo": True,
                 **data,
             },
         )
@@ -57,15 +59,25 @@ def deploy(
     deploy_file: Path = REPOSITORY / "deploy.py",
     *,
     dry: bool = False,
-    data: Mapping[str, str] | None = None,
     check: bool = True,
+    secrets: Mapping[str, str] | None = None,
     timeout: float = 600,
 ) -> Result:
-    """Run `deploy_file` on the hosts of `inventory`. Raises AssertionError if `check` and the run failed anywhere."""
-    words = [sys.executable, "-m", "pyinfra", "--json", "--dry" if dry else "--yes"]
-    words += [word for item in (data or {}).items() for word in ("--data", "=".join(item))]
+    """Run `deploy_file` on the hosts of `inventory`, at the highest verbosity; `secrets` are environment variables.
+
+    Raises AssertionError if `check` and the run failed anywhere.
+    """
+    words = [sys.executable, "-m", "pyinfra", "-vvv", "--json", "--dry" if dry else "--yes"]
     words += [str(inventory), str(deploy_file)]
-    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        words,
+        cwd=REPOSITORY,
+        env=os.environ | (secrets or {}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     result = _result(done)
     if check and (result.returncode or result.errors or not result.hosts):
         raise AssertionError(f"pyinfra ended with exit code {result.returncode}, {result}:\n{result.output[-6000:]}")

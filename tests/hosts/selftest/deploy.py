@@ -14,9 +14,8 @@ def harness() -> None:
         src=StringIO("written by the self-test\n"),
         dest="/etc/mosis-harness",
         mode="640",
-        _sudo=True,
     )
-    apt.packages(name="Cron from the package cache", packages=["cron"], update=True, cache_time=3600, _sudo=True)
+    apt.packages(name="Cron from the package cache", packages=["cron"], update=True, cache_time=3600)
 
 
 if pyinfra.is_cli:
