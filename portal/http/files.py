@@ -83,7 +83,8 @@ class Representation:
 def respond(request: BaseRequest, representation: Representation) -> HTTPResponse:
     """The answer to a GET or HEAD of a file: 200, 206, 304, 412 or 416 (RFC 9110, RFC 9530).
 
-    412 and 416 are `bottle.HTTPError`, so that the application's error handler writes their body.
+    412 and 416 are `bottle.HTTPError`, so that the application's error handler writes their body; 416 carries
+    Content-Range. What nginx is to carry says in X-File-Content-Length how much that is, in bytes.
     Raises FileNotFoundError, and DamagedFileError when the size on disk is not the recorded one.
     """
     _require_size(representation, representation.path.stat())
@@ -100,7 +101,7 @@ def respond(request: BaseRequest, representation: Representation) -> HTTPRespons
     except UnsatisfiableError as error:
         return _unsatisfiable(representation, str(error))
     if representation.accel and _nginx_agrees(request, conditions, ranges):
-        return _accelerated(representation, representation.accel, bool(ranges))
+        return _accelerated(representation, representation.accel, ranges)
     return _carried(request, representation, ranges)
 
 
@@ -140,11 +141,12 @@ def _nginx_agrees(request: BaseRequest, conditions: Mapping[str, str], ranges: l
     return not ranges or NGINX_RANGE.fullmatch(request.get_header("Range")) is not None
 
 
-def _accelerated(representation: Representation, accel: str, ranged: bool) -> HTTPResponse:
+def _accelerated(representation: Representation, accel: str, ranges: list[ByteRange]) -> HTTPResponse:
     # Under their own names nginx would drop some fields and keep others even on its own 404.
     response = HTTPResponse(headers={f"X-File-{name}": value for name, value in representation.fields().items()})
     response.set_header("Content-Type", representation.content_type)
-    response.set_header("X-Accel-Redirect", RANGE + accel.removeprefix(WHOLE) if ranged else accel)
+    response.set_header("X-File-Content-Length", str(sum(map(len, ranges)) or representation.size))
+    response.set_header("X-Accel-Redirect", RANGE + accel.removeprefix(WHOLE) if ranges else accel)
     return response
 
 
