@@ -1,0 +1,57 @@
+# make deploy: this machine, no root.  make down: stops it.  make test, make test-hosts, make lint, make lock.
+PYTHON ?= python3
+ROOT ?= var/mosis
+PORT ?= 8080
+HOSTS_PYTEST ?= tests/hosts
+
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
+
+.PHONY: deploy down test test-hosts lint lock
+.DELETE_ON_ERROR:
+
+deploy: .venv/operator.done
+	@$(PYINFRA) -y inventory/local.py deploy.py
+	@echo
+	@echo "    Mosis answers on  http://127.0.0.1:$(PORT)"
+	@echo "    admin token       $(abspath $(ROOT))/secrets/admin-token"
+	@echo "    command           $(abspath $(ROOT))/bin/mosis"
+
+down:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python deploys/down.py '$(ROOT)'; fi
+
+test: .venv/dev.done
+	$(BIN)/pytest -n auto
+
+test-hosts: .venv/dev.done
+	$(BIN)/pytest $(HOSTS_PYTEST)
+
+lint: .venv/dev.done
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# The versions that every machine gets, with the digests of their files; UPGRADE=1 takes the newest ones.
+lock: .venv/dev.done
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/portal.lock
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator -c requirements/portal.lock -o requirements/operator.lock
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "Mosis needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "'$(PYTHON)' cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/operator.done: requirements/operator.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what a deploy needs, from $<"
+	@$(PIP) install --require-hashes -r $<
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.done: requirements/dev.lock .venv/operator.done
+	@echo "Installing what the tests need, from $<"
+	@$(PIP) install --require-hashes -r $<
+	@touch $@

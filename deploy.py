@@ -1,0 +1,34 @@
+"""What a host gets, in order: `pyinfra INVENTORY deploy.py`."""
+
+import pyinfra
+from pyinfra import host
+
+from deploys import base, cron, lifecycle, litestream, local, nginx, portal, preflight, prometheus, release, secrets
+from deploys.plan import plan
+
+if pyinfra.is_cli:
+    wanted = plan(host.data.dict(), release.build())
+    preflight.check(wanted)
+
+    if wanted.runtime == "local":
+        base.directories(wanted)
+        secrets.install(wanted.secrets, wanted.owner)
+        local.configured(wanted)
+        portal.database(wanted)
+        local.running(wanted)
+
+    if wanted.runtime == "systemd":
+        base.system(wanted)
+        base.directories(wanted)
+        secrets.install(wanted.secrets, wanted.owner)
+        portal.configured(wanted)
+        litestream.configured(wanted)
+        release.install(wanted.release, wanted.data.wheelhouse)
+        portal.database(wanted)
+        portal.running(wanted)
+        litestream.running(wanted)
+        nginx.front(wanted)
+        cron.schedules(wanted)
+        lifecycle.bucket(wanted)
+        prometheus.monitoring(wanted)
+        release.prune(wanted.release)

@@ -1,0 +1,1 @@
+"""The deploys: `plan` decides what a host gets, one module a service declares it."""

@@ -1,0 +1,69 @@
+"""What an inventory may say about a host: `mosis_NAME` in its data is the field NAME here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pyinfra.api.exceptions import DeployError
+
+from portal.settings import AbsolutePath
+
+PREFIX = "mosis_"
+
+
+class PlanError(DeployError):
+    """The inventory cannot be deployed; the message is one sentence for the operator."""
+
+
+def _cron_time(value: str | None) -> str | None:
+    if value is not None and (len(value.split()) != 5 or not set(value) <= set("0123456789*/,- ")):
+        raise ValueError("must be five fields of digits and * / , - as in crontab(5), or None")
+    return value
+
+
+def _source(value: str) -> str:
+    kind, _, rest = value.partition(":")
+    if kind not in ("env", "file") or not rest:
+        raise ValueError("must be env:VARIABLE or file:PATH, never the secret itself")
+    return value
+
+
+CronTime = Annotated[str | None, AfterValidator(_cron_time)]
+SecretSource = Annotated[str, AfterValidator(_source)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class HostData(BaseModel):
+    """The data of one host. `inventory/group_data/all.py` shows every field with its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runtime: Literal["local", "systemd"] = Field(description="how the processes are kept up")
+    root: AbsolutePath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
+    port: Port = Field(80, description="TCP port that people and devices connect to")
+    server_names: tuple[str, ...] = Field(("_",), description="host names nginx answers to; _: any")
+    portal_port: Port = Field(8081, description="loopback port of the portal behind nginx")
+    litestream_port: Port = Field(9099, description="loopback port of Litestream's metrics")
+    prometheus_port: Port = Field(9090, description="loopback port of an installed Prometheus")
+    prometheus: Literal["files", "install"] = Field(
+        "files", description="only lay down scrape and rule files, or install Debian's Prometheus too"
+    )
+    settings: dict[str, object] = Field(default_factory=dict, description="settings of the portal that differ")
+    schedules: dict[str, CronTime] = Field(default_factory=dict, description="cron times that differ; None: never")
+    secrets: dict[str, SecretSource] = Field(
+        default_factory=dict, description="file below <root>/secrets: where the operator's machine has it"
+    )
+    wheelhouse: AbsolutePath | None = Field(
+        None, description="directory of wheels on the operator's machine, for hosts that reach no package index"
+    )
+
+
+def parse(host_data: Mapping[str, object]) -> HostData:
+    """The host's own data out of everything pyinfra knows about it. Raises PlanError."""
+    values = {key.removeprefix(PREFIX): value for key, value in host_data.items() if key.startswith(PREFIX)}
+    try:
+        return HostData.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
+        raise PlanError(f"Host data: {faults}.") from None

@@ -1,0 +1,54 @@
+"""Runtime `local`: a process supervisor of the deploying user keeps portal and Litestream up; no root, no init."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import deploy, operation
+
+from deploys import down, files
+from deploys.plan import Plan
+from deploys.processes import Process, Running, ready
+
+PROGRAMS = ("litestream", "portal")
+
+
+def _differing(plan: Plan, control: str) -> list[str]:
+    pids = {"supervisor": f"{control} pid"} | {name: f"{control} pid {name}" for name in PROGRAMS}
+    return [
+        name
+        for name, pid in pids.items()
+        if host.get_fact(Process, pid=pid, files=plan.services[name].paths) != Running(plan.services[name].stamp)
+    ]
+
+
+@operation()
+def supervised(plan: Plan) -> Iterator[str]:
+    """Supervisor, portal and Litestream run with exactly their files and stamps; only what differs is restarted."""
+    binaries, config = Path(sys.executable).parent, f"{plan.settings.root}/etc/supervisord.conf"
+    control = f"{quote(str(binaries / 'supervisorctl'))} -c {quote(config)}"
+    differing = _differing(plan, control)
+    if "supervisor" in differing:
+        marks = f"MOSIS_CONFIG={quote(plan.config)} MOSIS_STAMP={plan.services['supervisor'].stamp}"
+        supervisord = f"{quote(str(binaries / 'supervisord'))} -c {quote(config)}"
+        yield f"{quote(sys.executable)} {quote(down.__file__)} {quote(str(plan.settings.root))}"
+        yield f'env -i PATH="$PATH" HOME="$HOME" LANG=C.UTF-8 {marks} {supervisord}'
+    elif differing:
+        yield f"{control} update"
+        for name in _differing(plan, control):
+            yield f"{control} restart {name}"
+
+
+@deploy("Local")
+def configured(plan: Plan) -> None:
+    """Every file of the three processes, and the `mosis` command."""
+    files.written([file for name in ("supervisor", *PROGRAMS) for file in plan.services[name].files])
+    files.written([plan.command])
+
+
+@deploy("Local")
+def running(plan: Plan) -> None:
+    supervised(name="Portal and Litestream run as declared", plan=plan)
+    ready(name="Portal answers", mosis=plan.mosis)

@@ -1,0 +1,36 @@
+"""nginx in front of the portal."""
+
+from collections.abc import Iterator
+
+from pyinfra import host
+from pyinfra.api import deploy, operation
+from pyinfra.facts.systemd import SystemdEnabled
+from pyinfra.operations import files as pyinfra_files
+
+from deploys import files
+from deploys.plan import Plan, Service
+from deploys.processes import Process, Running
+
+SITES = "/etc/nginx/sites-enabled"
+NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
+
+
+@operation()
+def serving(service: Service) -> Iterator[str]:
+    """nginx is enabled and its workers are younger than its site; a configuration it refuses fails the deploy."""
+    if not host.get_fact(SystemdEnabled, services=["nginx.service"]).get("nginx.service"):
+        yield "systemctl enable --quiet nginx.service"
+    worker = host.get_fact(Process, pid=NEWEST_WORKER, files=[*service.paths, SITES])
+    if worker != Running():
+        yield "nginx -t -q"
+        yield "systemctl reload-or-restart nginx.service"
+
+
+@deploy("nginx")
+def front(plan: Plan) -> None:
+    service = plan.services["nginx"]
+    (site,) = service.files
+    files.written(service.files)
+    pyinfra_files.link(name="Site mosis enabled", path=f"{SITES}/mosis.conf", target=site.path)
+    pyinfra_files.link(name="Default site disabled", path=f"{SITES}/default", present=False)
+    serving(name="nginx serves the site as declared", service=service)

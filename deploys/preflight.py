@@ -1,0 +1,55 @@
+"""What must hold before a deploy changes anything; asked of the host in one question while the run is prepared."""
+
+import inspect
+import json
+import sys
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import FactBase
+from pyinfra.api.exceptions import DeployError
+
+from deploys import probe
+from deploys.plan import Plan
+
+PYTHON_MIN = (3, 11)
+
+
+class Probe(FactBase[dict]):
+    """What `deploys/probe.py` finds on the host, empty when the host has no python3."""
+
+    default = dict
+
+    def command(self, python: str, root: str, ports: str) -> str:
+        script = quote(inspect.getsource(probe))
+        return f"if command -v {python} >/dev/null; then {python} -c {script} {quote(root)} {quote(ports)}; fi"
+
+    def process(self, output: list[str]) -> dict:
+        return json.loads(output[-1])
+
+
+def check(plan: Plan) -> None:
+    """Raises DeployError, one sentence, where this host cannot take the plan."""
+    python = quote(sys.executable) if plan.runtime == "local" else "python3"
+    ports = json.dumps([listener.port for listener in plan.listeners])
+    found = host.get_fact(Probe, python=python, root=str(plan.settings.root), ports=ports)
+    if fault := _fault(plan, found):
+        raise DeployError(f"{host.name}: {fault}")
+
+
+def _fault(plan: Plan, found: dict) -> str | None:
+    if not found:
+        return "python3 is missing on this host; install it first (apt-get install python3)."
+    if tuple(found["python"]) < PYTHON_MIN:
+        return f"Python {'.'.join(map(str, found['python']))} is too old; Mosis needs 3.11 or newer."
+    if plan.runtime == "systemd" and not (found["systemd"] and found["apt"] and found["uid"] == 0):
+        return "The runtime systemd needs a Debian host that booted with systemd, and root (or _sudo = True)."
+    if not found["writable"]:
+        return f"The root {plan.settings.root} cannot be written by {found['user']}; take another or change its owner."
+    for listener in plan.listeners:
+        for holder in found["ports"][str(listener.port)]:
+            if listener.owner not in holder.values():
+                return (
+                    f"Port {listener.port} is taken by {holder['name'] or 'another program'}; free it or take another."
+                )
+    return None

@@ -1,0 +1,67 @@
+"""Runs on the host before a deploy: `python3 -c … ROOT '[PORT, …]'` prints a line of JSON. Python 3.6, no packages."""
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+LISTEN = "0A"
+LOOPBACK_AND_ANY = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000", "0000000000000000FFFF00000100007F")
+
+
+def listening(ports):
+    """Inode to port, of the listeners that a bind to loopback or to any address would collide with."""
+    found = {}
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        for row in (line.split() for line in lines):
+            address, port = row[1].split(":")
+            if row[3] == LISTEN and int(port, 16) in ports and address in LOOPBACK_AND_ANY:
+                found[row[9]] = int(port, 16)
+    return found
+
+
+def inodes(process):
+    """Inodes of what the process has open; empty for a process of somebody else."""
+    found = set()
+    with suppress(OSError):
+        for entry in (process / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.add(str(entry.stat().st_ino))
+    return found
+
+
+def holders(ports):
+    """Port to the programs that listen there: name and settings file, empty where the process cannot be read."""
+    sockets = listening(ports)
+    found = {port: [] for port in ports}
+    unknown = set(sockets)
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
+        for inode in inodes(process) & set(sockets):
+            variables = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+            config = [value.partition("=")[2] for value in variables if value.startswith("MOSIS_CONFIG=")]
+            name = (process / "comm").read_text().strip()
+            found[sockets[inode]].append({"name": name, "config": config[0] if config else ""})
+            unknown.discard(inode)
+    for inode in unknown:
+        found[sockets[inode]].append({"name": "", "config": ""})
+    return found
+
+
+def writable(root):
+    """Whether the directory, or the nearest one above it that exists, can be written."""
+    existing = next(place for place in (root, *root.parents) if os.path.lexists(str(place)))
+    return existing.is_dir() and os.access(str(existing), os.W_OK | os.X_OK)
+
+
+if __name__ == "__main__":
+    answers = {
+        "python": sys.version_info[:3],
+        "uid": os.getuid(),
+        "systemd": Path("/run/systemd/system").is_dir(),
+        "apt": Path("/usr/bin/apt-get").exists(),
+        "writable": writable(Path(sys.argv[1])),
+        "ports": holders(json.loads(sys.argv[2])),
+    }
+    print(json.dumps(answers))

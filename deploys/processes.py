@@ -1,0 +1,76 @@
+"""What really runs: facts about a process, and operations that restart it when it is not what was declared.
+
+A deploy that failed between writing a file and restarting its reader leaves nothing changed for the next deploy to see.
+So no restart hangs on a change of this run: the process itself is asked for the stamp it was started with, and for
+files that are younger than it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from shlex import join, quote
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
+from pyinfra.facts.systemd import SystemdEnabled
+
+from deploys.plan import Service
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process: the MOSIS_STAMP it was started with, and whether a file it reads is missing or younger than it."""
+
+    stamp: str = ""
+    stale: bool = False
+
+
+class Process(FactBase[Running | None]):
+    """The process whose id the command `pid` prints, None when it does not run. `files`: what the process reads."""
+
+    def command(self, pid: str, files: list[str]) -> str:
+        return f"""pid=$({pid} 2>/dev/null)
+if [ "${{pid:-0}}" -gt 0 ] 2>/dev/null && [ -d "/proc/$pid" ]; then
+    echo "stamp=$(tr '\\0' '\\n' <"/proc/$pid/environ" 2>/dev/null | sed -n 's/^MOSIS_STAMP=//p')"
+    ticks=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
+    started=$(awk -v now="$(date +%s.%N)" -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" \
+        '{{printf "%.3f", now - $1 + ticks / hz}}' /proc/uptime)
+    for file in {join(files)}; do
+        if [ -z "$(find "$file" -maxdepth 0 ! -newermt "@$started" 2>/dev/null)" ]; then echo stale; fi
+    done
+fi"""
+
+    def process(self, output: list[str]) -> Running | None:
+        stamps = [line.removeprefix("stamp=") for line in output if line.startswith("stamp=")]
+        return Running(stamps[0], "stale" in output) if stamps else None
+
+
+def systemd_process(unit: str, service: Service) -> Running | None:
+    return host.get_fact(Process, pid=f"systemctl show --property MainPID --value {quote(unit)}", files=service.paths)
+
+
+@operation()
+def unit_running(unit: str, service: Service) -> Iterator[str]:
+    """The unit is enabled and runs with exactly the files and the stamp of `service`."""
+    if not host.get_fact(SystemdEnabled, services=[unit]).get(unit):
+        yield f"systemctl daemon-reload && systemctl enable --quiet {quote(unit)}"
+    if systemd_process(unit, service) != Running(service.stamp):
+        yield f"systemctl daemon-reload && systemctl restart {quote(unit)}"
+
+
+class Answers(FactBase[bool]):
+    """Whether the command succeeds."""
+
+    default = bool
+
+    def command(self, command: str) -> str:
+        return f"if {command} >/dev/null 2>&1; then echo yes; fi"
+
+    def process(self, output: list[str]) -> bool:
+        return "yes" in output
+
+
+@operation()
+def ready(mosis: str) -> Iterator[str]:
+    """The portal answers; asked in every deploy, so that a broken start fails each one, not just the first."""
+    if not host.get_fact(Answers, command=f"{quote(mosis)} status --wait 0"):
+        yield f"{quote(mosis)} status --wait 30"

@@ -1,0 +1,140 @@
+"""One build of this checkout, and its installation side by side with the releases before it."""
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from shlex import quote
+
+from pyinfra import host
+from pyinfra.api import FactBase, FileUploadCommand, StringCommand, deploy, operation
+
+from deploys.data import PlanError
+from deploys.render import CHECKOUT, digest
+
+HOME = "/opt/mosis"
+CURRENT = f"{HOME}/current"
+PIP = "pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A wheel and the lock of everything it needs; the same inputs give the same `id` on every machine."""
+
+    id: str
+    wheel: Path
+    lock: Path
+
+    @property
+    def path(self) -> str:
+        """Directory of the release on a host."""
+        return f"{HOME}/releases/{self.id}"
+
+
+@cache
+def build(checkout: Path = CHECKOUT) -> Release:
+    """Build the wheel of `checkout` into its cache. Raises PlanError."""
+    lock = checkout / "requirements/portal.lock"
+    cache_dir = checkout / ".cache/wheels"
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir) as scratch:
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", scratch]
+        built = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+        if built.returncode:
+            raise PlanError(f"The wheel of this checkout cannot be built: {built.stderr.strip().splitlines()[-1]}.")
+        (fresh,) = Path(scratch).glob("*.whl")
+        identity = hashlib.sha256(fresh.read_bytes() + lock.read_bytes()).hexdigest()[:12]
+        wheel = cache_dir / identity / fresh.name
+        wheel.parent.mkdir(exist_ok=True)
+        fresh.replace(wheel)
+    return Release(identity, wheel, lock)
+
+
+class Releases(FactBase[dict[str, set[str]]]):
+    """`{"complete": ids, "current": {id}, "previous": {id}}` of the host; absent keys are empty."""
+
+    def command(self) -> str:
+        return (
+            f"for marker in {HOME}/releases/*/complete; do "
+            'if [ -e "$marker" ]; then echo "complete $(basename "$(dirname "$marker")")"; fi; done; '
+            "for link in current previous; do "
+            f'if [ -L {HOME}/$link ]; then echo "$link $(basename "$(readlink {HOME}/$link)")"; fi; done; '
+            f'for entry in {HOME}/releases/*/; do if [ -d "$entry" ]; then echo "all $(basename "$entry")"; fi; done'
+        )
+
+    @staticmethod
+    def default() -> dict[str, set[str]]:
+        return {"complete": set(), "current": set(), "previous": set(), "all": set()}
+
+    def process(self, output: list[str]) -> dict[str, set[str]]:
+        found = self.default()
+        for line in output:
+            kind, identity = line.split(maxsplit=1)
+            found[kind].add(identity)
+        return found
+
+
+def _wheelhouse_tar(wheelhouse: Path) -> Path:
+    target = CHECKOUT / ".cache" / f"wheelhouse-{digest(str(wheelhouse))}.tar"
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
+        with tarfile.open(fileobj=scratch, mode="w") as tar:
+            for wheel in sorted(wheelhouse.glob("*.whl")):
+                tar.add(wheel, wheel.name)
+        Path(scratch.name).replace(target)
+    return target
+
+
+@operation()
+def installed(release: Release, wheelhouse: Path | None) -> Iterator[StringCommand | FileUploadCommand]:
+    """The release's virtual environment is whole; the marker is written last, so half of one is made again."""
+    if release.id in host.get_fact(Releases)["complete"]:
+        return
+    path, wheel = release.path, f"{release.path}/{release.wheel.name}"
+    source = ""
+    yield StringCommand(f"rm -rf {path} && mkdir -p {path}")
+    yield FileUploadCommand(str(release.wheel), wheel)
+    yield FileUploadCommand(str(release.lock), f"{path}/portal.lock")
+    if wheelhouse:
+        source = f"--no-index --find-links {path}/wheelhouse"
+        yield FileUploadCommand(str(_wheelhouse_tar(wheelhouse)), f"{path}/wheelhouse.tar")
+        yield StringCommand(f"mkdir {path}/wheelhouse && tar -xf {path}/wheelhouse.tar -C {path}/wheelhouse")
+    yield StringCommand(f"python3 -m venv {path}/venv")
+    yield StringCommand(f"{path}/venv/bin/{PIP} {source} --require-hashes -r {path}/portal.lock")
+    yield StringCommand(f"{path}/venv/bin/{PIP} --no-index --no-deps {quote(wheel)}")
+    yield StringCommand(f"rm -rf {path}/wheelhouse {path}/wheelhouse.tar && sync -f {path} && touch {path}/complete")
+
+
+@operation()
+def switched(release: Release) -> Iterator[str]:
+    """`current` is this release and `previous` the one before; each link changes in one rename."""
+    (running,) = host.get_fact(Releases)["current"] or {""}
+    if running == release.id:
+        return
+    links = {"previous": running, "current": release.id} if running else {"current": release.id}
+    for name, identity in links.items():
+        yield f"ln -sfn releases/{identity} {HOME}/{name}.new && mv -T {HOME}/{name}.new {HOME}/{name}"
+
+
+@operation()
+def pruned(release: Release) -> Iterator[str]:
+    """Of the releases only this one and the one before it stay; says the same before the switch and after."""
+    found = host.get_fact(Releases)
+    before = found["previous"] if release.id in found["current"] else found["current"]
+    for identity in sorted(found["all"] - {release.id} - before):
+        yield f"rm -rf {HOME}/releases/{quote(identity)}"
+
+
+@deploy("Release")
+def install(release: Release, wheelhouse: Path | None) -> None:
+    installed(name="Install the release into its own virtual environment", release=release, wheelhouse=wheelhouse)
+    switched(name="Make the release the current one", release=release)
+
+
+@deploy("Release")
+def prune(release: Release) -> None:
+    pruned(name="Remove releases older than the previous one", release=release)
