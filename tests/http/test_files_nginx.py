@@ -208,6 +208,7 @@ def root(tmp_path_factory) -> Path:
     (root / "app.py").write_text(APP)
     (root / "store").mkdir()
     (root / "store" / "package").write_bytes(CONTENT)
+    os.utime(root / "store" / "package", (MODIFIED - 1, MODIFIED - 1))  # nginx must use the portal's date, not this one
     (root / "store" / "empty").write_bytes(b"")
     (root / "store" / "short").write_bytes(CONTENT[:-1])
     return root
@@ -339,6 +340,7 @@ CASES = [
     unmodified("If-None-Match: list", f'If-None-Match: "a,b", W/"c" , {ETAG}'),
     unmodified("If-None-Match: star", "If-None-Match: *"),
     whole("If-None-Match: other", f"If-None-Match: {OTHER}"),
+    whole("If-None-Match: the tag that nginx would give", f'If-None-Match: "{MODIFIED - 1:x}-{SIZE:x}"'),
     whole("If-None-Match: unquoted", f"If-None-Match: {SHA256}"),
     whole("If-None-Match hides If-Modified-Since", f"If-None-Match: {OTHER}", f"If-Modified-Since: {DATE}"),
     unmodified(
