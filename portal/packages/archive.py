@@ -64,6 +64,12 @@ class Entry:
     end: int  # where the next entry, or the central directory, begins
 
     @property
+    def readable(self) -> bool:
+        """Whether its header says how to read the data."""
+        stored = self.header.method == STORED and self.header.packed == self.header.unpacked
+        return (stored or self.header.method == DEFLATED) and not self.header.flags & ENCRYPTED
+
+    @property
     def extra_length(self) -> int:
         """Bytes of extra fields that the local header must have for the entries to tile the file."""
         descriptor = DESCRIPTOR.size if self.header.flags & DESCRIBED else 0
@@ -211,10 +217,10 @@ def _header_faults(header: CentralHeader, name: bytes, limits: Limits) -> Iterat
 
 def _by_offset(records: list[tuple[CentralHeader, bytes]], end: int) -> list[Entry]:
     ordered = sorted(records, key=lambda pair: pair[0].offset)
-    ends = [header.offset for header, _ in ordered[1:]] + [end]
+    ends = [header.offset for header, _ in ordered] + [end]
     return [
         Entry(_name(header, record).decode("utf-8", "backslashreplace"), record, header, end)
-        for (header, record), end in zip(ordered, ends, strict=True)
+        for (header, record), end in zip(ordered, ends[1:], strict=True)
     ]
 
 

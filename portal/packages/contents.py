@@ -52,6 +52,8 @@ def read_contents(file: BinaryIO, entries: Iterable[Entry], keep: Mapping[str, i
     for entry in entries:
         try:
             contents.faults.extend(_local_faults(file, entry))
+            if not entry.readable:
+                continue
             if entry.path in keep and entry.header.unpacked > keep[entry.path]:
                 raise _Corrupt(f"is {entry.header.unpacked} bytes long, more than the {keep[entry.path]} allowed")
             digest, content = _digest(file, entry, entry.path in keep)
@@ -88,6 +90,8 @@ def _local_faults(file: BinaryIO, entry: Entry) -> Iterator[str]:
         differing.append("name")
     if differing:
         yield f"{quote(entry.path)} has another {' and '.join(differing)} in its local header than in the directory."
+    if name_length != entry.header.name_length:
+        return  # and so the extra fields are nowhere
     if extra_length != entry.extra_length:
         raise _Corrupt(f"has {entry.extra_length - extra_length} bytes around it that belong to no entry")
     for fault in extra_fields.faults(name_and_extra[name_length:]):

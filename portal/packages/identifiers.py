@@ -29,7 +29,7 @@ AppId = Annotated[
         strict=True,
         max_length=128,
         pattern=rf"^[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?(?:\.{_LABEL})+$",
-        description="reverse-DNS identifier in lower-case ASCII, such as `org.example.reader`",
+        description="a reverse-DNS identifier in lower-case ASCII, such as `org.example.reader`",
         examples=["org.example.reader"],
     ),
     AfterValidator(_no_device_name),
@@ -40,7 +40,7 @@ DeveloperId = Annotated[
         strict=True,
         max_length=63,
         pattern=r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$",
-        description="lower-case slug: letters, digits and inner hyphens",
+        description="a lower-case slug: letters, digits and inner hyphens",
         examples=["example-apps"],
     ),
     AfterValidator(_no_device_name),
@@ -51,12 +51,12 @@ SemVer = Annotated[
         strict=True,
         max_length=64,
         pattern=rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_PRERELEASE}(?:\.{_PRERELEASE})*)?(?:\+{_BUILD}(?:\.{_BUILD})*)?$",
-        description="Semantic Versioning 2.0.0",
+        description="a version as of Semantic Versioning 2.0.0, such as 1.4.0",
         examples=["1.4.0"],
     ),
 ]
 VersionCode = Annotated[
-    int, Field(strict=True, ge=1, le=LARGEST_INTEGER, description="integer that grows with every published version")
+    int, Field(strict=True, ge=1, le=LARGEST_INTEGER, description="an integer that grows with every published version")
 ]
 
 _app_id = TypeAdapter(AppId)

@@ -3,10 +3,9 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, JsonValue, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, JsonValue, TypeAdapter
 
-from portal.packages import strict_json
-from portal.packages.errors import PackageRejected
+from portal.packages import documents
 from portal.packages.identifiers import AppId, SemVer, VersionCode
 from portal.packages.limits import DEFAULT_LIMITS
 
@@ -79,7 +78,7 @@ class Manifest(BaseModel):
         None, description="what a device starts, inside the package"
     )
     permissions: Annotated[tuple[Permission, ...], Field(max_length=100, strict=False), AfterValidator(_distinct)] = (
-        Field((), description="what the app asks the device for")
+        Field((), description="names of letters, digits and . _ : / -")
     )
     min_api: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(None, description="lowest API level of a device")
     changelog: Annotated[Text, Field(max_length=20_000)] | None = Field(None, description="what this version changes")
@@ -87,22 +86,9 @@ class Manifest(BaseModel):
 
 def parse(data: bytes, max_bytes: int = DEFAULT_LIMITS.manifest_bytes) -> Manifest:
     """The manifest that the bytes of `manifest.json` hold. Raises PackageRejected with every reason."""
-    try:
-        return Manifest.model_validate(strict_json.parse(data, max_bytes=max_bytes))
-    except strict_json.JsonRejected as error:
-        raise PackageRejected([f"{PATH} {error}."]) from None
-    except ValidationError as error:
-        raise PackageRejected([_sentence(fault) for fault in error.errors(include_url=False)]) from None
+    return documents.parse(Manifest, data, path=PATH, max_bytes=max_bytes)
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a manifest, as published at `/schemas/manifest.json`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}
-
-
-def _sentence(fault: Any) -> str:
-    field = ".".join(str(part)[:100] for part in fault["loc"])
-    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == EXTENSION:
-        return f"{PATH}: `{ascii(field)[1:-1]}` is not a key of a manifest; keys of your own begin with `x-`."
-    where = f"`{ascii(field)[1:-1]}`: " if field else ""
-    return f"{PATH}: {where}{fault['msg'].removeprefix('Value error, ').lower()}."

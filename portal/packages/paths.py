@@ -56,7 +56,7 @@ def collisions(paths: Iterable[str]) -> Iterator[str]:
             known = seen.get(key)
             spelling, other, listed_before = known or (node, kind, False)
             if spelling != node:
-                yield f"{quote(path)} and {quote(spelling)} differ by case only."
+                yield f"{quote(node)} and {quote(spelling)} differ by case only."
             elif other != kind:
                 yield f"{quote(node)} is both a file and a directory."
             elif listed and listed_before:

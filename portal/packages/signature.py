@@ -9,16 +9,16 @@ from typing import Annotated, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from portal.packages import strict_json
-from portal.packages.errors import PackageRejected, SignatureInvalid
+from portal.packages import documents
+from portal.packages.errors import SignatureInvalid
 
 PATH = "META-INF/mosis.sig"
 MAX_BYTES = 1024
 
 KeyId = Annotated[
-    str, Field(strict=True, pattern="^[0-9a-f]{32}$", description="hex, the start of SHA-256(public key)")
+    str, Field(strict=True, pattern="^[0-9a-f]{32}$", description="the first 32 hex digits of SHA-256(public key)")
 ]
 
 _PRIME = 2**255 - 19
@@ -29,6 +29,23 @@ _SMALL_ORDER = {
     0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
     0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
 }  # y of the eight points whose signatures hold for messages nobody signed (RFC 7748, section 7; libsodium's list)
+
+
+def _decode(encoded: str, length: int) -> bytes:
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not base64") from None
+    if len(raw) != length:
+        raise ValueError(f"is {len(raw)} bytes long instead of {length}")
+    if base64.b64encode(raw).decode() != encoded:
+        raise ValueError("is not the one canonical base64 of its bytes")
+    return raw
+
+
+def _signature(encoded: str) -> str:
+    _decode(encoded, 64)
+    return encoded
 
 
 class ContentDigest(NamedTuple):
@@ -46,7 +63,7 @@ class SignatureFile(BaseModel):
 
     alg: Literal["ed25519"]
     key_id: KeyId
-    signature: str
+    signature: Annotated[str, AfterValidator(_signature)]
 
     def to_json(self) -> bytes:
         """The bytes of the file."""
@@ -88,7 +105,7 @@ def verify(public_key: bytes, signature: str, statement: bytes) -> None:
     except InvalidSignature:
         raise SignatureInvalid(["The signature does not match the content."]) from None
     except ValueError as error:
-        raise SignatureInvalid([f"The signature cannot be checked: {error}."]) from None
+        raise SignatureInvalid([f"The signature or its key {error}."]) from None
 
 
 def raw_public_key(private_key: Ed25519PrivateKey) -> bytes:
@@ -99,38 +116,15 @@ def raw_public_key(private_key: Ed25519PrivateKey) -> bytes:
 def decode_public_key(encoded: str) -> bytes:
     """The 32 raw bytes of a base64 public key.
 
-    Raises ValueError for what is no key, has a second encoding, or is so weak that anyone can sign for it.
+    Raises ValueError (its message a predicate) for what is no key, or so weak a one that anyone can sign for it.
     """
     raw = _decode(encoded, 32)
     y = int.from_bytes(raw, "little") & (2**255 - 1)
     if y >= _PRIME or y in _SMALL_ORDER:
-        raise ValueError("the public key is a weak or non-canonical point of the curve")
+        raise ValueError("is a weak or non-canonical point of the curve")
     return raw
 
 
 def parse(data: bytes) -> SignatureFile:
     """The content of `META-INF/mosis.sig`. Raises PackageRejected with every reason."""
-    try:
-        file = SignatureFile.model_validate(strict_json.parse(data, max_bytes=MAX_BYTES))
-        _decode(file.signature, 64)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        reasons = [f"`{'.'.join(map(str, f['loc']))[:100]!a}`: {f['msg'].lower()}" for f in faults]
-        raise PackageRejected([f"{PATH}: {reason}." for reason in reasons]) from None
-    except strict_json.JsonRejected as error:
-        raise PackageRejected([f"{PATH} {error}."]) from None
-    except ValueError as error:
-        raise PackageRejected([f"{PATH}: `signature`: {error}."]) from None
-    return file
-
-
-def _decode(encoded: str, length: int) -> bytes:
-    try:
-        raw = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("it is not base64") from None
-    if len(raw) != length:
-        raise ValueError(f"it is {len(raw)} bytes long instead of {length}")
-    if base64.b64encode(raw).decode() != encoded:
-        raise ValueError("it is not the one canonical base64 of its bytes")
-    return raw
+    return documents.parse(SignatureFile, data, path=PATH, max_bytes=MAX_BYTES)

@@ -1,0 +1,37 @@
+"""The JSON documents inside a package, checked by their models."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from portal.packages import strict_json
+from portal.packages.errors import PackageRejected, quote
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], data: bytes, *, path: str, max_bytes: int) -> Model:
+    """The document `data` that is at `path` of a package. Raises PackageRejected with every reason."""
+    try:
+        return model.model_validate(strict_json.parse(data, max_bytes=max_bytes))
+    except strict_json.JsonRejected as error:
+        raise PackageRejected([f"{path} {error}."]) from None
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        raise PackageRejected([f"{path}: {_sentence(model, fault)}." for fault in faults]) from None
+
+
+def _sentence(model: type[BaseModel], fault: Any) -> str:
+    if not fault["loc"]:
+        return "must be an object"
+    name = fault["loc"][0]
+    where = quote(".".join(map(str, fault["loc"])))
+    declared = model.model_fields.get(name)
+    if fault["type"] == "missing":
+        return f"{where} is missing"
+    if declared is None:
+        return f"{where} is not a key of this document; keys of your own begin with `x-` and are in lower case"
+    if fault["type"] == "string_pattern_mismatch":
+        return f"{where} must be {declared.description}"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{where} {message[0].lower()}{message[1:]}"

@@ -1,0 +1,342 @@
+"""Every way in which an archive can lie, one row each."""
+
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from portal.packages import package as packages
+from portal.packages.errors import PackageRejected
+from portal.packages.limits import Limits
+
+from . import hostile
+from .hostile import DEFLATED, DESCRIBED, FILE, MANIFEST, SIGNATURE, UTF8, Item, extra, file, package
+
+A = '"files/a.txt"'
+GOOD = package(FILE)
+UT = extra(0x5455, b"\1" + bytes(4))
+END = hostile.END.size
+
+
+def descriptor(item: Item, magic: bytes = b"PK\7\x08", **changes: int) -> bytes:
+    values = {"crc": zlib.crc32(item.content), "packed": len(item.packed), "unpacked": len(item.content)} | changes
+    return magic + struct.pack("<3L", *values.values())
+
+
+STREAMED = file(method=DEFLATED, flags=DESCRIBED)
+
+REFUSED: dict[str, tuple[bytes, list[str]]] = {
+    # the end record
+    "empty": (b"", ["no end of central directory"]),
+    "short": (b"PK\5\6", ["no end of central directory"]),
+    "text": (b"hello, world\n" * 100, ["no end of central directory"]),
+    "zeros": (bytes(100_000), ["no end of central directory"]),
+    "truncated": (GOOD[:-1], ["no end of central directory"]),
+    "no entries": (hostile.build([]), ["manifest.json is missing.", "META-INF/mosis.sig is missing."]),
+    "trailing byte": (GOOD + b"\0", ["appended data: 1 bytes follow"]),
+    "trailing archive tail": (GOOD + GOOD[-END:], ["is said to span"]),
+    "comment": (package(FILE, suffix=b"comment", comment=7), ["appended data: 7 bytes follow"]),
+    "announced comment": (package(FILE, comment=7), ["comment of 7 bytes that is not there"]),
+    "prefix": (b"#!/bin/sh\n" + GOOD, ["is said to span"]),
+    "prefix with right offsets": (package(FILE, prefix=b"#!/bin/sh\n"), ["first 10 bytes of the file belong to no"]),
+    "two archives": (GOOD + GOOD, ["is said to span"]),
+    "multi-disk": (package(FILE, disk=1), ["one part of several"]),
+    "multi-disk start": (package(FILE, first_disk=1), ["one part of several"]),
+    "multi-disk count": (package(FILE, here=2), ["one part of several"]),
+    "gap after directory": (package(FILE, after_directory=b"hidden"), ["is said to span"]),
+    "gap before directory": (package(FILE, before_directory=bytes(500)), ['500 bytes after "META-INF/mosis.sig"']),
+    "small gap before directory": (
+        package(FILE, before_directory=b"hid"),
+        ['"META-INF/mosis.sig" has 3 bytes around it that belong to no entry.'],
+    ),
+    "zip64 count": (package(FILE, count=0xFFFF, here=0xFFFF), ["uses ZIP64"]),
+    "zip64 start": (package(FILE, start=0xFFFFFFFF), ["uses ZIP64"]),
+    "zip64 length": (package(FILE, length=0xFFFFFFFF), ["uses ZIP64"]),
+    "zip64 locator": (package(FILE, after_directory=b"PK\6\7" + bytes(16)), ["uses ZIP64"]),
+    # the central directory
+    "count too high": (package(FILE, count=4, here=4), ["breaks off before record 4 of 4"]),
+    "count too low": (package(FILE, count=2, here=2), ["bytes beyond the 2 entries it counts"]),
+    "count far too low": (package(FILE, count=0, here=0), ["too long for 0 entries"]),
+    "too many entries": (package(FILE, count=10_001, here=10_001), ["10001 entries, more than the 10000"]),
+    "directory offset": (package(FILE, start=0), ["is said to span"]),
+    "directory magic": (package(file(central={"magic": b"PK\1\3"})), ["breaks off before record 2 of 3"]),
+    "name longer than directory": (
+        hostile.build([MANIFEST, replace(SIGNATURE, central={"name_length": 500})]),
+        ["Record 2 of the central directory is longer"],
+    ),
+    "central comment": (package(file(comment=b"comment")), [f"{A} has a comment."]),
+    "other disk": (package(file(central={"disk": 1})), [f"{A} is said to be on another disk."]),
+    # where entries are
+    "gap": (package(file(before=bytes(500))), ['Up to 500 bytes after "manifest.json" belong to no entry.']),
+    "small gap": (
+        package(file(before=b"hid")),
+        ['"manifest.json" has 3 bytes around it that belong to no entry.'],
+    ),
+    "unlisted entry": (
+        package(file(before=file(name=b"hidden").local_record())),
+        ['bytes after "manifest.json" belong to no entry.'],
+    ),
+    "same data twice": (
+        package(file(name=b"b", central={"offset": 0})),
+        ['"manifest.json" overlaps what follows it by 156 bytes.', 'Up to 156 bytes after "b" belong to no entry.'],
+    ),
+    "offset beyond": (
+        package(file(central={"offset": 10_000})),
+        ['171 bytes after "manifest.json"', 'bytes after "META-INF/mosis.sig"', f"{A} overlaps what follows it"],
+    ),
+    "all offsets shifted": (package(FILE, shift=10), ["is said to span"]),
+    "packed size too large": (
+        package(file(central={"packed": 500, "unpacked": 500})),
+        [f"{A} overlaps what follows it by 370 bytes."],
+    ),
+    "huge packed size": (package(file(central={"packed": 2**32 - 1, "unpacked": 1})), ["two sizes", "overlaps"]),
+    # local headers
+    "no local header": (package(file(local={"magic": b"PK\3\5"})), [f"{A} has no local header at byte"]),
+    "local version": (package(file(local={"needed": 10})), ["another version needed in its local header"]),
+    "local flags": (package(file(local={"flags": UTF8})), ["another flags in its local header"]),
+    "local method": (package(file(local={"method": 8})), ["another method in its local header"]),
+    "local time": (package(file(local={"time": 1})), ["another time in its local header"]),
+    "local crc": (package(file(local={"crc": 1})), ["another CRC-32 in its local header"]),
+    "local packed size": (package(file(local={"packed": 1})), ["another packed size in its local header"]),
+    "local unpacked size": (package(file(local={"unpacked": 1})), ["another unpacked size in its local header"]),
+    "local name": (package(file(local={"name": b"files/b.txt"})), ["another name in its local header"]),
+    "local name length": (package(file(local={"name_length": 5})), ["another length of the name in its local"]),
+    "local extra length": (package(file(local={"extra_length": 4})), [f"{A} has -4 bytes around it"]),
+    "local sizes beside descriptor": (
+        package(replace(STREAMED, local={"packed": len(STREAMED.packed)})),
+        ["another packed size in its local header"],
+    ),
+    # extra fields
+    "zip64 extra": (package(file(central_extra=extra(1, bytes(16)))), ["directory, an extra field 0x0001 of 16"]),
+    "zip64 local extra": (package(file(local_extra=extra(1, bytes(16)))), ["header, an extra field 0x0001 of 16"]),
+    "unicode path": (package(file(central_extra=extra(0x7075, b"\1" + bytes(9)))), ["extra field 0x7075 of 10"]),
+    "strong encryption extra": (package(file(central_extra=extra(0x0017, bytes(8)))), ["extra field 0x0017"]),
+    "aes extra": (package(file(central_extra=extra(0x9901, bytes(7)))), ["extra field 0x9901"]),
+    "long timestamp": (package(file(central_extra=extra(0x5455, bytes(40)))), ["extra field 0x5455 of 40"]),
+    "extra twice": (package(file(central_extra=UT + UT)), ["the extra field 0x5455 twice"]),
+    "extra cut off": (package(file(central_extra=UT[:-1])), ["an extra field 0x5455 that is cut off"]),
+    "extra padding": (package(file(central_extra=UT + b"\0")), ["1 bytes that are no extra field"]),
+    # flags, methods, kinds
+    "encrypted": (package(file(flags=0x0001)), [f"{A} is encrypted."]),
+    "strongly encrypted": (package(file(flags=0x0041)), [f"{A} is encrypted.", f"{A} uses strong encryption."]),
+    "patched data": (package(file(flags=0x0020)), [f"{A} uses patched data."]),
+    "masked headers": (package(file(flags=0x2000)), [f"{A} uses masked headers."]),
+    "unknown flag": (package(file(flags=0x8000)), [f"{A} has the flags 0x8000, which no package needs."]),
+    "deflate64": (package(file(method=9)), [f"{A} is compressed with method 9"]),
+    "bzip2": (package(file(method=12)), [f"{A} is compressed with method 12"]),
+    "lzma": (package(file(method=14)), [f"{A} is compressed with method 14"]),
+    "zstandard": (package(file(method=93)), [f"{A} is compressed with method 93"]),
+    "version 4.5": (
+        package(file(central={"needed": 45}, local={"needed": 45})),
+        [f"{A} needs version 4.5 of the format; only 2.0 is allowed."],
+    ),
+    "symbolic link": (package(file(central={"external": 0o120777 << 16})), [f"{A} is a link, a device"]),
+    "character device": (package(file(central={"external": 0o020666 << 16})), [f"{A} is a link, a device"]),
+    "fifo": (package(file(central={"external": 0o010666 << 16})), [f"{A} is a link, a device"]),
+    "link made on DOS": (
+        package(file(central={"external": 0o120777 << 16, "made_by": 20})),
+        [f"{A} is a link, a device"],
+    ),
+    "volume label": (package(file(central={"external": 0x08})), [f"{A} is a link, a device"]),
+    "file marked as directory": (package(file(central={"external": 0x10})), ["marked as a directory but not named"]),
+    "directory marked as file": (
+        package(Item(b"files/", central={"external": 0o100644 << 16})),
+        ['"files/" is named like a directory but marked as a file.'],
+    ),
+    "directory with content": (package(Item(b"files/", b"x")), ['"files/" is a directory with content.']),
+    # names
+    "empty name": (package(file(name=b"")), ['"" has an empty component.']),
+    "slash": (package(Item(b"/")), ['"/" is absolute.', '"/" has an empty component.']),
+    "absolute": (package(file(name=b"/etc/passwd")), ['"/etc/passwd" is absolute.']),
+    "parent": (package(file(name=b"files/../../x")), ["has a `..` component"]),
+    "only parent": (package(file(name=b"..")), ['".." has a `..` component']),
+    "dot": (package(file(name=b"./x")), ["has a `.` component"]),
+    "empty component": (package(file(name=b"a//b")), ["has an empty component"]),
+    "backslash": (package(file(name=b"..\\x")), ['"..\\\\x" holds a backslash.']),
+    "drive": (package(file(name=b"C:/x")), ["holds a drive"]),
+    "alternate stream": (package(file(name=b"x:y")), ["holds a drive"]),
+    "nul": (package(file(name=b"a\0.txt")), ['"a\\u0000.txt" holds a control']),
+    "line breaks": (package(file(name=b"a\r\nSet-Cookie x")), ['"a\\r\\nSet-Cookie x" holds a control']),
+    "delete": (package(file(name=b"a\x7f")), ["holds a control"]),
+    "right to left": (package(file(name="a\u202egnp.exe".encode(), flags=UTF8)), ['"a\\u202egnp.exe" holds a control']),
+    "zero width": (package(file(name="a\u200b".encode(), flags=UTF8)), ["holds a control"]),
+    "line separator": (package(file(name="a\u2028".encode(), flags=UTF8)), ["holds a control"]),
+    "unassigned": (package(file(name="a\U000e0fff".encode(), flags=UTF8)), ["holds a control"]),
+    "not UTF-8": (package(file(name=b"\xff\xfe", flags=UTF8)), ["is a name that is not UTF-8"]),
+    "overlong UTF-8": (package(file(name=b"\xc0\xae\xc0\xae/x", flags=UTF8)), ["is a name that is not UTF-8"]),
+    "surrogate": (package(file(name=b"\xed\xa0\x80", flags=UTF8)), ["is a name that is not UTF-8"]),
+    "not marked UTF-8": (package(file(name="ä".encode())), ["is not marked as UTF-8"]),
+    "not NFC": (package(file(name="a\u0308".encode(), flags=UTF8)), ["is not in Unicode normal form NFC"]),
+    "long name": (package(file(name=b"a/" * 300 + b"b")), ["is longer than 512 bytes"]),
+    "long component": (package(file(name=b"a" * 256)), ["has a component longer than 255 bytes"]),
+    "deep": (package(file(name=b"a/" * 32 + b"b")), ["is more than 32 directories deep"]),
+    "device name": (package(file(name=b"files/NUL.txt")), ["a device name on Windows"]),
+    "trailing dot": (package(file(name=b"files./x")), ["ends with a space or a dot"]),
+    "trailing space": (package(file(name=b"x ")), ["ends with a space or a dot"]),
+    "@eaDir": (package(file(name=b"files/@eaDir/x")), ["operating systems keep for themselves"]),
+    "__MACOSX": (package(file(name=b"__MACOSX/x")), ["operating systems keep for themselves"]),
+    "AppleDouble": (package(file(name=b"files/._x")), ["operating systems keep for themselves"]),
+    "twice": (package(FILE, FILE), [f"{A} is listed twice."]),
+    "manifest twice": (package(MANIFEST), ['"manifest.json" is listed twice.']),
+    "case": (package(FILE, file(name=b"files/A.TXT")), ["differ by case only"]),
+    "case of a directory": (package(FILE, file(name=b"Files/b.txt")), ['"Files" and "files" differ by case only']),
+    "case beyond ASCII": (
+        package(file(name="stra\u00dfe".encode(), flags=UTF8), file(name=b"STRASSE")),
+        ["differ by case only"],
+    ),
+    "file and directory": (package(file(name=b"x"), Item(b"x/")), ['"x" is both a file and a directory.']),
+    "file and implied directory": (package(file(name=b"x/y"), file(name=b"x")), ['"x" is both a file and a']),
+    # data
+    "stored sizes": (package(file(central={"unpacked": 131}, local={"unpacked": 131})), ["is stored but has two"]),
+    "crc": (
+        package(file(central={"crc": 1}, local={"crc": 1})),
+        [
+            f"{A} has the CRC-32",
+        ],
+    ),
+    "no deflate": (package(file(method=DEFLATED, data=b"\xff" * 130)), [f"{A} is no deflate stream"]),
+    "zlib header": (package(file(method=DEFLATED, data=zlib.compress(FILE.content))), [f"{A} is no deflate stream"]),
+    "deflate cut off": (package(file(method=DEFLATED, data=STREAMED.packed[:-3])), ["deflate stream that is cut off"]),
+    "no deflate data": (
+        package(file(method=DEFLATED, content=b"", data=b"")),
+        [f"{A} has a deflate stream that is cut off."],
+    ),
+    "data after deflate": (
+        package(file(method=DEFLATED, data=STREAMED.packed + b"hidden")),
+        [f"{A} has 6 bytes after the end of its deflate stream."],
+    ),
+    "unpacks to more": (
+        package(file(method=DEFLATED, central={"unpacked": 9}, local={"unpacked": 9})),
+        [f"{A} unpacks to more than the 9 bytes it states."],
+    ),
+    "unpacks to less": (
+        package(file(method=DEFLATED, central={"unpacked": 131}, local={"unpacked": 131})),
+        [f"{A} unpacks to 130 bytes instead of the 131 it states."],
+    ),
+    "empty that is not": (
+        package(file(method=DEFLATED, central={"unpacked": 0}, local={"unpacked": 0})),
+        [f"{A} unpacks to more than the 0 bytes it states."],
+    ),
+    "ratio": (package(file(method=DEFLATED, content=bytes(100_000))), ["bytes to 100000, more than 100 to 1"]),
+    "something from nothing": (
+        package(file(central={"packed": 0}, local={"packed": 0}, data=b"")),
+        ["two sizes", "unpacks 0 bytes to 130, more than 100 to 1"],
+    ),
+    # descriptors
+    "descriptor of stored data": (package(file(flags=DESCRIBED)), ["where a streaming reader cannot find it"]),
+    "descriptor missing": (package(replace(STREAMED, descriptor=b"")), [f"{A} overlaps what follows it by 16 bytes."]),
+    "descriptor without signature": (
+        package(replace(STREAMED, descriptor=descriptor(STREAMED, b""))),
+        [f"{A} overlaps what follows it by 4 bytes."],
+    ),
+    "descriptor magic": (package(replace(STREAMED, descriptor=descriptor(STREAMED, b"PK\7\7"))), ["data descriptor"]),
+    "descriptor crc": (package(replace(STREAMED, descriptor=descriptor(STREAMED, crc=1))), ["data descriptor"]),
+    "descriptor size": (package(replace(STREAMED, descriptor=descriptor(STREAMED, packed=1))), ["data descriptor"]),
+    "zip64 descriptor": (
+        package(replace(STREAMED, descriptor=descriptor(STREAMED) + bytes(8))),
+        [f"{A} has 8 bytes around it that belong to no entry."],
+    ),
+}
+
+ACCEPTED: dict[str, bytes] = {
+    "stored": GOOD,
+    "deflated": package(file(method=DEFLATED)),
+    "streamed": package(STREAMED),
+    "empty file": package(file(content=b"")),
+    "empty file, deflated": package(file(content=b"", method=DEFLATED)),
+    "directory": package(Item(b"files/"), FILE),
+    "directory after its files": package(FILE, Item(b"files/")),
+    "beyond ASCII": package(file(name="bücher/日本語.txt".encode(), flags=UTF8)),
+    "timestamps": package(file(local_extra=extra(0x5455, b"\3" + bytes(8)), central_extra=UT)),
+    "owner": package(file(local_extra=UT + extra(0x7875, bytes(11)), central_extra=UT + extra(0x7875, bytes(11)))),
+    "NTFS times": package(file(central_extra=extra(0x000A, bytes(32)))),
+    "executable JAR": package(file(local_extra=extra(0xCAFE), central_extra=extra(0xCAFE))),
+    "nested archive": package(file(name=b"nested.zip", content=GOOD)),
+    "executable": package(file(central={"external": 0o100755 << 16})),
+    "made on DOS": package(file(central={"external": 0x20, "made_by": 20})),
+    "version 1.0": package(file(central={"needed": 10}, local={"needed": 10})),
+}
+
+
+@pytest.mark.parametrize(("data", "reasons"), REFUSED.values(), ids=REFUSED)
+def test_refused(data: bytes, reasons: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "package.mosis"
+    path.write_bytes(data)
+    with pytest.raises(PackageRejected) as refusal:
+        packages.read(path)
+    errors = refusal.value.errors
+    assert len(errors) == len(reasons), errors
+    assert all(reason in error for reason, error in zip(reasons, errors, strict=True)), errors
+    assert all(error.isascii() and error.isprintable() and error.endswith(".") for error in errors)
+
+
+@pytest.mark.parametrize("data", ACCEPTED.values(), ids=ACCEPTED)
+def test_accepted(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "package.mosis"
+    path.write_bytes(data)
+    assert packages.read(path).manifest.id == "org.example.reader"
+
+
+def test_order_of_directory_is_free(tmp_path: Path) -> None:
+    items = [MANIFEST, FILE, SIGNATURE]
+    offsets = [0, len(MANIFEST.local_record()), len(MANIFEST.local_record() + FILE.local_record())]
+    body = b"".join(item.local_record() for item in items)
+    records = [item.central_record(offset) for item, offset in zip(items, offsets, strict=True)]
+    directory = b"".join(reversed(records))
+    path = tmp_path / "package.mosis"
+    path.write_bytes(body + directory + hostile.END.pack(b"PK\5\6", 0, 0, 3, 3, len(directory), len(body), 0))
+    assert packages.read(path).entries == 3
+
+
+def test_every_reason_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "package.mosis"
+    path.write_bytes(
+        hostile.build(
+            [
+                replace(MANIFEST, content=b'{"manifest_version": 2, "id": "x"}'),
+                file(name=b"../x", central={"crc": 0}, local={"crc": 0}),
+                file(name=b"con", method=DEFLATED, data=b"\xff" * 9),
+                replace(SIGNATURE, content=b"{}"),
+            ]
+        )
+    )
+    with pytest.raises(PackageRejected) as refusal:
+        packages.read(path)
+    text = "\n".join(refusal.value.errors)
+    for reason in ("`..`", "device name", "CRC-32", "deflate stream", "\"manifest_version\"", "\"id\"", "\"name\"", "\"alg\""):
+        assert reason in text, text
+
+
+def test_thousands_of_reasons_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "package.mosis"
+    path.write_bytes(package(*(Item(b"../%d" % number) for number in range(1000))))
+    with pytest.raises(PackageRejected) as refusal:
+        packages.read(path)
+    assert len(refusal.value.errors) == 101
+    assert refusal.value.errors[-1] == "There are 900 more reasons."
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(package_bytes=len(GOOD) - 1), f"The package is {len(GOOD)} bytes long, more than the"),
+        (Limits(unpacked_bytes=100), "more than the 100 allowed."),
+        (Limits(entries=2), "The archive has 3 entries, more than the 2 allowed."),
+        (Limits(manifest_bytes=50), '"manifest.json" is '),
+    ],
+    ids=["package", "unpacked", "entries", "manifest"],
+)
+def test_limits(limits: Limits, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "package.mosis"
+    path.write_bytes(GOOD)
+    with pytest.raises(PackageRejected) as refusal:
+        packages.read(path, limits)
+    assert len(refusal.value.errors) == 1
+    assert reason in refusal.value.errors[0]
+
+
+def test_a_missing_file_is_no_refusal(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        packages.read(tmp_path / "package.mosis")
