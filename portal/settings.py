@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, IPvA
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 CONFIG_VARIABLE = "MOSIS_CONFIG"
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where all workers count; the client library's own name
 DEFAULT_CONFIG = Path("/etc/mosis/mosis.toml")
 
 MIB = 1024 * 1024

@@ -1,0 +1,60 @@
+"""The application: settings in, WSGI out."""
+
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any
+
+from bottle import Bottle
+
+from portal import settings as settings_module
+from portal.http.api import STARTED, Api
+from portal.http.routes import accounts, apps, images, service, store
+from portal.metrics import Metrics
+from portal.settings import Settings
+from portal.store.store import open_store
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def create_app(settings: Settings) -> Wsgi:
+    """The portal over an existing store. Raises DatabaseUnusable."""
+    app = Bottle()
+    api = Api(app, open_store(settings))
+    metrics = Metrics(api.store)
+    accounts.add(api)
+    apps.add(api, metrics)
+    images.add(api, metrics)
+    store.add(api, metrics)
+    service.add(api, metrics)
+    return measured(app, metrics)
+
+
+def from_environment() -> Wsgi:
+    """What the WSGI server calls in each worker."""
+    return create_app(settings_module.load())
+
+
+def measured(app: Bottle, metrics: Metrics) -> Wsgi:
+    """Count and time every answer, under the pattern of its route so that labels stay few."""
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[STARTED] = started = perf_counter()
+        status = "500"
+
+        def start(line: str, *rest: Any) -> Any:
+            nonlocal status
+            status = line
+            return start_response(line, *rest)
+
+        try:
+            return app(environ, start)
+        finally:
+            route = environ.get("bottle.route")
+            metrics.request(
+                route.rule if route else "unknown",
+                environ["REQUEST_METHOD"] if route else "unknown",
+                int(status[:3]),
+                perf_counter() - started,
+            )
+
+    return wsgi

@@ -1,0 +1,63 @@
+"""`mosis cleanup`, `backup` and `restore`: what cron runs, and what an operator runs at 2 a.m."""
+
+from typing import Annotated
+
+import typer
+
+from portal import settings
+from portal.cli.progress import progress
+from portal.jobs import backup, cleanup, restore
+from portal.store.store import open_store
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing, only tell.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Declare the commands."""
+    app.command("cleanup")(run_cleanup)
+    app.command("restore")(run_restore)
+    group = typer.Typer(help="Make a backup now.", no_args_is_help=True)
+    group.command("packages")(backup_packages)
+    group.command("database")(backup_database)
+    app.add_typer(group, name="backup")
+
+
+def run_cleanup(dry_run: DryRun = False) -> None:
+    """Delete versions and uploads whose retention is over. Silent when there are none."""
+    for deletion in cleanup.cleanup(open_store(settings.load()), dry_run=dry_run):
+        print(f"{'would delete' if dry_run else 'deleted'} {deletion.subject} ({deletion.label})")
+
+
+def backup_packages() -> None:
+    """Copy packages, assets and database snapshots to the external drive, if it is attached and marked."""
+    print(f"copied to {backup.packages(open_store(settings.load()))}")
+
+
+def backup_database() -> None:
+    """Write a checked, compact copy of the database to backups/snapshots."""
+    print(f"wrote {backup.database(open_store(settings.load()))}")
+
+
+def run_restore(
+    dry_run: DryRun = False,
+    replace_database: Annotated[
+        bool, typer.Option("--replace-database", help="Set the database aside and take its last copy.")
+    ] = False,
+) -> None:
+    """Bring back the database and every package and image that it names; the portal must be stopped."""
+    with progress("checking files") as advance:
+        report = restore.restore(
+            settings.load(), dry_run=dry_run, replace_database=replace_database, progress=advance
+        )  # fmt: skip
+    would = "would be " if dry_run else ""
+    if report.database_from:
+        print(f"database {would}restored from {report.database_from}")
+        if dry_run:
+            return
+    for path in report.restored:
+        print(f"{path} {would}restored")
+    for path in report.missing:
+        print(f"{path} MISSING: in no backup")
+    print(f"{report.good} files good, {len(report.restored)} {would}restored, {len(report.missing)} missing")
+    if report.missing:
+        raise typer.Exit(1)

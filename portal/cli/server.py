@@ -1,0 +1,111 @@
+"""`mosis init`, `serve` and `status`: what a host runs."""
+
+import fcntl
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from portal import settings
+from portal.jobs import restore
+from portal.jobs import status as status_job
+from portal.store import database, files
+from portal.store.errors import DatabaseUnusable
+from portal.store.layout import AREAS, Layout
+from portal.store.store import open_store
+
+BACKLOG = 1024
+
+
+def add(app: typer.Typer) -> None:
+    """Declare the commands."""
+    app.command()(init)
+    app.command()(serve)
+    app.command()(status)
+
+
+def init(
+    check: Annotated[bool, typer.Option("--check", help="Only print, as JSON, what there is to do.")] = False,
+) -> None:
+    """Create the store's directories and database, or bring the database to this version's schema.
+
+    Refuses to start an empty database where a backup of a lost one exists.
+    """
+    chosen = settings.load()
+    layout, wanted = Layout(chosen.root), len(database.migrations())
+    found = database.schema(layout.database)
+    if check:
+        print(json.dumps({"pending": found != wanted, "schema": found, "wanted": wanted}))
+        return
+    if found is None and restore.has_backup(layout):
+        raise DatabaseUnusable(
+            f"{layout.database} is missing, but {layout.area('backups')} has copies of it: run `mosis restore`."
+        )
+    for area in AREAS:
+        files.make_directory(layout.area(area))
+    if database.migrate(layout.database, litestream=chosen.litestream):
+        print(f"{layout.database}: schema {found or 0} → {wanted}")
+
+
+def serve() -> None:
+    """Run the portal in the foreground until SIGTERM."""
+    chosen = settings.load()
+    layout = Layout(chosen.root)
+    open_store(chosen).db.close()
+    with restore.lock_file(layout).open("a") as lock, tempfile.TemporaryDirectory(prefix="mosis-metrics-") as shared:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DatabaseUnusable("A restore is running: start the portal when it has ended.") from None
+        # Before anything imports the client library, which looks at it only then.
+        os.environ[settings.METRICS_VARIABLE] = shared
+        _granian(chosen)
+
+
+def _granian(chosen: settings.Settings) -> None:
+    from granian import Granian  # here, because no other command needs it
+    from granian.constants import Interfaces
+    from granian.http import HTTP1Settings
+
+    Granian(
+        "portal.app:from_environment",
+        factory=True,
+        interface=Interfaces.WSGI,
+        address=chosen.host,
+        port=chosen.port,
+        workers=chosen.workers,
+        blocking_threads=chosen.threads,
+        backpressure=chosen.threads,
+        backlog=BACKLOG,
+        http1_settings=HTTP1Settings(),
+        websockets=False,
+        respawn_failed_workers=True,
+        respawn_interval=1,
+        workers_kill_timeout=30,
+        process_name=None,
+        pid_file=None,
+        working_dir=Path("/"),
+    ).serve()
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    wait: Annotated[float, typer.Option(help="Only wait for the portal to be ready, at most this many seconds.")] = 0,
+) -> None:
+    """Show what the store is like; exit 1 when anything needs attention."""
+    chosen = settings.load()
+    if wait:
+        if not status_job.wait_ready(chosen, wait):
+            raise DatabaseUnusable(f"The portal was not ready within {wait:g} s.")
+        return
+    lines = status_job.status(chosen)
+    if as_json:
+        print(status_job.to_json(lines))
+    else:
+        for line in lines:
+            print(f"{'ok   ' if line.ok else 'FAULT'} {line.name:16} {line.text}")
+    if not all(line.ok for line in lines):
+        raise typer.Exit(1)

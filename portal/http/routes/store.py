@@ -1,0 +1,134 @@
+"""What devices read: the list of apps, an app, its package, its icons."""
+
+import base64
+from urllib.parse import quote
+
+from bottle import HTTPResponse
+
+from portal.http import schemas
+from portal.http.api import ANYONE, REVIEWER, STARTED, Api, Call, Operation, json_response
+from portal.http.files import Representation, respond
+from portal.http.ranges import parse
+from portal.metrics import Metrics
+from portal.packages.identifiers import valid_app_id
+from portal.store import apps, assets, keys, versions
+from portal.store.errors import Refused
+from portal.store.versions import Version
+
+PAGE = 50
+PACKAGE_TYPE = "application/octet-stream"
+INFO_CACHE = "public, max-age=60"
+LATEST_CACHE = "public, no-cache"  # the address of another file after the next publish: ask each time
+IMMUTABLE_CACHE = "public, max-age=86400, immutable"
+UNPUBLISHED_CACHE = "private, no-store"
+ASSET_CACHE = "public, max-age=86400"
+
+
+def add(api: Api, metrics: Metrics) -> None:
+    """Declare the routes."""
+    store, db, base = api.store, api.store.db, api.store.settings.public_url
+
+    def list_apps(call: Call) -> HTTPResponse:
+        after = call.request.query.cursor
+        if after and not valid_app_id(after):
+            raise Refused("INVALID_REQUEST", "The cursor is not one that this list gave.")
+        found = apps.published(db.read(), query=call.request.query.q, after=after, limit=PAGE + 1)
+        cursor = found[PAGE - 1].app_id if len(found) > PAGE else None
+        page = schemas.StorePage(apps=[schemas.StoreEntry.of(app, base) for app in found[:PAGE]], cursor=cursor)
+        return json_response(page, cache_control=INFO_CACHE)
+
+    def show_app(call: Call, app_id: str) -> HTTPResponse:
+        app = apps.get(db.read(), app_id)
+        version = versions.current(db.read(), app)
+        key = keys.get(db.read(), version.key_id)
+        info = schemas.StoreApp(
+            app_id=app.app_id,
+            developer_id=app.developer_id,
+            name=app.name,
+            description=app.description,
+            version=version.version_name,
+            version_code=version.version_code,
+            size=version.size,
+            sha256=version.sha256,
+            signature=version.signature,
+            key_id=version.key_id,
+            public_key=base64.b64encode(key.public_key).decode(),
+            published_at=version.published_at,
+            download_url=schemas.download_url(version, base),
+            assets=[schemas.Asset.of(asset, base) for asset in assets.of_app(db.read(), app_id)],
+        )
+        return json_response(info, cache_control=INFO_CACHE)
+
+    def send(kind: str, call: Call, representation: Representation) -> HTTPResponse:
+        with metrics.download(kind, call.request.environ[STARTED]) as measured:
+            try:
+                response = respond(call.request, representation)
+            except FileNotFoundError:
+                raise Refused("FILE_NOT_FOUND", "The file is not available.") from None
+            measured.status, measured.bytes = response.status_code, _body_bytes(call, response, representation.size)
+            return response
+
+    def send_package(call: Call, version: Version, cache_control: str) -> HTTPResponse:
+        path = store.layout.package(version.developer_id, version.app_id, version.version_code)
+        representation = Representation(
+            path,
+            version.size,
+            version.sha256,
+            version.created_at,
+            PACKAGE_TYPE,
+            cache_control,
+            filename=f"{version.app_id}-{version.version_name}.mosis",
+            headers={"X-Mosis-Version": version.version_name, "X-Mosis-Signature": version.signature},
+            accel=_accel(api, "packages", version.developer_id, version.app_id, str(version.version_code),
+                         "package.mosis"),
+        )  # fmt: skip
+        return send("package", call, representation)
+
+    def download_latest(call: Call, app_id: str) -> HTTPResponse:
+        return send_package(call, versions.current(db.read(), apps.get(db.read(), app_id)), LATEST_CACHE)
+
+    def download(call: Call, developer_id: str, app_id: str, version_code: int) -> HTTPResponse:
+        version = versions.get(db.read(), app_id, version_code)
+        insider = call.actor and (call.actor.developer_id == version.developer_id or call.actor.scope in REVIEWER)
+        if version.developer_id != developer_id or not (version.status == "published" or insider):
+            raise Refused("NOT_FOUND", f"There is no version {version_code} of {app_id}.")
+        return send_package(call, version, IMMUTABLE_CACHE if version.status == "published" else UNPUBLISHED_CACHE)
+
+    def asset(call: Call, app_id: str, name: str) -> HTTPResponse:
+        found = assets.get(db.read(), app_id, name)
+        representation = Representation(
+            store.layout.asset(app_id, name), found.size, found.sha256, found.updated_at, "image/png", ASSET_CACHE,
+            accel=_accel(api, "assets", app_id, name),
+        )  # fmt: skip
+        return send("asset", call, representation)
+
+    file_problems = ("NOT_FOUND", "FILE_NOT_FOUND")
+    for operation in (
+        Operation("GET", "/api/store/apps", list_apps, "List and search published apps", ANYONE,
+                  query=("q", "cursor"), answer=schemas.StorePage, problems=("INVALID_REQUEST",)),
+        Operation("GET", "/api/store/apps/<app_id>", show_app, "Show an app's current version", ANYONE,
+                  answer=schemas.StoreApp, problems=("NOT_FOUND",)),
+        Operation("GET", "/api/store/apps/<app_id>/download", download_latest, "Download the current version", ANYONE,
+                  media_type=PACKAGE_TYPE, problems=file_problems),
+        Operation("GET", "/downloads/<developer_id>/<app_id>/<version_code:code>/package.mosis", download,
+                  "Download one version; what is not published needs the owner's or a reviewer's token", ANYONE,
+                  media_type=PACKAGE_TYPE, problems=file_problems),
+        Operation("GET", "/assets/<app_id>/<name:re:icon-(?:32|64|128)\\.png|screenshots/[1-5]\\.png>", asset,
+                  "An icon or screenshot", ANYONE, media_type="image/png", problems=file_problems),
+    ):  # fmt: skip
+        api.add(operation)
+
+
+def _accel(api: Api, *segments: str) -> str | None:
+    return "/_files/" + "/".join(map(quote, segments)) if api.store.settings.accel else None
+
+
+def _body_bytes(call: Call, response: HTTPResponse, size: int) -> int:
+    """What the body will have, whether the portal sends it or nginx does."""
+    if response.status_code not in (200, 206):
+        return 0
+    length = response.get_header("Content-Length")
+    if length is not None:
+        return int(length)
+    ranges = call.request.get_header("Range")
+    return sum(map(len, parse(ranges, size))) or size if ranges else size

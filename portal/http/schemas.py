@@ -1,0 +1,223 @@
+"""The bodies of the API: what is taken, what is answered. /openapi.json is made of these models."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from portal.packages.identifiers import AppId, DeveloperId
+from portal.store import apps, assets, developers, keys, tokens, versions
+from portal.store.states import Status
+
+Time = Annotated[
+    int,
+    PlainSerializer(lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str),
+    Field(description="UTC, RFC 3339"),
+]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+TOKEN_DAYS_MAX = 3650
+
+
+class Body(BaseModel):
+    """A request body: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewDeveloper(Body):
+    developer_id: DeveloperId
+    name: Name
+
+
+class Developer(BaseModel):
+    developer_id: str
+    name: str
+    created_at: Time
+
+    @classmethod
+    def of(cls, developer: developers.Developer) -> "Developer":
+        return cls.model_validate(developer, from_attributes=True)
+
+
+class NewToken(Body):
+    scope: tokens.Scope
+    days: int = Field(ge=1, le=TOKEN_DAYS_MAX, description="how long it is valid")
+
+
+class Token(BaseModel):
+    token_id: str
+    developer_id: str
+    scope: tokens.Scope
+    created_at: Time
+    expires_at: Time
+    revoked_at: Time | None
+    last_used_at: Time | None
+
+    @classmethod
+    def of(cls, token: tokens.Token) -> "Token":
+        return cls.model_validate(token, from_attributes=True)
+
+
+class IssuedToken(Token):
+    token: str = Field(description="the token itself, shown this once")
+
+
+class Tokens(BaseModel):
+    tokens: list[Token]
+
+
+class NewKey(Body):
+    public_key: str = Field(max_length=64, description="base64 of the 32 raw bytes of an Ed25519 public key")
+    proof: str = Field(
+        max_length=128,
+        description="base64 of the key's signature over `MOSIS-KEY-REGISTER-V1\\n<developer_id>\\n<key_id>\\n`",
+    )
+
+
+class Key(BaseModel):
+    key_id: str
+    developer_id: str
+    created_at: Time
+    revoked_at: Time | None
+
+    @classmethod
+    def of(cls, key: keys.Key) -> "Key":
+        return cls.model_validate(key, from_attributes=True)
+
+
+class Keys(BaseModel):
+    keys: list[Key]
+
+
+class NewApp(Body):
+    app_id: AppId
+    name: Name
+    description: str = Field("", max_length=10_000)
+
+
+class App(BaseModel):
+    app_id: str
+    developer_id: str
+    name: str
+    description: str
+    pinned_key_id: str | None = Field(description="the key that signs every version since the first publish")
+    published_code: int | None = Field(description="version_code of the current version")
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, app: apps.App) -> "App":
+        return cls.model_validate(app, from_attributes=True)
+
+
+class Apps(BaseModel):
+    apps: list[App]
+
+
+class Reason(Body):
+    reason: str = Field("", max_length=2000, description="told to the developer")
+
+
+class Version(BaseModel):
+    app_id: str
+    developer_id: str
+    status: Status
+    created_at: Time
+    published_at: Time | None
+    reasons: list[str] = Field(description="why it failed, was rejected or yanked")
+    version_code: int | None
+    version: str | None = Field(description="version_name of the manifest")
+    size: int | None = Field(description="bytes")
+    sha256: str | None
+    key_id: str | None
+    signature: str | None
+    download_url: str | None
+
+    @classmethod
+    def of(cls, version: versions.Version, base: str) -> "Version":
+        values = vars(version) | {
+            "version": version.version_name,
+            "reasons": json.loads(version.reasons),
+            "download_url": download_url(version, base) if version.version_code else None,
+        }
+        return cls.model_validate({name: values[name] for name in cls.model_fields})
+
+
+class Versions(BaseModel):
+    versions: list[Version]
+
+
+class Asset(BaseModel):
+    name: str
+    url: str
+    size: int = Field(description="bytes")
+    sha256: str
+
+    @classmethod
+    def of(cls, asset: assets.Asset, base: str) -> "Asset":
+        url = f"{base}/assets/{asset.app_id}/{asset.name}"
+        return cls(name=asset.name, url=url, size=asset.size, sha256=asset.sha256)
+
+
+class Assets(BaseModel):
+    assets: list[Asset]
+
+
+class StoreApp(BaseModel):
+    """What a device needs to show, fetch and verify an app."""
+
+    app_id: str
+    developer_id: str
+    name: str
+    description: str
+    version: str
+    version_code: int
+    size: int = Field(description="bytes")
+    sha256: str
+    signature: str
+    key_id: str
+    public_key: str = Field(description="base64 of the 32 raw bytes of the key that signed")
+    published_at: Time
+    download_url: str
+    assets: list[Asset]
+
+
+class StoreEntry(BaseModel):
+    app_id: str
+    developer_id: str
+    name: str
+    description: str
+    version_code: int
+    updated_at: Time
+    url: str
+
+    @classmethod
+    def of(cls, app: apps.App, base: str) -> "StoreEntry":
+        values = vars(app) | {"version_code": app.published_code, "url": f"{base}/api/store/apps/{app.app_id}"}
+        return cls.model_validate({name: values[name] for name in cls.model_fields})
+
+
+class StorePage(BaseModel):
+    apps: list[StoreEntry]
+    cursor: str | None = Field(description="hand it back for the next page; null on the last")
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[str] | None = None
+
+
+class Health(BaseModel):
+    status: str
+
+
+def download_url(version: versions.Version, base: str) -> str:
+    path = f"{version.developer_id}/{version.app_id}/{version.version_code}/package.mosis"
+    return f"{base}/downloads/{path}"

@@ -1,0 +1,143 @@
+"""What the store is like right now, line by line, for an operator and for monitoring."""
+
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from portal import __version__
+from portal.jobs import restore
+from portal.settings import Settings
+from portal.store import audit, database, files, runs, versions
+from portal.store.clock import now
+from portal.store.errors import DatabaseUnusable
+from portal.store.layout import Layout
+from portal.store.store import Store, open_store
+
+OVERDUE_SECONDS = 26 * 3600  # a nightly job, and two hours of grace
+REPLICA_LAG_SECONDS = 60
+FREE_BYTES_MIN = 1024 * 1024 * 1024
+PROBE_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """One fact; `ok` is false when somebody should act."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+def status(settings: Settings) -> list[Line]:
+    """Every fact that can be had; a broken part takes no other with it."""
+    layout = Layout(settings.root)
+    lines = [Line("version", True, __version__), _portal(settings), _database(layout), _disk(settings)]
+    try:
+        store = open_store(settings)
+    except DatabaseUnusable:
+        return lines
+    try:
+        return lines + list(_store(store))
+    finally:
+        store.db.close()
+
+
+def to_json(lines: list[Line]) -> str:
+    return json.dumps({"ok": all(line.ok for line in lines), "lines": [asdict(line) for line in lines]}, indent=2)
+
+
+def wait_ready(settings: Settings, seconds: float) -> bool:
+    """Whether the portal is ready within that time."""
+    deadline = time.monotonic() + seconds
+    while not (ready := _portal(settings).ok) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return ready
+
+
+def _portal(settings: Settings) -> Line:
+    url = f"http://{settings.host}:{settings.port}/readyz"
+    try:
+        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as response:
+            return Line("portal", response.status == 200, f"ready at {url}")
+    except (urllib.error.URLError, OSError) as error:
+        return Line("portal", False, f"not ready at {url}: {error}")
+
+
+def _database(layout: Layout) -> Line:
+    try:
+        found = database.schema(layout.database)
+    except DatabaseUnusable as error:
+        return Line("database", False, str(error))
+    if found is None:
+        hint = "`mosis restore` brings it back" if restore.has_backup(layout) else "`mosis init` creates it"
+        return Line("database", False, f"{layout.database} is missing: {hint}")
+    wanted = len(database.migrations())
+    return Line("database", found == wanted, f"schema {found} of {wanted}, {_bytes(layout.database.stat().st_size)}")
+
+
+def _disk(settings: Settings) -> Line:
+    try:
+        free = shutil.disk_usage(settings.root).free
+    except OSError as error:
+        return Line("disk", False, str(error))
+    return Line("disk", free >= FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")
+
+
+def _store(store: Store) -> Iterator[Line]:
+    db, layout, settings = store.db.read(), store.layout, store.settings
+    counts = versions.count(db)
+    yield Line("versions", True, ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "none")
+    used = files.disk_usage([layout.area(area) for area in ("packages", "assets", "temp", "data", "backups")])
+    budget = settings.storage_budget_bytes
+    yield Line("storage", used <= 0.8 * budget, f"{_bytes(used)} of {_bytes(budget)}")
+    fault = audit.first_fault(db)
+    yield Line("audit", fault is None, "log verifies" if fault is None else f"log is not as written at row {fault}")
+    if settings.litestream:
+        yield _replica(layout)
+    done = runs.every(db)
+    yield _job(done, "backup-database")
+    if settings.backup:
+        yield _job(done, "backup-packages")
+    yield _job(done, "cleanup")
+
+
+def _replica(layout: Layout) -> Line:
+    wal = layout.database.with_name(layout.database.name + "-wal")
+    written = max((path.stat().st_mtime for path in (layout.database, wal) if path.exists()), default=0)
+    replicated = max((path.stat().st_mtime for path in _replica_files(layout)), default=None)
+    if replicated is None:
+        return Line("replica", False, "Litestream has written nothing yet")
+    lag = max(0, int(written - replicated))
+    return Line("replica", lag <= REPLICA_LAG_SECONDS, f"{lag} s behind the database")
+
+
+def _replica_files(layout: Layout) -> Iterator[Path]:
+    return layout.replica.rglob("*.ltx")
+
+
+def _job(done: dict[str, runs.Run], job: str) -> Line:
+    run = done.get(job)
+    if run is None:
+        return Line(job, True, "never ran")
+    last = _time(run.success_at) if run.success_at else "never"
+    if run.failure:
+        return Line(job, False, f"last success {last}; failed {_time(run.failure_at)}: {run.failure}")
+    return Line(job, now() - run.success_at <= OVERDUE_SECONDS, f"last success {last}")
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,86 @@
+"""Apps: whose they are, what they are called, which version is the current one."""
+
+import re
+import sqlite3
+from dataclasses import dataclass
+
+from portal.store import audit
+from portal.store.clock import now
+from portal.store.errors import Refused
+
+
+@dataclass(frozen=True)
+class App:
+    app_id: str
+    developer_id: str
+    name: str
+    description: str
+    pinned_key_id: str | None
+    published_code: int | None
+    created_at: int
+    updated_at: int
+
+
+COLUMNS = ", ".join(f"apps.{field}" for field in App.__dataclass_fields__)
+
+
+def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, description: str) -> App:
+    """A new app of the acting developer. Raises Refused (APP_EXISTS)."""
+    at = now()
+    app = App(app_id, actor.developer_id, name, description, None, None, at, at)
+    try:
+        tx.execute(
+            "INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (app_id, actor.developer_id, name, description, at, at),
+        )
+    except sqlite3.IntegrityError:
+        raise Refused("APP_EXISTS", f"The app id {app_id} is taken.") from None
+    audit.append(tx, actor, "app.add", app_id, name=name)
+    return app
+
+
+def get(db: sqlite3.Connection, app_id: str) -> App:
+    """Raises Refused (NOT_FOUND)."""
+    row = db.execute(f"SELECT {COLUMNS} FROM apps WHERE app_id = ?", (app_id,)).fetchone()
+    if row is None:
+        raise not_found(app_id)
+    return App(*row)
+
+
+def owned(db: sqlite3.Connection, app_id: str, developer_id: str) -> App:
+    """The app if it is this developer's. Another's is refused as if it were not there: NOT_FOUND."""
+    app = get(db, app_id)
+    if app.developer_id != developer_id:
+        raise not_found(app_id)
+    return app
+
+
+def not_found(app_id: str) -> Refused:
+    return Refused("NOT_FOUND", f"There is no app {app_id}.")
+
+
+def of_developer(db: sqlite3.Connection, developer_id: str) -> list[App]:
+    rows = db.execute(f"SELECT {COLUMNS} FROM apps WHERE developer_id = ? ORDER BY app_id", (developer_id,))
+    return [App(*row) for row in rows]
+
+
+def published(db: sqlite3.Connection, *, query: str = "", after: str = "", limit: int) -> list[App]:
+    """Apps with a current version, by id, from the one behind `after`; `query`: words or beginnings of words."""
+    words = re.findall(r"\w+", query)
+    if words:
+        match = " ".join(f'"{word}"*' for word in words)
+        rows = db.execute(
+            f"SELECT {COLUMNS} FROM apps_search JOIN apps ON apps.number = apps_search.rowid"
+            " WHERE apps_search MATCH ? AND apps.published_code IS NOT NULL AND apps.app_id > ?"
+            " ORDER BY apps.app_id LIMIT ?",
+            (match, after, limit),
+        )
+    elif query.strip():
+        return []
+    else:
+        rows = db.execute(
+            f"SELECT {COLUMNS} FROM apps WHERE published_code IS NOT NULL AND app_id > ? ORDER BY app_id LIMIT ?",
+            (after, limit),
+        )
+    return [App(*row) for row in rows]

@@ -1,0 +1,104 @@
+"""SQLite: one connection a thread, writers one at a time, the schema by numbered migrations.
+
+The pragmas follow what Litestream asks for: WAL, and no checkpoints of our own while it owns them.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib import resources
+from pathlib import Path
+
+from portal.store.errors import DatabaseUnusable
+
+BUSY_TIMEOUT_MS = 5000
+AUTOCHECKPOINT_PAGES = 1000
+
+
+def migrations() -> list[str]:
+    """The SQL of each migration, in order; the schema's number is how many have run."""
+    folder = resources.files("portal.store") / "migrations"
+    return [f.read_text() for f in sorted(folder.iterdir(), key=lambda f: f.name) if f.name.endswith(".sql")]
+
+
+class Database:
+    """Connections to an existing database whose schema is this program's."""
+
+    def __init__(self, path: Path, *, litestream: bool) -> None:
+        """Raises DatabaseUnusable: a missing database is never created here, see `initialise`."""
+        self._path = path
+        self._litestream = litestream
+        self._local = threading.local()
+        found, wanted = schema(path), len(migrations())
+        if found is None:
+            raise DatabaseUnusable(
+                f"{path} is missing: run `mosis init` on a new store, `mosis restore` on an old one."
+            )
+        if found < wanted:
+            raise DatabaseUnusable(f"{path} has schema {found}, this program needs {wanted}: run `mosis init`.")
+        if found > wanted:
+            raise DatabaseUnusable(
+                f"{path} has schema {found}, newer than this program's {wanted}: upgrade the program."
+            )
+
+    def read(self) -> sqlite3.Connection:
+        """This thread's connection; each statement outside `write` sees the last commit."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = connect(self._path, litestream=self._litestream)
+        return connection
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the write lock from the start; rolled back when the block raises."""
+        connection = self.read()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = self.__dict__["_local"].__dict__.pop("connection", None)
+        if connection is not None:
+            connection.close()
+
+
+def connect(path: Path, *, litestream: bool, mode: str = "rw") -> sqlite3.Connection:
+    """Open a database file in autocommit mode. Raises sqlite3.OperationalError when it is missing."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    # Two processes that both checkpoint can corrupt SQLite up to 3.51.2: while Litestream runs, only it may.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {0 if litestream else AUTOCHECKPOINT_PAGES}")
+    return connection
+
+
+def schema(path: Path) -> int | None:
+    """The schema's number, or None when there is no database."""
+    if not path.exists():
+        return None
+    try:
+        with closing(connect(path, litestream=True)) as connection:
+            return connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise DatabaseUnusable(f"{path} cannot be read: {error}. `mosis restore` brings back the last copy.") from error
+
+
+def migrate(path: Path, *, litestream: bool) -> bool:
+    """Create the database or bring it to this program's schema; each step whole or not at all. True if it changed."""
+    steps = migrations()
+    with closing(connect(path, litestream=litestream, mode="rwc")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        for number, sql in enumerate(steps[found:], start=found + 1):
+            connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+        return found < len(steps)

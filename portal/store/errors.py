@@ -1,0 +1,15 @@
+"""What the store refuses, in words a developer understands; HTTP and the command line give it their own form."""
+
+
+class Refused(Exception):
+    """The request cannot be done. `code` is stable and upper-case, `detail` one sentence, `errors` every reason."""
+
+    def __init__(self, code: str, detail: str, errors: list[str] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+
+
+class DatabaseUnusable(RuntimeError):
+    """The database is missing, older or newer than this program; the message tells the operator what to do."""

@@ -1,0 +1,65 @@
+"""The public keys whose signatures a developer's packages carry."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from portal.packages import signature
+from portal.packages.errors import SignatureInvalid
+from portal.store import audit, developers
+from portal.store.clock import now
+from portal.store.errors import Refused
+
+
+@dataclass(frozen=True)
+class Key:
+    key_id: str
+    developer_id: str
+    public_key: bytes
+    created_at: int
+    revoked_at: int | None
+
+
+def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, public_key: str, proof: str) -> Key:
+    """Add a key, base64, that its holder proves to hold by a signature over the registration statement, base64.
+
+    Raises Refused (INVALID_KEY, INVALID_PROOF, KEY_EXISTS, NOT_FOUND).
+    """
+    developers.get(tx, developer_id)
+    try:
+        raw = signature.decode_public_key(public_key)
+    except ValueError as error:
+        raise Refused("INVALID_KEY", f"{error}.") from None
+    key = Key(signature.key_id(raw), developer_id, raw, now(), None)
+    try:
+        signature.verify(raw, proof, signature.registration_statement(developer_id, key.key_id))
+    except SignatureInvalid:
+        raise Refused(
+            "INVALID_PROOF", f"The proof is not key {key.key_id}'s signature over the statement for {developer_id}."
+        ) from None
+    try:
+        tx.execute("INSERT INTO keys VALUES (?, ?, ?, ?, NULL)", (key.key_id, developer_id, raw, key.created_at))
+    except sqlite3.IntegrityError:
+        raise Refused("KEY_EXISTS", f"Key {key.key_id} is registered already.") from None
+    audit.append(tx, actor, "key.register", key.key_id, developer_id=developer_id)
+    return key
+
+
+def get(db: sqlite3.Connection, key_id: str) -> Key | None:
+    row = db.execute("SELECT * FROM keys WHERE key_id = ?", (key_id,)).fetchone()
+    return Key(**row) if row else None
+
+
+def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, key_id: str) -> None:
+    """From now on no package signed with it is taken. Raises Refused (NOT_FOUND)."""
+    changed = tx.execute(
+        "UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ? AND developer_id = ?",
+        (now(), key_id, developer_id),
+    )
+    if changed.rowcount == 0:
+        raise Refused("NOT_FOUND", f"Developer {developer_id} has no key {key_id}.")
+    audit.append(tx, actor, "key.revoke", key_id, developer_id=developer_id)
+
+
+def of_developer(db: sqlite3.Connection, developer_id: str) -> list[Key]:
+    rows = db.execute("SELECT * FROM keys WHERE developer_id = ? ORDER BY created_at, key_id", (developer_id,))
+    return [Key(**row) for row in rows]

@@ -1,0 +1,44 @@
+"""Where everything is on disk. Identifiers are checked before they get here; see `packages.manifest`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+AREAS = ("data", "packages", "assets", "temp", "backups")
+ICON_SIZES = (32, 64, 128)
+
+# What Synology DSM keeps inside shares and nobody uploaded; see also the rsync filter of the backup.
+SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below one root, as the contract fixes them."""
+
+    root: Path
+
+    def area(self, name: str) -> Path:
+        return self.root / name
+
+    @property
+    def database(self) -> Path:
+        return self.root / "data" / "portal.db"
+
+    @property
+    def replica(self) -> Path:
+        return self.root / "backups" / "portal"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.root / "backups" / "snapshots"
+
+    def staging(self, upload_id: str) -> Path:
+        return self.root / "temp" / upload_id
+
+    def package_directory(self, developer_id: str, app_id: str, version_code: int) -> Path:
+        return self.root / "packages" / developer_id / app_id / str(version_code)
+
+    def package(self, developer_id: str, app_id: str, version_code: int) -> Path:
+        return self.package_directory(developer_id, app_id, version_code) / "package.mosis"
+
+    def asset(self, app_id: str, name: str) -> Path:
+        return self.root / "assets" / app_id / name

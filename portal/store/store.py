@@ -1,0 +1,20 @@
+"""What the store is made of: its settings, its database, its place on disk."""
+
+from dataclasses import dataclass
+
+from portal.settings import Settings
+from portal.store.database import Database
+from portal.store.layout import Layout
+
+
+@dataclass(frozen=True)
+class Store:
+    settings: Settings
+    db: Database
+    layout: Layout
+
+
+def open_store(settings: Settings) -> Store:
+    """Raises DatabaseUnusable when the database is missing or of another schema."""
+    layout = Layout(settings.root)
+    return Store(settings, Database(layout.database, litestream=settings.litestream), layout)

@@ -1,0 +1,88 @@
+"""Bearer tokens `mosis_<id>_<secret>`: shown once, stored as a hash, checked against the database at every request."""
+
+import hashlib
+import hmac
+import re
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+from portal.store import audit, developers
+from portal.store.clock import now
+from portal.store.errors import Refused
+
+Scope = Literal["developer", "reviewer", "admin"]
+DAY = 86400
+USE_NOTED_EVERY = 600  # seconds; a write for each request would cost each request an fsync
+PATTERN = re.compile(r"mosis_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True)
+class Token:
+    token_id: str
+    developer_id: str
+    scope: Scope
+    created_at: int
+    expires_at: int
+    revoked_at: int | None
+    last_used_at: int | None
+
+
+COLUMNS = ", ".join(Token.__dataclass_fields__)
+
+
+def issue(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, scope: Scope, days: int) -> tuple[Token, str]:
+    """A new token and its only clear text. Raises Refused (NOT_FOUND) for an unknown developer."""
+    developers.get(tx, developer_id)
+    token_id, secret, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
+    token = Token(token_id, developer_id, scope, at, at + days * DAY, None, None)
+    tx.execute(
+        "INSERT INTO tokens (token_id, developer_id, scope, secret_hash, created_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (token_id, developer_id, scope, _hash(secret), at, token.expires_at),
+    )
+    audit.append(tx, actor, "token.issue", token_id, developer_id=developer_id, scope=scope, days=days)
+    return token, f"mosis_{token_id}_{secret}"
+
+
+def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
+    """The live token that `text` is the clear text of, or None; the time does not tell which part was wrong."""
+    match = PATTERN.fullmatch(text)
+    if match is None:
+        return None
+    row = db.execute(f"SELECT secret_hash, {COLUMNS} FROM tokens WHERE token_id = ?", (match[1],)).fetchone()
+    known = row["secret_hash"] if row else bytes(32)
+    if not hmac.compare_digest(known, _hash(match[2])) or row is None:
+        return None
+    token = Token(*row[1:])
+    return token if token.revoked_at is None and now() < token.expires_at else None
+
+
+def note_use(db: sqlite3.Connection, token: Token) -> None:
+    """Remember that the token was used, to within ten minutes."""
+    if token.last_used_at is None or now() - token.last_used_at >= USE_NOTED_EVERY:
+        db.execute("UPDATE tokens SET last_used_at = ? WHERE token_id = ?", (now(), token.token_id))
+
+
+def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:
+    """Effective at the next request, in every worker. Raises Refused (NOT_FOUND)."""
+    changed = tx.execute(
+        "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE token_id = ? AND developer_id = ?",
+        (now(), token_id, developer_id),
+    )
+    if changed.rowcount == 0:
+        raise Refused("NOT_FOUND", f"Developer {developer_id} has no token {token_id}.")
+    audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id)
+
+
+def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[Token]:
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM tokens WHERE ? IS NULL OR developer_id = ? ORDER BY created_at, token_id",
+        (developer_id, developer_id),
+    )
+    return [Token(*row) for row in rows]
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,154 @@
+"""How a package gets in: a row and a directory under `temp/`, the body, the checks, one rename, one commit.
+
+A body that ends early leaves nothing. A package that is refused leaves a `failed` version with the reasons, for a day.
+What a crash leaves is swept: the row by retention, the directory with it.
+"""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.packages import package as packages
+from portal.packages.errors import PackageRejected
+from portal.packages.limits import Limits
+from portal.packages.package import Package
+from portal.store import apps, audit, files, keys, versions
+from portal.store.clock import now
+from portal.store.errors import Refused
+from portal.store.store import Store
+from portal.store.versions import Version
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload under way."""
+
+    upload_id: str
+    app: apps.App
+    directory: Path
+
+    @property
+    def package(self) -> Path:
+        return self.directory / "package.mosis"
+
+
+@contextmanager
+def receiving(store: Store, app: apps.App) -> Iterator[Upload]:
+    """An upload that is over with the block: what the block does not complete leaves nothing on disk."""
+    upload = begin(store, app)
+    try:
+        yield upload
+    except BaseException:
+        abandon(store, upload)
+        raise
+
+
+def begin(store: Store, app: apps.App) -> Upload:
+    """Note the upload and make its directory."""
+    upload_id, at = secrets.token_hex(16), now()
+    with store.db.write() as tx:
+        tx.execute(
+            "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"
+            " VALUES (?, ?, ?, 'uploading', ?, ?)",
+            (upload_id, app.app_id, app.developer_id, at, at),
+        )
+    upload = Upload(upload_id, app, store.layout.staging(upload_id))
+    upload.directory.mkdir(parents=True)
+    return upload
+
+
+def abandon(store: Store, upload: Upload) -> None:
+    """Forget an upload that was not completed; a `failed` version stays, for its reasons."""
+    files.discard(upload.directory)
+    with store.db.write() as tx:
+        tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (upload.upload_id,))
+
+
+def complete(
+    store: Store, actor: audit.Actor, upload: Upload, received: files.Received,
+    *, version_code: int | None = None, version_name: str | None = None,
+) -> Version:  # fmt: skip
+    """Check the package and move it into place. `version_code` and `version_name`, if given, must be the manifest's.
+
+    Raises Refused (VALIDATION_ERROR with every reason, VERSION_EXISTS, VERSION_CONFLICT).
+    """
+    try:
+        package = _check(store, upload, version_code, version_name)
+        return _place(store, actor, upload, received, package)
+    except PackageRejected as rejected:
+        _fail(store, actor, upload, rejected.errors)
+        raise Refused("VALIDATION_ERROR", "The package is not valid.", rejected.errors) from rejected
+    except Refused as refused:
+        _fail(store, actor, upload, [refused.detail])
+        raise
+
+
+def limits(store: Store) -> Limits:
+    """The package limits of this store's settings."""
+    s = store.settings
+    return Limits(
+        package_bytes=s.package_max_bytes, unpacked_bytes=s.unpacked_max_bytes, entries=s.entries_max, ratio=s.ratio_max
+    )
+
+
+def _check(store: Store, upload: Upload, version_code: int | None, version_name: str | None) -> Package:
+    package, db = packages.read(upload.package, limits(store)), store.db.read()
+    manifest, app = package.manifest, apps.get(db, upload.app.app_id)
+    errors = []
+    for field, expected, found in (
+        ("id", app.app_id, manifest.id),
+        ("version_code", version_code, manifest.version_code),
+        ("version_name", version_name, manifest.version_name),
+    ):
+        if expected is not None and expected != found:
+            errors.append(f"manifest.json: {field} is {found!r}, the upload says {expected!r}.")
+    if fault := versions.key_fault(db, app, package.key_id):
+        errors.append(fault)
+    if errors:
+        raise PackageRejected(errors)
+    packages.verify(package, keys.get(db, package.key_id).public_key)
+    return package
+
+
+def _place(
+    store: Store, actor: audit.Actor, upload: Upload, received: files.Received, package: Package
+) -> Version:  # fmt: skip
+    app, manifest = upload.app, package.manifest
+    files.write_file(upload.directory / "manifest.json", package.manifest_bytes)
+    target = store.layout.package_directory(app.developer_id, app.app_id, manifest.version_code)
+    with store.db.write() as tx:
+        versions.require_newer(tx, app.app_id, manifest.version_code)
+        if _is_placed(tx, app.app_id, manifest.version_code):
+            raise Refused("VERSION_EXISTS", f"{app.app_id} has a version {manifest.version_code} already.")
+        if target.exists():
+            # No row names it and the write lock is ours: a crash between rename and commit left it.
+            target.rename(store.layout.staging(f"orphan-{secrets.token_hex(8)}"))
+        changed = tx.execute(
+            "UPDATE versions SET status = 'draft', status_at = ?, version_code = ?, version_name = ?, size = ?,"
+            " sha256 = ?, key_id = ?, signature = ?, manifest = ? WHERE version_id = ? AND status = 'uploading'",
+            (now(), manifest.version_code, manifest.version_name, received.size, received.sha256, package.key_id,
+             package.signature, package.manifest_bytes.decode(), upload.upload_id),
+        )  # fmt: skip
+        if changed.rowcount == 0:
+            raise Refused("UPLOAD_EXPIRED", "The upload took longer than it is kept.")
+        audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", sha256=received.sha256)
+        files.place_directory(upload.directory, target)
+    return versions.get(store.db.read(), app.app_id, manifest.version_code)
+
+
+def _is_placed(tx: sqlite3.Connection, app_id: str, version_code: int) -> bool:
+    query = f"SELECT 1 FROM versions WHERE app_id = ? AND version_code = ? AND {versions.PLACED}"
+    return tx.execute(query, (app_id, version_code)).fetchone() is not None
+
+
+def _fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:
+    with store.db.write() as tx:
+        tx.execute(
+            "UPDATE versions SET status = 'failed', status_at = ?, reasons = ? WHERE version_id = ?",
+            (now(), json.dumps(reasons), upload.upload_id),
+        )
+        audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)

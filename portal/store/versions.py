@@ -1,0 +1,146 @@
+"""Versions of an app and the changes of their status."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from portal.store import apps, audit, keys
+from portal.store.clock import now
+from portal.store.errors import Refused
+from portal.store.states import TRANSITIONS, Action, Status
+
+
+@dataclass(frozen=True)
+class Version:
+    """Only `uploading` and `failed` versions lack what is read from the package."""
+
+    version_id: str
+    app_id: str
+    developer_id: str
+    status: Status
+    status_at: int
+    created_at: int
+    published_at: int | None
+    superseded_at: int | None
+    reasons: str
+    version_code: int | None
+    version_name: str | None
+    size: int | None
+    sha256: str | None
+    key_id: str | None
+    signature: str | None
+    manifest: str | None
+
+
+COLUMNS = ", ".join(f"versions.{field}" for field in Version.__dataclass_fields__)
+PLACED = "status NOT IN ('uploading', 'failed')"
+
+
+def get(db: sqlite3.Connection, app_id: str, version_code: int) -> Version:
+    """The version whose package is in place. Raises Refused (NOT_FOUND)."""
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND version_code = ? AND {PLACED}", (app_id, version_code)
+    ).fetchone()
+    if row is None:
+        raise Refused("NOT_FOUND", f"There is no version {version_code} of {app_id}.")
+    return Version(*row)
+
+
+def current(db: sqlite3.Connection, app: apps.App) -> Version:
+    """The version that devices get. Raises Refused (NOT_FOUND) when none is published."""
+    if app.published_code is None:
+        raise apps.not_found(app.app_id)
+    return get(db, app.app_id, app.published_code)
+
+
+def of_app(db: sqlite3.Connection, app_id: str) -> list[Version]:
+    """Newest first, with failed uploads and their reasons."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM versions WHERE app_id = ? ORDER BY created_at DESC, version_code DESC", (app_id,)
+    )
+    return [Version(*row) for row in rows]
+
+
+def in_review(db: sqlite3.Connection) -> list[Version]:
+    """What waits for a reviewer, the longest first."""
+    return [
+        Version(*row)
+        for row in db.execute(f"SELECT {COLUMNS} FROM versions WHERE status = 'in_review' ORDER BY status_at")
+    ]
+
+
+def every_placed(db: sqlite3.Connection) -> list[Version]:
+    """Each version that has files under `packages/`."""
+    return [Version(*row) for row in db.execute(f"SELECT {COLUMNS} FROM versions WHERE {PLACED}")]
+
+
+def count(db: sqlite3.Connection) -> dict[Status, int]:
+    return dict(tuple(row) for row in db.execute("SELECT status, count(*) FROM versions GROUP BY status"))
+
+
+def highest_published(db: sqlite3.Connection, app_id: str) -> int:
+    """The highest code ever published, yanked ones too; 0 before the first."""
+    return db.execute(
+        "SELECT coalesce(max(version_code), 0) FROM versions WHERE app_id = ? AND status IN ('published', 'yanked')",
+        (app_id,),
+    ).fetchone()[0]
+
+
+def require_newer(db: sqlite3.Connection, app_id: str, version_code: int) -> None:
+    """Raises Refused (VERSION_CONFLICT) unless the code is above every published one."""
+    highest = highest_published(db, app_id)
+    if version_code <= highest:
+        raise Refused(
+            "VERSION_CONFLICT", f"version_code {version_code} must be greater than {highest}, published already."
+        )
+
+
+def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str) -> str | None:
+    """Why a package of `app` signed with this key is not to be trusted, or None."""
+    key = keys.get(db, key_id)
+    if key is None or key.developer_id != app.developer_id:
+        return f"Key {key_id} is not registered for developer {app.developer_id}."
+    if key.revoked_at is not None:
+        return f"Key {key_id} is revoked."
+    if app.pinned_key_id not in (None, key_id):
+        return f"{app.app_id} is pinned to key {app.pinned_key_id}, not {key_id}."
+    return None
+
+
+def change(
+    tx: sqlite3.Connection, actor: audit.Actor, app: apps.App, version_code: int, action: Action, reason: str = ""
+) -> Version:
+    """Take one step of the state machine; the caller has checked who may. Raises Refused (NOT_FOUND, WRONG_STATE)."""
+    version, step = get(tx, app.app_id, version_code), TRANSITIONS[action]
+    if version.status != step.source:
+        raise Refused("WRONG_STATE", f"Only a version in status {step.source} can be {step.target}; "
+                      f"{app.app_id} {version_code} is {version.status}.")  # fmt: skip
+    at = now()
+    if action == "publish":
+        require_newer(tx, app.app_id, version_code)
+        if fault := key_fault(tx, app, version.key_id):
+            raise Refused("UNTRUSTED_KEY", fault)
+        tx.execute(
+            "UPDATE apps SET pinned_key_id = coalesce(pinned_key_id, ?) WHERE app_id = ?", (version.key_id, app.app_id)
+        )
+    tx.execute(
+        "UPDATE versions SET status = ?, status_at = ?, reasons = ?,"
+        " published_at = CASE WHEN ? = 'published' THEN ? ELSE published_at END WHERE version_id = ?",
+        (step.target, at, json.dumps([reason] if reason else []), step.target, at, version.version_id),
+    )
+    _note_current(tx, app.app_id, at)
+    audit.append(tx, actor, f"version.{action}", f"{app.app_id}/{version_code}", reason=reason)
+    return get(tx, app.app_id, version_code)
+
+
+def _note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
+    """The highest published code is current; for every other published version the year of grace runs."""
+    highest = tx.execute(
+        "SELECT max(version_code) FROM versions WHERE app_id = ? AND status = 'published'", (app_id,)
+    ).fetchone()[0]
+    tx.execute(
+        "UPDATE versions SET superseded_at = CASE WHEN version_code = ? THEN NULL ELSE coalesce(superseded_at, ?) END"
+        " WHERE app_id = ? AND status = 'published'",
+        (highest, at, app_id),
+    )
+    tx.execute("UPDATE apps SET published_code = ?, updated_at = ? WHERE app_id = ?", (highest, at, app_id))
