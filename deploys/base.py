@@ -9,7 +9,7 @@ from pyinfra.facts.deb import DebPackages
 from pyinfra.operations import server
 
 from deploys import files
-from deploys.plan import Plan
+from deploys.model import Plan
 
 PACKAGES = ("ca-certificates", "cron", "nginx-light", "procps", "python3-venv", "rsync")
 

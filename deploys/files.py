@@ -6,8 +6,7 @@ from io import StringIO
 from pyinfra import host
 from pyinfra.operations import files
 
-from deploys.plan import Directory
-from deploys.render import File
+from deploys.model import Directory, File
 
 
 def _owner(owner: str) -> dict[str, str | None]:

@@ -8,8 +8,7 @@ from pyinfra import host
 from pyinfra.api import FactBase, deploy, operation
 
 from deploys import files
-from deploys.plan import Plan
-from deploys.render import File
+from deploys.model import File, Plan
 from portal.mirror.lifecycle import canonical
 
 

@@ -9,7 +9,7 @@ from pyinfra import host
 from pyinfra.api import deploy, operation
 
 from deploys import down, files
-from deploys.plan import Plan
+from deploys.model import Plan
 from deploys.processes import Process, Running, ready
 
 PROGRAMS = ("litestream", "portal")
@@ -51,4 +51,4 @@ def configured(plan: Plan) -> None:
 @deploy("Local")
 def running(plan: Plan) -> None:
     supervised(name="Portal and Litestream run as declared", plan=plan)
-    ready(name="Portal answers", mosis=plan.mosis)
+    ready(name="Portal answers", mosis=plan.mosis, log=f"tail -n 20 {quote(f'{plan.settings.root}/log/portal.log')}")

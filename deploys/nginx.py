@@ -8,7 +8,7 @@ from pyinfra.facts.systemd import SystemdEnabled
 from pyinfra.operations import files as pyinfra_files
 
 from deploys import files
-from deploys.plan import Plan, Service
+from deploys.model import Plan, Service
 from deploys.processes import Process, Running
 
 SITES = "/etc/nginx/sites-enabled"

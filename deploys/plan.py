@@ -3,18 +3,19 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploys import schedules
 from deploys.data import HostData, PlanError, parse
+from deploys.model import Directory, File, Listener, Plan, Secret, Service
 from deploys.release import CURRENT, Release
-from deploys.render import CHECKOUT, File, digest, render
+from deploys.render import CHECKOUT, digest, render
 from portal import settings as portal_settings
 from portal.settings import Settings
 
 SOCKET_PATH_MAX = 107  # bytes, sun_path of unix(7) without its final zero
 CREDENTIALS = "mirror-credentials"
+UNITS = "/etc/systemd/system"
 
 DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member of the group
     "": "750",
@@ -28,71 +29,6 @@ DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member
     "secrets": "700",
 }
 LOCAL_DIRECTORIES = {"bin": "750", "etc": "750", "run": "700", "log": "750"}
-
-
-@dataclass(frozen=True)
-class Directory:
-    """A directory as a host must have it; `owner` is USER:GROUP, empty for the user that deploys."""
-
-    path: str
-    mode: str
-    owner: str = ""
-
-
-@dataclass(frozen=True)
-class Service:
-    """A program that is kept up: its files, and the stamp that the running process carries in MOSIS_STAMP."""
-
-    files: tuple[File, ...]
-    stamp: str = ""
-
-    @property
-    def paths(self) -> list[str]:
-        return [file.path for file in self.files]
-
-
-@dataclass(frozen=True)
-class Secret:
-    """A file of mode 600 whose content never leaves this object by printing it."""
-
-    path: str
-    content: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A port the host must have free, or held by the program `owner` of an earlier deploy."""
-
-    port: int
-    owner: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything a host gets. `owner` is USER:GROUP of the store, empty for the user that deploys."""
-
-    data: HostData
-    settings: Settings
-    release: Release
-    owner: str
-    config: str
-    mosis: str
-    directories: tuple[Directory, ...]
-    command: File
-    services: Mapping[str, Service]
-    secrets: tuple[Secret, ...]
-    listeners: tuple[Listener, ...]
-    jobs: tuple[schedules.Job, ...] = ()
-    lifecycle: File | None = None
-
-    @property
-    def runtime(self) -> str:
-        return self.data.runtime
-
-    @property
-    def admin_token(self) -> str:
-        """Path of the first admin token."""
-        return f"{self.settings.root}/secrets/admin-token"
 
 
 def plan(host_data: Mapping[str, object], release: Release) -> Plan:
@@ -135,11 +71,10 @@ def _directories(root: Path, modes: Mapping[str, str], owner: str) -> tuple[Dire
     return tuple(Directory(str(root / name), mode, owner) for name, mode in modes.items())
 
 
-def _stamped(base: tuple[File, ...], path: str, template: str, release: str, **variables: object) -> Service:
-    """A service whose file `path` carries a stamp over everything the process reads."""
-    unstamped = render(template, stamp="", **variables)
-    stamp = digest(release, unstamped, *(file.content for file in base))
-    return Service((*base, File(path, render(template, stamp=stamp, **variables), "644")), stamp)
+def _stamped(code: str, config: File, path: str, template: str, /, **variables: object) -> Service:
+    """A process of `code` that reads `config`, started by the file `path`, which carries a stamp over all three."""
+    stamp = digest(code, config.content, render(template, stamp="", **variables))
+    return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp)
 
 
 def _local(data: HostData, release: Release) -> Plan:
@@ -147,31 +82,27 @@ def _local(data: HostData, release: Release) -> Plan:
     if len(os.fsencode(root / "run/supervisor.sock.1234567")) > SOCKET_PATH_MAX:
         raise PlanError(f"The root {root} is too long for a Unix socket below it; take a shorter path.")
     settings = _settings(data, port=data.port)
-    binaries = Path(sys.executable).parent
+    binaries, locked = Path(sys.executable).parent, digest(release.lock.read_text())
     config = File(f"{root}/etc/mosis.toml", settings.to_toml(), "640")
     litestream = File(f"{root}/etc/litestream.yml", render("litestream/litestream.yml.j2", root=root, port=None), "640")
     variables = {"root": root, "binaries": binaries, "config": config.path}
-    programs = "supervisor/program.conf.j2"
+    program = "supervisor/program.conf.j2"
+    serve, replicate = [binaries / "mosis", "serve"], [binaries / "litestream", "replicate", "-config", litestream.path]
+    supervisor = File(f"{root}/etc/supervisord.conf", render("supervisor/supervisord.conf.j2", root=root), "644")
     services = {
         "portal": _stamped(
-            (config,),
-            f"{root}/etc/portal.conf",
-            programs,
-            release.id,
-            program="portal",
-            command=[binaries / "mosis", "serve"],
-            **variables,
+            release.id, config, f"{root}/etc/portal.conf", program, program="portal", command=serve, **variables
         ),
         "litestream": _stamped(
-            (litestream,),
+            locked,
+            litestream,
             f"{root}/etc/litestream.conf",
-            programs,
-            digest(release.lock.read_text()),
+            program,
             program="litestream",
-            command=[binaries / "litestream", "replicate", "-config", litestream.path],
+            command=replicate,
             **variables,
         ),
-        "supervisor": _stamped((), f"{root}/etc/supervisord.conf", "supervisor/supervisord.conf.j2", "", **variables),
+        "supervisor": Service((supervisor,), digest(supervisor.content)),
     }
     command = f"{root}/bin/mosis"
     return Plan(
@@ -197,20 +128,16 @@ def _systemd(data: HostData, release: Release) -> Plan:
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")
     variables = {"root": root, "binaries": f"{CURRENT}/venv/bin", "config": config.path, "data": data}
     site = render("nginx/mosis.conf.j2", settings=settings, **variables)
-    jobs = schedules.wanted(data, settings)
+    jobs, locked = schedules.wanted(data, settings), digest(release.lock.read_text())
     services = {
         "portal": _stamped(
-            (config,),
-            "/etc/systemd/system/mosis-portal.service",
-            "portal/mosis-portal.service.j2",
-            release.id,
-            **variables,
+            release.id, config, f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2", **variables
         ),
         "litestream": _stamped(
-            (litestream,),
-            "/etc/systemd/system/mosis-litestream.service",
+            locked,
+            litestream,
+            f"{UNITS}/mosis-litestream.service",
             "litestream/mosis-litestream.service.j2",
-            digest(release.lock.read_text()),
             **variables,
         ),
         "nginx": Service((File("/etc/nginx/sites-available/mosis.conf", site, "644", "root:root"),)),

@@ -1,23 +1,38 @@
 """The portal: settings, command, database, first token; kept up by systemd."""
 
+import json
 from collections.abc import Iterator
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import deploy, operation
+from pyinfra.api import FactBase, deploy, operation
 from pyinfra.facts.files import File
 
 from deploys import files
-from deploys.plan import Plan
-from deploys.processes import Answers, ready, unit_running
+from deploys.model import Plan
+from deploys.processes import ready, unit_running
+from portal.store.database import migrations
 
 UNIT = "mosis-portal.service"
 
 
+class Schema(FactBase[int | None]):
+    """Number of migrations the host's database has seen, None while there is none or nothing to ask it with."""
+
+    def command(self, mosis: str) -> str:
+        return f"{quote(mosis)} init --check 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> int | None:
+        return json.loads(output[-1])["schema"]
+
+
 @operation()
-def database_current(mosis: str) -> Iterator[str]:
-    """The database exists with the newest schema; `mosis init` refuses to make one where a backup should come back."""
-    if not host.get_fact(Answers, command=f"{quote(mosis)} init --check | grep -q '\"pending\": *false'"):
+def database_current(mosis: str, schema: int) -> Iterator[str]:
+    """The database exists with the release's schema; `mosis init` refuses to make one where a backup should come back.
+
+    Compared with what this checkout knows, not with what the release that still runs there believes.
+    """
+    if host.get_fact(Schema, mosis=mosis) != schema:
         yield f"{quote(mosis)} init"
 
 
@@ -36,11 +51,11 @@ def configured(plan: Plan) -> None:
 
 @deploy("Portal")
 def database(plan: Plan) -> None:
-    database_current(name="Database with the newest schema", mosis=plan.mosis)
+    database_current(name="Database with the newest schema", mosis=plan.mosis, schema=len(migrations()))
     admin_token(name="First admin token", mosis=plan.mosis, path=plan.admin_token)
 
 
 @deploy("Portal")
 def running(plan: Plan) -> None:
     unit_running(name="Portal runs as declared", unit=UNIT, service=plan.services["portal"])
-    ready(name="Portal answers", mosis=plan.mosis)
+    ready(name="Portal answers", mosis=plan.mosis, log=f"journalctl --unit {UNIT} --lines 20 --no-pager")

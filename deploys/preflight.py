@@ -10,7 +10,7 @@ from pyinfra.api import FactBase
 from pyinfra.api.exceptions import DeployError
 
 from deploys import probe
-from deploys.plan import Plan
+from deploys.model import Plan
 
 PYTHON_MIN = (3, 11)
 

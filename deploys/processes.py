@@ -13,7 +13,7 @@ from pyinfra import host
 from pyinfra.api import FactBase, operation
 from pyinfra.facts.systemd import SystemdEnabled
 
-from deploys.plan import Service
+from deploys.model import Service
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,10 @@ class Answers(FactBase[bool]):
 
 
 @operation()
-def ready(mosis: str) -> Iterator[str]:
-    """The portal answers; asked in every deploy, so that a broken start fails each one, not just the first."""
-    if not host.get_fact(Answers, command=f"{quote(mosis)} status --wait 0"):
-        yield f"{quote(mosis)} status --wait 30"
+def ready(mosis: str, log: str) -> Iterator[str]:
+    """The portal answers; asked in every deploy, so that a broken start fails each one, not just the first.
+
+    The command `log` shows the portal's last lines when it does not.
+    """
+    if not host.get_fact(Answers, command=f"{quote(mosis)} status --wait 1"):
+        yield f"{quote(mosis)} status --wait 30 || {{ {log} >&2; exit 1; }}"

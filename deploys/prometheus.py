@@ -3,7 +3,7 @@
 from pyinfra.api import deploy
 
 from deploys import files
-from deploys.plan import Plan
+from deploys.model import Plan
 from deploys.processes import unit_running
 
 UNIT = "prometheus.service"

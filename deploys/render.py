@@ -2,7 +2,6 @@
 
 import hashlib
 import shlex
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -11,16 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from deploys.data import PlanError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class File:
-    """A file as a host must have it; `owner` is USER:GROUP, empty for the user that deploys."""
-
-    path: str
-    content: str
-    mode: str
-    owner: str = ""
 
 
 @cache

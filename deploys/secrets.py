@@ -7,7 +7,7 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api import FactBase, StringCommand, deploy, operation
 
-from deploys.plan import Secret
+from deploys.model import Secret
 
 MODE = "600"
 

@@ -1,0 +1,40 @@
+"""What an inventory may say about its hosts. Each line shows the default; a test holds them equal to deploys/data.py.
+
+Uncomment here to change it for every host, or say it in an inventory for one host or group.
+"""
+
+# How the processes are kept up: "local" or "systemd". No default: every inventory says it.
+# mosis_runtime
+
+# Directory of everything that is stored: data, packages, assets, temp, backups, secrets. Absolute.
+# mosis_root = "/srv/mosis"
+
+# TCP port that people and devices connect to, and the host names nginx answers to ("_": any).
+# mosis_port = 80
+# mosis_server_names = ("_",)
+
+# Ports on the loopback interface: the portal behind nginx, Litestream's metrics, an installed Prometheus.
+# mosis_portal_port = 8081
+# mosis_litestream_port = 9099
+# mosis_prometheus_port = 9090
+
+# "files" lays down scrape and rule files below /etc/mosis/prometheus; "install" also installs Debian's Prometheus.
+# mosis_prometheus = "files"
+
+# Settings of the portal that differ from their defaults (README.md lists them), for example
+#     {"public_url": "https://store.example.org", "storage_budget_bytes": 500_000_000_000,
+#      "backup": {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"},
+#      "mirror": {"endpoint": "https://ACCOUNT.r2.cloudflarestorage.com", "bucket": "mosis"}}
+# mosis_settings = {}
+
+# Times of the host's schedules that differ, as in crontab(5); None switches one off. The schedules and their times:
+#     {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *"}
+# mosis_schedules = {}
+
+# Files below <root>/secrets, mode 600, and where the operator's machine has their content: "env:VARIABLE" or
+# "file:PATH". A secret itself never stands in an inventory. With a mirror: {"mirror-credentials": "file:~/.mosis/r2"}
+# mosis_secrets = {}
+
+# Directory of wheels on the operator's machine, for a host that reaches no package index:
+#     pip download --dest DIR --only-binary :all: --require-hashes --requirement requirements/portal.lock
+# mosis_wheelhouse = None
