@@ -1,0 +1,84 @@
+"""The words a plan is written in: plain values, nothing that touches a host."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deploys.data import HostData
+from deploys.release import Release
+from deploys.schedules import Job
+from portal.settings import Settings
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as a host must have it; `owner` is USER:GROUP, empty for the user that deploys."""
+
+    path: str
+    content: str
+    mode: str
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory as a host must have it; `owner` is USER:GROUP, empty for the user that deploys."""
+
+    path: str
+    mode: str
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program that is kept up: its files, and the stamp that the running process carries in MOSIS_STAMP."""
+
+    files: tuple[File, ...]
+    stamp: str = ""
+
+    @property
+    def paths(self) -> list[str]:
+        return [file.path for file in self.files]
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A file of mode 600 whose content never leaves this object by printing it."""
+
+    path: str
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A port the host must have free, or held by the program `owner` of an earlier deploy."""
+
+    port: int
+    owner: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a host gets. `owner` is USER:GROUP of the store, empty for the user that deploys."""
+
+    data: HostData
+    settings: Settings
+    release: Release
+    owner: str
+    config: str
+    mosis: str
+    directories: tuple[Directory, ...]
+    command: File
+    services: Mapping[str, Service]
+    secrets: tuple[Secret, ...]
+    listeners: tuple[Listener, ...]
+    jobs: tuple[Job, ...] = ()
+    lifecycle: File | None = None
+
+    @property
+    def runtime(self) -> str:
+        return self.data.runtime
+
+    @property
+    def admin_token(self) -> str:
+        """Path of the first admin token."""
+        return f"{self.settings.root}/secrets/admin-token"
