@@ -194,7 +194,7 @@ def _header_faults(header: CentralHeader, name: bytes, limits: Limits) -> Iterat
         yield f"is compressed with method {header.method}; only 0 (stored) and 8 (deflate) are allowed"
     elif header.method == STORED and header.packed != header.unpacked:
         yield f"is stored but has two sizes, {header.packed} and {header.unpacked} bytes"
-    if header.method == STORED and header.flags & DESCRIBED:
+    if header.method == STORED and header.flags & DESCRIBED and header.packed:
         yield "is stored with its size after its data, where a streaming reader cannot find it; deflate it"
     if header.needed > _ZIP_2_0:
         yield f"needs version {header.needed / 10} of the format; only 2.0 is allowed"
@@ -211,7 +211,7 @@ def _header_faults(header: CentralHeader, name: bytes, limits: Limits) -> Iterat
         yield "is named like a directory but marked as a file"
     elif not is_directory and (kind == stat.S_IFDIR or header.external & _DOS_DIRECTORY):
         yield "is marked as a directory but not named like one"
-    if is_directory and (header.packed or header.unpacked):
+    if is_directory and header.unpacked:
         yield "is a directory with content"
 
 

@@ -27,7 +27,7 @@ def pack(directory: Path, output: Path, limits: Limits = DEFAULT_LIMITS) -> Cont
     Files that operating systems leave behind and an earlier signature are left out. Raises PackageRejected for
     content that a store would refuse, OSError when files cannot be read or written.
     """
-    files = sorted(_files(directory), key=lambda pair: os.fsencode(pair[0]))
+    files = sorted(_files(directory), key=lambda pair: pair[0].encode())
     if (unpacked := sum(source.stat().st_size for _, source in files)) > limits.unpacked_bytes:
         raise PackageRejected([f"The files are {unpacked} bytes long, more than the {limits.unpacked_bytes} allowed."])
     with _replacing(output) as (file, temporary):
@@ -66,6 +66,8 @@ def sign(
 def _files(directory: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
     for item in directory.iterdir():
         path = prefix + item.name
+        if item.name != os.fsencode(item.name).decode("utf-8", "replace"):
+            raise PackageRejected([f"{quote(os.fsencode(path))} is a name that is not UTF-8."])
         mode = item.lstat().st_mode
         if paths.is_system_name(item.name) or path == signature.PATH:
             continue

@@ -16,19 +16,18 @@ from portal.packages.signature import ContentDigest
 
 _PACKED_CHUNK = 64 * 1024  # bytes; zlib copies what it has not consumed, so this is smaller than the output
 _UNPACKED_CHUNK = 1024 * 1024  # bytes
-_CENTRAL_COMMON = slice(6, 30)  # the fields that both headers have, from version needed to the length of the name
-_LOCAL_COMMON = slice(4, 28)
-_SIZES = slice(10, 22)  # of them those that a descriptor after the data replaces
+_CENTRAL_COMMON = slice(8, 30)  # what both headers tell; real tools differ in the version needed, a mere hint
+_LOCAL_COMMON = slice(6, 28)
 _COMMON_FIELDS = {
-    "version needed": slice(0, 2),
-    "flags": slice(2, 4),
-    "method": slice(4, 6),
-    "time": slice(6, 10),
-    "CRC-32": slice(10, 14),
-    "packed size": slice(14, 18),
-    "unpacked size": slice(18, 22),
-    "length of the name": slice(22, 24),
+    "flags": slice(0, 2),
+    "method": slice(2, 4),
+    "time": slice(4, 8),
+    "CRC-32": slice(8, 12),
+    "packed size": slice(12, 16),
+    "unpacked size": slice(16, 20),
+    "length of the name": slice(20, 22),
 }
+_DESCRIBED_FIELDS = ("CRC-32", "packed size", "unpacked size")  # 0 where a descriptor after the data tells them
 
 
 class _Corrupt(Exception):
@@ -81,9 +80,9 @@ def _local_faults(file: BinaryIO, entry: Entry) -> Iterator[str]:
     if not local.startswith(b"PK\3\4"):
         raise _Corrupt(f"has no local header at byte {entry.header.offset}")
     stated, expected = local[_LOCAL_COMMON], entry.record[_CENTRAL_COMMON]
-    if entry.header.flags & DESCRIBED:
-        expected = expected[: _SIZES.start] + bytes(_SIZES.stop - _SIZES.start) + expected[_SIZES.stop :]
     differing = [name for name, field in _COMMON_FIELDS.items() if stated[field] != expected[field]]
+    if entry.header.flags & DESCRIBED:
+        differing = [name for name in differing if name not in _DESCRIBED_FIELDS or any(stated[_COMMON_FIELDS[name]])]
     *_, name_length, extra_length = LOCAL.unpack(local)
     name_and_extra = read_exactly(file, entry.header.name_length + entry.extra_length)
     if not differing and name_and_extra[:name_length] != entry.record[CENTRAL.size :][:name_length]:

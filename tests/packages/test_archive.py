@@ -94,7 +94,6 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "huge packed size": (package(file(central={"packed": 2**32 - 1, "unpacked": 1})), ["two sizes", "overlaps"]),
     # local headers
     "no local header": (package(file(local={"magic": b"PK\3\5"})), [f"{A} has no local header at byte"]),
-    "local version": (package(file(local={"needed": 10})), ["another version needed in its local header"]),
     "local flags": (package(file(local={"flags": UTF8})), ["another flags in its local header"]),
     "local method": (package(file(local={"method": 8})), ["another method in its local header"]),
     "local time": (package(file(local={"time": 1})), ["another time in its local header"]),
@@ -105,7 +104,7 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "local name length": (package(file(local={"name_length": 5})), ["another length of the name in its local"]),
     "local extra length": (package(file(local={"extra_length": 4})), [f"{A} has -4 bytes around it"]),
     "local sizes beside descriptor": (
-        package(replace(STREAMED, local={"packed": len(STREAMED.packed)})),
+        package(replace(STREAMED, local={"packed": 5})),
         ["another packed size in its local header"],
     ),
     # extra fields
@@ -244,6 +243,10 @@ ACCEPTED: dict[str, bytes] = {
     "stored": GOOD,
     "deflated": package(file(method=DEFLATED)),
     "streamed": package(STREAMED),
+    "streamed, sizes known": package(replace(STREAMED, local={"unpacked": len(FILE.content)})),
+    "streamed empty file": package(file(content=b"", flags=DESCRIBED)),
+    "deflated directory": package(Item(b"files/", method=DEFLATED)),
+    "another version in the local header": package(file(local={"needed": 10})),
     "empty file": package(file(content=b"")),
     "empty file, deflated": package(file(content=b"", method=DEFLATED)),
     "directory": package(Item(b"files/"), FILE),
@@ -305,7 +308,7 @@ def test_every_reason_at_once(tmp_path: Path) -> None:
     with pytest.raises(PackageRejected) as refusal:
         packages.read(path)
     text = "\n".join(refusal.value.errors)
-    for reason in ("`..`", "device name", "CRC-32", "deflate stream", "\"manifest_version\"", "\"id\"", "\"name\"", "\"alg\""):
+    for reason in ("`..`", "device name", "CRC-32", "deflate stream", '"manifest_version"', '"id"', '"name"', '"alg"'):
         assert reason in text, text
 
 
