@@ -1,8 +1,8 @@
 """A store on a test host, used from outside through nginx the way developers and devices use it."""
 
-import base64
 import hashlib
 import json
+import sys
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -12,24 +12,25 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
-from portal.packages import signature
+from portal.packages import keys
 from tests.hosts.machine import Machine
-from tests.hosts.shell import until
+from tests.hosts.shell import run, until
 from tests.packages.samples import make_package
 
 DEVELOPER = "acme"
+MOSIS = Path(sys.executable).with_name("mosis")
 
 
 @dataclass
 class Store:
-    """`admin` is the deploy's first token; `developer` becomes the developer's own. `app_id` is the one app."""
+    """`admin` is the deploy's first token; `developer` and `key` are the developer's after `join`."""
 
     machine: Machine
     root: str
     admin: str
     app_id: str = "org.example.reader"
     developer: str = ""
-    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    key: Ed25519PrivateKey = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=f"http://{self.machine.address}", timeout=120)
@@ -43,18 +44,17 @@ class Store:
         headers = {"Authorization": f"Bearer {token}"}
         return _expect(self.client.post(path, headers=headers, **body), status)
 
-    def join(self) -> None:
-        """Become a developer with a token, a key and an app."""
+    def join(self, key_file: Path) -> None:
+        """Become a developer with a token, a key in the new file `key_file`, and an app."""
         self.post("/api/developers", token=self.admin, json={"developer_id": DEVELOPER, "name": "Acme"})
         wanted = {"scope": "developer", "days": 30}
         issued = self.post(f"/api/developers/{DEVELOPER}/tokens", token=self.admin, json=wanted)
         self.developer = issued.json()["token"]
-        public = signature.raw_public_key(self.key)
-        key_id = hashlib.sha256(public).digest()[:16].hex()
-        proof = self.key.sign(f"MOSIS-KEY-REGISTER-V1\n{DEVELOPER}\n{key_id}\n".encode())
-        key = {"public_key": base64.b64encode(public).decode(), "proof": base64.b64encode(proof).decode()}
-        registered = self.post(f"/api/developers/{DEVELOPER}/keys", token=self.developer, json=key)
+        key_id = run(MOSIS, "key", "generate", key_file).split()[-1]
+        proof = json.loads(run(MOSIS, "key", "proof", key_file, "--developer", DEVELOPER))
+        registered = self.post(f"/api/developers/{DEVELOPER}/keys", token=self.developer, json=proof)
         assert registered.json()["key_id"] == key_id
+        self.key = keys.load(key_file)
         self.post("/api/apps", token=self.developer, json={"app_id": self.app_id, "name": "Reader"})
 
     def upload(self, directory: Path, version_code: int, megabytes: int) -> "Upload":
@@ -108,6 +108,23 @@ class Store:
             "with sqlite3.connect(sys.argv[1]) as db: print(json.dumps(db.execute(sys.argv[2]).fetchall()))"
         )
         return json.loads(self.machine.ssh(f"sudo -u mosis python3 -c {quote(script)} {database} {quote(statement)}"))
+
+    def serves(self, uploads: "dict[int, Upload]") -> None:
+        """Every upload is downloaded byte for byte. Raises AssertionError."""
+        for code, upload in uploads.items():
+            assert self.get(self.path(code)).content == upload.content
+
+    def copied(self, backup: str, uploads: "dict[int, Upload]") -> bool:
+        """Whether the backup directory has every upload byte for byte."""
+        copies = [self.files(code).replace(self.root, backup) for code in uploads]
+        sums = [self.machine.ssh(f"sudo sha256sum {copy}/package.mosis").split()[0] for copy in copies]
+        return sums == [upload.sha256 for upload in uploads.values()]
+
+    def snapshot_has(self, uploads: "dict[int, Upload]") -> bool:
+        """Whether the newest nightly copy of the database knows every upload as published."""
+        newest = self.machine.ssh(f"sudo sh -c 'ls {self.root}/backups/snapshots/*.db | tail -1'").strip()
+        rows = self.sql(newest, "SELECT version_code FROM versions WHERE status = 'published' ORDER BY 1")
+        return rows == [[code] for code in uploads]
 
     def metric(self, line: str) -> float:
         """The value of a metric, named with its labels as /metrics prints them. Raises AssertionError."""

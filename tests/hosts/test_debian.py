@@ -3,19 +3,18 @@
 The tests are steps in the life of one host, in this order.
 """
 
-import json
 import secrets
 import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from PIL import Image
 
 from tests.hosts.conftest import Say
-from tests.hosts.machine import Machine
+from tests.hosts.machine import Machine, Volume
+from tests.hosts.prometheus import Prometheus
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
 from tests.hosts.shell import until
 from tests.hosts.store import DEVELOPER, Store, Upload
@@ -25,7 +24,6 @@ DRIVE = "/volumeUSB1"
 BACKUP = f"{DRIVE}/mosis-backup"
 UNITS = "mosis-portal.service mosis-litestream.service nginx.service cron.service prometheus.service"
 PORTAL = "http://127.0.0.1:8081"
-PROMETHEUS = "http://127.0.0.1:9090/api/v1"
 RULES = {"MosisUploadFailures", "MosisDownloadErrors", "MosisStorageNearBudget"}
 MEGABYTES = {1: 1, 2: 17, 3: 50}  # version_code: size of the package
 LATEST = 3
@@ -46,13 +44,19 @@ DATA = {
 
 @pytest.fixture(scope="module")
 def host(boot: Callable[[], Machine]) -> Machine:
-    machine = boot()
-    machine.attach(machine.volume("usb", megabytes=1024), DRIVE)
-    return machine
+    return boot()
 
 
 @pytest.fixture(scope="module")
-def inventory(host: Machine, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drive(host: Machine) -> Volume:
+    """The external drive, plugged in."""
+    volume = host.volume("usb", megabytes=1024)
+    host.attach(volume, DRIVE)
+    return volume
+
+
+@pytest.fixture(scope="module")
+def inventory(host: Machine, drive: Volume, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = DATA | {"mosis_wheelhouse": str(wheels)}
     return write_inventory(
         tmp_path_factory.mktemp("inventory") / "test.py", {"nas": host}, data, REPOSITORY / "inventory/group_data"
@@ -66,10 +70,13 @@ def printed() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def deploy_again(inventory: Path, printed: list[str], say: Say) -> Callable[..., Result]:
+def deploy_again(host: Machine, inventory: Path, printed: list[str], say: Say) -> Callable[..., Result]:
     def again(**options: bool) -> Result:
         began = time.monotonic()
-        result = deploy(inventory, secrets=SECRET, **options)
+        try:
+            result = deploy(inventory, secrets=SECRET, **options)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{host.ssh('sudo journalctl --no-pager --lines=60')}") from None
         printed.append(result.output)
         say(f"deploy{' --dry' if options else ''}: {result}, {time.monotonic() - began:.0f} s")
         return result
@@ -83,10 +90,10 @@ def deployed(host: Machine, deploy_again: Callable[..., Result]) -> Result:
 
 
 @pytest.fixture(scope="module")
-def store(host: Machine, deployed: Result) -> Store:
+def store(host: Machine, deployed: Result, tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(host, ROOT, admin=host.ssh(f"sudo cat {ROOT}/secrets/admin-token").strip())
     store.wait_ready()
-    store.join()
+    store.join(tmp_path_factory.mktemp("developer") / "key.pem")
     return store
 
 
@@ -103,11 +110,6 @@ def published(store: Store, tmp_path_factory: pytest.TempPathFactory, say: Say) 
     return uploads
 
 
-def everything_answers(store: Store, published: dict[int, Upload]) -> None:
-    for code, upload in published.items():
-        assert store.get(store.path(code)).content == upload.content
-
-
 def test_a_dry_run_tells_the_changes_and_makes_none(host: Machine, deploy_again: Callable[..., Result]) -> None:
     assert deploy_again(dry=True).changed
     assert host.try_ssh(f"getent passwd mosis || ls {ROOT} /opt/mosis /etc/mosis").returncode == 2
@@ -121,18 +123,18 @@ def test_one_command_makes_a_store(host: Machine, deployed: Result) -> None:
 
 def test_deploying_again_changes_nothing(deployed: Result, deploy_again: Callable[..., Result]) -> None:
     again = deploy_again()
-    assert again.changed == ()
+    assert again.changed == (), again.changed
     assert len(again.unchanged) == len(deployed.changed) + len(deployed.unchanged)
 
 
 def test_secrets_are_for_their_owner_only(host: Machine, deployed: Result) -> None:
     listed = host.ssh(f"sudo find {ROOT}/secrets -type f -printf '%f %m %u\\n'").splitlines()
     assert sorted(listed) == ["admin-token 600 mosis", "test 600 mosis"]
-    assert host.ssh(f"sudo cat {ROOT}/secrets/test") == SECRET["MOSIS_TEST_SECRET"]
+    assert host.ssh(f"sudo cat {ROOT}/secrets/test").rstrip("\n") == SECRET["MOSIS_TEST_SECRET"]
 
 
 def test_a_package_goes_from_developer_to_device(store: Store, published: dict[int, Upload]) -> None:
-    everything_answers(store, published)
+    store.serves(published)
     latest = published[LATEST]
     answer = store.get(f"/api/store/apps/{store.app_id}/download")
     assert answer.content == latest.content
@@ -200,24 +202,12 @@ def test_cron_backs_up_and_cleans_up(host: Machine, store: Store, published: dic
     store.sql(f"{ROOT}/data/portal.db", aged)
     fired = {
         "an old rejected version is cleaned up": lambda: not store.exists(store.files(REJECTED)),
-        "packages are on the drive": lambda: backed_up(store, published),
-        "the database has a snapshot with every version": lambda: snapshot_is_whole(store, published),
+        "packages are on the drive": lambda: store.copied(BACKUP, published),
+        "the database has a snapshot with every version": lambda: store.snapshot_has(published),
     }
     for effect, seen in fired.items():
         until(effect, seen, seconds=CRON_SECONDS, every=2)
-    everything_answers(store, published)
-
-
-def backed_up(store: Store, published: dict[int, Upload]) -> bool:
-    copies = [store.files(code).replace(ROOT, BACKUP) for code in published]
-    sums = [store.machine.ssh(f"sudo sha256sum {copy}/package.mosis").split()[0] for copy in copies]
-    return sums == [upload.sha256 for upload in published.values()]
-
-
-def snapshot_is_whole(store: Store, published: dict[int, Upload]) -> bool:
-    newest = store.machine.ssh(f"sudo sh -c 'ls {ROOT}/backups/snapshots/*.db | tail -1'").strip()
-    rows = store.sql(newest, "SELECT version_code FROM versions WHERE status = 'published' ORDER BY 1")
-    return rows == [[code] for code in published]
+    store.serves(published)
 
 
 def test_without_its_drive_a_backup_fails_and_writes_nothing(host: Machine, store: Store) -> None:
@@ -244,24 +234,24 @@ def test_a_drive_without_the_marker_is_not_written_to(host: Machine, store: Stor
 
 
 def test_prometheus_scrapes_and_evaluates(host: Machine, store: Store) -> None:
-    def ask(path: str) -> dict:
-        return json.loads(host.fetch(f"{PROMETHEUS}/{path}"))["data"]
+    prometheus = Prometheus(host)
+    until("a scrape", lambda: prometheus.value('up{job="mosis"}') == 1, seconds=90, every=2)
+    assert prometheus.value("mosis_build_info") == 1
+    assert prometheus.value('sum(mosis_versions{status="published"})') == len(MEGABYTES)
+    assert prometheus.value('up{job="litestream"}') == 1
+    assert prometheus.rules().keys() >= RULES
+    until("the evaluation of every rule", lambda: set(prometheus.rules().values()) == {"ok"}, seconds=90, every=2)
 
-    def value(expression: str) -> str:
-        (found,) = ask(f"query?query={quote(expression)}")["result"]
-        return found["value"][1]
 
-    until("a scrape", lambda: value('up{job="mosis"}') == "1", seconds=90, every=2)
-    assert value("mosis_build_info") == "1"
-    assert value('up{job="litestream"}') == "1"
-    assert float(value('sum(mosis_versions{status="published"})')) == len(MEGABYTES)
-
-    def evaluated() -> bool:
-        rules = {rule["name"]: rule for group in ask("rules")["groups"] for rule in group["rules"]}
-        assert rules.keys() >= RULES
-        return all(rule["health"] == "ok" and not rule.get("lastError") for rule in rules.values())
-
-    until("the evaluation of every rule", evaluated, seconds=90, every=2)
+def test_a_lost_store_is_restored(host: Machine, drive: Volume, store: Store, published: dict[int, Upload]) -> None:
+    services = "mosis-portal.service mosis-litestream.service"
+    host.attach(drive, DRIVE)
+    host.ssh(f"sudo systemctl stop {services}")
+    host.ssh(f"sudo sh -c 'rm -rf {ROOT}/data/portal.db* {ROOT}/packages/*'")
+    host.ssh("sudo mosis restore", timeout=300)
+    host.ssh(f"sudo systemctl start {services}")
+    store.wait_ready()
+    store.serves(published)
 
 
 def test_a_killed_portal_is_back_in_seconds(
@@ -276,7 +266,7 @@ def test_a_killed_portal_is_back_in_seconds(
     took = time.monotonic() - began
     say(f"ready {took:.1f} s after kill -9")
     assert took < RESTART_SECONDS
-    everything_answers(store, published)
+    store.serves(published)
 
 
 def test_after_a_reboot_all_is_back(
@@ -287,7 +277,7 @@ def test_after_a_reboot_all_is_back(
     assert host.boot_id() != before
     store.wait_ready()
     assert host.ssh(f"systemctl is-active {UNITS}").split() == ["active"] * len(UNITS.split())
-    everything_answers(store, published)
+    store.serves(published)
     assert deploy_again().changed == ()
 
 
