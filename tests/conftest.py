@@ -1,0 +1,50 @@
+"""Fixtures that more than one folder uses."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from portal.store.store import Store
+from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = make_store(tmp_path / "store")
+    yield made
+    made.db.close()
+
+
+@pytest.fixture(scope="session")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    """One portal a test process; tests use developers and apps of their own."""
+    running = Portal(make_store(tmp_path_factory.mktemp("portal") / "store", port=free_port())).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def reviewer_token(portal: Portal) -> str:
+    return add_developer(portal.store, "reviewer", key=None, scope="reviewer")
+
+
+@pytest.fixture(scope="session")
+def admin_token(portal: Portal) -> str:
+    return add_developer(portal.store, "admin", key=None, scope="admin")
+
+
+@pytest.fixture
+def publisher(portal: Portal, reviewer_token: str, tmp_path: Path) -> Iterator[Publisher]:
+    """A new developer with a key of its own and an app without versions."""
+    number = next(_numbers)
+    app_id = f"org.example.app{number}"
+    key = Ed25519PrivateKey.generate()
+    token = add_developer(portal.store, f"dev{number}", key=key)
+    with portal.client(token) as client, portal.client(reviewer_token) as reviewer:
+        client.post("/api/apps", json={"app_id": app_id, "name": f"App {number}"}).raise_for_status()
+        yield Publisher(portal, client, reviewer, tmp_path, app_id, key)

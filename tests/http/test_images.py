@@ -1,0 +1,50 @@
+"""Icons and screenshots, over real HTTP."""
+
+from io import BytesIO
+
+import httpx
+from PIL import Image
+
+from tests.support.portal import Publisher, problem
+
+
+def png(width: int, height: int) -> bytes:
+    out = BytesIO()
+    Image.effect_noise((width, height), 50).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def test_an_icon_comes_back_in_three_sizes(publisher: Publisher) -> None:
+    url = f"/api/apps/{publisher.app_id}/icon"
+    for data in (png(512, 512), png(256, 256)):
+        put = publisher.client.post(url, files={"icon": data}).raise_for_status().json()["assets"]
+        for asset, edge in zip(put, (32, 64, 128), strict=True):
+            answer = httpx.get(publisher.portal.url + asset["url"]).raise_for_status()
+            assert Image.open(BytesIO(answer.content)).size == (edge, edge)
+            assert answer.headers["content-type"] == "image/png"
+            assert answer.headers["etag"] == f'"{asset["sha256"]}"'
+    folder = publisher.portal.store.layout.area("assets") / publisher.app_id
+    assert sorted(path.name for path in folder.iterdir()) == ["icon-128.png", "icon-32.png", "icon-64.png"]
+
+
+def test_what_is_no_icon_is_refused(publisher: Publisher) -> None:
+    url = f"/api/apps/{publisher.app_id}/icon"
+    problem(publisher.client.post(url, files={"icon": b"no image"}), 400, "INVALID_IMAGE")
+    problem(publisher.client.post(url, files={"icon": png(200, 100)}), 400, "INVALID_DIMENSIONS")
+    problem(publisher.client.post(url, files={"other": png(64, 64)}), 400, "INVALID_FILE")
+    problem(publisher.client.post(url, json={}), 415, "UNSUPPORTED_MEDIA_TYPE")
+    problem(publisher.client.post(url, files={"icon": b"x" * 10_000_001}), 413, "FILE_TOO_LARGE")
+    assert list(publisher.portal.store.layout.area("temp").glob("image-*")) == []
+
+
+def test_five_screenshots_and_no_more(publisher: Publisher) -> None:
+    url, shot = f"/api/apps/{publisher.app_id}/screenshots", png(720, 1280)
+    for number in range(1, 6):
+        put = publisher.client.post(url, files={"screenshot": shot})
+        assert (put.status_code, put.json()["name"]) == (201, f"screenshots/{number}.png")
+    problem(publisher.client.post(url, files={"screenshot": shot}), 409, "TOO_MANY_SCREENSHOTS")
+    assert publisher.client.delete(f"{url}/2").status_code == 204
+    problem(publisher.client.delete(f"{url}/2"), 404, "NOT_FOUND")
+    problem(httpx.get(f"{publisher.portal.url}/assets/{publisher.app_id}/screenshots/2.png"), 404, "NOT_FOUND")
+    assert publisher.client.post(url, files={"screenshot": png(1280, 720)}).json()["name"] == "screenshots/2.png"
+    problem(publisher.client.post(f"{url}/3", files={"screenshot": png(640, 360)}), 400, "INVALID_DIMENSIONS")

@@ -1,0 +1,69 @@
+"""Health, metrics and the description of the API, over real HTTP and several workers."""
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from portal.http.problems import KINDS
+from tests.support.portal import Portal, Publisher
+
+
+def metric(portal: Portal, name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(httpx.get(f"{portal.url}/metrics").raise_for_status().text)
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def test_counters_add_up_over_the_workers(portal: Portal) -> None:
+    assert portal.store.settings.workers > 1
+    before = metric(portal, "mosis_http_requests_total", route="/healthz", code="200")
+    for _ in range(40):  # a connection each, so that both workers get some
+        httpx.get(f"{portal.url}/healthz").raise_for_status()
+    seen = {metric(portal, "mosis_http_requests_total", route="/healthz", code="200") for _ in range(6)}
+    assert seen == {before + 40}
+
+
+def test_an_upload_and_a_download_are_counted(publisher: Publisher) -> None:
+    portal = publisher.portal
+    before = [metric(portal, name) for name in ("mosis_upload_bytes_total", "mosis_download_bytes_total")]
+    path = publisher.publish(1, payload_bytes=100_000)
+    url = f"{portal.url}/api/store/apps/{publisher.app_id}/download"
+    httpx.get(url).raise_for_status()
+    httpx.get(url, headers={"Range": "bytes=0-9"}).raise_for_status()
+    size = path.stat().st_size
+    after = [metric(portal, name) for name in ("mosis_upload_bytes_total", "mosis_download_bytes_total")]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [size, size + 10]
+    refused = metric(portal, "mosis_uploads_total", result="refused", reason="VALIDATION_ERROR")
+    path.write_bytes(b"PK")
+    publisher.upload(path)
+    assert metric(portal, "mosis_uploads_total", result="refused", reason="VALIDATION_ERROR") == refused + 1
+
+
+def test_no_label_names_an_app_a_token_or_an_address(publisher: Publisher) -> None:
+    publisher.publish(1)
+    httpx.get(f"{publisher.portal.url}/nothing/{publisher.app_id}")
+    text = httpx.get(f"{publisher.portal.url}/metrics").text
+    for secret in (publisher.app_id, publisher.developer_id + '"', "mosis_dev", "127.0.0.1"):
+        assert secret not in text
+
+
+def test_the_contract_s_bucket_edges(publisher: Publisher) -> None:
+    publisher.publish(1)
+    httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}/download")
+    text = httpx.get(f"{publisher.portal.url}/metrics").text
+    assert 'mosis_upload_duration_seconds_bucket{le="30.0"}' in text
+    assert 'mosis_download_ttfb_seconds_bucket{le="0.1"}' in text
+
+
+def test_the_description_lists_every_route_and_only_codes_that_exist(portal: Portal) -> None:
+    document = httpx.get(f"{portal.url}/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert "/api/apps/{app_id}/versions/{version_code}/publish" in document["paths"]
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert {KINDS[code].status for code in response["description"].split(", ")} == {int(status)}

@@ -1,0 +1,62 @@
+"""What devices read, over real HTTP."""
+
+import httpx
+
+from portal.http.routes import store as routes
+from tests.support.portal import Portal, Publisher, problem
+
+
+def test_the_list_finds_published_apps_by_words_and_their_beginnings(publisher: Publisher) -> None:
+    name = publisher.client.get("/api/apps").json()["apps"][0]["name"]
+    url = f"{publisher.portal.url}/api/store/apps"
+    assert publisher.app_id not in httpx.get(url, params={"q": name}).text
+    publisher.publish(1)
+    for query in (name, name.lower(), publisher.app_id, publisher.app_id.rpartition(".")[2][:4]):
+        found = httpx.get(url, params={"q": query}).json()["apps"]
+        assert publisher.app_id in {app["app_id"] for app in found}, query
+    for query in ("no such words", '"', "*", "app AND", "app OR NOT", "'); DROP TABLE apps", "\x00"):
+        assert httpx.get(url, params={"q": query}).raise_for_status().json()["apps"] == [], query
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(portal: Portal, publisher: Publisher) -> None:
+    wanted = 2 * routes.PAGE + 1
+    with portal.store.db.write() as tx:
+        tx.executemany(
+            "INSERT INTO apps (app_id, developer_id, name, description, published_code, created_at, updated_at)"
+            " VALUES (?, ?, 'Paged', '', 1, 0, 0)",
+            [(f"org.paged.a{number}", publisher.developer_id) for number in range(wanted)],
+        )
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = httpx.get(f"{portal.url}/api/store/apps", params={"q": "paged", "cursor": cursor}).json()
+        seen += [app["app_id"] for app in page["apps"]]
+        cursor = page["cursor"]
+    assert seen == sorted(f"org.paged.a{number}" for number in range(wanted))
+
+
+def test_a_cursor_that_the_list_never_gave(portal: Portal) -> None:
+    problem(httpx.get(f"{portal.url}/api/store/apps", params={"cursor": "../x"}), 400, "INVALID_REQUEST")
+
+
+def test_unknown_addresses_are_problems_too(portal: Portal) -> None:
+    for path in ("/nothing", "/api/store/apps/org.example.none", "/downloads/a/b/0/package.mosis",
+                 "/downloads/a/b/99999999999999999999/package.mosis", "/assets/../data/portal.db",
+                 "/assets/a/icon-33.png", "/downloads/a/org.example.none/1/package.mosis"):  # fmt: skip
+        problem(httpx.get(portal.url + path), 404, "NOT_FOUND")
+    answer = httpx.put(f"{portal.url}/api/store/apps")
+    problem(answer, 405, "METHOD_NOT_ALLOWED")
+    assert "GET" in answer.headers["allow"]
+
+
+def test_search_uses_its_index(portal: Portal) -> None:
+    plan = "".join(
+        row["detail"]
+        for row in portal.store.db.read().execute(
+            "EXPLAIN QUERY PLAN SELECT app_id FROM apps WHERE published_code IS NOT NULL AND app_id > ?"
+            " ORDER BY app_id LIMIT 50",
+            ("a",),
+        )
+    )
+    assert "apps_published" in plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan

@@ -1,0 +1,154 @@
+"""From an upload to a download, over real HTTP."""
+
+import json
+import shutil
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.support.portal import Publisher, add_developer, problem, registration
+
+MIB = 1024 * 1024
+
+
+def files_below(publisher: Publisher, area: str) -> list[str]:
+    root = publisher.portal.store.layout.area(area)
+    return sorted(str(path.relative_to(root)) for path in root.rglob(f"*{publisher.app_id}/**/*") if path.is_file())
+
+
+@pytest.mark.parametrize("size", [MIB, 17 * MIB, 50 * MIB])
+def test_a_published_package_comes_back_byte_for_byte(publisher: Publisher, size: int) -> None:
+    path = publisher.publish(1, payload_bytes=size, version_name="1.2.3")
+    info = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").raise_for_status().json()
+    answer = httpx.get(publisher.portal.url + info["download_url"])
+    assert answer.content == path.read_bytes()
+    assert answer.headers["cache-control"] == "public, max-age=86400, immutable"
+    assert answer.headers["etag"] == f'"{info["sha256"]}"'
+    assert answer.headers["repr-digest"].startswith("sha-256=:")
+    latest = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}/download")
+    assert latest.content == answer.content
+    assert latest.headers["content-disposition"] == f"attachment; filename={publisher.app_id}-1.2.3.mosis"
+    assert latest.headers["x-mosis-version"] == "1.2.3"
+    assert latest.headers["x-mosis-signature"] == info["signature"]
+    directory = f"{publisher.developer_id}/{publisher.app_id}/1"
+    assert files_below(publisher, "packages") == [f"{directory}/manifest.json", f"{directory}/package.mosis"]
+    stored = publisher.portal.store.layout.package_directory(publisher.developer_id, publisher.app_id, 1)
+    assert json.loads((stored / "manifest.json").read_bytes())["version_name"] == "1.2.3"
+
+
+def test_the_form_may_name_the_version_but_not_another_one(publisher: Publisher) -> None:
+    path = publisher.package(4)
+    body = problem(publisher.upload(path, version_code="5", version_name="9.9.9"), 422, "VALIDATION_ERROR")
+    assert len(body["errors"]) == 2
+    assert publisher.upload(path, version_code="4", version_name="1.0.0").status_code == 201
+
+
+def test_a_refused_package_leaves_its_reasons_and_nothing_on_disk(publisher: Publisher) -> None:
+    path = publisher.package(1)
+    path.write_bytes(path.read_bytes()[:-10])
+    body = problem(publisher.upload(path), 422, "VALIDATION_ERROR")
+    assert files_below(publisher, "packages") == []
+    assert not list(publisher.portal.store.layout.area("temp").rglob("package.mosis"))
+    [failed] = publisher.client.get(f"/api/apps/{publisher.app_id}/versions").json()["versions"]
+    assert (failed["status"], failed["reasons"]) == ("failed", body["errors"])
+
+
+def test_a_package_signed_with_an_unregistered_key_is_refused(publisher: Publisher) -> None:
+    other = Ed25519PrivateKey.generate()
+    body = problem(publisher.upload(publisher.package(1, key=other)), 422, "VALIDATION_ERROR")
+    assert "not registered" in body["errors"][0]
+
+
+def test_a_package_of_another_app_is_refused(publisher: Publisher) -> None:
+    problem(publisher.upload(publisher.package(1, app_id="org.example.other")), 422, "VALIDATION_ERROR")
+
+
+def test_a_version_code_is_used_once_and_only_grows(publisher: Publisher) -> None:
+    publisher.publish(3)
+    problem(publisher.upload(publisher.package(3)), 409, "VERSION_CONFLICT")
+    problem(publisher.upload(publisher.package(2)), 409, "VERSION_CONFLICT")
+    path = publisher.package(4)
+    publisher.upload(path).raise_for_status()
+    problem(publisher.upload(path), 409, "VERSION_EXISTS")
+
+
+def test_the_first_publish_pins_the_key(publisher: Publisher) -> None:
+    second = Ed25519PrivateKey.generate()
+    keys = f"/api/developers/{publisher.developer_id}/keys"
+    publisher.client.post(keys, json=registration(publisher.developer_id, second)).raise_for_status()
+    for code, key in ((1, publisher.key), (2, second)):
+        publisher.upload(publisher.package(code, key=key)).raise_for_status()
+        publisher.step(code, "submit").raise_for_status()
+    publisher.step(1, "publish").raise_for_status()
+    assert "pinned" in problem(publisher.step(2, "publish"), 409, "UNTRUSTED_KEY")["detail"]
+    body = problem(publisher.upload(publisher.package(3, key=second)), 422, "VALIDATION_ERROR")
+    assert "pinned" in body["errors"][0]
+
+
+def test_a_revoked_key_signs_nothing_more(publisher: Publisher) -> None:
+    publisher.upload(publisher.package(1)).raise_for_status()
+    publisher.step(1, "submit").raise_for_status()
+    keys = f"/api/developers/{publisher.developer_id}/keys"
+    [key] = publisher.client.get(keys).json()["keys"]
+    assert publisher.client.delete(f"{keys}/{key['key_id']}").status_code == 204
+    assert "revoked" in problem(publisher.upload(publisher.package(2)), 422, "VALIDATION_ERROR")["errors"][0]
+    problem(publisher.step(1, "publish"), 409, "UNTRUSTED_KEY")
+
+
+def test_review_goes_step_by_step(publisher: Publisher) -> None:
+    publisher.upload(publisher.package(1)).raise_for_status()
+    problem(publisher.step(1, "publish"), 409, "WRONG_STATE")
+    publisher.step(1, "submit").raise_for_status()
+    problem(publisher.step(1, "submit"), 409, "WRONG_STATE")
+    queue = publisher.reviewer.get("/api/review").json()["versions"]
+    assert publisher.app_id in {version["app_id"] for version in queue}
+    rejected = publisher.step(1, "reject", reason="The icon is missing.").json()
+    assert (rejected["status"], rejected["reasons"]) == ("rejected", ["The icon is missing."])
+    problem(publisher.client.post(f"/api/apps/{publisher.app_id}/versions/1/publish"), 403, "FORBIDDEN")
+    problem(publisher.step(7, "submit"), 404, "NOT_FOUND")
+
+
+def test_a_yanked_version_gives_way_to_the_one_before(publisher: Publisher) -> None:
+    publisher.publish(1)
+    publisher.publish(2)
+    info = f"{publisher.portal.url}/api/store/apps/{publisher.app_id}"
+    assert httpx.get(info).json()["version_code"] == 2
+    publisher.step(2, "yank").raise_for_status()
+    assert httpx.get(info).json()["version_code"] == 1
+    problem(publisher.upload(publisher.package(2)), 409, "VERSION_CONFLICT")
+    publisher.step(1, "yank").raise_for_status()
+    problem(httpx.get(info), 404, "NOT_FOUND")
+
+
+def test_unpublished_packages_are_for_owner_and_reviewer(publisher: Publisher) -> None:
+    path = publisher.package(1)
+    url = publisher.upload(path).raise_for_status().json()["download_url"]
+    problem(httpx.get(publisher.portal.url + url), 404, "NOT_FOUND")
+    stranger = add_developer(publisher.portal.store, f"{publisher.developer_id}-stranger", key=None)
+    with publisher.portal.client(stranger) as client:
+        problem(client.get(url), 404, "NOT_FOUND")
+        problem(client.get(f"/api/apps/{publisher.app_id}/versions"), 404, "NOT_FOUND")
+        problem(client.post(f"/api/apps/{publisher.app_id}/versions/1/submit"), 404, "NOT_FOUND")
+    for client in (publisher.client, publisher.reviewer):
+        answer = client.get(url)
+        assert answer.content == path.read_bytes()
+        assert answer.headers["cache-control"] == "private, no-store"
+
+
+def test_a_missing_file_is_told_apart_from_a_missing_app(publisher: Publisher) -> None:
+    publisher.publish(1)
+    publisher.portal.store.layout.package(publisher.developer_id, publisher.app_id, 1).unlink()
+    answer = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}/download")
+    problem(answer, 404, "FILE_NOT_FOUND")
+    assert "etag" not in answer.headers
+
+
+def test_an_orphan_of_a_crash_does_not_block_its_version(publisher: Publisher) -> None:
+    directory = publisher.portal.store.layout.package_directory(publisher.developer_id, publisher.app_id, 1)
+    directory.mkdir(parents=True)
+    (directory / "package.mosis").write_bytes(b"from before the power cut")
+    path = publisher.publish(1)
+    assert (directory / "package.mosis").read_bytes() == path.read_bytes()
+    [orphan] = publisher.portal.store.layout.area("temp").glob("orphan-*")
+    shutil.rmtree(orphan)

@@ -1,0 +1,151 @@
+"""A store on disk and a portal that really runs, for tests."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from portal import settings
+from portal.packages import signature
+from portal.store import database, developers, files, keys, tokens
+from portal.store.audit import OPERATOR
+from portal.store.layout import AREAS, Layout
+from portal.store.store import Store, open_store
+from tests.packages.samples import KEY, make_package
+
+MOSIS = Path(sys.executable).with_name("mosis")
+
+
+def make_store(root: Path, **values: object) -> Store:
+    """A new, empty store below `root`."""
+    chosen = settings.parse({"root": str(root), "litestream": False, **values})
+    layout = Layout(root)
+    for area in AREAS:
+        files.make_directory(layout.area(area))
+    database.migrate(layout.database, litestream=chosen.litestream)
+    return open_store(chosen)
+
+
+def add_developer(
+    store: Store, developer_id: str, key: Ed25519PrivateKey | None = KEY, scope: tokens.Scope = "developer"
+) -> str:
+    """Add a developer, with a registered key if there is one, and return a token."""
+    with store.db.write() as tx:
+        developers.add(tx, OPERATOR, developer_id, developer_id.title())
+        if key is not None:
+            keys.register(tx, OPERATOR, developer_id, **registration(developer_id, key))
+        return tokens.issue(tx, OPERATOR, developer_id, scope, 1)[1]
+
+
+def registration(developer_id: str, key: Ed25519PrivateKey) -> dict[str, str]:
+    """The body that registers a key."""
+    public = signature.raw_public_key(key)
+    statement = signature.registration_statement(developer_id, signature.key_id(public))
+    return {"public_key": base64.b64encode(public).decode(), "proof": signature.sign(key, statement)}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def mosis(store: Store, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command on a store."""
+    return subprocess.run(
+        [MOSIS, *arguments], capture_output=True, text=True, env=environ(store, **environment), timeout=120
+    )
+
+
+def environ(store: Store, **environment: str) -> dict[str, str]:
+    """The environment in which the command finds this store's settings."""
+    config = store.layout.root / "mosis.toml"
+    config.write_text(store.settings.to_toml())
+    return os.environ | {"MOSIS_CONFIG": str(config), "COLUMNS": "200"} | environment
+
+
+@dataclass
+class Portal:
+    """`mosis serve` on a free port of the loopback, with several workers."""
+
+    store: Store
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.store.settings.port}"
+
+    def start(self) -> "Portal":
+        log = (self.store.layout.root / "portal.log").open("ab")
+        self.process = subprocess.Popen(
+            [MOSIS, "serve"], env=environ(self.store), stdout=log, stderr=log, start_new_session=True
+        )
+        log.close()
+        ready = mosis(self.store, "status", "--wait", "30")
+        if ready.returncode != 0:
+            self.stop(signal.SIGKILL)
+            raise RuntimeError(f"{ready.stderr}\n{(self.store.layout.root / 'portal.log').read_text()}")
+        return self
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None:
+            os.killpg(self.process.pid, how)
+            self.process.wait(30)
+            self.process = None
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict:
+    """The body of an answer that must be this problem."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["code"] == code
+    assert body["status"] == status
+    assert {"type", "title", "detail"} <= set(body)
+    return body
+
+
+@dataclass
+class Publisher:
+    """A developer with one app, who uploads real packages to a portal that runs."""
+
+    portal: Portal
+    client: httpx.Client
+    reviewer: httpx.Client
+    directory: Path
+    app_id: str
+    key: Ed25519PrivateKey
+
+    @property
+    def developer_id(self) -> str:
+        return self.client.get("/api/apps").json()["apps"][0]["developer_id"]
+
+    def package(self, version_code: int, **options: object) -> Path:
+        path = self.directory / f"{self.app_id}-{version_code}.mosis"
+        make_package(path, **({"app_id": self.app_id, "version_code": version_code, "key": self.key} | options))
+        return path
+
+    def upload(self, path: Path, **fields: str) -> httpx.Response:
+        with path.open("rb") as file:
+            return self.client.post(f"/api/apps/{self.app_id}/versions", files={"package": file}, data=fields)
+
+    def step(self, version_code: int, action: str, **body: str) -> httpx.Response:
+        client = self.reviewer if action in ("publish", "reject") else self.client
+        return client.post(f"/api/apps/{self.app_id}/versions/{version_code}/{action}", json=body)
+
+    def publish(self, version_code: int, **options: object) -> Path:
+        path = self.package(version_code, **options)
+        for answer in (self.upload(path), self.step(version_code, "submit"), self.step(version_code, "publish")):
+            answer.raise_for_status()
+        return path
