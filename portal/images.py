@@ -115,7 +115,7 @@ def _as(image: Image.Image, mode: str) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """The decoded image; where a PNG's samples are not of 8 bits, its transparent colour is scaled as they are."""
-    scale = TRANSPARENT_SCALES.get(str(image.tile[0].args)) if image.format == "PNG" else None
+    scale = TRANSPARENT_SCALES.get(str(image.tile[0].args)) if image.tile else None
     if scale and (transparent := image.info.get("transparency")) is not None:
         grey = isinstance(transparent, int)
         image.info["transparency"] = int(transparent * scale) if grey else tuple(int(v * scale) for v in transparent)
@@ -129,7 +129,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """The image in sRGB; a profile that is broken or of another colour space is ignored, as browsers do."""
-    with suppress(OSError, ImageCms.PyCMSError):
+    with suppress(OSError, ValueError, ImageCms.PyCMSError):
         source = ImageCms.ImageCmsProfile(BytesIO(profile or b""))
         if source.profile.xcolor_space.strip() == COLOUR_SPACES[image.mode]:
             return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

@@ -217,8 +217,14 @@ def test_a_grey_profile_is_applied():
 
 @pytest.mark.parametrize(
     ("mode", "profile"),
-    [("RGB", b"nonsense"), ("RGB", srgb_profile()[:200]), ("L", red_and_green_swapped()), ("RGB", linear_grey())],
-    ids=["nonsense", "truncated", "colour profile in grey", "grey profile in colour"],
+    [
+        ("RGB", b"nonsense"),
+        ("RGB", srgb_profile()[:200]),
+        ("RGB", srgb_profile().replace(b"RGB ", b"R\xe9B ", 1)),
+        ("L", red_and_green_swapped()),
+        ("RGB", linear_grey()),
+    ],
+    ids=["nonsense", "truncated", "no ASCII", "colour profile in grey", "grey profile in colour"],
 )
 def test_a_profile_that_does_not_fit_is_ignored(mode, profile):
     image = two_colours(mode, "#808080", "#000")
