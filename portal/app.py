@@ -6,7 +6,6 @@ from typing import Any
 
 from bottle import Bottle
 
-from portal import settings as settings_module
 from portal.http.api import STARTED, Api
 from portal.http.routes import accounts, apps, images, service, store
 from portal.metrics import Metrics
@@ -27,11 +26,6 @@ def create_app(settings: Settings) -> Wsgi:
     store.add(api, metrics)
     service.add(api, metrics)
     return measured(app, metrics)
-
-
-def from_environment() -> Wsgi:
-    """What the WSGI server calls in each worker."""
-    return create_app(settings_module.load())
 
 
 def measured(app: Bottle, metrics: Metrics) -> Wsgi:

@@ -1,11 +1,12 @@
 """`mosis init`, `serve` and `status`: what a host runs."""
 
+import ctypes
 import fcntl
 import json
 import os
+import signal
 import tempfile
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +18,11 @@ from portal.store.errors import DatabaseUnusable
 from portal.store.layout import AREAS, Layout
 from portal.store.store import open_store
 
+if TYPE_CHECKING:
+    from portal.app import Wsgi
+
 BACKLOG = 1024
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def add(app: typer.Typer) -> None:
@@ -68,10 +73,9 @@ def serve() -> None:
 def _granian(chosen: settings.Settings) -> None:
     from granian import Granian  # here, because no other command needs it
     from granian.constants import Interfaces
-    from granian.http import HTTP1Settings
 
     Granian(
-        "portal.app:from_environment",
+        "portal.cli.server:worker",
         factory=True,
         interface=Interfaces.WSGI,
         address=chosen.host,
@@ -80,15 +84,20 @@ def _granian(chosen: settings.Settings) -> None:
         blocking_threads=chosen.threads,
         backpressure=chosen.threads,
         backlog=BACKLOG,
-        http1_settings=HTTP1Settings(),
         websockets=False,
         respawn_failed_workers=True,
         respawn_interval=1,
         workers_kill_timeout=30,
-        process_name=None,
-        pid_file=None,
-        working_dir=Path("/"),
     ).serve()
+
+
+def worker() -> "Wsgi":
+    """The application, as the server makes it in each worker process."""
+    # A worker that outlives a killed server would keep the port, and its restart would fail.
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    from portal.app import create_app  # here: it imports the metrics, which look at the environment then
+
+    return create_app(settings.load())
 
 
 def status(
