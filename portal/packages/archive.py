@@ -116,7 +116,8 @@ def _end_record(file: BinaryIO, size: int) -> tuple[int, int, int]:
     tail_length = min(size, END.size + 0xFFFF)
     file.seek(size - tail_length)
     tail = file.read(tail_length)
-    found = tail.rfind(b"PK\5\6")
+    at_end = tail[-END.size :].startswith(b"PK\5\6")
+    found = tail_length - END.size if at_end else tail.rfind(b"PK\5\6")
     if found < 0 or tail_length - found < END.size:
         raise PackageRejected(["The file is no ZIP archive: it has no end of central directory record."])
     surplus = tail_length - found - END.size

@@ -7,7 +7,7 @@ judge what they wrote: nothing leaves here that a store would refuse.
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -21,21 +21,31 @@ from portal.packages.package import Content, Package, inspect, read
 from portal.packages.writer import Writer
 
 
-def pack(directory: Path, output: Path, limits: Limits = DEFAULT_LIMITS) -> Content:
+def pack(
+    directory: Path,
+    output: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Content:
     """Write the files below `directory` as an unsigned package: sorted, without times, deflated where that helps.
 
-    Files that operating systems leave behind and an earlier signature are left out. Raises PackageRejected for
-    content that a store would refuse, OSError when files cannot be read or written.
+    Files that operating systems leave behind, an earlier signature and an earlier `output` are left out. `progress`
+    is told how many of how many bytes are packed, after each file. Raises PackageRejected for content that a store
+    would refuse, OSError when files cannot be read or written.
     """
-    files = sorted(_files(directory), key=lambda pair: pair[0].encode())
+    earlier = output.resolve()
+    found = (pair for pair in _files(directory) if pair[1].resolve() != earlier)
+    files = sorted(found, key=lambda pair: pair[0].encode())
     if (unpacked := sum(source.stat().st_size for _, source in files)) > limits.unpacked_bytes:
         raise PackageRejected([f"The files are {unpacked} bytes long, more than the {limits.unpacked_bytes} allowed."])
     with _replacing(output) as (file, temporary):
-        writer = Writer(file)
+        writer, done = Writer(file), 0
         for path, source in files:
             with source.open("rb") as content:
                 executable = bool(os.fstat(content.fileno()).st_mode & stat.S_IXUSR)
                 writer.add(path, content, ratio=limits.ratio, executable=executable)
+                done += content.tell()
+            progress(done, unpacked)
         writer.close()
         return inspect(temporary, limits)
 

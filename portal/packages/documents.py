@@ -30,7 +30,10 @@ def _sentence(model: type[BaseModel], fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{where} is missing"
     if declared is None:
-        return f"{where} is not a key of this document; keys of your own begin with `x-` and are in lower case"
+        own = (
+            "; keys of your own begin with `x-` and are in lower case" if model.model_config["extra"] == "allow" else ""
+        )
+        return f"{where} is not a key of this document{own}"
     if fault["type"] == "string_pattern_mismatch":
         return f"{where} must be {declared.description}"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")

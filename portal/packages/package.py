@@ -1,7 +1,7 @@
 """A whole package: its structure, its manifest and its signature."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -47,7 +47,8 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Package:
 
     Raises PackageRejected with every reason, OSError when the file cannot be read.
     """
-    entries, contents, faults = _read(path, limits)
+    keep = {manifests.PATH: limits.manifest_bytes, signatures.PATH: signatures.MAX_BYTES}
+    entries, contents, faults = _read(path, limits, keep)
     manifest = _document(manifests.PATH, manifests.parse, entries, contents, faults)
     signature = _document(signatures.PATH, signatures.parse, entries, contents, faults)
     if faults or manifest is None or signature is None:
@@ -65,7 +66,7 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Package:
 
 def inspect(path: Path, limits: Limits = DEFAULT_LIMITS) -> Content:
     """As `read`, but for the signature: what is there of it is not looked at."""
-    entries, contents, faults = _read(path, limits)
+    entries, contents, faults = _read(path, limits, {manifests.PATH: limits.manifest_bytes})
     manifest = _document(manifests.PATH, manifests.parse, entries, contents, faults)
     if faults or manifest is None:
         raise PackageRejected(faults)
@@ -79,8 +80,7 @@ def verify(package: Package, public_key: bytes) -> None:
     signatures.verify(public_key, package.signature, package.statement)
 
 
-def _read(path: Path, limits: Limits) -> tuple[list[Entry], Contents, list[str]]:
-    keep = {manifests.PATH: limits.manifest_bytes, signatures.PATH: signatures.MAX_BYTES}
+def _read(path: Path, limits: Limits, keep: Mapping[str, int]) -> tuple[list[Entry], Contents, list[str]]:
     with path.open("rb", buffering=_BUFFER) as file:
         directory = read_directory(file, os.fstat(file.fileno()).st_size, limits)
         if not directory.sound:

@@ -80,7 +80,7 @@ def _component_faults(component: str) -> Iterator[str]:
         yield f"has a `{component}` component"
     elif component.endswith((".", " ")) or component.startswith(" "):
         yield "has a component that begins with a space or ends with a space or a dot"
-    elif DEVICE_NAME.fullmatch(component.partition(".")[0]):
+    elif DEVICE_NAME.fullmatch(component.partition(".")[0].rstrip()):
         yield "has a component that is a device name on Windows"
     elif is_system_name(component):
         yield "has a component that operating systems keep for themselves"

@@ -101,11 +101,13 @@ def sign(private_key: Ed25519PrivateKey, statement: bytes) -> str:
 def verify(public_key: bytes, signature: str, statement: bytes) -> None:
     """Raises SignatureInvalid unless `signature` (base64) over `statement` is by `public_key` (32 raw bytes)."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(_decode(signature, 64), statement)
-    except InvalidSignature:
-        raise SignatureInvalid(["The signature does not match the content."]) from None
+        raw = _decode(signature, 64)
     except ValueError as error:
-        raise SignatureInvalid([f"The signature or its key {error}."]) from None
+        raise SignatureInvalid([f"The signature {error}."]) from None
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(raw, statement)
+    except InvalidSignature:
+        raise SignatureInvalid(["The signature does not match what it is said to sign."]) from None
 
 
 def raw_public_key(private_key: Ed25519PrivateKey) -> bytes:

@@ -154,11 +154,9 @@ def quoted_overlap_bomb(files: int, kernel: bytes) -> bytes:
         packed = struct.pack("<BHH", 0, len(header), 0xFFFF ^ len(header)) + header + packed
         content = header + content
     step = LOCAL.size + 6 + 5
-    head = build([MANIFEST, SIGNATURE])
     fixed = [MANIFEST.local_record(), SIGNATURE.local_record()]
     start = sum(map(len, fixed))
     directory = MANIFEST.central_record(0) + SIGNATURE.central_record(len(fixed[0]))
     directory += b"".join(item.central_record(start + number * step) for number, item in enumerate(bodies))
     body = b"".join(fixed) + bodies[0].local_record()
-    assert head.startswith(body[:start])
     return body + directory + END.pack(b"PK\5\6", 0, 0, files + 2, files + 2, len(directory), len(body), 0)

@@ -94,6 +94,22 @@ def test_what_a_store_refuses_is_not_written(
     assert sorted(tmp_path.iterdir()) == [output, source]
 
 
+def test_an_earlier_package_is_not_packed(source: Path) -> None:
+    output = source / "a.mosis"
+    assert len(build.pack(source, output).entries) == 6
+    once = output.read_bytes()
+    build.pack(source, output)
+    assert output.read_bytes() == once
+
+
+def test_progress(source: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    build.pack(source, tmp_path / "a.mosis", progress=lambda done, total: told.append((done, total)))
+    total = sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
+    assert told == sorted(told)
+    assert told[-1] == (total, total)
+
+
 def test_too_much_is_refused_before_it_is_written(source: Path, tmp_path: Path) -> None:
     with pytest.raises(PackageRejected, match="more than the 5000 allowed"):
         build.pack(source, tmp_path / "a.mosis", Limits(unpacked_bytes=5000))
@@ -127,7 +143,7 @@ def test_signing_anew_replaces_the_signature(source: Path, tmp_path: Path) -> No
 def test_a_broken_signature_can_be_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.mosis"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(signature.PATH, "junk")
+        archive.writestr(signature.PATH, "junk" * 1000)
         archive.writestr("manifest.json", json.dumps(samples.manifest()))
     package.verify(build.sign(path, samples.KEY), signature.raw_public_key(samples.KEY))
 

@@ -167,7 +167,7 @@ def test_another_key_is_told_from_another_content(tmp_path: Path) -> None:
         package.verify(made, signature.raw_public_key(Ed25519PrivateKey.generate()))
     other = samples.make_package(path, version_code=2)
     forged = package.Package(**{**{name: getattr(made, name) for name in made.__slots__}, "statement": other.statement})
-    with pytest.raises(SignatureInvalid, match="does not match the content"):
+    with pytest.raises(SignatureInvalid, match="does not match what it is said to sign"):
         package.verify(forged, PUBLIC_KEY)
 
 
