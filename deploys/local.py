@@ -10,7 +10,7 @@ from pyinfra.api import deploy, operation
 
 from deploys import down, files
 from deploys.model import Plan
-from deploys.processes import Process, Running, ready
+from deploys.processes import Health, Process, Running, Succeeds, portal_health
 
 PROGRAMS = ("litestream", "portal")
 
@@ -25,7 +25,7 @@ def _differing(plan: Plan, control: str) -> list[str]:
 
 
 @operation()
-def supervised(plan: Plan) -> Iterator[str]:
+def supervised(plan: Plan, health: Health) -> Iterator[str]:
     """Supervisor, portal and Litestream run with exactly their files and stamps; only what differs is restarted."""
     binaries, config = Path(sys.executable).parent, f"{plan.settings.root}/etc/supervisord.conf"
     control = f"{quote(str(binaries / 'supervisorctl'))} -c {quote(config)}"
@@ -39,6 +39,8 @@ def supervised(plan: Plan) -> Iterator[str]:
         yield f"{control} update"
         for name in _differing(plan, control):
             yield f"{control} restart {name}"
+    if differing or not host.get_fact(Succeeds, command=health.asked):
+        yield health.awaited
 
 
 @deploy("Local")
@@ -50,5 +52,5 @@ def configured(plan: Plan) -> None:
 
 @deploy("Local")
 def running(plan: Plan) -> None:
-    supervised(name="Portal and Litestream run as declared", plan=plan)
-    ready(name="Portal answers", mosis=plan.mosis, log=f"tail -n 20 {quote(f'{plan.settings.root}/log/portal.log')}")
+    health = portal_health(plan, f"tail -n 20 {quote(f'{plan.settings.root}/log/portal.log')}")
+    supervised(name="Portal and Litestream run as declared", plan=plan, health=health)

@@ -58,7 +58,11 @@ class Listener:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a host gets. `owner` is USER:GROUP of the store, empty for the user that deploys."""
+    """Everything a host gets. `owner` is USER:GROUP of the store, empty for the user that deploys.
+
+    `mosis` is the path of the command, `asking` a shell prefix that runs it without any file of the deploy, because
+    such a file may be what is missing; `binaries` is the directory of the release's programs.
+    """
 
     data: HostData
     settings: Settings
@@ -66,6 +70,8 @@ class Plan:
     owner: str
     config: str
     mosis: str
+    asking: str
+    binaries: str
     directories: tuple[Directory, ...]
     command: File
     services: Mapping[str, Service]

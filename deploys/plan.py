@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 from deploys import schedules
 from deploys.data import HostData, PlanError, parse
@@ -77,6 +78,10 @@ def _stamped(code: str, config: File, path: str, template: str, /, **variables: 
     return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp)
 
 
+def _asking(root: Path, binaries: str) -> str:
+    return f"env MOSIS_CONFIG=/dev/null MOSIS_ROOT={quote(str(root))} {quote(f'{binaries}/mosis')}"
+
+
 def _local(data: HostData, release: Release) -> Plan:
     root = data.root
     if len(os.fsencode(root / "run/supervisor.sock.1234567")) > SOCKET_PATH_MAX:
@@ -112,6 +117,8 @@ def _local(data: HostData, release: Release) -> Plan:
         owner="",
         config=config.path,
         mosis=command,
+        asking=_asking(root, str(binaries)),
+        binaries=str(binaries),
         directories=_directories(root, DIRECTORIES | LOCAL_DIRECTORIES, ""),
         command=File(command, render("portal/mosis.j2", user=None, **variables), "755"),
         services=services,
@@ -121,12 +128,12 @@ def _local(data: HostData, release: Release) -> Plan:
 
 
 def _systemd(data: HostData, release: Release) -> Plan:
-    root, owner = data.root, "mosis:mosis"
+    root, owner, binaries = data.root, "mosis:mosis", f"{CURRENT}/venv/bin"
     settings = _settings(data, port=data.portal_port, accel=True, proxied=True)
     config = File("/etc/mosis/mosis.toml", settings.to_toml(), "644", "root:root")
     litestream_config = render("litestream/litestream.yml.j2", root=root, port=data.litestream_port)
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")
-    variables = {"root": root, "binaries": f"{CURRENT}/venv/bin", "config": config.path, "data": data}
+    variables = {"root": root, "binaries": binaries, "config": config.path, "data": data}
     site = render("nginx/mosis.conf.j2", settings=settings, **variables)
     jobs, locked = schedules.wanted(data, settings), digest(release.lock.read_text())
     services = {
@@ -155,6 +162,8 @@ def _systemd(data: HostData, release: Release) -> Plan:
         owner=owner,
         config=config.path,
         mosis="/usr/local/bin/mosis",
+        asking=f"runuser -u mosis -- {_asking(root, binaries)}",
+        binaries=binaries,
         directories=(
             *_directories(root, DIRECTORIES, owner),
             Directory("/etc/mosis", "755", "root:root"),

@@ -10,7 +10,7 @@ from pyinfra.facts.files import File
 
 from deploys import files
 from deploys.model import Plan
-from deploys.processes import ready, unit_running
+from deploys.processes import portal_health, unit_running
 from portal.store.database import migrations
 
 UNIT = "mosis-portal.service"
@@ -19,21 +19,21 @@ UNIT = "mosis-portal.service"
 class Schema(FactBase[int | None]):
     """Number of migrations the host's database has seen, None while there is none or nothing to ask it with."""
 
-    def command(self, mosis: str) -> str:
-        return f"{quote(mosis)} init --check 2>/dev/null || true"
+    def command(self, asking: str) -> str:
+        return f"{asking} init --check 2>/dev/null || true"
 
     def process(self, output: list[str]) -> int | None:
         return json.loads(output[-1])["schema"]
 
 
 @operation()
-def database_current(mosis: str, schema: int) -> Iterator[str]:
+def database_current(plan: Plan, schema: int) -> Iterator[str]:
     """The database exists with the release's schema; `mosis init` refuses to make one where a backup should come back.
 
     Compared with what this checkout knows, not with what the release that still runs there believes.
     """
-    if host.get_fact(Schema, mosis=mosis) != schema:
-        yield f"{quote(mosis)} init"
+    if host.get_fact(Schema, asking=plan.asking) != schema:
+        yield f"{quote(plan.mosis)} init"
 
 
 @operation()
@@ -51,11 +51,11 @@ def configured(plan: Plan) -> None:
 
 @deploy("Portal")
 def database(plan: Plan) -> None:
-    database_current(name="Database with the newest schema", mosis=plan.mosis, schema=len(migrations()))
+    database_current(name="Database with the newest schema", plan=plan, schema=len(migrations()))
     admin_token(name="First admin token", mosis=plan.mosis, path=plan.admin_token)
 
 
 @deploy("Portal")
 def running(plan: Plan) -> None:
-    unit_running(name="Portal runs as declared", unit=UNIT, service=plan.services["portal"])
-    ready(name="Portal answers", mosis=plan.mosis, log=f"journalctl --unit {UNIT} --lines 20 --no-pager")
+    health = portal_health(plan, f"journalctl --unit {UNIT} --lines 20 --no-pager")
+    unit_running(name="Portal runs as declared", unit=UNIT, service=plan.services["portal"], health=health)

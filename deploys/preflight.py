@@ -45,11 +45,10 @@ def _fault(plan: Plan, found: dict) -> str | None:
     if plan.runtime == "systemd" and not (found["systemd"] and found["apt"] and found["uid"] == 0):
         return "The runtime systemd needs a Debian host that booted with systemd, and root (or _sudo = True)."
     if not found["writable"]:
-        return f"The root {plan.settings.root} cannot be written by {found['user']}; take another or change its owner."
+        return f"The root {plan.settings.root} cannot be written; take another or change its owner."
     for listener in plan.listeners:
         for holder in found["ports"][str(listener.port)]:
             if listener.owner not in holder.values():
-                return (
-                    f"Port {listener.port} is taken by {holder['name'] or 'another program'}; free it or take another."
-                )
+                name = holder["name"] or "another user's program"
+                return f"Port {listener.port} is taken by {name}; free it or take another port."
     return None

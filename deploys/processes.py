@@ -13,7 +13,7 @@ from pyinfra import host
 from pyinfra.api import FactBase, operation
 from pyinfra.facts.systemd import SystemdEnabled
 
-from deploys.model import Service
+from deploys.model import Plan, Service
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,26 @@ fi"""
         return Running(stamps[0], "stale" in output) if stamps else None
 
 
-def systemd_process(unit: str, service: Service) -> Running | None:
-    return host.get_fact(Process, pid=f"systemctl show --property MainPID --value {quote(unit)}", files=service.paths)
+@dataclass(frozen=True)
+class Health:
+    """Two shell commands: one succeeds when the service answers now, one waits for that or shows why it does not."""
+
+    asked: str
+    awaited: str
 
 
-@operation()
-def unit_running(unit: str, service: Service) -> Iterator[str]:
-    """The unit is enabled and runs with exactly the files and the stamp of `service`."""
-    if not host.get_fact(SystemdEnabled, services=[unit]).get(unit):
-        yield f"systemctl daemon-reload && systemctl enable --quiet {quote(unit)}"
-    if systemd_process(unit, service) != Running(service.stamp):
-        yield f"systemctl daemon-reload && systemctl restart {quote(unit)}"
+def portal_health(plan: Plan, log: str) -> Health:
+    """The portal's; the command `log` prints its last lines."""
+    url = f"http://{plan.settings.host}:{plan.settings.port}/readyz"
+    script = f"import urllib.request; urllib.request.urlopen({url!r}, timeout=2)"
+    return Health(
+        asked=f"{quote(f'{plan.binaries}/python')} -c {quote(script)}",
+        awaited=f"{quote(plan.mosis)} status --wait 30 || {{ {log} >&2; exit 1; }}",
+    )
 
 
-class Answers(FactBase[bool]):
-    """Whether the command succeeds."""
+class Succeeds(FactBase[bool]):
+    """Whether a shell command does."""
 
     default = bool
 
@@ -70,10 +75,17 @@ class Answers(FactBase[bool]):
 
 
 @operation()
-def ready(mosis: str, log: str) -> Iterator[str]:
-    """The portal answers; asked in every deploy, so that a broken start fails each one, not just the first.
+def unit_running(unit: str, service: Service, health: Health | None = None) -> Iterator[str]:
+    """The unit is enabled, runs with exactly the files and the stamp of `service`, and answers.
 
-    The command `log` shows the portal's last lines when it does not.
+    It is asked in every deploy: a start that did not work fails each of them, not just the first.
     """
-    if not host.get_fact(Answers, command=f"{quote(mosis)} status --wait 1"):
-        yield f"{quote(mosis)} status --wait 30 || {{ {log} >&2; exit 1; }}"
+    main = f"systemctl show --property MainPID --value {quote(unit)}"
+    if not host.get_fact(SystemdEnabled, services=[unit]).get(unit):
+        yield f"systemctl daemon-reload && systemctl enable --quiet {quote(unit)}"
+    if host.get_fact(Process, pid=main, files=service.paths) != Running(service.stamp):
+        yield f"systemctl daemon-reload && systemctl restart {quote(unit)}"
+    elif health is None or host.get_fact(Succeeds, command=health.asked):
+        return
+    if health:
+        yield health.awaited

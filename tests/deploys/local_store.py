@@ -1,0 +1,91 @@
+"""A store deployed to this machine the way `make deploy` does it, in a root and on a port of its own."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploys import down
+from deploys.render import CHECKOUT
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run changed, or of a dry run, would change; `failed` names operations; `output` is everything printed."""
+
+    code: int
+    changed: tuple[str, ...]
+    failed: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """A root and a port; nothing is deployed until `deploy`."""
+
+    root: Path
+    port: int
+
+    def deploy(self, *, dry: bool = False, environment: Mapping[str, str] | None = None) -> Run:
+        """Run pyinfra with the inventory and the deploy that are shipped."""
+        words = [Path(sys.executable).with_name("pyinfra"), "-vvv", "--json", "--dry" if dry else "-y"]
+        done = subprocess.run(
+            [*words, "inventory/local.py", "deploy.py"],
+            cwd=CHECKOUT,
+            env=os.environ | {"ROOT": str(self.root), "PORT": str(self.port)} | (environment or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        if not done.stdout.strip():
+            return Run(done.returncode, (), (), output)
+        report = json.loads(done.stdout)
+        if dry:
+            return Run(
+                done.returncode, tuple(op["name"] for op in report["plan"] if op["hosts_with_change"]), (), output
+            )
+        operations = report["results"]["operations"]
+        changed = tuple(op["name"] for op in operations if op["success"])
+        return Run(done.returncode, changed, tuple(op["name"] for op in operations if op["error"]), output)
+
+    def get(self, path: str) -> int:
+        """Status of a GET."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return answer.status
+
+    def pids(self) -> dict[str, int]:
+        """Process id of each program, straight from the supervisor."""
+        control = [Path(sys.executable).with_name("supervisorctl"), "-c", self.root / "etc/supervisord.conf"]
+
+        def pid(*words: str) -> int:
+            return int(subprocess.run([*control, "pid", *words], capture_output=True, text=True, check=True).stdout)
+
+        return {"supervisor": pid(), "portal": pid("portal"), "litestream": pid("litestream")}
+
+    def down(self) -> bool:
+        """What `make down` does."""
+        return down.down(f"{self.root}/etc/mosis.toml")
+
+
+@contextmanager
+def local_store() -> Iterator[LocalStore]:
+    """A fresh root (short: a Unix socket lies below it) and a free port, stopped and removed at the end."""
+    root = Path(tempfile.mkdtemp(prefix="mosis-"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = LocalStore(root / "store", port)
+    try:
+        yield store
+    finally:
+        store.down()
+        shutil.rmtree(root)

@@ -1,0 +1,32 @@
+"""The inventories as they are shipped: documented defaults are the real ones, examples can be planned."""
+
+import ast
+import re
+import runpy
+
+import pytest
+
+from deploys.data import PREFIX, HostData
+from deploys.plan import plan
+from deploys.release import Release
+from deploys.render import CHECKOUT
+
+EXAMPLES = sorted((CHECKOUT / "inventory").glob("*.py"))
+
+
+def test_every_default_is_documented_as_it_is() -> None:
+    text = (CHECKOUT / "inventory/group_data/all.py").read_text()
+    shown = {name: ast.literal_eval(value) for name, value in re.findall(r"^# mosis_(\w+) = (.*)$", text, re.MULTILINE)}
+    defaults = HostData(runtime="local").model_dump(exclude={"runtime"})
+    assert shown == defaults | {"root": str(defaults["root"])}
+    assert f"# {PREFIX}runtime" in text
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+def test_an_example_can_be_planned(path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOT", "/home/dev/mosis")
+    groups = [value for value in runpy.run_path(str(path)).values() if isinstance(value, list)]
+    hosts = [host for group in groups for host in group]
+    assert hosts
+    for _, data in hosts:
+        plan(data, release)

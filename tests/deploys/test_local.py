@@ -1,0 +1,132 @@
+"""The runtime `local`, really deployed: it converges, mends drift, restarts what a failed run did not, and stops."""
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+
+import pytest
+
+from deploys import down
+from tests.deploys.local_store import LocalStore, local_store
+
+RUNNING = "Local | Portal and Litestream run as declared"
+
+
+@pytest.fixture
+def store() -> Iterator[LocalStore]:
+    with local_store() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def deployed(store: LocalStore) -> LocalStore:
+    run = store.deploy()
+    assert run.code == 0, run.output
+    return store
+
+
+def test_from_nothing_to_a_store_to_nothing_to_do(store: LocalStore) -> None:
+    planned = store.deploy(dry=True)
+    assert planned.code == 0, planned.output
+    assert not store.root.exists()
+
+    first = store.deploy()
+    assert first.code == 0, first.output
+    assert first.changed == planned.changed
+    assert store.get("/readyz") == 200
+    token = store.root / "secrets/admin-token"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert token.read_text().startswith("mosis_")
+    assert token.read_text().strip() not in first.output
+
+    running = store.pids()
+    second = store.deploy()
+    assert (second.code, second.changed) == (0, ()), second.output
+    assert store.deploy(dry=True).changed == ()
+    assert store.pids() == running
+
+
+def test_stopping_leaves_the_data_and_nothing_running(deployed: LocalStore) -> None:
+    config, pids = f"{deployed.root}/etc/mosis.toml", set(deployed.pids().values())
+    assert pids < down.ours(config).keys()
+    assert deployed.down()
+    assert not down.ours(config)
+    assert (deployed.root / "data/portal.db").exists()
+    again = deployed.deploy()
+    assert again.code == 0, again.output
+    assert again.changed == (RUNNING,)
+
+
+def test_drift_is_shown_and_mended(deployed: LocalStore) -> None:
+    running = deployed.pids()
+    (deployed.root / "etc/litestream.yml").write_text("dbs: []\n")
+    (deployed.root / "bin/mosis").unlink()
+    (deployed.root / "secrets").chmod(0o755)
+    planned = deployed.deploy(dry=True)
+    mended = deployed.deploy()
+    assert mended.code == 0, mended.output
+    assert (
+        set(mended.changed)
+        == set(planned.changed)
+        == {
+            f"Base | Directory {deployed.root}/secrets",
+            f"Local | File {deployed.root}/etc/litestream.yml",
+            f"Local | File {deployed.root}/bin/mosis",
+            RUNNING,
+        }
+    )
+    after = deployed.pids()
+    assert {name for name in running if running[name] != after[name]} == {"litestream"}
+    assert deployed.deploy().changed == ()
+
+
+def test_a_stopped_or_killed_program_comes_back(deployed: LocalStore) -> None:
+    before = deployed.pids()
+    os.kill(before["supervisor"], signal.SIGKILL)
+    mended = deployed.deploy()
+    assert mended.code == 0, mended.output
+    assert RUNNING in mended.changed
+    assert not set(before.values()) & set(deployed.pids().values())
+    assert deployed.get("/readyz") == 200
+    assert deployed.deploy().changed == ()
+
+
+def test_a_failed_run_repeated_restarts_what_it_would_have(deployed: LocalStore) -> None:
+    """The first run writes the new settings and then fails; nothing is left to write for the second."""
+    before = deployed.pids()
+    token = deployed.root / "secrets/admin-token"
+    token.unlink()
+    token.parent.joinpath("admin-token").mkdir()  # where a file must be: the run stops before the restart
+    settings = {"ROOT": str(deployed.root), "PORT": str(deployed.port + 1)}
+    failed = deployed.deploy(environment=settings)
+    assert failed.code != 0
+    assert deployed.pids() == before
+
+    token.rmdir()
+    repeated = deployed.deploy(environment=settings)
+    assert repeated.code == 0, repeated.output
+    assert not [name for name in repeated.changed if "mosis.toml" in name]
+    after = deployed.pids()
+    assert {name for name in before if before[name] != after[name]} == {"portal"}
+
+
+def test_a_port_of_somebody_else_stops_before_anything_changes(store: LocalStore) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", store.port))
+        taken.listen()
+        run = store.deploy()
+    assert run.code == 1
+    assert f"Port {store.port} is taken by" in run.output
+    assert "Traceback" not in run.output
+    assert not store.root.exists()
+
+
+def test_a_root_that_is_no_directory_stops_before_anything_changes(store: LocalStore) -> None:
+    store.root.write_text("a file\n")
+    run = store.deploy()
+    assert run.code == 1
+    assert f"The root {store.root} cannot be written" in run.output
+    assert "Traceback" not in run.output
+    assert store.root.read_text() == "a file\n"

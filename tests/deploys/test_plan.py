@@ -1,0 +1,155 @@
+"""The plan as data: what hosts get, and which inventories are refused with which sentence."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from deploys.data import PlanError
+from deploys.model import Plan
+from deploys.plan import plan
+from deploys.release import Release
+
+LOCAL = {"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_port": 8080}
+SYSTEMD = {"mosis_runtime": "systemd"}
+DRIVE = {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"}
+MIRROR = {"endpoint": "https://s3.example.org", "bucket": "mosis"}
+
+
+def contents(wanted: Plan) -> dict[str, str]:
+    files = [file for service in wanted.services.values() for file in service.files]
+    return {file.path: file.content for file in (*files, wanted.command)}
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({}, "mosis_runtime: field required"),
+        ({"mosis_runtime": "kubernetes"}, "mosis_runtime: input should be 'local' or 'systemd'"),
+        (SYSTEMD | {"mosis_roort": "/srv"}, "mosis_roort: extra inputs are not permitted"),
+        (SYSTEMD | {"mosis_root": "srv/mosis"}, "mosis_root: value error, must be an absolute path"),
+        (SYSTEMD | {"mosis_port": 70000}, "mosis_port: input should be less than or equal to 65535"),
+        (SYSTEMD | {"mosis_settings": {"workers": 0}}, "workers: input should be greater than or equal to 1"),
+        (SYSTEMD | {"mosis_settings": {"worker": 2}}, "worker: extra inputs are not permitted"),
+        (SYSTEMD | {"mosis_settings": {"port": 9000}}, "mosis_settings may not set port"),
+        (SYSTEMD | {"mosis_schedules": {"cleanup": "hourly"}}, "must be five fields"),
+        (SYSTEMD | {"mosis_schedules": {"cleanup": "* * * * *\nroot"}}, "must be five fields"),
+        (SYSTEMD | {"mosis_schedules": {"clean": "* * * * *"}}, "not clean"),
+        (SYSTEMD | {"mosis_secrets": {"mirror-credentials": "hunter2"}}, "never the secret itself"),
+        (
+            SYSTEMD | {"mosis_secrets": {"x": "env:MOSIS_TEST_ABSENT"}},
+            "MOSIS_TEST_ABSENT, which holds a secret, is not",
+        ),
+        (SYSTEMD | {"mosis_secrets": {"x": "file:/nonexistent/x"}}, "The secret in /nonexistent/x cannot be read"),
+        (SYSTEMD | {"mosis_settings": {"mirror": MIRROR}}, "must say where mirror-credentials comes from"),
+        (LOCAL | {"mosis_root": "/" + 80 * "a"}, "too long for a Unix socket"),
+    ],
+)
+def test_a_bad_inventory_is_one_sentence(data: dict[str, object], sentence: str, release: Release) -> None:
+    with pytest.raises(PlanError) as raised:
+        plan(data, release)
+    message = str(raised.value)
+    assert sentence in message
+    assert "\n" not in message and message.endswith(".") and not message.endswith("..")
+
+
+def test_data_of_others_is_left_alone(release: Release) -> None:
+    assert plan(SYSTEMD | {"ssh_user": "operator", "_sudo": True}, release) == plan(SYSTEMD, release)
+
+
+@pytest.mark.parametrize("data", [LOCAL, SYSTEMD], ids=["local", "systemd"])
+def test_modes_are_octal_strings_and_secrets_are_closed(data: dict[str, object], release: Release) -> None:
+    wanted = plan(data, release)
+    files = [file for service in wanted.services.values() for file in service.files]
+    modes = {entry.path: entry.mode for entry in (*wanted.directories, *files, wanted.command)}
+    assert all(isinstance(mode, str) and len(mode) == 3 and int(mode, 8) & 0o022 == 0 for mode in modes.values())
+    root = str(wanted.settings.root)
+    assert {modes[f"{root}/{area}"] for area in ("data", "secrets", "temp", "backups")} == {"700"}
+    assert {modes[f"{root}/{area}"] for area in ("packages", "assets")} == {"750"}
+
+
+@pytest.mark.parametrize("data", [LOCAL, SYSTEMD], ids=["local", "systemd"])
+def test_the_settings_file_reads_back(data: dict[str, object], release: Release) -> None:
+    wanted = plan(data | {"mosis_settings": {"threads": 8}}, release)
+    values = tomllib.loads(contents(wanted)[wanted.config])
+    assert values["threads"] == 8
+    assert values["root"] == str(wanted.settings.root)
+
+
+def test_local_listens_where_it_was_told(release: Release) -> None:
+    wanted = plan(LOCAL, release)
+    assert (wanted.settings.port, wanted.settings.accel, wanted.settings.proxied) == (8080, False, False)
+    assert [listener.port for listener in wanted.listeners] == [8080]
+    assert wanted.owner == "" and not wanted.jobs
+
+
+def test_systemd_puts_nginx_in_front(release: Release) -> None:
+    wanted = plan(SYSTEMD, release)
+    assert (wanted.settings.port, wanted.settings.accel, wanted.settings.proxied) == (8081, True, True)
+    site = contents(wanted)["/etc/nginx/sites-available/mosis.conf"]
+    assert "listen 80;" in site and "proxy_pass http://127.0.0.1:8081;" in site
+    assert "proxy_request_buffering off;" in site
+
+
+@pytest.mark.parametrize("data", [LOCAL, SYSTEMD], ids=["local", "systemd"])
+@pytest.mark.parametrize(
+    ("change", "restarted"),
+    [
+        ({}, set()),
+        ({"mosis_settings": {"threads": 7}}, {"portal"}),
+        ({"mosis_root": "/home/dev/other"}, {"portal", "litestream", "supervisor"}),
+    ],
+)
+def test_the_stamp_follows_what_the_process_reads(
+    data: dict[str, object], change: dict[str, object], restarted: set[str], release: Release
+) -> None:
+    before, after = plan(data, release).services, plan(data | change, release).services
+    assert {name for name in before if before[name].stamp != after[name].stamp} == restarted & before.keys()
+
+
+def test_a_new_release_restarts_the_portal_and_a_new_lock_litestream_too(release: Release, tmp_path: Path) -> None:
+    def stamps(changed: Release) -> dict[str, bool]:
+        before, after = plan(SYSTEMD, release).services, plan(SYSTEMD, changed).services
+        return {name: before[name].stamp != after[name].stamp for name in ("portal", "litestream")}
+
+    assert stamps(dataclasses.replace(release, id="ffffffffffff")) == {"portal": True, "litestream": False}
+    lock = tmp_path / "other.lock"
+    lock.write_text("bottle==0.13.5\n")
+    assert stamps(dataclasses.replace(release, id="ffffffffffff", lock=lock)) == {"portal": True, "litestream": True}
+
+
+@pytest.mark.parametrize(
+    ("data", "jobs"),
+    [
+        ({}, {"cleanup": "17 * * * *", "backup-database": "30 2 * * *"}),
+        (
+            {"mosis_settings": {"backup": DRIVE}},
+            {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *"},
+        ),
+        ({"mosis_schedules": {"cleanup": "* * * * *", "backup-database": None}}, {"cleanup": "* * * * *"}),
+    ],
+)
+def test_schedules(data: dict[str, object], jobs: dict[str, str], release: Release) -> None:
+    wanted = plan(SYSTEMD | data, release)
+    assert {job.name: job.time for job in wanted.jobs} == jobs
+    lines = [line for line in contents(wanted)["/etc/cron.d/mosis"].splitlines() if " mosis systemd-cat " in line]
+    assert [line.split(" mosis ")[0] for line in lines] == list(jobs.values())
+
+
+def test_a_secret_never_shows(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
+    secrets = {"mirror-credentials": "env:MOSIS_TEST_SECRET"}
+    wanted = plan(SYSTEMD | {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": secrets}, release)
+    assert wanted.secrets[0].content == "AKIA\nhunter2\n"
+    assert wanted.secrets[0].path == "/srv/mosis/secrets/mirror-credentials" == str(wanted.settings.mirror.credentials)
+    assert "hunter2" not in repr(wanted)
+    assert not [path for path, content in contents(wanted).items() if "hunter2" in content]
+
+
+def test_the_bucket_is_only_touched_where_there_is_one(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
+    secrets = {"mirror-credentials": "env:MOSIS_TEST_SECRET"}
+    assert plan(SYSTEMD, release).lifecycle is None
+    mirrored = plan(SYSTEMD | {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": secrets}, release)
+    assert mirrored.lifecycle is not None and "packages/" not in mirrored.lifecycle.content
