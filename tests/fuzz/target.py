@@ -3,6 +3,7 @@
 import os
 import struct
 import zipfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _ITEM = struct.Struct("<BBHHBBBB")  # switches, method, flags, mode, lengths of 
 
 def one_input(data: bytes) -> None:
     """Raises AssertionError, or whatever the reader fails with, for an input that shows a fault of the reader."""
-    archive = data if data.startswith(b"PK") else hostile.build([hostile.MANIFEST, *items(data), hostile.SIGNATURE])
+    archive = archive_of(data)
     descriptor = os.memfd_create("package")
     try:
         os.write(descriptor, archive)
@@ -32,6 +33,17 @@ def one_input(data: bytes) -> None:
             assert accepted.statement == statement(path, accepted)
     finally:
         os.close(descriptor)
+
+
+def archive_of(data: bytes) -> bytes:
+    """The bytes as what they begin like: an archive, one of the two documents in it, or a description of entries."""
+    if data.startswith(b"PK"):
+        return data
+    if data.startswith(b'{"alg'):
+        return hostile.build([hostile.MANIFEST, replace(hostile.SIGNATURE, content=data)])
+    if data.startswith(b"{"):
+        return hostile.build([replace(hostile.MANIFEST, content=data), hostile.SIGNATURE])
+    return hostile.build([hostile.MANIFEST, *items(data), hostile.SIGNATURE])
 
 
 def items(data: bytes) -> list[Item]:
