@@ -1,0 +1,88 @@
+"""A real S3 engine on loopback ports of its own: SeaweedFS, which refuses what an imitation would let through."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from portal.settings import S3
+
+ACCESS_KEY, SECRET_KEY = "mosis-test", "not-a-secret"
+SERVERS = ("master", "volume", "filer", "s3", "admin")
+START_SECONDS = 60.0
+
+
+@contextmanager
+def seaweed() -> Iterator[S3]:
+    """An empty bucket, as the settings describe it, until the block ends."""
+    with ExitStack() as stack:
+        place = Path(tempfile.mkdtemp(prefix="mosis-s3-"))
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
+        ports = _free_ports(2 * len(SERVERS))
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("weed"), "mini", *_options(place, ports)],
+            stdout=(place / "log").open("w"),
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"HOME": str(place)},
+        )
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        credentials = place / "credentials"
+        credentials.write_text(f"{ACCESS_KEY}\n{SECRET_KEY}\n")
+        endpoint = f"http://127.0.0.1:{ports[2 * SERVERS.index('s3')]}"
+        engine = S3(endpoint=endpoint, region="us-east-1", bucket="mosis", credentials=credentials)
+        _make_bucket(engine, process, place / "log")
+        yield engine
+
+
+def _options(place: Path, ports: list[int]) -> list[str]:
+    identity = {
+        "name": "admin",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+    }
+    (place / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    pinned = [f"-{server}.port={ports[2 * i]}" for i, server in enumerate(SERVERS)]
+    pinned += [f"-{server}.port.grpc={ports[2 * i + 1]}" for i, server in enumerate(SERVERS)]
+    fixed = "-ip=127.0.0.1 -ip.bind=127.0.0.1 -webdav=false -admin.ui=false -s3.port.iceberg=0 -s3.port.lance=0"
+    return [*fixed.split(), "-s3.autoCreateBucket=false", f"-s3.config={place}/s3.json", f"-dir={place}", *pinned]
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _make_bucket(engine: S3, process: subprocess.Popen[bytes], log: Path) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=str(engine.endpoint),
+        region_name=engine.region,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=1),
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            client.create_bucket(Bucket=engine.bucket)
+        except (ClientError, BotoCoreError):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}") from None
+            time.sleep(0.1)
+        else:
+            return
