@@ -94,4 +94,4 @@ def _client(engine: S3) -> Any:
 
 
 def _failed(engine: S3, error: Exception) -> LifecycleError:
-    return LifecycleError(f"The lifecycle rules of {engine.bucket} at {engine.endpoint}: {error}.")
+    return LifecycleError(f"The lifecycle rules of {engine.bucket} at {engine.endpoint}: {str(error).rstrip('.')}.")
