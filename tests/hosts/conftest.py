@@ -11,10 +11,8 @@ import pytest
 from tests.hosts import probe, rootfs
 from tests.hosts.machine import Machine
 from tests.hosts.pyinfra_run import REPOSITORY
-from tests.hosts.shell import run
+from tests.hosts.shell import Say, run
 from tests.hosts.wheelhouse import wheelhouse
-
-Say = Callable[[str], None]
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,12 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hosts.shell import run
+from tests.hosts.shell import Say, run
 
 OPERATOR = "admin"
 
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MOSIS_TEST_CACHE", Path.home() / ".cache" / "mosis-test-hosts"))
 
 
-def base(recipe: Recipe, cache: Path, say: Callable[[str], None]) -> Path:
+def base(recipe: Recipe, cache: Path, say: Say) -> Path:
     """The directory of the built `recipe`, never written to again. Raises CommandError, LookupError."""
     done = cache / recipe.key()
     if not done.is_dir():

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Value = TypeVar("Value")
+Say = Callable[[str], None]
+"""Prints one line about a step."""
 
 
 class CommandError(AssertionError):

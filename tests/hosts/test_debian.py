@@ -3,7 +3,6 @@
 The tests are steps in the life of one host, in this order.
 """
 
-import secrets
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -12,17 +11,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.hosts.conftest import Say
-from tests.hosts.machine import Machine, Volume
+from tests.hosts.debian import BACKUP, DRIVE, ROOT, Debian
+from tests.hosts.machine import Machine
 from tests.hosts.prometheus import Prometheus
-from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
-from tests.hosts.shell import until
+from tests.hosts.pyinfra_run import Result
+from tests.hosts.shell import Say, until
 from tests.hosts.store import DEVELOPER, Store, Upload
 
-ROOT = "/srv/mosis"
-DRIVE = "/volumeUSB1"
-BACKUP = f"{DRIVE}/mosis-backup"
-UNITS = "mosis-portal.service mosis-litestream.service nginx.service cron.service prometheus.service"
 PORTAL = "http://127.0.0.1:8081"
 RULES = {"MosisUploadFailures", "MosisDownloadErrors", "MosisStorageNearBudget"}
 MEGABYTES = {1: 1, 2: 17, 3: 50}  # version_code: size of the package
@@ -31,62 +26,20 @@ REJECTED = 4
 RESTART_SECONDS = 5  # issue: the portal is back in under 5 s after kill -9
 CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itself
 
-SECRET = {"MOSIS_TEST_SECRET": secrets.token_hex(32)}
-DATA = {
-    "mosis_runtime": "systemd",
-    "mosis_root": ROOT,
-    "mosis_prometheus": "install",
-    "mosis_settings": {"backup": {"mount": DRIVE, "directory": BACKUP}},
-    "mosis_schedules": dict.fromkeys(("cleanup", "backup-database", "backup-packages"), "* * * * *"),
-    "mosis_secrets": {"test": "env:MOSIS_TEST_SECRET"},
-}
+
+@pytest.fixture(scope="module")
+def debian(boot: Callable[[], Machine], wheels: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Debian:
+    return Debian(boot(), tmp_path_factory.mktemp("inventory"), wheels, say)
 
 
 @pytest.fixture(scope="module")
-def host(boot: Callable[[], Machine]) -> Machine:
-    return boot()
+def host(debian: Debian) -> Machine:
+    return debian.machine
 
 
 @pytest.fixture(scope="module")
-def drive(host: Machine) -> Volume:
-    """The external drive, plugged in."""
-    volume = host.volume("usb", megabytes=1024)
-    host.attach(volume, DRIVE)
-    return volume
-
-
-@pytest.fixture(scope="module")
-def inventory(host: Machine, drive: Volume, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = DATA | {"mosis_wheelhouse": str(wheels)}
-    return write_inventory(
-        tmp_path_factory.mktemp("inventory") / "test.py", {"nas": host}, data, REPOSITORY / "inventory/group_data"
-    )
-
-
-@pytest.fixture(scope="module")
-def printed() -> list[str]:
-    """Everything that deploys have printed."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def deploy_again(host: Machine, inventory: Path, printed: list[str], say: Say) -> Callable[..., Result]:
-    def again(**options: bool) -> Result:
-        began = time.monotonic()
-        try:
-            result = deploy(inventory, secrets=SECRET, **options)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{host.ssh('sudo journalctl --no-pager --lines=60')}") from None
-        printed.append(result.output)
-        say(f"deploy{' --dry' if options else ''}: {result}, {time.monotonic() - began:.0f} s")
-        return result
-
-    return again
-
-
-@pytest.fixture(scope="module")
-def deployed(host: Machine, deploy_again: Callable[..., Result]) -> Result:
-    return deploy_again()
+def deployed(debian: Debian) -> Result:
+    return debian.deploy()
 
 
 @pytest.fixture(scope="module")
@@ -110,27 +63,26 @@ def published(store: Store, tmp_path_factory: pytest.TempPathFactory, say: Say) 
     return uploads
 
 
-def test_a_dry_run_tells_the_changes_and_makes_none(host: Machine, deploy_again: Callable[..., Result]) -> None:
-    assert deploy_again(dry=True).changed
+def test_a_dry_run_tells_the_changes_and_makes_none(debian: Debian, host: Machine) -> None:
+    assert debian.deploy(dry=True).changed
     assert host.try_ssh(f"getent passwd mosis || ls {ROOT} /opt/mosis /etc/mosis").returncode == 2
 
 
-def test_one_command_makes_a_store(host: Machine, deployed: Result) -> None:
+def test_one_command_makes_a_store(debian: Debian, deployed: Result) -> None:
     assert deployed.hosts == {"nas"}
-    assert host.ssh(f"systemctl is-active {UNITS}").split() == ["active"] * len(UNITS.split())
-    assert host.ssh("systemctl is-system-running") == "running\n"
+    debian.all_units_run()
 
 
-def test_deploying_again_changes_nothing(deployed: Result, deploy_again: Callable[..., Result]) -> None:
-    again = deploy_again()
+def test_deploying_again_changes_nothing(debian: Debian, deployed: Result) -> None:
+    again = debian.deploy()
     assert again.changed == (), again.changed
     assert len(again.unchanged) == len(deployed.changed) + len(deployed.unchanged)
 
 
-def test_secrets_are_for_their_owner_only(host: Machine, deployed: Result) -> None:
+def test_secrets_are_for_their_owner_only(debian: Debian, host: Machine, deployed: Result) -> None:
     listed = host.ssh(f"sudo find {ROOT}/secrets -type f -printf '%f %m %u\\n'").splitlines()
     assert sorted(listed) == ["admin-token 600 mosis", "test 600 mosis"]
-    assert host.ssh(f"sudo cat {ROOT}/secrets/test").rstrip("\n") == SECRET["MOSIS_TEST_SECRET"]
+    assert host.ssh(f"sudo cat {ROOT}/secrets/test").rstrip("\n") == debian.secret
 
 
 def test_a_package_goes_from_developer_to_device(store: Store, published: dict[int, Upload]) -> None:
@@ -193,7 +145,10 @@ def test_metrics_are_not_for_the_world(store: Store) -> None:
     assert store.metric("mosis_storage_budget_bytes") > 0
 
 
-def test_cron_backs_up_and_cleans_up(host: Machine, store: Store, published: dict[int, Upload], tmp_path: Path) -> None:
+def test_cron_backs_up_and_cleans_up(
+    debian: Debian, host: Machine, store: Store, published: dict[int, Upload], tmp_path: Path
+) -> None:
+    host.attach(debian.drive, DRIVE)
     host.ssh(f"sudo install -d -o mosis -g mosis -m 750 {BACKUP} && sudo -u mosis touch {BACKUP}/.mosis-backup")
     store.upload(tmp_path, REJECTED, 1)
     store.step(REJECTED, "submit", store.developer, "in_review")
@@ -210,12 +165,11 @@ def test_cron_backs_up_and_cleans_up(host: Machine, store: Store, published: dic
     store.serves(published)
 
 
-def test_without_its_drive_a_backup_fails_and_writes_nothing(host: Machine, store: Store) -> None:
+def test_without_its_drive_a_backup_fails_and_writes_nothing(debian: Debian, host: Machine, store: Store) -> None:
     metric = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
     host.detach(DRIVE)
     since = host.ssh("date +%s").strip()
-    failed = host.try_ssh("sudo mosis backup packages")
-    assert failed.returncode == 1 and "not mounted" in failed.stderr
+    until("a refused backup", lambda: debian.backup_is_refused("not mounted"))
     before = store.metric(metric)
     assert before > 0
     log = f"sudo journalctl --output=cat --identifier=mosis-backup-packages --since=@{since}"
@@ -224,11 +178,10 @@ def test_without_its_drive_a_backup_fails_and_writes_nothing(host: Machine, stor
     assert store.metric(metric) == before
 
 
-def test_a_drive_without_the_marker_is_not_written_to(host: Machine, store: Store) -> None:
+def test_a_drive_without_the_marker_is_not_written_to(debian: Debian, host: Machine, store: Store) -> None:
     host.attach(host.volume("other"), DRIVE)
     host.ssh(f"sudo install -d -o mosis {BACKUP}")
-    failed = host.try_ssh("sudo mosis backup packages")
-    assert failed.returncode == 1 and ".mosis-backup" in failed.stderr
+    until("a refused backup", lambda: debian.backup_is_refused(".mosis-backup"))
     assert host.ssh(f"sudo find {BACKUP} -mindepth 1") == ""
     host.detach(DRIVE)
 
@@ -243,9 +196,9 @@ def test_prometheus_scrapes_and_evaluates(host: Machine, store: Store) -> None:
     until("the evaluation of every rule", lambda: set(prometheus.rules().values()) == {"ok"}, seconds=90, every=2)
 
 
-def test_a_lost_store_is_restored(host: Machine, drive: Volume, store: Store, published: dict[int, Upload]) -> None:
+def test_a_lost_store_is_restored(debian: Debian, host: Machine, store: Store, published: dict[int, Upload]) -> None:
     services = "mosis-portal.service mosis-litestream.service"
-    host.attach(drive, DRIVE)
+    host.attach(debian.drive, DRIVE)
     host.ssh(f"sudo systemctl stop {services}")
     host.ssh(f"sudo sh -c 'rm -rf {ROOT}/data/portal.db* {ROOT}/packages/*'")
     host.ssh("sudo mosis restore", timeout=300)
@@ -269,20 +222,18 @@ def test_a_killed_portal_is_back_in_seconds(
     store.serves(published)
 
 
-def test_after_a_reboot_all_is_back(
-    host: Machine, store: Store, published: dict[int, Upload], deploy_again: Callable[..., Result]
-) -> None:
+def test_after_a_reboot_all_is_back(debian: Debian, host: Machine, store: Store, published: dict[int, Upload]) -> None:
     before = host.boot_id()
     host.reboot()
     assert host.boot_id() != before
     store.wait_ready()
-    assert host.ssh(f"systemctl is-active {UNITS}").split() == ["active"] * len(UNITS.split())
+    debian.all_units_run()
     store.serves(published)
-    assert deploy_again().changed == ()
+    assert debian.deploy().changed == ()
 
 
-def test_no_secret_was_printed(host: Machine, store: Store, printed: list[str]) -> None:
+def test_no_secret_was_printed(debian: Debian, host: Machine, store: Store) -> None:
     journal = host.ssh("sudo journalctl --no-pager --output=cat")
     arguments = host.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
-    for secret in (store.admin, store.developer, SECRET["MOSIS_TEST_SECRET"]):
-        assert all(secret not in text for text in (*printed, journal, arguments))
+    for secret in (store.admin, store.developer, debian.secret):
+        assert all(secret not in text for text in (*debian.printed, journal, arguments))

@@ -5,16 +5,15 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.hosts.shell import run
+from tests.hosts.shell import Say, run
 
 PYTHON = "3.11"  # Debian 12's
 GLIBC = 36  # Debian 12 has glibc 2.36: any wheel built for that or an older one runs
 
 
-def wheelhouse(lock: Path, cache: Path, say: Callable[[str], None]) -> Path:
+def wheelhouse(lock: Path, cache: Path, say: Say) -> Path:
     """A directory with every wheel of `lock`, each checked against its hash. Raises CommandError."""
     done = cache / f"wheels-{hashlib.sha256(lock.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]}"
     if not done.is_dir():

@@ -1,0 +1,61 @@
+"""The Debian host that the store is deployed to: its inventory, and everything that its deploys have printed."""
+
+import secrets
+import time
+from pathlib import Path
+
+from tests.hosts.machine import Machine
+from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
+from tests.hosts.shell import Say
+
+ROOT = "/srv/mosis"
+DRIVE = "/volumeUSB1"
+BACKUP = f"{DRIVE}/mosis-backup"
+UNITS = ("mosis-portal", "mosis-litestream", "nginx", "cron", "prometheus")
+SECRET = "MOSIS_TEST_SECRET"
+
+DATA = {
+    "mosis_runtime": "systemd",
+    "mosis_root": ROOT,
+    "mosis_prometheus": "install",
+    "mosis_settings": {"backup": {"mount": DRIVE, "directory": BACKUP}},
+    "mosis_schedules": dict.fromkeys(("cleanup", "backup-database", "backup-packages"), "* * * * *"),
+    "mosis_secrets": {"test": f"env:{SECRET}"},
+}
+
+
+class Debian:
+    """`secret` is one that the operator's machine holds in an environment variable."""
+
+    def __init__(self, machine: Machine, directory: Path, wheels: Path, say: Say) -> None:
+        """`directory` gets the inventory; `wheels` is what the host installs from."""
+        self.machine, self._say = machine, say
+        self.secret = secrets.token_hex(32)
+        self.drive = machine.volume("usb", megabytes=1024)
+        self.printed: list[str] = []
+        data = DATA | {"mosis_wheelhouse": str(wheels)}
+        group_data = REPOSITORY / "inventory/group_data"
+        self._inventory = write_inventory(directory / "test.py", {"nas": machine}, data, group_data)
+
+    def deploy(self, *, dry: bool = False) -> Result:
+        """Run deploy.py. Raises AssertionError with the end of the host's journal."""
+        began = time.monotonic()
+        try:
+            result = deploy(self._inventory, dry=dry, secrets={SECRET: self.secret})
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.machine.ssh('sudo journalctl --no-pager --lines=60')}") from None
+        self.printed.append(result.output)
+        self._say(f"deploy{' --dry' if dry else ''}: {result}, {time.monotonic() - began:.0f} s")
+        return result
+
+    def all_units_run(self) -> None:
+        """Raises AssertionError unless every unit of the store is active and none of the host has failed."""
+        states = self.machine.try_ssh(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
+        assert dict(zip(UNITS, states, strict=True)) == dict.fromkeys(UNITS, "active")
+        assert self.machine.ssh("systemctl --failed --no-legend") == ""
+
+    def backup_is_refused(self, reason: str) -> bool:
+        """Whether a backup to the drive fails for `reason`. Raises AssertionError if it does not fail."""
+        done = self.machine.try_ssh("sudo mosis backup packages")
+        assert done.returncode == 1, "the backup did not fail"
+        return reason in done.stderr  # else cron's own backup was under way
