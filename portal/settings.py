@@ -77,7 +77,7 @@ class Settings(BaseModel):
     ratio_max: int = Field(100, ge=1, description="largest unpacked-to-packed ratio, of an entry and of a package")
     icon_max_bytes: int = Field(10_000_000, ge=1024, description="largest icon as uploaded, bytes")
     screenshot_max_bytes: int = Field(10_000_000, ge=1024, description="largest screenshot as uploaded, bytes")
-    image_max_pixels: int = Field(40_000_000, ge=1024, description="most pixels an uploaded image may have")
+    image_max_pixels: int = Field(4096 * 4096, ge=1024, description="most pixels an uploaded image may have")
     storage_budget_bytes: int = Field(100 * 1024 * MIB, ge=1, description="disk budget that the 80 % alert is about")
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")

@@ -128,5 +128,5 @@ def remote_address(store: Store, call: LocalRequest) -> str:
 
 
 def _framework_error(error: HTTPError) -> HTTPResponse:
-    kept = {name: value for name, value in error.headerlist if name == "Allow"}
+    kept = {name: value for name, value in error.headerlist if name in ("Allow", "Content-Range")}
     return problem(CODE_OF_STATUS.get(error.status_code, "INVALID_REQUEST"), str(error.body), headers=kept)

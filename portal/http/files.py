@@ -41,7 +41,8 @@ class Representation:
 
     `size` is in bytes, `sha256` hex, `modified` seconds since the epoch. `filename` makes the response an attachment.
     `headers` are further fields; nginx passes on those that its template names. `accel` is the URI below `/_files/`
-    under which nginx finds the file, None if the portal carries the bytes.
+    under which nginx finds the file, None if the portal carries the bytes. `mutable`: the address may have another file
+    tomorrow, so a range is honoured only where the request says of which file it is a part.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Representation:
     filename: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     accel: str | None = None
+    mutable: bool = False
 
     @property
     def etag(self) -> str:
@@ -119,6 +121,8 @@ def _ranges(request: BaseRequest, representation: Representation) -> list[ByteRa
     wanted = request.get_header("Range")
     if wanted is None or request.method != "GET":  # section 14.2 defines Range for GET only
         return []
+    if representation.mutable and not (request.get_header("If-Range") or request.get_header("If-Match")):
+        return []  # curl, wget and aria2 resume without either, and would splice two versions
     if not range_applies(request.get_header("If-Range"), representation.etag, representation.last_modified):
         return []
     return parse(wanted, representation.size)

@@ -39,8 +39,10 @@ KINDS = {
     "VERSION_EXISTS": Kind(409, "The version code is taken"),
     "WRONG_STATE": Kind(409, "Not possible in the version's status"),
     "LENGTH_REQUIRED": Kind(411, "Content-Length is needed"),
+    "PRECONDITION_FAILED": Kind(412, "The precondition does not hold"),
     "FILE_TOO_LARGE": Kind(413, "The body is too large"),
     "UNSUPPORTED_MEDIA_TYPE": Kind(415, "Unsupported Content-Type"),
+    "RANGE_NOT_SATISFIABLE": Kind(416, "No such range"),
     "VALIDATION_ERROR": Kind(422, "Validation failed"),
     "INTERNAL_ERROR": Kind(500, "The server failed"),
     "STORAGE_ERROR": Kind(507, "The storage failed"),
@@ -52,7 +54,9 @@ CODE_OF_STATUS = {
     400: "INVALID_REQUEST",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    412: "PRECONDITION_FAILED",
     413: "FILE_TOO_LARGE",
+    416: "RANGE_NOT_SATISFIABLE",
     500: "INTERNAL_ERROR",
 }
 

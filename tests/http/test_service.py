@@ -30,7 +30,7 @@ def test_an_upload_and_a_download_are_counted(publisher: Publisher) -> None:
     portal = publisher.portal
     before = [metric(portal, name) for name in ("mosis_upload_bytes_total", "mosis_download_bytes_total")]
     path = publisher.publish(1, payload_bytes=100_000)
-    url = f"{portal.url}/api/store/apps/{publisher.app_id}/download"
+    url = portal.url + httpx.get(f"{portal.url}/api/store/apps/{publisher.app_id}").json()["download_url"]
     httpx.get(url).raise_for_status()
     httpx.get(url, headers={"Range": "bytes=0-9"}).raise_for_status()
     size = path.stat().st_size

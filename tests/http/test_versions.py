@@ -152,3 +152,24 @@ def test_an_orphan_of_a_crash_does_not_block_its_version(publisher: Publisher) -
     assert (directory / "package.mosis").read_bytes() == path.read_bytes()
     [orphan] = publisher.portal.store.layout.area("temp").glob("orphan-*")
     shutil.rmtree(orphan)
+
+
+def test_a_resume_never_splices_two_versions(publisher: Publisher) -> None:
+    first = publisher.publish(1, payload_bytes=50_000)
+    url = f"{publisher.portal.url}/api/store/apps/{publisher.app_id}/download"
+    tag = httpx.get(url).headers["etag"]
+    part = {"Range": "bytes=1000-"}
+    assert httpx.get(url, headers=part | {"If-Range": tag}).content == first.read_bytes()[1000:]
+    second = publisher.publish(2, payload_bytes=60_000)
+    assert httpx.get(url, headers=part).content == second.read_bytes()
+    assert httpx.get(url, headers=part | {"If-Range": tag}).content == second.read_bytes()
+    info = httpx.get(url.removesuffix("/download")).json()
+    assert httpx.get(publisher.portal.url + info["download_url"], headers=part).content == second.read_bytes()[1000:]
+
+
+def test_a_range_beyond_the_end(publisher: Publisher) -> None:
+    path = publisher.publish(1)
+    url = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").json()["download_url"]
+    answer = httpx.get(publisher.portal.url + url, headers={"Range": "bytes=9999999-"})
+    problem(answer, 416, "RANGE_NOT_SATISFIABLE")
+    assert answer.headers["content-range"] == f"bytes */{path.stat().st_size}"

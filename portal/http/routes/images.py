@@ -1,6 +1,7 @@
 """Icons and screenshots."""
 
 import tempfile
+import threading
 from pathlib import Path
 
 from portal import images
@@ -14,6 +15,7 @@ from portal.store.files import Sink
 def add(api: Api, metrics: Metrics) -> None:
     """Declare the routes."""
     store, settings = api.store, api.store.settings
+    decoding = threading.Lock()  # one image at a time bounds a worker's memory
 
     def receive(call: Call, kind: str, limit: int) -> bytes:
         with tempfile.TemporaryDirectory(dir=store.layout.area("temp"), prefix="image-") as directory:
@@ -26,14 +28,17 @@ def add(api: Api, metrics: Metrics) -> None:
         with metrics.upload("icon") as measured:
             data = receive(call, "icon", settings.icon_max_bytes)
             measured.bytes = len(data)
-            put = assets.put_icon(store, call.actor, app, images.icon(data, max_pixels=settings.image_max_pixels))
+            with decoding:
+                sizes = images.icon(data, max_pixels=settings.image_max_pixels)
+            put = assets.put_icon(store, call.actor, app, sizes)
         return schemas.Assets(assets=[schemas.Asset.of(asset, settings.public_url) for asset in put])
 
     def screenshot(call: Call) -> bytes:
         with metrics.upload("screenshot") as measured:
             data = receive(call, "screenshot", settings.screenshot_max_bytes)
             measured.bytes = len(data)
-            return images.screenshot(data, max_pixels=settings.image_max_pixels)
+            with decoding:
+                return images.screenshot(data, max_pixels=settings.image_max_pixels)
 
     def add_screenshot(call: Call, app_id: str) -> schemas.Asset:
         app = apps.owned(store.db.read(), app_id, call.actor.developer_id)

@@ -8,7 +8,6 @@ from bottle import HTTPResponse
 from portal.http import schemas
 from portal.http.api import ANYONE, REVIEWER, STARTED, Api, Call, Operation, json_response
 from portal.http.files import Representation, respond
-from portal.http.ranges import parse
 from portal.metrics import Metrics
 from portal.packages.identifiers import valid_app_id
 from portal.store import apps, assets, keys, versions
@@ -65,10 +64,10 @@ def add(api: Api, metrics: Metrics) -> None:
                 response = respond(call.request, representation)
             except FileNotFoundError:
                 raise Refused("FILE_NOT_FOUND", "The file is not available.") from None
-            measured.status, measured.bytes = response.status_code, _body_bytes(call, response, representation.size)
+            measured.status, measured.bytes = response.status_code, _body_bytes(response)
             return response
 
-    def send_package(call: Call, version: Version, cache_control: str) -> HTTPResponse:
+    def send_package(call: Call, version: Version, cache_control: str, *, mutable: bool = False) -> HTTPResponse:
         path = store.layout.package(version.developer_id, version.app_id, version.version_code)
         representation = Representation(
             path,
@@ -81,11 +80,12 @@ def add(api: Api, metrics: Metrics) -> None:
             headers={"X-Mosis-Version": version.version_name, "X-Mosis-Signature": version.signature},
             accel=_accel(api, "packages", version.developer_id, version.app_id, str(version.version_code),
                          "package.mosis"),
+            mutable=mutable,
         )  # fmt: skip
         return send("package", call, representation)
 
     def download_latest(call: Call, app_id: str) -> HTTPResponse:
-        return send_package(call, versions.current(db.read(), apps.get(db.read(), app_id)), LATEST_CACHE)
+        return send_package(call, versions.current(db.read(), apps.get(db.read(), app_id)), LATEST_CACHE, mutable=True)
 
     def download(call: Call, developer_id: str, app_id: str, version_code: int) -> HTTPResponse:
         version = versions.get(db.read(), app_id, version_code)
@@ -98,7 +98,7 @@ def add(api: Api, metrics: Metrics) -> None:
         found = assets.get(db.read(), app_id, name)
         representation = Representation(
             store.layout.asset(app_id, name), found.size, found.sha256, found.updated_at, "image/png", ASSET_CACHE,
-            accel=_accel(api, "assets", app_id, name),
+            accel=_accel(api, "assets", app_id, name), mutable=True,
         )  # fmt: skip
         return send("asset", call, representation)
 
@@ -123,12 +123,8 @@ def _accel(api: Api, *segments: str) -> str | None:
     return "/_files/" + "/".join(map(quote, segments)) if api.store.settings.accel else None
 
 
-def _body_bytes(call: Call, response: HTTPResponse, size: int) -> int:
+def _body_bytes(response: HTTPResponse) -> int:
     """What the body will have, whether the portal sends it or nginx does."""
     if response.status_code not in (200, 206):
         return 0
-    length = response.get_header("Content-Length")
-    if length is not None:
-        return int(length)
-    ranges = call.request.get_header("Range")
-    return sum(map(len, parse(ranges, size))) or size if ranges else size
+    return int(response.get_header("Content-Length") or response.get_header("X-File-Content-Length"))
