@@ -14,10 +14,9 @@ PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
 
 deploy: .venv/operator.done
 	@$(PYINFRA) -y inventory/local.py deploy.py
-	@echo
-	@echo "    Mosis answers on  http://127.0.0.1:$(PORT)"
-	@echo "    admin token       $(abspath $(ROOT))/secrets/admin-token"
-	@echo "    command           $(abspath $(ROOT))/bin/mosis"
+	@root=$$(realpath '$(ROOT)') && printf '\n    %-14s%s\n' \
+	    'store' 'http://127.0.0.1:$(PORT)' 'admin token' "$$root/secrets/admin-token" 'command' "$$root/bin/mosis" | \
+	    sed '/^$$/d'
 
 down:
 	@if [ -x $(BIN)/python ]; then $(BIN)/python deploys/down.py '$(ROOT)'; fi

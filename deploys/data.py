@@ -1,5 +1,6 @@
 """What an inventory may say about a host: `mosis_NAME` in its data is the field NAME here."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,12 @@ class PlanError(DeployError):
     """The inventory cannot be deployed; the message is one sentence for the operator."""
 
 
+def _plain(path: Path) -> Path:
+    if not re.fullmatch(r"[\w./+@-]+", str(path), re.ASCII):
+        raise ValueError("may hold letters, digits and . _ + @ - / only, because it stands in files of several formats")
+    return path
+
+
 def _cron_time(value: str | None) -> str | None:
     if value is not None and (len(value.split()) != 5 or not set(value) <= set("0123456789*/,- ")):
         raise ValueError("must be five fields of digits and * / , - as in crontab(5), or None")
@@ -29,6 +36,7 @@ def _source(value: str) -> str:
     return value
 
 
+PlainPath = Annotated[AbsolutePath, AfterValidator(_plain)]
 CronTime = Annotated[str | None, AfterValidator(_cron_time)]
 SecretSource = Annotated[str, AfterValidator(_source)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -40,7 +48,7 @@ class HostData(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     runtime: Literal["local", "systemd"] = Field(description="how the processes are kept up")
-    root: AbsolutePath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
+    root: PlainPath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
     port: Port = Field(80, description="TCP port that people and devices connect to")
     server_names: tuple[str, ...] = Field(("_",), description="host names nginx answers to; _: any")
     portal_port: Port = Field(8081, description="loopback port of the portal behind nginx")

