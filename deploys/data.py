@@ -73,5 +73,9 @@ def parse(host_data: Mapping[str, object]) -> HostData:
     try:
         return HostData.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{PREFIX}{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
-        raise PlanError(f"Host data: {faults}.") from None
+        faults = [
+            (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
+        ]
+        raise PlanError(
+            f"Host data: {'; '.join(f'{PREFIX}{name}: {text.lower()}' for name, text in faults)}."
+        ) from None

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,9 +51,13 @@ def holders(ports):
 
 
 def writable(root):
-    """Whether the directory, or the nearest one above it that exists, can be written."""
+    """Whether the directory, or the nearest one above it that exists, takes a file; one without a name, that is."""
     existing = next(place for place in (root, *root.parents) if os.path.lexists(str(place)))
-    return existing.is_dir() and os.access(str(existing), os.W_OK | os.X_OK)
+    try:
+        with tempfile.TemporaryFile(dir=str(existing)):
+            return True
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def contents(wanted: Plan) -> dict[str, str]:
         ({}, "mosis_runtime: field required"),
         ({"mosis_runtime": "kubernetes"}, "mosis_runtime: input should be 'local' or 'systemd'"),
         (SYSTEMD | {"mosis_roort": "/srv"}, "mosis_roort: extra inputs are not permitted"),
-        (SYSTEMD | {"mosis_root": "srv/mosis"}, "mosis_root: value error, must be an absolute path"),
+        (SYSTEMD | {"mosis_root": "srv/mosis"}, "mosis_root: must be an absolute path"),
         (SYSTEMD | {"mosis_root": "/srv/my store"}, "may hold letters, digits"),
         (SYSTEMD | {"mosis_port": 70000}, "mosis_port: input should be less than or equal to 65535"),
         (SYSTEMD | {"mosis_settings": {"workers": 0}}, "workers: input should be greater than or equal to 1"),
