@@ -6,7 +6,7 @@ HOSTS_PYTEST ?= tests/hosts
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
-UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
 
 .PHONY: deploy down test test-hosts lint lock
@@ -32,10 +32,14 @@ lint: .venv/dev.done
 	$(BIN)/ruff format --check
 
 # The versions that every machine gets, with the digests of their files; UPGRADE=1 takes the newest ones.
-lock: .venv/dev.done
+lock: .cache/tools/bin/uv
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/portal.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator -c requirements/portal.lock -o requirements/operator.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock
+
+.cache/tools/bin/uv:
+	@$(PYTHON) -m venv .cache/tools
+	@.cache/tools/bin/pip --disable-pip-version-check --quiet install uv
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
