@@ -78,6 +78,8 @@ class Settings(BaseModel):
     icon_max_bytes: int = Field(10_000_000, ge=1024, description="largest icon as uploaded, bytes")
     screenshot_max_bytes: int = Field(10_000_000, ge=1024, description="largest screenshot as uploaded, bytes")
     image_max_pixels: int = Field(4096 * 4096, ge=1024, description="most pixels an uploaded image may have")
+    auth_failures_per_minute: int = Field(60, ge=1, description="wrong tokens taken from an address")
+    uploads_per_hour: int = Field(120, ge=1, description="uploads taken from a developer")
     storage_budget_bytes: int = Field(100 * 1024 * MIB, ge=1, description="disk budget that the 80 % alert is about")
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")

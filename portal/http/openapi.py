@@ -11,6 +11,7 @@ from portal.http import problems, schemas
 from portal.http.api import VERSION_CODE_DIGITS, Operation
 
 PARAMETER = re.compile(r"<(\w+)(?::(\w+)(?::((?:[^\\>]|\\.)+))?)?>")
+ANYWHERE = {"INTERNAL_ERROR", "INVALID_REQUEST", "RATE_LIMITED", "STORAGE_ERROR", "UNAUTHENTICATED"}
 REFERENCE = "#/components/schemas/{model}"
 
 
@@ -83,11 +84,11 @@ def _responses(operation: Operation) -> dict[str, Any]:
         answer["content"] = {"application/json": _schema(operation.answer)}
     elif operation.status != 204:
         answer["content"] = {operation.media_type: {}}
-    codes = set(operation.problems) | {"INTERNAL_ERROR", "STORAGE_ERROR", "UNAUTHENTICATED"}
+    codes = set(operation.problems) | ANYWHERE
     if operation.scopes:
         codes.add("FORBIDDEN")
     if operation.body or operation.file:
-        codes |= {"INVALID_REQUEST", "FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
+        codes |= {"FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):
         by_status.setdefault(problems.KINDS[code].status, []).append(code)
