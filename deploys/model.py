@@ -30,14 +30,17 @@ class Directory:
 
 @dataclass(frozen=True)
 class Service:
-    """A program that is kept up: its files, and the stamp that the running process carries in MOSIS_STAMP."""
+    """A program that is kept up: its files, the stamp that the running process carries in MOSIS_STAMP, and what it
+    reads besides its files."""
 
     files: tuple[File, ...]
     stamp: str = ""
+    reads: tuple[str, ...] = ()
 
     @property
     def paths(self) -> list[str]:
-        return [file.path for file in self.files]
+        """All that must be older than the process."""
+        return [*(file.path for file in self.files), *self.reads]
 
 
 @dataclass(frozen=True)

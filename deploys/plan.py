@@ -72,10 +72,12 @@ def _directories(root: Path, modes: Mapping[str, str], owner: str) -> tuple[Dire
     return tuple(Directory(str(root / name), mode, owner) for name, mode in modes.items())
 
 
-def _stamped(code: str, config: File, path: str, template: str, /, **variables: object) -> Service:
+def _stamped(
+    code: str, config: File, path: str, template: str, /, reads: tuple[str, ...] = (), **variables: object
+) -> Service:
     """A process of `code` that reads `config`, started by the file `path`, which carries a stamp over all three."""
     stamp = digest(code, config.content, render(template, stamp="", **variables))
-    return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp)
+    return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp, reads)
 
 
 def _asking(root: Path, binaries: str) -> str:
@@ -138,7 +140,12 @@ def _systemd(data: HostData, release: Release) -> Plan:
     jobs, locked = schedules.wanted(data, settings), digest(release.lock.read_text())
     services = {
         "portal": _stamped(
-            release.id, config, f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2", **variables
+            release.id,
+            config,
+            f"{UNITS}/mosis-portal.service",
+            "portal/mosis-portal.service.j2",
+            reads=(CURRENT,),
+            **variables,
         ),
         "litestream": _stamped(
             locked,

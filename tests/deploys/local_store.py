@@ -16,6 +16,18 @@ from pathlib import Path
 from deploys import down
 from deploys.render import CHECKOUT
 
+DEPLOYED = [
+    "deploy.py",
+    "deploys",
+    "files",
+    "inventory",
+    "portal",
+    "pyproject.toml",
+    "README.md",
+    "requirements",
+    "templates",
+]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -29,8 +41,9 @@ class Run:
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A root and a port; nothing is deployed until `deploy`."""
+    """A root and a port; nothing is deployed until `deploy`. `checkout` is a copy, which nobody edits meanwhile."""
 
+    checkout: Path
     root: Path
     port: int
 
@@ -39,8 +52,8 @@ class LocalStore:
         words = [Path(sys.executable).with_name("pyinfra"), "-vvv", "--json", "--dry" if dry else "-y"]
         done = subprocess.run(
             [*words, "inventory/local.py", "deploy.py"],
-            cwd=CHECKOUT,
-            env=os.environ | {"ROOT": str(self.root), "PORT": str(self.port)} | (environment or {}),
+            cwd=self.checkout,
+            env=os.environ | self._environment() | (environment or {}),
             capture_output=True,
             text=True,
             check=False,
@@ -56,6 +69,9 @@ class LocalStore:
         operations = report["results"]["operations"]
         changed = tuple(op["name"] for op in operations if op["success"])
         return Run(done.returncode, changed, tuple(op["name"] for op in operations if op["error"]), output)
+
+    def _environment(self) -> dict[str, str]:
+        return {"ROOT": str(self.root), "PORT": str(self.port), "PYTHONPATH": str(self.checkout)}
 
     def get(self, path: str) -> int:
         """Status of a GET."""
@@ -80,10 +96,17 @@ class LocalStore:
 def local_store() -> Iterator[LocalStore]:
     """A fresh root (short: a Unix socket lies below it) and a free port, stopped and removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="mosis-"))
+    for name in DEPLOYED:
+        source, target = CHECKOUT / name, root / "checkout" / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    store = LocalStore(root / "store", port)
+    store = LocalStore(root / "checkout", root / "store", port)
     try:
         yield store
     finally:
