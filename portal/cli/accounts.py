@@ -1,7 +1,5 @@
-"""`mosis developer`, `token` and `key`: people on this host's store, and a developer's own key files."""
+"""`mosis developer` and `token`: people on this host's store."""
 
-import base64
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +7,8 @@ from typing import Annotated
 import typer
 
 from portal import settings
-from portal.cli.keyfile import Passphrase, load_key
 from portal.http.schemas import NewDeveloper
-from portal.packages import keys as key_files
-from portal.packages import signature
-from portal.store import developers, files, keys, tokens
+from portal.store import developers, files, tokens
 from portal.store.audit import OPERATOR
 from portal.store.store import open_store
 
@@ -25,11 +20,6 @@ def add(app: typer.Typer) -> None:
     for name, text, commands in (
         ("developer", "People who publish.", {"add": developer_add, "list": developer_list}),
         ("token", "Tokens for the API.", {"create": token_create, "list": token_list, "revoke": token_revoke}),
-        (
-            "key",
-            "Signing keys: files of a developer, and what the store has registered.",
-            {"generate": key_generate, "proof": key_proof, "list": key_list, "revoke": key_revoke},
-        ),
     ):
         group = typer.Typer(help=text, no_args_is_help=True)
         for command, function in commands.items():
@@ -85,30 +75,3 @@ def token_revoke(developer_id: str, token_id: str) -> None:
     """Revoke a token, effective at once."""
     with open_store(settings.load()).db.write() as tx:
         tokens.revoke(tx, OPERATOR, developer_id, token_id)
-
-
-def key_generate(path: Path, passphrase: Passphrase = False) -> None:
-    """Make a private key in a new file, mode 600 (PEM, which openssl reads too)."""
-    secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True) if passphrase else None
-    key = key_files.generate(path, secret)
-    print(f"key_id {signature.key_id(signature.raw_public_key(key))}")
-
-
-def key_proof(path: Path, developer: Annotated[str, typer.Option(help="Your developer id.")]) -> None:
-    """Print the body that registers a key: POST it to /api/developers/{developer_id}/keys."""
-    key = load_key(path)
-    public = signature.raw_public_key(key)
-    proof = signature.sign(key, signature.registration_statement(developer, signature.key_id(public)))
-    print(json.dumps({"public_key": base64.b64encode(public).decode(), "proof": proof}))
-
-
-def key_list(developer_id: str) -> None:
-    """List a developer's registered keys."""
-    for key in keys.of_developer(open_store(settings.load()).db.read(), developer_id):
-        print(f"{key.key_id}\t{'revoked' if key.revoked_at else 'valid'}")
-
-
-def key_revoke(developer_id: str, key_id: str) -> None:
-    """Revoke a registered key: no package signed with it is taken from now on."""
-    with open_store(settings.load()).db.write() as tx:
-        keys.revoke(tx, OPERATOR, developer_id, key_id)

@@ -1,5 +1,6 @@
 """One declaration a route: who may call it, what it takes and answers; /openapi.json is made of the same."""
 
+import ipaddress
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from portal.http import forms
 from portal.http.problems import CODE_OF_STATUS, problem
 from portal.images import ImageRejected
 from portal.store import audit, tokens
-from portal.store.errors import Refused
+from portal.store.errors import RateLimited, Refused
+from portal.store.limits import RateLimit
 from portal.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,9 @@ DEVELOPER = frozenset({"developer", "admin"})
 REVIEWER = frozenset({"reviewer", "admin"})
 ADMIN = frozenset({"admin"})
 MEMBER = DEVELOPER | REVIEWER
+
+TOKEN_PARAMETERS = {"access_token", "token"}
+IPV6_SITE = 64  # bits of an address that name a site; the rest its owner chooses freely
 
 STARTED = "mosis.started"  # in the WSGI environment: when the request began, by time.perf_counter
 VERSION_CODE_DIGITS = 15  # what SQLite, JSON and every client hold without loss
@@ -39,7 +44,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Operation:
-    """A route as declared. `answer` is None where the body is not JSON; `file` names the multipart file part."""
+    """A route as declared. `answer` is None where the body is not JSON; `file` names the multipart file part.
+
+    An `upload` counts against its developer's limit.
+    """
 
     method: str
     rule: str
@@ -54,6 +62,7 @@ class Operation:
     answer: type[BaseModel] | None = None
     media_type: str = "application/json"
     problems: tuple[str, ...] = ()
+    upload: bool = False
 
 
 @dataclass
@@ -65,6 +74,11 @@ class Api:
     operations: list[Operation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        settings, data = self.store.settings, self.store.layout.area("data")
+        self._failures = RateLimit(
+            data / "auth-failures.limit", "wrong tokens from this address", settings.auth_failures_per_minute, 60
+        )
+        self._uploads = RateLimit(data / "uploads.limit", "uploads of this developer", settings.uploads_per_hour, 3600)
         self.app.router.add_filter("code", lambda _: (rf"[1-9][0-9]{{0,{VERSION_CODE_DIGITS - 1}}}", int, str))
         self.app.default_error_handler = _framework_error
 
@@ -73,12 +87,38 @@ class Api:
         self.operations.append(operation)
         self.app.route(operation.rule, operation.method, self._callback(operation))
 
+    def _authenticate(self, call: LocalRequest, scopes: frozenset[str]) -> audit.Actor | None:
+        """Who asks, from the bearer token; without one only what is for anyone. Raises Refused.
+
+        Only what is wrong is counted: a valid token passes however many wrong ones came from its address.
+        """
+        _require_no_token_in_address(call)
+        header = call.get_header("Authorization")
+        if header is None:
+            if scopes:
+                raise Refused("UNAUTHENTICATED", "Send a token in the header Authorization: Bearer mosis_….")
+            return None
+        scheme, _, text = header.partition(" ")
+        token = tokens.authenticate(self.store.db.read(), text.strip()) if scheme.lower() == "bearer" else None
+        address = remote_address(self.store, call)
+        if token is None:
+            self._failures.take(site(address))
+            raise Refused("UNAUTHENTICATED", "The token is unknown, expired or revoked.")
+        if scopes and token.scope not in scopes:
+            raise Refused("FORBIDDEN", f"This needs a token of scope {' or '.join(sorted(scopes))}, not {token.scope}.")
+        tokens.note_use(self.store.db.read(), token)
+        return audit.Actor(token.developer_id, token.scope, token.token_id, address)
+
     def _callback(self, operation: Operation) -> Callable[..., HTTPResponse]:
         def callback(**arguments: object) -> HTTPResponse:
             try:
-                actor = authenticate(self.store, request, operation.scopes)
+                actor = self._authenticate(request, operation.scopes)
+                if operation.upload:
+                    self._uploads.take(actor.developer_id)
                 body = forms.json_body(request, operation.body) if operation.body else None
                 answer = operation.handler(Call(request, actor, body), **arguments)
+            except RateLimited as limited:
+                return problem(limited.code, limited.detail, headers={"Retry-After": str(limited.retry_after)})
             except Refused as refused:
                 return problem(refused.code, refused.detail, errors=refused.errors, headers=CHALLENGE.get(refused.code))
             except ImageRejected as rejected:
@@ -104,29 +144,35 @@ def json_response(answer: BaseModel, status: int = 200, cache_control: str = "no
     return HTTPResponse(answer.model_dump_json(), status, headers)
 
 
-def authenticate(store: Store, call: LocalRequest, scopes: frozenset[str]) -> audit.Actor | None:
-    """Who asks, from the bearer token; without one only what is for anyone. Raises Refused."""
-    header = call.get_header("Authorization")
-    if header is None:
-        if scopes:
-            raise Refused("UNAUTHENTICATED", "Send a token in the header Authorization: Bearer mosis_….")
-        return None
-    scheme, _, text = header.partition(" ")
-    token = tokens.authenticate(store.db.read(), text.strip()) if scheme.lower() == "bearer" else None
-    if token is None:
-        raise Refused("UNAUTHENTICATED", "The token is unknown, expired or revoked.")
-    if scopes and token.scope not in scopes:
-        raise Refused("FORBIDDEN", f"This needs a token of scope {' or '.join(sorted(scopes))}, not {token.scope}.")
-    tokens.note_use(store.db.read(), token)
-    return audit.Actor(token.developer_id, token.scope, token.token_id, remote_address(store, call))
-
-
 def remote_address(store: Store, call: LocalRequest) -> str:
     """The client's address; the last hop of X-Forwarded-For when our own nginx wrote it."""
     forwarded = call.get_header("X-Forwarded-For", "") if store.settings.proxied else ""
     return forwarded.rpartition(",")[2].strip() or call.environ.get("REMOTE_ADDR", "")
 
 
+def site(address: str) -> str:
+    """What one attacker has of addresses: a single one of IPv4, a /64 of IPv6; anything else is taken as it is."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((int(parsed), IPV6_SITE), strict=False))
+
+
+def _require_no_token_in_address(call: LocalRequest) -> None:
+    for name, value in call.query.allitems():
+        if name.lower() in TOKEN_PARAMETERS or tokens.PATTERN.search(value):
+            raise Refused(
+                "INVALID_REQUEST",
+                "Tokens are only taken in the header Authorization. Addresses end up in logs: if this one had a token"
+                " in it, have that token revoked.",
+            )
+
+
 def _framework_error(error: HTTPError) -> HTTPResponse:
     kept = {name: value for name, value in error.headerlist if name in ("Allow", "Content-Range")}
-    return problem(CODE_OF_STATUS.get(error.status_code, "INVALID_REQUEST"), str(error.body), headers=kept)
+    # The framework's own text repeats the address, which may hold a token.
+    detail = "There is nothing at this address." if error.status_code == 404 else str(error.body)
+    return problem(CODE_OF_STATUS.get(error.status_code, "INVALID_REQUEST"), detail, headers=kept)

@@ -1,13 +1,16 @@
 """The bodies of the API: what is taken, what is answered. /openapi.json is made of these models."""
 
+import base64
 import json
+import sqlite3
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from portal.packages.identifiers import AppId, DeveloperId
-from portal.store import apps, assets, developers, keys, tokens, versions
+from portal.packages.identifiers import AppId, DeveloperId, VersionCode
+from portal.packages.signature import KeyId
+from portal.store import app_keys, apps, assets, developers, keys, tokens, versions
 from portal.store.states import Status
 
 Time = Annotated[
@@ -96,19 +99,66 @@ class NewApp(Body):
     description: str = Field("", max_length=10_000)
 
 
+class AppKey(BaseModel):
+    """From when and which version on a key signs an app: pinned by the first publish, by rotation, by recovery."""
+
+    number: int
+    kind: app_keys.Kind
+    key_id: str
+    public_key: str = Field(description="base64 of the 32 raw bytes")
+    from_version_code: int
+    created_at: Time
+    effective_at: Time
+    reason: str
+    old_signature: str | None = Field(
+        description="a rotation's statement signed with the key before this one: `MOSIS-KEY-ROTATE-V1\\n<app_id>\\n"
+        "<old key_id>\\n<key_id>\\n<from_version_code>\\n`"
+    )
+    new_signature: str | None = Field(description="the same statement signed with this key")
+
+    @classmethod
+    def of(cls, key: app_keys.AppKey) -> "AppKey":
+        return cls(**vars(key) | {"public_key": base64.b64encode(key.public_key).decode()})
+
+
+class AppKeys(BaseModel):
+    keys: list[AppKey] = Field(description="in force, in order; the last one whose version_code is reached signs")
+    pending_recovery: AppKey | None = Field(description="takes over at its `effective_at` unless it is cancelled")
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, app_id: str) -> "AppKeys":
+        pending = app_keys.pending(db, app_id)
+        return cls(
+            keys=[AppKey.of(key) for key in app_keys.history(db, app_id)],
+            pending_recovery=AppKey.of(pending) if pending else None,
+        )
+
+
+class NewRotation(Body):
+    new_key_id: KeyId
+    from_version_code: VersionCode
+    old_signature: str = Field(max_length=128, description="base64, by the key that signs until then")
+    new_signature: str = Field(max_length=128, description="base64, by the new key, over the same statement")
+
+
+class NewRecovery(Body):
+    new_key_id: KeyId
+    reason: str = Field(min_length=1, max_length=2000, description="shown to everyone in the app's store info")
+
+
 class App(BaseModel):
     app_id: str
     developer_id: str
     name: str
     description: str
-    pinned_key_id: str | None = Field(description="the key that signs every version since the first publish")
     published_code: int | None = Field(description="version_code of the current version")
     created_at: Time
     updated_at: Time
+    signing: AppKeys
 
     @classmethod
-    def of(cls, app: apps.App) -> "App":
-        return cls.model_validate(app, from_attributes=True)
+    def of(cls, db: sqlite3.Connection, app: apps.App) -> "App":
+        return cls(**vars(app), signing=AppKeys.of(db, app.app_id))
 
 
 class Apps(BaseModel):
@@ -181,6 +231,7 @@ class StoreApp(BaseModel):
     published_at: Time
     download_url: str
     assets: list[Asset]
+    signing: AppKeys
 
 
 class StoreEntry(BaseModel):

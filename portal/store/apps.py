@@ -15,7 +15,6 @@ class App:
     developer_id: str
     name: str
     description: str
-    pinned_key_id: str | None
     published_code: int | None
     created_at: int
     updated_at: int
@@ -27,7 +26,7 @@ COLUMNS = ", ".join(f"apps.{field}" for field in App.__dataclass_fields__)
 def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, description: str) -> App:
     """A new app of the acting developer. Raises Refused (APP_EXISTS)."""
     at = now()
-    app = App(app_id, actor.developer_id, name, description, None, None, at, at)
+    app = App(app_id, actor.developer_id, name, description, None, at, at)
     try:
         tx.execute(
             "INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at)"

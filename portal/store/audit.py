@@ -1,9 +1,16 @@
-"""Who did what, when, from where: an append-only log in which each row's hash covers the row before it."""
+"""Who did what, when, from where: an append-only log in which each row's hash covers the row before it.
+
+A changed or missing row shows in the log itself, and so does a tail that was cut off by someone who did not also reset
+SQLite's count of rows. Whoever may write the database file can write a whole new log that verifies: only a copy of the
+log, or a head noted elsewhere, shows that (`contains`).
+"""
 
 import hashlib
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from portal.store.clock import now
 
@@ -23,23 +30,67 @@ class Actor:
 OPERATOR = Actor("operator", "admin", None, "host")
 
 
+class Head(NamedTuple):
+    """The last row: with its hash it stands for the whole log up to it."""
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+
+class Entry(NamedTuple):
+    """One row; `at` is in seconds since 1970, `detail` a JSON object."""
+
+    seq: int
+    at: int
+    actor: str
+    token_id: str | None
+    address: str
+    action: str
+    subject: str
+    detail: str
+    hash: str
+
+
 def append(tx: sqlite3.Connection, actor: Actor, action: str, subject: str, **detail: object) -> None:
     """Write one row in the caller's transaction, so that a change and its record stand or fall together."""
-    last = tx.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-    seq, previous = (last["seq"] + 1, last["hash"]) if last else (1, GENESIS)
+    last = head(tx)
     text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
-    row = (seq, now(), actor.developer_id, actor.token_id, actor.address, action, subject, text)
-    tx.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _chain(previous, row)))
+    row = (last.seq + 1, now(), actor.developer_id, actor.token_id, actor.address, action, subject, text)
+    tx.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _chain(last.hash, row)))
 
 
-def first_fault(connection: sqlite3.Connection) -> int | None:
-    """The first row that is missing or not as it was written, or None. A cut tail shows only against a copy."""
-    previous, expected = GENESIS, 1
-    for *row, stored in connection.execute("SELECT * FROM audit ORDER BY seq"):
-        if row[0] != expected or _chain(previous, tuple(row)) != stored:
+def head(db: sqlite3.Connection) -> Head:
+    """The last row, or row 0 of an empty log."""
+    row = db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    return Head(*row) if row else Head(0, GENESIS)
+
+
+def contains(db: sqlite3.Connection, earlier: Head) -> bool:
+    """Whether the log still has that head in it; with a log that verifies, everything before it too."""
+    if earlier.seq == 0:
+        return earlier.hash == GENESIS
+    row = db.execute("SELECT hash FROM audit WHERE seq = ?", (earlier.seq,)).fetchone()
+    return row is not None and row["hash"] == earlier.hash
+
+
+def entries(db: sqlite3.Connection) -> Iterator[Entry]:
+    """Every row, oldest first."""
+    return (Entry(*row) for row in db.execute("SELECT * FROM audit ORDER BY seq"))
+
+
+def first_fault(db: sqlite3.Connection) -> int | None:
+    """The first row that is missing or not as it was written, or None."""
+    previous = GENESIS
+    expected = 1
+    for entry in entries(db):
+        if entry.seq != expected or _chain(previous, entry[:-1]) != entry.hash:
             return expected
-        previous, expected = stored, expected + 1
-    return None
+        previous, expected = entry.hash, expected + 1
+    written = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+    return expected if written and written[0] >= expected else None
 
 
 def _chain(previous: str, row: tuple) -> str:

@@ -11,5 +11,13 @@ class Refused(Exception):
         self.errors = errors
 
 
+class RateLimited(Refused):
+    """Too many of something; `retry_after` is in seconds."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__("RATE_LIMITED", detail)
+        self.retry_after = retry_after
+
+
 class DatabaseUnusable(RuntimeError):
     """The database is missing, older or newer than this program; the message tells the operator what to do."""

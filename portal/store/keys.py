@@ -49,6 +49,18 @@ def get(db: sqlite3.Connection, key_id: str) -> Key | None:
     return Key(**row) if row else None
 
 
+def fault(db: sqlite3.Connection, key_id: str, developer_id: str) -> str | None:
+    """Why this developer cannot sign with the key, or None."""
+    key = get(db, key_id)
+    if key is None:
+        return f"Key {key_id} is not registered."
+    if key.developer_id != developer_id:
+        return f"Key {key_id} is not registered for developer {developer_id} but for another one."
+    if key.revoked_at is not None:
+        return f"Key {key_id} is revoked."
+    return None
+
+
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, key_id: str) -> None:
     """From now on no package signed with it is taken. Raises Refused (NOT_FOUND)."""
     changed = tx.execute(

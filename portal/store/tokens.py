@@ -5,6 +5,7 @@ import hmac
 import re
 import secrets
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,9 +61,10 @@ def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
 
 
 def note_use(db: sqlite3.Connection, token: Token) -> None:
-    """Remember that the token was used, to within ten minutes."""
+    """Remember that the token was used, to within ten minutes; a full disk does not keep anyone from reading."""
     if token.last_used_at is None or now() - token.last_used_at >= USE_NOTED_EVERY:
-        db.execute("UPDATE tokens SET last_used_at = ? WHERE token_id = ?", (now(), token.token_id))
+        with suppress(sqlite3.OperationalError):
+            db.execute("UPDATE tokens SET last_used_at = ? WHERE token_id = ?", (now(), token.token_id))
 
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:

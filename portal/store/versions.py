@@ -4,7 +4,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from portal.store import apps, audit, keys
+from portal.store import app_keys, apps, audit, keys
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.states import TRANSITIONS, Action, Status
@@ -95,16 +95,19 @@ def require_newer(db: sqlite3.Connection, app_id: str, version_code: int) -> Non
         )
 
 
-def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str) -> str | None:
-    """Why a package of `app` signed with this key is not to be trusted, or None."""
-    key = keys.get(db, key_id)
-    if key is None or key.developer_id != app.developer_id:
-        return f"Key {key_id} is not registered for developer {app.developer_id}."
-    if key.revoked_at is not None:
-        return f"Key {key_id} is revoked."
-    if app.pinned_key_id not in (None, key_id):
-        return f"{app.app_id} is pinned to key {app.pinned_key_id}, not {key_id}."
-    return None
+def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str, version_code: int) -> str | None:
+    """Why this version of `app`, signed with this key, is not to be trusted, or None."""
+    if fault := keys.fault(db, key_id, app.developer_id):
+        return fault
+    signer = app_keys.signer(db, app.app_id, version_code)
+    if signer is None or signer.key_id == key_id:
+        return None
+    since = {
+        "pin": "pinned by the first publish",
+        "rotation": f"by rotation from version_code {signer.from_version_code} on",
+        "recovery": "by recovery",
+    }[signer.kind]
+    return f"Version {version_code} of {app.app_id} must be signed with key {signer.key_id} ({since}), not {key_id}."
 
 
 def change(
@@ -118,11 +121,11 @@ def change(
     at = now()
     if action == "publish":
         require_newer(tx, app.app_id, version_code)
-        if fault := key_fault(tx, app, version.key_id):
+        if fault := key_fault(tx, app, version.key_id, version_code):
             raise Refused("UNTRUSTED_KEY", fault)
-        tx.execute(
-            "UPDATE apps SET pinned_key_id = coalesce(pinned_key_id, ?) WHERE app_id = ?", (version.key_id, app.app_id)
-        )
+        if app_keys.latest(tx, app.app_id) is None:
+            app_keys.add(tx, app.app_id, "pin", version.key_id, 1, at)
+            audit.append(tx, actor, "key.pin", app.app_id, key_id=version.key_id)
     tx.execute(
         "UPDATE versions SET status = ?, status_at = ?, reasons = ?,"
         " published_at = CASE WHEN ? = 'published' THEN ? ELSE published_at END WHERE version_id = ?",

@@ -15,6 +15,7 @@ def png(width: int, height: int) -> bytes:
 
 
 def test_an_icon_comes_back_in_three_sizes(publisher: Publisher) -> None:
+    publisher.publish(1)
     url = f"/api/apps/{publisher.app_id}/icon"
     for data in (png(512, 512), png(256, 256)):
         put = publisher.client.post(url, files={"icon": data}).raise_for_status().json()["assets"]

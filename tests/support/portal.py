@@ -20,12 +20,15 @@ from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
 from tests.packages.samples import KEY, make_package
 
+UNLIMITED = {"auth_failures_per_minute": 10**6, "uploads_per_hour": 10**6}
+"""Tests that share a portal must not use up each other's limits."""
+
 MOSIS = Path(sys.executable).with_name("mosis")
 
 
 def make_store(root: Path, **values: object) -> Store:
     """A new, empty store below `root`."""
-    chosen = settings.parse({"root": str(root), "litestream": False, **values})
+    chosen = settings.parse({"root": str(root), "litestream": False, **UNLIMITED, **values})
     layout = Layout(root)
     for area in AREAS:
         files.make_directory(layout.area(area))

@@ -50,14 +50,14 @@ def add(api: Api) -> None:
                   answer=schemas.Tokens, problems=("NOT_FOUND",)),
         Operation("POST", f"{developer}/tokens", issue_token, "Issue a token", ADMIN,
                   body=schemas.NewToken, status=201, answer=schemas.IssuedToken, problems=("NOT_FOUND",)),
-        Operation("DELETE", f"{developer}/tokens/<token_id>", revoke_token, "Revoke a token", ADMIN,
+        Operation("DELETE", f"{developer}/tokens/<token_id:re:[0-9a-f]{{16}}>", revoke_token, "Revoke a token", ADMIN,
                   status=204, problems=("NOT_FOUND",)),
         Operation("GET", f"{developer}/keys", list_keys, "List a developer's keys", DEVELOPER,
                   answer=schemas.Keys, problems=("NOT_FOUND",)),
         Operation("POST", f"{developer}/keys", register_key, "Register a public key", DEVELOPER,
                   body=schemas.NewKey, status=201, answer=schemas.Key,
                   problems=("INVALID_KEY", "INVALID_PROOF", "KEY_EXISTS", "NOT_FOUND")),
-        Operation("DELETE", f"{developer}/keys/<key_id>", revoke_key, "Revoke a key", DEVELOPER,
+        Operation("DELETE", f"{developer}/keys/<key_id:re:[0-9a-f]{{32}}>", revoke_key, "Revoke a key", DEVELOPER,
                   status=204, problems=("NOT_FOUND",)),
     ):  # fmt: skip
         api.add(operation)

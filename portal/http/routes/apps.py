@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from portal.http import forms, schemas
+from portal.http import access, forms, schemas
 from portal.http.api import DEVELOPER, MEMBER, REVIEWER, Api, Call, Operation
 from portal.metrics import Metrics
 from portal.store import apps, uploads, versions
@@ -18,14 +18,16 @@ def add(api: Api, metrics: Metrics) -> None:
     store, db, base = api.store, api.store.db, api.store.settings.public_url
 
     def list_apps(call: Call) -> schemas.Apps:
-        return schemas.Apps(apps=[schemas.App.of(a) for a in apps.of_developer(db.read(), call.actor.developer_id)])
+        found = apps.of_developer(db.read(), call.actor.developer_id)
+        return schemas.Apps(apps=[schemas.App.of(db.read(), app) for app in found])
 
     def add_app(call: Call) -> schemas.App:
         with db.write() as tx:
-            return schemas.App.of(apps.add(tx, call.actor, call.body.app_id, call.body.name, call.body.description))
+            app = apps.add(tx, call.actor, call.body.app_id, call.body.name, call.body.description)
+        return schemas.App.of(db.read(), app)
 
     def list_versions(call: Call, app_id: str) -> schemas.Versions:
-        app = _visible(api, call, app_id)
+        app = access.visible(db.read(), call.actor, app_id)
         found = versions.of_app(db.read(), app.app_id)
         return schemas.Versions(versions=[schemas.Version.of(version, base) for version in found])
 
@@ -49,7 +51,7 @@ def add(api: Api, metrics: Metrics) -> None:
 
     def step(action: Action) -> Callable[..., schemas.Version]:
         def take(call: Call, app_id: str, version_code: int) -> schemas.Version:
-            app = _visible(api, call, app_id, TRANSITIONS[action].by)
+            app = access.visible(db.read(), call.actor, app_id, TRANSITIONS[action].by)
             with db.write() as tx:
                 version = versions.change(tx, call.actor, app, version_code, action, call.body.reason)
             return schemas.Version.of(version, base)
@@ -66,6 +68,7 @@ def add(api: Api, metrics: Metrics) -> None:
         Operation("GET", "/api/review", review_queue, "List what waits for review", REVIEWER, answer=schemas.Versions),
         Operation("POST", f"{app}/versions", upload, "Upload a version", DEVELOPER,
                   file="package", fields=("version_code", "version_name"), status=201, answer=schemas.Version,
+                  upload=True,
                   problems=("NOT_FOUND", "INVALID_FILE", "VERSION_EXISTS", "VERSION_CONFLICT", "UPLOAD_EXPIRED")),
         *(
             Operation("POST", f"{version}/{action}", step(action), f"{action.capitalize()} a version",
@@ -77,13 +80,6 @@ def add(api: Api, metrics: Metrics) -> None:
         ),
     ):  # fmt: skip
         api.add(operation)
-
-
-def _visible(api: Api, call: Call, app_id: str, by: frozenset[str] = frozenset({"owner", "reviewer"})) -> apps.App:
-    """The app, for its owner or a reviewer, whichever of them `by` names; for others it is not there."""
-    if "reviewer" in by and call.actor.scope in REVIEWER:
-        return apps.get(api.store.db.read(), app_id)
-    return apps.owned(api.store.db.read(), app_id, call.actor.developer_id)
 
 
 def _integer(text: str | None) -> int | None:

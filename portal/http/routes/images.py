@@ -59,11 +59,12 @@ def add(api: Api, metrics: Metrics) -> None:
     numbered = f"{shots}/<number:re:[1-{assets.SCREENSHOTS_MAX}]>"
     for operation in (
         Operation("POST", "/api/apps/<app_id>/icon", put_icon, "Set the icon", DEVELOPER,
-                  file="icon", answer=schemas.Assets, problems=image),
+                  file="icon", answer=schemas.Assets, upload=True, problems=image),
         Operation("POST", shots, add_screenshot, "Add a screenshot", DEVELOPER,
-                  file="screenshot", status=201, answer=schemas.Asset, problems=(*image, "TOO_MANY_SCREENSHOTS")),
+                  file="screenshot", status=201, answer=schemas.Asset, upload=True,
+                  problems=(*image, "TOO_MANY_SCREENSHOTS")),
         Operation("POST", numbered, put_screenshot, "Replace a screenshot", DEVELOPER,
-                  file="screenshot", answer=schemas.Asset, problems=image),
+                  file="screenshot", answer=schemas.Asset, upload=True, problems=image),
         Operation("DELETE", numbered, delete_screenshot, "Delete a screenshot", DEVELOPER,
                   status=204, problems=("NOT_FOUND",)),
     ):  # fmt: skip

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from bottle import HTTPResponse
 
-from portal.http import schemas
-from portal.http.api import ANYONE, REVIEWER, STARTED, Api, Call, Operation, json_response
+from portal.http import access, schemas
+from portal.http.api import ANYONE, STARTED, Api, Call, Operation, json_response
 from portal.http.files import Representation, respond
 from portal.metrics import Metrics
 from portal.packages.identifiers import valid_app_id
@@ -55,6 +55,7 @@ def add(api: Api, metrics: Metrics) -> None:
             published_at=version.published_at,
             download_url=schemas.download_url(version, base),
             assets=[schemas.Asset.of(asset, base) for asset in assets.of_app(db.read(), app_id)],
+            signing=schemas.AppKeys.of(db.read(), app_id),
         )
         return json_response(info, cache_control=INFO_CACHE)
 
@@ -89,15 +90,19 @@ def add(api: Api, metrics: Metrics) -> None:
 
     def download(call: Call, developer_id: str, app_id: str, version_code: int) -> HTTPResponse:
         version = versions.get(db.read(), app_id, version_code)
-        insider = call.actor and (call.actor.developer_id == version.developer_id or call.actor.scope in REVIEWER)
-        if version.developer_id != developer_id or not (version.status == "published" or insider):
+        shown = version.status == "published" or access.is_insider(call.actor, version.developer_id)
+        if version.developer_id != developer_id or not shown:
             raise Refused("NOT_FOUND", f"There is no version {version_code} of {app_id}.")
         return send_package(call, version, IMMUTABLE_CACHE if version.status == "published" else UNPUBLISHED_CACHE)
 
     def asset(call: Call, app_id: str, name: str) -> HTTPResponse:
+        app = apps.get(db.read(), app_id)
+        if app.published_code is None and not access.is_insider(call.actor, app.developer_id):
+            raise apps.not_found(app_id)
         found = assets.get(db.read(), app_id, name)
+        cache_control = UNPUBLISHED_CACHE if app.published_code is None else ASSET_CACHE
         representation = Representation(
-            store.layout.asset(app_id, name), found.size, found.sha256, found.updated_at, "image/png", ASSET_CACHE,
+            store.layout.asset(app_id, name), found.size, found.sha256, found.updated_at, "image/png", cache_control,
             accel=_accel(api, "assets", app_id, name), mutable=True,
         )  # fmt: skip
         return send("asset", call, representation)
@@ -114,7 +119,8 @@ def add(api: Api, metrics: Metrics) -> None:
                   "Download one version; what is not published needs the owner's or a reviewer's token", ANYONE,
                   media_type=PACKAGE_TYPE, problems=file_problems),
         Operation("GET", "/assets/<app_id>/<name:re:icon-(?:32|64|128)\\.png|screenshots/[1-5]\\.png>", asset,
-                  "An icon or screenshot", ANYONE, media_type="image/png", problems=file_problems),
+                  "An icon or screenshot; of an app not published it needs the owner's or a reviewer's token", ANYONE,
+                  media_type="image/png", problems=file_problems),
     ):  # fmt: skip
         api.add(operation)
 

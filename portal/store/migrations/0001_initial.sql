@@ -31,13 +31,28 @@ CREATE TABLE apps (
     developer_id   TEXT NOT NULL REFERENCES developers,
     name           TEXT NOT NULL,
     description    TEXT NOT NULL,
-    pinned_key_id  TEXT REFERENCES keys, -- set by the first publish
-    published_code INTEGER,              -- the current version, or NULL
+    published_code INTEGER, -- the current version, or NULL
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX apps_of_developer ON apps (developer_id);
 CREATE INDEX apps_published ON apps (app_id) WHERE published_code IS NOT NULL;
+
+CREATE TABLE app_keys ( -- which key signs an app's versions; see store/app_keys.py
+    number            INTEGER PRIMARY KEY,
+    app_id            TEXT NOT NULL REFERENCES apps (app_id),
+    kind              TEXT NOT NULL CHECK (kind IN ('pin', 'rotation', 'recovery')),
+    key_id            TEXT NOT NULL REFERENCES keys,
+    from_version_code INTEGER NOT NULL,
+    created_at        INTEGER NOT NULL,
+    effective_at      INTEGER NOT NULL,
+    cancelled_at      INTEGER,
+    reason            TEXT NOT NULL,
+    old_signature     TEXT,
+    new_signature     TEXT,
+    CHECK ((kind = 'rotation') = (old_signature IS NOT NULL AND new_signature IS NOT NULL))
+) STRICT;
+CREATE INDEX app_keys_of_app ON app_keys (app_id, number);
 
 CREATE VIRTUAL TABLE apps_search USING fts5 (app_id, name, description, content = apps, content_rowid = number);
 CREATE TRIGGER apps_search_insert AFTER INSERT ON apps BEGIN
@@ -85,7 +100,7 @@ CREATE TABLE assets (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (
-    seq      INTEGER PRIMARY KEY,
+    seq      INTEGER PRIMARY KEY AUTOINCREMENT, -- so that SQLite remembers the last one
     at       INTEGER NOT NULL,
     actor    TEXT NOT NULL,
     token_id TEXT,

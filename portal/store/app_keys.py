@@ -1,0 +1,75 @@
+"""Which key signs an app's versions: the first publish pins it, a rotation or a recovery replaces it.
+
+One row a change, and the last one in force decides; so there is one answer for any version code at any time.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Literal
+
+from portal.store.clock import now
+
+Kind = Literal["pin", "rotation", "recovery"]
+
+
+@dataclass(frozen=True)
+class AppKey:
+    """`key_id` signs versions from `from_version_code` on, since `effective_at`; a rotation carries both signatures."""
+
+    number: int
+    app_id: str
+    kind: Kind
+    key_id: str
+    from_version_code: int
+    created_at: int
+    effective_at: int
+    reason: str
+    old_signature: str | None
+    new_signature: str | None
+    public_key: bytes
+
+
+SELECT = (
+    "SELECT number, app_id, kind, key_id, from_version_code, app_keys.created_at, effective_at, reason, old_signature,"
+    " new_signature, public_key FROM app_keys JOIN keys USING (key_id) WHERE cancelled_at IS NULL AND app_id = ?"
+)
+
+
+def signer(db: sqlite3.Connection, app_id: str, version_code: int) -> AppKey | None:
+    """What says which key signs this version; None before the first publish."""
+    row = db.execute(
+        f"{SELECT} AND effective_at <= ? AND from_version_code <= ? ORDER BY number DESC LIMIT 1",
+        (app_id, now(), version_code),
+    ).fetchone()
+    return AppKey(*row) if row else None
+
+
+def latest(db: sqlite3.Connection, app_id: str) -> AppKey | None:
+    """The last change in force, though it may be about versions still to come."""
+    found = history(db, app_id)
+    return found[-1] if found else None
+
+
+def history(db: sqlite3.Connection, app_id: str) -> list[AppKey]:
+    """Every change in force, in order: the old key of a rotation is that of the change before it."""
+    rows = db.execute(f"{SELECT} AND effective_at <= ? ORDER BY number", (app_id, now()))
+    return [AppKey(*row) for row in rows]
+
+
+def pending(db: sqlite3.Connection, app_id: str) -> AppKey | None:
+    """The recovery that is announced, neither in force yet nor cancelled."""
+    row = db.execute(f"{SELECT} AND effective_at > ?", (app_id, now())).fetchone()
+    return AppKey(*row) if row else None
+
+
+def add(
+    tx: sqlite3.Connection, app_id: str, kind: Kind, key_id: str, from_version_code: int, effective_at: int,
+    *, reason: str = "", old_signature: str | None = None, new_signature: str | None = None,
+) -> AppKey:  # fmt: skip
+    """Note a change that its caller has checked and puts into the audit log."""
+    number = tx.execute(
+        "INSERT INTO app_keys (app_id, kind, key_id, from_version_code, created_at, effective_at, reason,"
+        " old_signature, new_signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (app_id, kind, key_id, from_version_code, now(), effective_at, reason, old_signature, new_signature),
+    ).lastrowid
+    return AppKey(*tx.execute(f"{SELECT} AND number = ?", (app_id, number)).fetchone())

@@ -1,0 +1,102 @@
+"""How an app passes to another key: by rotation while its developer holds the old one, by recovery when it is lost.
+
+A recovery needs no old key, so it is announced and waits: whoever is robbed has a week to see it and to cancel it.
+"""
+
+import sqlite3
+
+from portal.packages import signature
+from portal.packages.errors import SignatureInvalid
+from portal.store import app_keys, audit, keys, versions
+from portal.store.app_keys import AppKey
+from portal.store.apps import App
+from portal.store.clock import now
+from portal.store.errors import Refused
+
+RECOVERY_SECONDS = 7 * 86400
+
+
+def rotate(
+    tx: sqlite3.Connection, actor: audit.Actor, app: App, new_key_id: str, from_version_code: int,
+    old_signature: str, new_signature: str,
+) -> AppKey:  # fmt: skip
+    """From `from_version_code` on the new key signs; both keys have signed the statement that says so, base64.
+
+    Raises Refused (KEY_CONFLICT, UNTRUSTED_KEY, VERSION_CONFLICT, INVALID_PROOF).
+    """
+    old = _require_replaceable(tx, app, new_key_id)
+    _require_trusted(tx, app, old.key_id)
+    versions.require_newer(tx, app.app_id, from_version_code)
+    if from_version_code < old.from_version_code:
+        raise Refused(
+            "VERSION_CONFLICT",
+            f"from_version_code must be at least {old.from_version_code}, from which on key {old.key_id} signs.",
+        )
+    statement = signature.rotation_statement(app.app_id, old.key_id, new_key_id, from_version_code)
+    faults = [
+        f"{field} is not key {key_id}'s signature over the rotation statement."
+        for field, key_id, text in (
+            ("old_signature", old.key_id, old_signature),
+            ("new_signature", new_key_id, new_signature),
+        )
+        if not _holds(tx, key_id, text, statement)
+    ]
+    if faults:
+        raise Refused("INVALID_PROOF", "The statement is not signed with both keys.", faults)
+    changed = app_keys.add(
+        tx, app.app_id, "rotation", new_key_id, from_version_code, now(),
+        old_signature=old_signature, new_signature=new_signature,
+    )  # fmt: skip
+    audit.append(
+        tx, actor, "key.rotate", app.app_id, old=old.key_id, new=new_key_id, from_version_code=from_version_code
+    )
+    return changed
+
+
+def recover(tx: sqlite3.Connection, actor: audit.Actor, app: App, new_key_id: str, reason: str) -> AppKey:
+    """Announce that in a week the new key signs whatever is published then, whichever key signed before.
+
+    The caller has checked that the actor reviews. Raises Refused (KEY_CONFLICT, UNTRUSTED_KEY).
+    """
+    old = _require_replaceable(tx, app, new_key_id)
+    announced = app_keys.add(tx, app.app_id, "recovery", new_key_id, 1, now() + RECOVERY_SECONDS, reason=reason)
+    audit.append(
+        tx, actor, "key.recover", app.app_id, old=old.key_id, new=new_key_id, reason=reason,
+        effective_at=announced.effective_at,
+    )  # fmt: skip
+    return announced
+
+
+def cancel(tx: sqlite3.Connection, actor: audit.Actor, app: App, number: int) -> None:
+    """Call off the recovery of that number. Raises Refused (NOT_FOUND) unless it is pending."""
+    pending = app_keys.pending(tx, app.app_id)
+    if pending is None or pending.number != number:
+        raise Refused("NOT_FOUND", f"{app.app_id} has no pending key recovery {number}.")
+    tx.execute("UPDATE app_keys SET cancelled_at = ? WHERE number = ?", (now(), number))
+    audit.append(tx, actor, "key.recover.cancel", app.app_id, new=pending.key_id)
+
+
+def _require_replaceable(tx: sqlite3.Connection, app: App, new_key_id: str) -> AppKey:
+    """The key that would be replaced."""
+    old = app_keys.latest(tx, app.app_id)
+    if old is None:
+        raise Refused("KEY_CONFLICT", f"{app.app_id} has no key to replace: its first publish pins one.")
+    if app_keys.pending(tx, app.app_id):
+        raise Refused("KEY_CONFLICT", f"A key recovery of {app.app_id} is pending; cancel it first.")
+    if old.key_id == new_key_id:
+        raise Refused("KEY_CONFLICT", f"{app.app_id} is signed with key {new_key_id} already.")
+    _require_trusted(tx, app, new_key_id)
+    return old
+
+
+def _require_trusted(tx: sqlite3.Connection, app: App, key_id: str) -> None:
+    if fault := keys.fault(tx, key_id, app.developer_id):
+        raise Refused("UNTRUSTED_KEY", fault)
+
+
+def _holds(tx: sqlite3.Connection, key_id: str, text: str, statement: bytes) -> bool:
+    try:
+        signature.verify(keys.get(tx, key_id).public_key, text, statement)
+    except SignatureInvalid:
+        return False
+    return True
