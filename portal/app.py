@@ -7,7 +7,7 @@ from typing import Any
 from bottle import Bottle
 
 from portal.http.api import STARTED, Api
-from portal.http.routes import accounts, app_keys, apps, images, service, store
+from portal.http.routes import accounts, app_keys, apps, images, service, store, uploads
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.store import open_store
@@ -23,6 +23,7 @@ def create_app(settings: Settings) -> Wsgi:
     accounts.add(api)
     apps.add(api, metrics)
     app_keys.add(api)
+    uploads.add(api, metrics)
     images.add(api, metrics)
     store.add(api, metrics)
     service.add(api, metrics)

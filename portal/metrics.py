@@ -70,11 +70,23 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
     @contextmanager
-    def upload(self, kind: str) -> Iterator[Measured]:
-        """Count the block as one upload: `ok`, `refused` (the client's fault, by code) or `failed` (ours)."""
+    def upload(self, kind: str, *, seconds: float = 0) -> Iterator[Measured]:
+        """Count the block as one upload: `ok`, `refused` (the client's fault, by code) or `failed` (ours).
+
+        `seconds` is how long the upload took before the block.
+        """
         measured, started = Measured(), perf_counter()
-        try:
+        with self.upload_part(kind):
             yield measured
+        self._uploads.labels(kind, "ok", "").inc()
+        self._upload_seconds.observe(seconds + perf_counter() - started)
+        self._upload_bytes.inc(measured.bytes)
+
+    @contextmanager
+    def upload_part(self, kind: str) -> Iterator[None]:
+        """Count the block only if the upload ends in it: as `refused` or `failed`."""
+        try:
+            yield
         except (Refused, ImageRejected) as refused:
             self._uploads.labels(kind, "refused", refused.code).inc()
             raise
@@ -82,9 +94,6 @@ class Metrics:
             reason = "STORAGE_ERROR" if isinstance(error, OSError) else "INTERNAL_ERROR"
             self._uploads.labels(kind, "failed", reason).inc()
             raise
-        self._uploads.labels(kind, "ok", "").inc()
-        self._upload_seconds.observe(perf_counter() - started)
-        self._upload_bytes.inc(measured.bytes)
 
     @contextmanager
     def download(self, kind: str, started: float) -> Iterator[Download]:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from portal.cli import accounts, audit, jobs, keys, lifecycle, packages, server
+from portal.cli import accounts, audit, jobs, keys, lifecycle, packages, presign, server
 from portal.jobs.backup import BackupError
 from portal.mirror.lifecycle import LifecycleError
 from portal.packages.errors import PackageRejected
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (server, jobs, accounts, keys, audit, lifecycle, packages):
+for module in (server, jobs, accounts, keys, audit, lifecycle, packages, presign):
     module.add(app)
 
 FAULTS = (SettingsError, DatabaseUnusable, BackupError, LifecycleError, KeyUnusable, OSError)

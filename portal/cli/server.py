@@ -13,7 +13,7 @@ import typer
 from portal import settings
 from portal.jobs import restore
 from portal.jobs import status as status_job
-from portal.store import database, files
+from portal.store import database, files, presign
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import AREAS, Layout
 from portal.store.store import open_store
@@ -35,7 +35,7 @@ def add(app: typer.Typer) -> None:
 def init(
     check: Annotated[bool, typer.Option("--check", help="Only print, as JSON, what there is to do.")] = False,
 ) -> None:
-    """Create the store's directories and database, or bring the database to this version's schema.
+    """Create the store's directories, database and URL keys, or bring the database to this version's schema.
 
     Refuses to start an empty database where a backup of a lost one exists.
     """
@@ -43,7 +43,8 @@ def init(
     layout, wanted = Layout(chosen.root), len(database.migrations())
     found = database.schema(layout.database)
     if check:
-        print(json.dumps({"pending": found != wanted, "schema": found, "wanted": wanted}))
+        pending = found != wanted or not layout.presign_keys.exists()
+        print(json.dumps({"pending": pending, "schema": found, "wanted": wanted}))
         return
     if found is None and restore.has_backup(layout):
         raise DatabaseUnusable(
@@ -53,6 +54,7 @@ def init(
         files.make_directory(layout.area(area))
     if database.migrate(layout.database, litestream=chosen.litestream):
         print(f"{layout.database}: schema {found or 0} → {wanted}")
+    presign.create(layout.presign_keys)
 
 
 def serve() -> None:

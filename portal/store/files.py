@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from portal.store.errors import Refused
@@ -41,9 +42,7 @@ class Sink:
         if self._size > self._limit:
             raise Refused("FILE_TOO_LARGE", f"The file is larger than {self._limit} bytes.")
         self._digest.update(chunk)
-        view = memoryview(chunk)
-        while view:
-            view = view[self._file.write(view) :]
+        write_all(self._file, chunk)
 
     def finish(self) -> Received:
         """Flush to the disk and close."""
@@ -54,6 +53,13 @@ class Sink:
 
     def close(self) -> None:
         self._file.close()
+
+
+def write_all(file: FileIO, chunk: bytes | bytearray | memoryview) -> None:
+    """Write all of `chunk` to an unbuffered file."""
+    view = memoryview(chunk)
+    while view:
+        view = view[file.write(view) :]
 
 
 def write_file(path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool = True) -> Received:

@@ -31,6 +31,10 @@ class Layout:
     def snapshots(self) -> Path:
         return self.root / "backups" / "snapshots"
 
+    @property
+    def presign_keys(self) -> Path:
+        return self.root / "secrets" / "presign-keys"
+
     def staging(self, upload_id: str) -> Path:
         return self.root / "temp" / upload_id
 

@@ -49,16 +49,33 @@ def receiving(store: Store, app: apps.App) -> Iterator[Upload]:
 
 def begin(store: Store, app: apps.App) -> Upload:
     """Note the upload and make its directory."""
-    upload_id, at = secrets.token_hex(16), now()
+    upload = new(store, app)
     with store.db.write() as tx:
-        tx.execute(
-            "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"
-            " VALUES (?, ?, ?, 'uploading', ?, ?)",
-            (upload_id, app.app_id, app.developer_id, at, at),
-        )
-    upload = Upload(upload_id, app, store.layout.staging(upload_id))
-    upload.directory.mkdir(parents=True)
+        note(tx, upload)
+    upload.directory.mkdir()
     return upload
+
+
+def new(store: Store, app: apps.App) -> Upload:
+    """An upload that nothing knows of yet."""
+    upload_id = secrets.token_hex(16)
+    return Upload(upload_id, app, store.layout.staging(upload_id))
+
+
+def note(tx: sqlite3.Connection, upload: Upload) -> None:
+    """Write the version's row."""
+    at = now()
+    tx.execute(
+        "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"
+        " VALUES (?, ?, ?, 'uploading', ?, ?)",
+        (upload.upload_id, upload.app.app_id, upload.app.developer_id, at, at),
+    )
+
+
+def version_of(db: sqlite3.Connection, upload_id: str) -> Version | None:
+    """What the upload is to become, or has become."""
+    row = db.execute(f"SELECT {versions.COLUMNS} FROM versions WHERE version_id = ?", (upload_id,)).fetchone()
+    return Version(*row) if row else None
 
 
 def abandon(store: Store, upload: Upload) -> None:
@@ -80,10 +97,10 @@ def complete(
         package = _check(store, upload, version_code, version_name)
         return _place(store, actor, upload, received, package)
     except PackageRejected as rejected:
-        _fail(store, actor, upload, rejected.errors)
+        fail(store, actor, upload, rejected.errors)
         raise Refused("VALIDATION_ERROR", "The package is not valid.", rejected.errors) from rejected
     except Refused as refused:
-        _fail(store, actor, upload, [refused.detail])
+        fail(store, actor, upload, [refused.detail])
         raise
 
 
@@ -106,7 +123,7 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
     ):
         if expected is not None and expected != found:
             errors.append(f"manifest.json: {field} is {found!r}, the upload says {expected!r}.")
-    if fault := versions.key_fault(db, app, package.key_id, manifest.version_code):
+    if fault := versions.key_fault(db, app, package.key_id):
         errors.append(fault)
     if errors:
         raise PackageRejected(errors)
@@ -135,6 +152,7 @@ def _place(
         )  # fmt: skip
         if changed.rowcount == 0:
             raise Refused("UPLOAD_EXPIRED", "The upload took longer than it is kept.")
+        _close(tx, upload)
         audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", sha256=received.sha256)
         files.place_directory(upload.directory, target)
     return versions.get(store.db.read(), app.app_id, manifest.version_code)
@@ -145,10 +163,16 @@ def _is_placed(tx: sqlite3.Connection, app_id: str, version_code: int) -> bool:
     return tx.execute(query, (app_id, version_code)).fetchone() is not None
 
 
-def _fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:
+def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:
+    """Note why the upload became no version."""
     with store.db.write() as tx:
         tx.execute(
             "UPDATE versions SET status = 'failed', status_at = ?, reasons = ? WHERE version_id = ?",
             (now(), json.dumps(reasons), upload.upload_id),
         )
+        _close(tx, upload)
         audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)
+
+
+def _close(tx: sqlite3.Connection, upload: Upload) -> None:
+    tx.execute("DELETE FROM uploads WHERE upload_id = ?", (upload.upload_id,))

@@ -1,0 +1,233 @@
+"""Bodies that come by signed URL, in one request or in pieces: what is acknowledged is on the disk.
+
+The row's `received` is written after the bytes are flushed, so a crash loses only what nobody was told of: the tail
+behind `received` is cut off by whoever goes on. One request at a time has an upload, over all workers, by flock(2) on
+its file.
+"""
+
+import fcntl
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+
+from portal.store import apps, audit, files, uploads
+from portal.store.clock import now
+from portal.store.errors import Refused
+from portal.store.store import Store
+from portal.store.versions import Version
+
+CHECKPOINT = 8 * 1024 * 1024  # bytes; what a crash may cost of a request under way
+LOCK_SECONDS = 2.0  # a connection that was cut is noticed sooner than this, a second writer is refused later
+LOCK_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """An upload as its row says. Sizes are bytes; `digest` is the SHA-256 of a body that came whole in one request."""
+
+    upload_id: str
+    app_id: str
+    developer_id: str
+    created_at: int
+    size: int
+    sha256: str | None
+    expires_at: int
+    received: int
+    digest: str | None
+
+    @property
+    def whole(self) -> bool:
+        return self.received == self.size
+
+
+OPEN = (
+    "SELECT upload_id, app_id, versions.developer_id, created_at, uploads.size, uploads.sha256, expires_at, received,"
+    " digest FROM uploads JOIN versions ON version_id = upload_id WHERE status = 'uploading'"
+)
+
+
+class Held:
+    """An upload that this request alone may change."""
+
+    def __init__(self, store: Store, transfer: Transfer, file: FileIO) -> None:
+        self._store = store
+        self._file = file
+        self.transfer = transfer
+
+    def append(self, chunks: Iterable[bytes], *, atomic: bool = False) -> None:
+        """Take bytes at the end, to the disk. `atomic`: all of them or, when `chunks` raises, none.
+
+        What came before `chunks` ended early or raised is kept otherwise, up to the last checkpoint.
+        Raises Refused (FILE_TOO_LARGE, DIGEST_MISMATCH; UPLOAD_EXPIRED when it was taken away meanwhile).
+        """
+        transfer = self.transfer
+        digest = hashlib.sha256() if transfer.received == 0 else None
+        at = saved = transfer.received
+        self._file.truncate(at)
+        self._file.seek(at)
+        for chunk in chunks:
+            at += len(chunk)
+            if at > transfer.size:
+                raise too_large(transfer)
+            if digest:
+                digest.update(chunk)
+            files.write_all(self._file, chunk)
+            if not atomic and at - saved >= CHECKPOINT:
+                saved = self._save(at, None)
+        found = digest.hexdigest() if digest and at == transfer.size else None
+        if found and transfer.sha256 not in (None, found):
+            self._save(0, None)
+            raise Refused("DIGEST_MISMATCH", f"The body has SHA-256 {found}, announced was {transfer.sha256}.")
+        self._save(at, found)
+
+    def restart(self) -> None:
+        """Forget what was received."""
+        if self.transfer.received:
+            self._save(0, None)
+
+    def _save(self, received: int, digest: str | None) -> int:
+        os.fdatasync(self._file.fileno())
+        with self._store.db.write() as tx:
+            changed = tx.execute(
+                "UPDATE uploads SET received = ?, digest = ? WHERE upload_id = ?",
+                (received, digest, self.transfer.upload_id),
+            )
+            if changed.rowcount == 0:
+                raise Refused("UPLOAD_EXPIRED", "The upload is not kept any more.")
+        self.transfer = find(self._store.db.read(), self.transfer.upload_id)
+        return received
+
+
+def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfer:
+    """Open an upload of `size` bytes. Raises Refused (FILE_TOO_LARGE, QUOTA_EXCEEDED)."""
+    settings = store.settings
+    if size > settings.package_max_bytes:
+        raise Refused("FILE_TOO_LARGE", f"A package may have {settings.package_max_bytes} bytes, not {size}.")
+    _discard_expired(store, app.developer_id)
+    upload = uploads.new(store, app)
+    files.write_file(upload.package, b"")
+    try:
+        with store.db.write() as tx:
+            _require_quota(tx, store, app.developer_id, size)
+            uploads.note(tx, upload)
+            tx.execute(
+                "INSERT INTO uploads (upload_id, developer_id, size, sha256, expires_at) VALUES (?, ?, ?, ?, ?)",
+                (upload.upload_id, app.developer_id, size, sha256, now() + settings.upload_url_seconds),
+            )
+    except BaseException:
+        files.discard(upload.directory)
+        raise
+    return find(store.db.read(), upload.upload_id)
+
+
+def find(db: sqlite3.Connection, upload_id: str) -> Transfer:
+    """The open upload. Raises Refused (NOT_FOUND; UPLOAD_USED when it became a version or failed)."""
+    row = db.execute(f"{OPEN} AND upload_id = ?", (upload_id,)).fetchone()
+    if row is not None:
+        return Transfer(*row)
+    if uploads.version_of(db, upload_id) is not None:
+        raise Refused("UPLOAD_USED", "The upload is completed.")
+    raise Refused("NOT_FOUND", f"There is no upload {upload_id}.")
+
+
+def owned(db: sqlite3.Connection, upload_id: str, developer_id: str) -> Version:
+    """The version that the upload is to become, for its developer; for others it is not there: NOT_FOUND."""
+    version = uploads.version_of(db, upload_id)
+    if version is None or version.developer_id != developer_id:
+        raise Refused("NOT_FOUND", f"There is no upload {upload_id}.")
+    return version
+
+
+@contextmanager
+def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterator[Held]:
+    """The upload for this request alone. Raises Refused (NOT_FOUND, UPLOAD_USED; UPLOAD_LOCKED after `wait` s)."""
+    find(store.db.read(), upload_id)
+    try:
+        file = FileIO(store.layout.staging(upload_id) / "package.mosis", "r+")
+    except FileNotFoundError:
+        raise Refused("NOT_FOUND", f"The upload {upload_id} is not on the disk any more.") from None
+    with file:
+        if not _lock(file, wait):
+            raise Refused("UPLOAD_LOCKED", "Another request is writing to this upload.")
+        yield Held(store, find(store.db.read(), upload_id), file)
+
+
+def terminate(store: Store, upload_id: str) -> None:
+    """Give the upload up. Raises Refused as `held` does."""
+    with held(store, upload_id) as upload:
+        _discard(store, upload.transfer)
+
+
+def complete(store: Store, actor: audit.Actor, upload_id: str) -> Version:
+    """Check the body as a whole and make it a version. Raises Refused (UPLOAD_INCOMPLETE, DIGEST_MISMATCH, and as
+    `held` and `uploads.complete` do); an upload that was checked and refused is over.
+    """
+    with held(store, upload_id) as holder:
+        transfer = holder.transfer
+        if not transfer.whole:
+            raise Refused("UPLOAD_INCOMPLETE", f"{transfer.received} of {transfer.size} bytes are here.")
+        app = apps.get(store.db.read(), transfer.app_id)
+        upload = uploads.Upload(upload_id, app, store.layout.staging(upload_id))
+        received = files.Received(transfer.size, transfer.digest or files.digest(upload.package))
+        try:
+            if transfer.sha256 not in (None, received.sha256):
+                mismatch = f"The body has SHA-256 {received.sha256}, announced was {transfer.sha256}."
+                uploads.fail(store, actor, upload, [mismatch])
+                raise Refused("DIGEST_MISMATCH", mismatch)
+            return uploads.complete(store, actor, upload, received)
+        except Refused:
+            files.discard(upload.directory)
+            raise
+
+
+def too_large(transfer: Transfer) -> Refused:
+    return Refused("FILE_TOO_LARGE", f"The URL is for {transfer.size} bytes, and the body has more.")
+
+
+def _lock(file: FileIO, wait: float) -> bool:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOCK_POLL_SECONDS)
+
+
+def _require_quota(tx: sqlite3.Connection, store: Store, developer_id: str, size: int) -> None:
+    settings = store.settings
+    number, taken = tx.execute(
+        f"SELECT count(*), coalesce(sum(size), 0) FROM ({OPEN} AND uploads.developer_id = ?)", (developer_id,)
+    ).fetchone()
+    if number >= settings.open_uploads_max:
+        raise Refused("QUOTA_EXCEEDED", f"{number} uploads are open, which is the most: complete or delete one.")
+    if taken + size > settings.open_uploads_max_bytes:
+        raise Refused(
+            "QUOTA_EXCEEDED",
+            f"Uploads of {taken} bytes are open, and {settings.open_uploads_max_bytes} is the most:"
+            f" {size} more do not fit.",
+        )
+
+
+def _discard_expired(store: Store, developer_id: str) -> None:
+    """Give back what URLs reserved that expired before their body was whole."""
+    expired = f"{OPEN} AND uploads.developer_id = ? AND expires_at <= ? AND received < uploads.size"
+    for row in store.db.read().execute(expired, (developer_id, now())).fetchall():
+        try:
+            with held(store, row["upload_id"], wait=0) as upload:
+                _discard(store, upload.transfer)
+        except Refused:
+            continue  # a request that began in time is still writing
+
+
+def _discard(store: Store, transfer: Transfer) -> None:
+    files.discard(store.layout.staging(transfer.upload_id))
+    with store.db.write() as tx:
+        tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (transfer.upload_id,))
