@@ -123,7 +123,7 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
     ):
         if expected is not None and expected != found:
             errors.append(f"manifest.json: {field} is {found!r}, the upload says {expected!r}.")
-    if fault := versions.key_fault(db, app, package.key_id):
+    if fault := versions.key_fault(db, app, package.key_id, manifest.version_code):
         errors.append(fault)
     if errors:
         raise PackageRejected(errors)
