@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from portal import settings
+from portal.http import idempotency
 from portal.jobs import restore
 from portal.jobs import status as status_job
 from portal.store import database, files, presign
@@ -61,7 +62,9 @@ def serve() -> None:
     """Run the portal in the foreground until SIGTERM."""
     chosen = settings.load()
     layout = Layout(chosen.root)
-    open_store(chosen).db.close()
+    store = open_store(chosen)
+    idempotency.forget_unanswered(store.db)
+    store.db.close()
     with restore.lock_file(layout).open("a") as lock, tempfile.TemporaryDirectory(prefix="mosis-metrics-") as shared:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -3,14 +3,15 @@
 import ipaddress
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, LocalRequest, request
 from pydantic import BaseModel
 
-from portal.http import forms
+from portal.http import digests, forms, idempotency
 from portal.http.problems import CODE_OF_STATUS, problem
 from portal.images import ImageRejected
 from portal.store import audit, tokens
@@ -115,12 +116,12 @@ class Api:
                 actor = self._authenticate(request, operation.scopes)
                 if operation.upload:
                     self._uploads.take(actor.developer_id)
-                body = forms.json_body(request, operation.body) if operation.body else None
-                answer = operation.handler(Call(request, actor, body), **arguments)
-            except RateLimited as limited:
-                return problem(limited.code, limited.detail, headers={"Retry-After": str(limited.retry_after)})
+                digests.guard(request)
+                token_id = actor.token_id if actor else None
+                respond = partial(self._respond, operation, actor, arguments)
+                return idempotency.once(self.store.db, request, token_id, operation.rule, respond)
             except Refused as refused:
-                return problem(refused.code, refused.detail, errors=refused.errors, headers=CHALLENGE.get(refused.code))
+                return _refusal(refused)
             except ImageRejected as rejected:
                 return problem(rejected.code, str(rejected))
             except OSError as error:
@@ -129,11 +130,17 @@ class Api:
             except sqlite3.OperationalError as error:
                 log.exception("database failed")
                 return problem("STORAGE_ERROR", f"The database failed: {error}.")
-            if answer is None:
-                return HTTPResponse(status=operation.status)
-            return answer if isinstance(answer, HTTPResponse) else json_response(answer, operation.status)
 
         return callback
+
+    def _respond(
+        self, operation: Operation, actor: audit.Actor | None, arguments: Mapping[str, object]
+    ) -> HTTPResponse:  # fmt: skip
+        body = forms.json_body(request, operation.body) if operation.body else None
+        answer = operation.handler(Call(request, actor, body), **arguments)
+        if answer is None:
+            return HTTPResponse(status=operation.status)
+        return answer if isinstance(answer, HTTPResponse) else json_response(answer, operation.status)
 
 
 CHALLENGE = {"UNAUTHENTICATED": {"WWW-Authenticate": 'Bearer realm="mosis"'}}
@@ -171,8 +178,16 @@ def _require_no_token_in_address(call: LocalRequest) -> None:
             )
 
 
+def _refusal(refused: Refused) -> HTTPResponse:
+    """The sentences repeat what was sent, and people send tokens in the wrong places."""
+    headers = CHALLENGE.get(refused.code, {})
+    if isinstance(refused, RateLimited):
+        headers = {"Retry-After": str(refused.retry_after)}
+    errors = None if refused.errors is None else [tokens.redacted(error) for error in refused.errors]
+    return problem(refused.code, tokens.redacted(refused.detail), errors=errors, headers=headers)
+
+
 def _framework_error(error: HTTPError) -> HTTPResponse:
     kept = {name: value for name, value in error.headerlist if name in ("Allow", "Content-Range")}
-    # The framework's own text repeats the address, which may hold a token.
-    detail = "There is nothing at this address." if error.status_code == 404 else str(error.body)
+    detail = tokens.redacted(str(error.body))
     return problem(CODE_OF_STATUS.get(error.status_code, "INVALID_REQUEST"), detail, headers=kept)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from portal import __version__
-from portal.http import problems, schemas
+from portal.http import idempotency, problems, schemas
 from portal.http.api import VERSION_CODE_DIGITS, Operation
 
 PARAMETER = re.compile(r"<(\w+)(?::(\w+)(?::((?:[^\\>]|\\.)+))?)?>")
@@ -74,6 +74,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         elif pattern:
             schema["pattern"] = f"^(?:{pattern})$"
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    if idempotency.applies(operation.rule, operation.method):
+        found.append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}})
     found += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in operation.query]
     return found
 
@@ -88,7 +90,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
     if operation.scopes:
         codes.add("FORBIDDEN")
     if operation.body or operation.file:
-        codes |= {"FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
+        codes |= {"DIGEST_MISMATCH", "FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
+    if idempotency.applies(operation.rule, operation.method):
+        codes |= {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_MISMATCH"}
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):
         by_status.setdefault(problems.KINDS[code].status, []).append(code)

@@ -133,25 +133,27 @@ def add(api: Api, metrics: Metrics) -> None:
 
     keys_path = store.layout.presign_keys
     create, upload = "/api/apps/<app_id>/uploads", "/api/uploads/<upload_id:re:[0-9a-f]{32}>"
+    query = tuple(presign.QUERY)
     signed = ("URL_INVALID", "URL_EXPIRED", "NOT_FOUND", "UPLOAD_USED", "UPLOAD_LOCKED")
     body = (*signed, "INVALID_REQUEST", "FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "DIGEST_MISMATCH", "UPLOAD_EXPIRED")
     piece = (*body, "TUS_VERSION", "OFFSET_CONFLICT", "CHECKSUM_MISMATCH")
     api.app.add_hook("after_request", tus.mark)
     for operation in (
         Operation("POST", create, issue, "Open an upload: a signed URL for one package, also by tus", DEVELOPER,
-                  body=NewUpload, status=201, answer=SignedUpload,
+                  body=NewUpload, status=201, answer=SignedUpload, upload=True,
                   problems=("NOT_FOUND", "QUOTA_EXCEEDED", "TUS_VERSION")),
         Operation("OPTIONS", create, options, "What of tus is spoken", ANYONE, status=204),
         Operation("OPTIONS", upload, options, "What of tus is spoken here", ANYONE, status=204),
-        Operation("PUT", upload, put, "Send the body to its signed URL", ANYONE, status=204, problems=body),
+        Operation("PUT", upload, put, "Send the body to its signed URL", ANYONE,
+                  query=query, status=204, problems=body),
         Operation("PATCH", upload, patch, "Send the next piece of the body to its signed URL (tus)", ANYONE,
-                  status=204, problems=piece),
+                  query=query, status=204, problems=piece),
         Operation("HEAD", upload, head, "How much of the body is here (tus)", ANYONE,
-                  media_type=MEDIA_TYPE, problems=(*signed, "TUS_VERSION")),
+                  query=query, media_type=MEDIA_TYPE, problems=(*signed, "TUS_VERSION")),
         Operation("DELETE", upload, delete, "Give an upload up (tus)", ANYONE,
-                  status=204, problems=(*signed, "TUS_VERSION")),
+                  query=query, status=204, problems=(*signed, "TUS_VERSION")),
         Operation("POST", upload, post, "PATCH or DELETE by X-HTTP-Method-Override (tus)", ANYONE,
-                  status=204, problems=piece),
+                  query=query, status=204, problems=piece),
         Operation("POST", f"{upload}/complete", complete, "Make the upload a version", DEVELOPER,
                   status=201, answer=schemas.Version,
                   problems=("NOT_FOUND", "UPLOAD_INCOMPLETE", "UPLOAD_USED", "UPLOAD_LOCKED", "UPLOAD_EXPIRED",

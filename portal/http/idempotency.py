@@ -1,0 +1,155 @@
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a creating request that is sent again creates nothing.
+
+The answer of a request that succeeded is kept for a day and given again to whoever repeats the request with its key.
+One that was refused created nothing and may be tried again with the same key.
+"""
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bottle import BaseRequest, HTTPResponse
+from multipart import parse_options_header
+
+from portal.http.digests import Input
+from portal.store.clock import now
+from portal.store.database import Database
+from portal.store.errors import Refused
+
+RULES = frozenset(
+    {"/api/developers", "/api/apps", "/api/apps/<app_id>/versions", "/api/apps/<app_id>/uploads"}
+)  # not the tokens': their answer has the secret, which is stored nowhere
+KEPT_SECONDS = 24 * 3600
+UNANSWERED_SECONDS = 3600  # after which a worker that died is not waited for any more
+KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
+HEADERS_COUNTED = ("Upload-Length", "Upload-Metadata")  # what a tus client says instead of a body
+CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Which request this is, whether for the first time or not."""
+
+    token_id: str
+    target: str
+    key: str
+
+
+def applies(rule: str, method: str) -> bool:
+    """Whether the route takes the header."""
+    return method == "POST" and rule in RULES
+
+
+def once(
+    db: Database, request: BaseRequest, token_id: str | None, rule: str, respond: Callable[[], HTTPResponse]
+) -> HTTPResponse:
+    """The answer of `respond`, or the one that it gave before to this token's request of this key.
+
+    Raises Refused (INVALID_REQUEST, IDEMPOTENCY_CONFLICT, IDEMPOTENCY_MISMATCH).
+    """
+    header = request.get_header("Idempotency-Key")
+    if header is None or token_id is None or not applies(rule, request.method):
+        return respond()
+    match = KEY.fullmatch(header.strip())
+    if match is None:
+        raise Refused("INVALID_REQUEST", "Idempotency-Key must be up to 255 visible ASCII characters.")
+    attempt = Attempt(token_id, request.path, match[1] or match[2])
+    body = _Fingerprinted(request)
+    request.environ["wsgi.input"] = body
+    with db.write() as tx:
+        earlier = _earlier(tx, attempt)
+        if earlier is None:
+            _claim(tx, attempt)
+    if earlier is not None:
+        return _again(earlier, body)
+    try:
+        response = respond()
+    except BaseException:
+        _forget(db, attempt)
+        raise
+    _keep(db, attempt, body.digest(), response)
+    return response
+
+
+def forget_unanswered(db: Database) -> None:
+    """For a server that starts: what is not answered now never will be."""
+    with db.write() as tx:
+        tx.execute("DELETE FROM idempotency WHERE status IS NULL")
+
+
+class _Fingerprinted:
+    """An input that hashes the request; a form's boundary, which each attempt makes up anew, counts for nothing."""
+
+    def __init__(self, request: BaseRequest) -> None:
+        self._source: Input = request.environ["wsgi.input"]
+        _, options = parse_options_header(request.get_header("Content-Type", ""))
+        self._boundary = options.get("boundary", "").encode()
+        self._tail = b""
+        self._hash = hashlib.sha256()
+        for name in HEADERS_COUNTED:
+            self._hash.update(f"{name}: {request.get_header(name, '')}\n".encode())
+
+    def read(self, size: int, /) -> bytes:
+        chunk = self._source.read(size)
+        data = self._tail + chunk
+        if self._boundary:
+            data = data.replace(self._boundary, b"")
+        done = max(0, len(data) - max(0, len(self._boundary) - 1))
+        self._hash.update(data[:done])
+        self._tail = data[done:]
+        return chunk
+
+    def digest(self) -> bytes:
+        """Of what was read and of what is left."""
+        while self.read(CHUNK):
+            pass
+        self._hash.update(self._tail)
+        return self._hash.digest()
+
+
+def _earlier(tx: sqlite3.Connection, attempt: Attempt) -> sqlite3.Row | None:
+    tx.execute("DELETE FROM idempotency WHERE at <= ?", (now() - KEPT_SECONDS,))
+    tx.execute("DELETE FROM idempotency WHERE at <= ? AND status IS NULL", (now() - UNANSWERED_SECONDS,))
+    return tx.execute(
+        "SELECT fingerprint, status, headers, body FROM idempotency WHERE token_id = ? AND target = ? AND key = ?",
+        (attempt.token_id, attempt.target, attempt.key),
+    ).fetchone()
+
+
+def _claim(tx: sqlite3.Connection, attempt: Attempt) -> None:
+    tx.execute(
+        "INSERT INTO idempotency (token_id, target, key, at) VALUES (?, ?, ?, ?)",
+        (attempt.token_id, attempt.target, attempt.key, now()),
+    )
+
+
+def _keep(db: Database, attempt: Attempt, fingerprint: bytes, response: HTTPResponse) -> None:
+    with db.write() as tx:
+        tx.execute(
+            "UPDATE idempotency SET fingerprint = ?, status = ?, headers = ?, body = ?"
+            " WHERE token_id = ? AND target = ? AND key = ?",
+            (fingerprint, response.status_code, json.dumps(response.headerlist), response.body,
+             attempt.token_id, attempt.target, attempt.key),
+        )  # fmt: skip
+
+
+def _forget(db: Database, attempt: Attempt) -> None:
+    with db.write() as tx:
+        tx.execute(
+            "DELETE FROM idempotency WHERE token_id = ? AND target = ? AND key = ?",
+            (attempt.token_id, attempt.target, attempt.key),
+        )
+
+
+def _again(earlier: sqlite3.Row, body: _Fingerprinted) -> HTTPResponse:
+    if earlier["status"] is None:
+        raise Refused("IDEMPOTENCY_CONFLICT", "The first request with this Idempotency-Key is not answered yet.")
+    if body.digest() != earlier["fingerprint"]:
+        raise Refused("IDEMPOTENCY_MISMATCH", "This Idempotency-Key was used for a request with another body.")
+    response = HTTPResponse(earlier["body"], earlier["status"])
+    for name, value in json.loads(earlier["headers"]):
+        response.set_header(name, value)
+    return response
