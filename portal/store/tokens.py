@@ -60,6 +60,11 @@ def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
     return token if token.revoked_at is None and now() < token.expires_at else None
 
 
+def redacted(text: str) -> str:
+    """`text` without the secret of any token in it."""
+    return PATTERN.sub(r"mosis_\1_…", text)
+
+
 def note_use(db: sqlite3.Connection, token: Token) -> None:
     """Remember that the token was used, to within ten minutes; a full disk does not keep anyone from reading."""
     if token.last_used_at is None or now() - token.last_used_at >= USE_NOTED_EVERY:
