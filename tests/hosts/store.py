@@ -128,10 +128,16 @@ class Store:
 
     def metric(self, line: str) -> float:
         """The value of a metric, named with its labels as /metrics prints them. Raises AssertionError."""
-        lines = self.machine.fetch("http://127.0.0.1/metrics").splitlines()
-        values = [value for found in lines for name, _, value in [found.rpartition(" ")] if name == line]
+        values = self._values(line)
         assert values, f"/metrics has no {line}"
         return float(values[0])
+
+    def has_metric(self, line: str) -> bool:
+        return bool(self._values(line))
+
+    def _values(self, line: str) -> list[str]:
+        lines = self.machine.fetch("http://127.0.0.1/metrics").splitlines()
+        return [value for found in lines for name, _, value in [found.rpartition(" ")] if name == line]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ MEGABYTES = {1: 1, 2: 17, 3: 50}  # version_code: size of the package
 LATEST = 3
 REJECTED = 4
 RESTART_SECONDS = 5  # issue: the portal is back in under 5 s after kill -9
+BACKED_UP = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
 CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itself
 
 
@@ -158,6 +159,7 @@ def test_cron_backs_up_and_cleans_up(
     fired = {
         "an old rejected version is cleaned up": lambda: not store.exists(store.files(REJECTED)),
         "packages are on the drive": lambda: store.copied(BACKUP, published),
+        "the copy is noted": lambda: store.has_metric(BACKED_UP),
         "the database has a snapshot with every version": lambda: store.snapshot_has(published),
     }
     for effect, seen in fired.items():
@@ -166,16 +168,14 @@ def test_cron_backs_up_and_cleans_up(
 
 
 def test_without_its_drive_a_backup_fails_and_writes_nothing(debian: Debian, host: Machine, store: Store) -> None:
-    metric = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
     host.detach(DRIVE)
     since = host.ssh("date +%s").strip()
     until("a refused backup", lambda: debian.backup_is_refused("not mounted"))
-    before = store.metric(metric)
-    assert before > 0
+    before = store.metric(BACKED_UP)
     log = f"sudo journalctl --output=cat --identifier=mosis-backup-packages --since=@{since}"
     until("cron's attempt", lambda: "not mounted" in host.ssh(log), seconds=CRON_SECONDS, every=2)
     assert host.ssh(f"sudo find {DRIVE} -mindepth 1") == ""
-    assert store.metric(metric) == before
+    assert store.metric(BACKED_UP) == before
 
 
 def test_a_drive_without_the_marker_is_not_written_to(debian: Debian, host: Machine, store: Store) -> None:
