@@ -77,12 +77,13 @@ def serve() -> None:
 
 def _granian(chosen: settings.Settings) -> None:
     from granian import Granian  # here, because no other command needs it
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
 
     Granian(
         "portal.cli.server:worker",
         factory=True,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,  # what nginx speaks; HTTP/2 in clear text is a second parser for strangers only
         address=chosen.host,
         port=chosen.port,
         workers=chosen.workers,
