@@ -1,4 +1,4 @@
-# make deploy: this machine, no root.  make down: stops it.  make test, make test-hosts, make lint, make lock.
+# make deploy: this machine, no root.  make down: stops it.  make test, make test-hosts, make bench, make lint, make lock.
 PYTHON ?= python3
 ROOT ?= var/mosis
 PORT ?= 8080
@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
 
-.PHONY: deploy down test test-hosts lint lock
+.PHONY: deploy down test test-hosts bench lint lock
 .DELETE_ON_ERROR:
 
 deploy: .venv/operator.done
@@ -26,6 +26,10 @@ test: .venv/dev.done
 
 test-hosts: .venv/dev.done
 	$(BIN)/pytest $(HOSTS_PYTEST)
+
+# Minutes on a quiet machine; QUICK=1 only tries it, LINES="icons info" chooses.
+bench: .venv/dev.done
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(LINES)
 
 lint: .venv/dev.done
 	$(BIN)/ruff check

@@ -16,11 +16,13 @@ from portal.store.versions import Version
 
 PAGE = 50
 PACKAGE_TYPE = "application/octet-stream"
-INFO_CACHE = "public, max-age=60"
+# Shared caches, our nginx first, ask again after s-maxage, and give out what they have meanwhile and while the portal is
+# down (RFC 5861). A publish shows after s-maxage plus stale-while-revalidate at the latest.
+INFO_CACHE = "public, max-age=60, s-maxage=1, stale-while-revalidate=4, stale-if-error=86400"
+ASSET_CACHE = "public, max-age=86400, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
 LATEST_CACHE = "public, no-cache"  # the address of another file after the next publish: ask each time
 IMMUTABLE_CACHE = "public, max-age=86400, immutable"
 UNPUBLISHED_CACHE = "private, no-store"
-ASSET_CACHE = "public, max-age=86400"
 
 
 def add(api: Api, metrics: Metrics) -> None:
@@ -101,9 +103,10 @@ def add(api: Api, metrics: Metrics) -> None:
             raise apps.not_found(app_id)
         found = assets.get(db.read(), app_id, name)
         cache_control = UNPUBLISHED_CACHE if app.published_code is None else ASSET_CACHE
+        # Not by X-Accel-Redirect: nginx keeps the answer itself, with its entity tag, for whoever asks next.
         representation = Representation(
             store.layout.asset(app_id, name), found.size, found.sha256, found.updated_at, "image/png", cache_control,
-            accel=_accel(api, "assets", app_id, name), mutable=True,
+            mutable=True,
         )  # fmt: skip
         return send("asset", call, representation)
 

@@ -1,0 +1,189 @@
+"""The lines of the benchmark: what is measured of ours, what of the reference, and what is to be reached."""
+
+import operator
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bench import fixtures, load, stack
+from bench.stack import Ours, Server
+
+ICON = f"/assets/{fixtures.APP}/icon-64.png"
+INFO = f"/api/store/apps/{fixtures.APP}"
+PACKAGE = f"/downloads/{fixtures.DEVELOPER}/{fixtures.APP}/1/package.mosis"
+UPLOAD = f"/api/apps/{fixtures.upload_app(0)}/versions"
+OPERATORS = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
+
+
+class Bench:
+    """Everything that lines measure, started when the first line needs it."""
+
+    def __init__(self, directory: Path, stack_: ExitStack, *, seconds: float, requests: int) -> None:
+        """`seconds` is how long a load tool runs, `requests` how many a latency is the median of."""
+        self.seconds, self.requests = seconds, requests
+        self._directory, self._stack = directory, stack_
+
+    @cached_property
+    def packages(self) -> Path:
+        directory = self._directory / "packages"
+        fixtures.make_packages(directory)
+        return directory
+
+    @cached_property
+    def ours(self) -> Ours:
+        return self._stack.enter_context(stack.ours(self._directory / "ours", self.packages))
+
+    @cached_property
+    def unflushed(self) -> Ours:
+        return self._stack.enter_context(stack.ours(self._directory / "unflushed", self.packages, durable=False))
+
+    @cached_property
+    def small(self) -> Ours:
+        return self._stack.enter_context(stack.ours(self._directory / "small", self.packages, catalogue=1_000))
+
+    @cached_property
+    def large(self) -> Ours:
+        return self._stack.enter_context(stack.ours(self._directory / "large", self.packages, catalogue=10_000))
+
+    @cached_property
+    def reference(self) -> Server:
+        program = stack.build_reference(self._directory)
+        return self._stack.enter_context(stack.reference(program, self._directory / "go", self.ours.store))
+
+    @cached_property
+    def static(self) -> Server:
+        return self._stack.enter_context(stack.static(self._directory / "static", self.ours.store))
+
+
+Measure = Callable[[Bench], float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A measurement of ours and of the reference. `goal` is about the ratio, or about `ours` where it says so."""
+
+    name: str
+    unit: str
+    ours: Measure
+    reference: Measure
+    goal: str
+    about: str = "ratio"
+
+    def reached(self, value: float) -> bool:
+        compare, _, bound = self.goal.partition(" ")
+        return OPERATORS[compare](value, float(bound))
+
+
+def _rate(path: str, connections: int = 64) -> Callable[[Callable[[Bench], Server]], Measure]:
+    return lambda server: lambda b: load.requests_per_second(server(b).url(path), b.seconds, connections)
+
+
+def _download(server: Callable[[Bench], Server], connections: int) -> Measure:
+    return lambda b: load.download_rate(server(b).url(PACKAGE), b.seconds, connections)
+
+
+def _multipart(server: Callable[[Bench], Server], number: int = 4) -> Measure:
+    return lambda b: load.upload_rate(server(b), load.multipart(server(b), number))
+
+
+def _raw(server: Callable[[Bench], Ours], number: int = 4) -> Measure:
+    return lambda b: load.upload_rate(server(b), load.raw(server(b), number))
+
+
+def _memory(server: Callable[[Bench], Server], number: int) -> Measure:
+    return lambda b: load.peak_memory(server(b), load.multipart(server(b), number))
+
+
+def _first_byte_among_slow_readers(server: Callable[[Bench], Server]) -> Measure:
+    def measure(b: Bench) -> float:
+        with load.slow("slow-readers", server(b), PACKAGE, "500", "20000"):
+            return load.first_byte(server(b), PACKAGE, b.requests)
+
+    return measure
+
+
+def _among_slow_uploads(server: Callable[[Bench], Server], path: Callable[[], str]) -> Measure:
+    def measure(b: Bench) -> float:
+        token = server(b).token if isinstance(server(b), Ours) else "-"
+        with load.slow("slow-uploads", server(b), UPLOAD, "100", "50000", token):
+            return load.median_latency(server(b).url(path()), b.requests)
+
+    return measure
+
+
+def _latency(server: Callable[[Bench], Ours], path: str) -> Measure:
+    """Past nginx's cache, and so of the portal and its database."""
+
+    def measure(b: Bench) -> float:
+        return load.median_latency(f"http://127.0.0.1:{server(b).portal_port}{path}", b.requests)
+
+    return measure
+
+
+def _ours(b: Bench) -> Ours:
+    return b.ours
+
+
+def _unflushed(b: Bench) -> Ours:
+    return b.unflushed
+
+
+def _small(b: Bench) -> Ours:
+    return b.small
+
+
+def _large(b: Bench) -> Ours:
+    return b.large
+
+
+def _reference(b: Bench) -> Server:
+    return b.reference
+
+
+def _static(b: Bench) -> Server:
+    return b.static
+
+
+def _disk(b: Bench) -> float:
+    return load.disk_rate(b.ours, 4)
+
+
+def _past_the_cache() -> str:
+    return f"{INFO}?{secrets.token_hex(4)}"
+
+
+LIST, SEARCH = "/api/store/apps?cursor=org.acme.app000500", "/api/store/apps?q=chess+gar"
+LINES = (
+    Line("icons", "requests/s", _rate(ICON)(_ours), _rate(ICON)(_reference), "≥ 2.0"),
+    Line("info", "requests/s", _rate(INFO)(_ours), _rate(INFO)(_reference), "≥ 1.0"),
+    Line("download-1", "MB/s", _download(_ours, 1), _download(_reference, 1), "≥ 1.0"),
+    Line("download-16", "MB/s", _download(_ours, 16), _download(_reference, 16), "≥ 1.0"),
+    Line("download-1-static", "MB/s", _download(_ours, 1), _download(_static, 1), "≥ 0.8"),
+    Line("download-16-static", "MB/s", _download(_ours, 16), _download(_static, 16), "≥ 0.8"),
+    Line("multipart", "MB/s", _multipart(_ours), _multipart(_reference), "≥ 1.0"),
+    Line("multipart-dd", "MB/s", _multipart(_ours), _disk, "≥ 0.7"),
+    Line("raw", "MB/s", _raw(_ours), _multipart(_reference), "≥ 1.2"),
+    Line("raw-dd", "MB/s", _raw(_ours), _disk, "≥ 0.8"),
+    Line("multipart-nosync", "MB/s", _multipart(_unflushed), _multipart(_reference), "≥ 1.2"),
+    Line("raw-nosync", "MB/s", _raw(_unflushed), _multipart(_reference), "≥ 2.0"),
+    Line("memory-16", "MB", _memory(_ours, 16), _memory(_reference, 16), "≤ 0.333"),
+    Line("memory-16-4", "MB", _memory(_ours, 16), _memory(_ours, 4), "≤ 1.2"),
+    Line("first-byte", "ms", _first_byte_among_slow_readers(_ours), _first_byte_among_slow_readers(_reference),
+         "< 10", "ours"),
+    Line("info-uploads", "ms", _among_slow_uploads(_ours, lambda: INFO), _among_slow_uploads(_reference, lambda: INFO),
+         "< 20", "ours"),
+    Line("info-uploads-uncached", "ms", _among_slow_uploads(_ours, _past_the_cache),
+         _among_slow_uploads(_reference, lambda: INFO), "< 20", "ours"),
+    Line("list", "ms", _latency(_large, LIST), _latency(_small, LIST), "< 20", "ours"),
+    Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
+)  # fmt: skip
+
+
+@contextmanager
+def bench(directory: Path, *, seconds: float, requests: int) -> Iterator[Bench]:
+    """Everything is stopped at the end."""
+    with ExitStack() as exits:
+        yield Bench(directory, exits, seconds=seconds, requests=requests)

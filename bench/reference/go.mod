@@ -1,0 +1,3 @@
+module mosis/bench/reference
+
+go 1.19

@@ -1,0 +1,145 @@
+"""What is compared: the deployed stack, the reference, and nginx alone; each on a port and in a root of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import fixtures
+from bench.processes import BenchError, free_port, running
+from deploys.render import render
+from portal import settings
+from portal.store import database, files, presign
+from portal.store.layout import AREAS, Layout
+from portal.store.store import Store, open_store
+
+MOSIS = Path(sys.executable).with_name("mosis")
+NEEDED = {"go": "golang-go", "wrk": "wrk", "hey": "hey", "nginx": "nginx-light"}
+EATMYDATA = "libeatmydata.so"
+NO_LIMIT = {"uploads_per_hour": 10**9, "open_uploads_max": 10**6, "open_uploads_max_bytes": 10**12}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that answers on a port of the loopback; `pids` are its processes, their children not counted."""
+
+    port: int
+    root: Path
+    pids: tuple[int, ...]
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@dataclass(frozen=True)
+class Ours(Server):
+    """The deployed stack; `token` is its developer's, `portal_port` leads to the portal without nginx."""
+
+    store: Store
+    token: str
+    portal_port: int
+
+
+def require_programs() -> None:
+    """Raises BenchError, one sentence that says what to install."""
+    missing = [package for program, package in NEEDED.items() if not shutil.which(program)]
+    if missing:
+        raise BenchError(f"Missing; on Debian: apt-get install {' '.join(missing)}")
+
+
+def eatmydata() -> Path:
+    """Debian's library that makes every flush to the disk do nothing. Raises BenchError."""
+    for directory in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"):
+        if (path := Path(directory, EATMYDATA)).exists():
+            return path
+    raise BenchError("Missing; on Debian: apt-get install libeatmydata1")
+
+
+@contextmanager
+def ours(root: Path, packages: Path, *, durable: bool = True, catalogue: int = 0) -> Iterator[Ours]:
+    """nginx with the deploy's configuration, the portal behind it. Not `durable`: nothing is flushed to the disk."""
+    port, portal_port = free_port(), free_port()
+    chosen = settings.parse({"root": str(root), "port": portal_port, "accel": True, "proxied": True, **NO_LIMIT})
+    layout = Layout(root)
+    for area in (*AREAS, "run", "etc", "secrets"):
+        files.make_directory(root / area)
+    database.migrate(layout.database, litestream=True)
+    presign.create(layout.presign_keys)
+    store = open_store(chosen)
+    token = fixtures.fill(store, packages)
+    if catalogue:
+        fixtures.add_catalogue(store, catalogue)
+    (root / "etc/mosis.toml").write_text(chosen.to_toml())
+    variables = {
+        "root": root, "settings": chosen, "data": {"port": port, "server_names": ("_",)},
+        "superuser": os.geteuid() == 0, "addresses": ("127.0.0.1",),
+        "cache": root / "run/cache", "log": root / "access.log",
+    }  # fmt: skip
+    (root / "etc/nginx.conf").write_text(render("nginx/nginx.conf.j2", **variables))
+    (root / "etc/nginx-site.conf").write_text(render("nginx/mosis.conf.j2", **variables))
+    environment = os.environ | {"MOSIS_CONFIG": str(root / "etc/mosis.toml")}
+    if not durable:
+        environment["LD_PRELOAD"] = str(eatmydata())
+    with (
+        running([MOSIS, "serve"], root / "portal.log", portal_port, environment=environment) as portal,
+        running(["nginx", "-c", root / "etc/nginx.conf"], root / "nginx.log", port) as nginx,
+    ):
+        try:
+            yield Ours(port, root, (portal, nginx), store, token, portal_port)
+        finally:
+            store.db.close()
+
+
+def build_reference(directory: Path) -> Path:
+    """Compile bench/reference. Raises BenchError."""
+    program = directory / "reference"
+    source = Path(__file__).with_name("reference")
+    built = subprocess.run(["go", "build", "-o", program, "."], cwd=source, capture_output=True, text=True, check=False)
+    if built.returncode:
+        raise BenchError(f"The reference cannot be built: {built.stderr.strip()}")
+    return program
+
+
+@contextmanager
+def reference(program: Path, root: Path, files_of: Store) -> Iterator[Server]:
+    """The Go design, with the very files and versions of the store `files_of`."""
+    for area in ("packages", "assets"):
+        shutil.copytree(files_of.layout.area(area), root / area)
+    rows = files_of.db.read().execute(
+        "SELECT developer_id, app_id, version_code, version_name, size, signature FROM versions WHERE app_id = ?",
+        (fixtures.APP,),
+    )
+    versions = json.dumps([dict(row) for row in rows])
+    port = free_port()
+    with running([program, f"127.0.0.1:{port}", root], root / "reference.log", port, given=versions) as pid:
+        yield Server(port, root, (pid,))
+
+
+STATIC = """
+daemon off; {user} pid {root}/nginx.pid; error_log stderr; worker_processes auto;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+    client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+    uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+    server {{ listen 127.0.0.1:{port}; location /downloads/ {{ alias {packages}/; }} }}
+}}
+"""
+
+
+@contextmanager
+def static(root: Path, files_of: Store) -> Iterator[Server]:
+    """nginx that serves the same packages without asking anyone: the most that this machine can send."""
+    port = free_port()
+    root.mkdir()
+    user = "user root;" if os.geteuid() == 0 else ""
+    (root / "nginx.conf").write_text(
+        STATIC.format(root=root, port=port, user=user, packages=files_of.layout.area("packages"))
+    )
+    with running(["nginx", "-c", root / "nginx.conf"], root / "nginx.log", port) as pid:
+        yield Server(port, root, (pid,))
