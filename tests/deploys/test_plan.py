@@ -89,7 +89,7 @@ def test_systemd_puts_nginx_in_front(release: Release) -> None:
     wanted = plan(SYSTEMD, release)
     assert (wanted.settings.port, wanted.settings.accel, wanted.settings.proxied) == (8081, True, True)
     site = contents(wanted)["/etc/nginx/sites-available/mosis.conf"]
-    assert "listen 80;" in site and "proxy_pass http://127.0.0.1:8081;" in site
+    assert "listen 0.0.0.0:80 " in site and "server 127.0.0.1:8081;" in site
     assert "proxy_request_buffering off;" in site
 
 

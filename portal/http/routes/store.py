@@ -15,8 +15,9 @@ from portal.store.errors import Refused
 from portal.store.versions import Version
 
 PAGE = 50
+QUERY_MAX = 200  # characters; each word of it is looked up
 PACKAGE_TYPE = "application/octet-stream"
-# Shared caches, our nginx first, ask again after s-maxage, and give out what they have meanwhile and while the portal is
+# Shared caches, our nginx first, ask again after s-maxage, and give out what they have meanwhile or while the portal is
 # down (RFC 5861). A publish shows after s-maxage plus stale-while-revalidate at the latest.
 INFO_CACHE = "public, max-age=60, s-maxage=1, stale-while-revalidate=4, stale-if-error=86400"
 ASSET_CACHE = "public, max-age=86400, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
@@ -31,6 +32,8 @@ def add(api: Api, metrics: Metrics) -> None:
 
     def list_apps(call: Call) -> HTTPResponse:
         after = call.request.query.cursor
+        if len(call.request.query.q) > QUERY_MAX:
+            raise Refused("INVALID_REQUEST", f"q is longer than {QUERY_MAX} characters.")
         if after and not valid_app_id(after):
             raise Refused("INVALID_REQUEST", "The cursor is not one that this list gave.")
         found = apps.published(db.read(), query=call.request.query.q, after=after, limit=PAGE + 1)
