@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from portal.store import audit, tokens
 from portal.store.store import Store
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
 
@@ -22,10 +23,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    """One portal a test process; tests use developers and apps of their own."""
+    """One portal a test process; tests use developers and apps of their own. What all of them left is checked."""
     running = Portal(make_store(tmp_path_factory.mktemp("portal") / "store", port=free_port())).start()
     yield running
     running.stop()
+    assert audit.first_fault(running.store.db.read()) is None
+    log = (running.store.layout.root / "portal.log").read_text()
+    assert not tokens.PATTERN.search(log), "a token in the log"
 
 
 @pytest.fixture(scope="session")
