@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, LocalRequest, request
 from pydantic import BaseModel
@@ -82,6 +83,7 @@ class Api:
         self._uploads = RateLimit(data / "uploads.limit", "uploads of this developer", settings.uploads_per_hour, 3600)
         self.app.router.add_filter("code", lambda _: (rf"[1-9][0-9]{{0,{VERSION_CODE_DIGITS - 1}}}", int, str))
         self.app.default_error_handler = _framework_error
+        self.app.add_hook("before_request", _require_utf8)
 
     def add(self, operation: Operation) -> None:
         """Serve an operation; GET answers HEAD too."""
@@ -176,6 +178,15 @@ def _require_no_token_in_address(call: LocalRequest) -> None:
                 "Tokens are only taken in the header Authorization. Addresses end up in logs: if this one had a token"
                 " in it, have that token revoked.",
             )
+
+
+def _require_utf8() -> None:
+    """Hook: the framework would drop what is not UTF-8, and two addresses would name one thing."""
+    try:
+        request.environ["bottle.raw_path"].encode("latin-1").decode()
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError:
+        raise problem("INVALID_REQUEST", "The address is not UTF-8.") from None
 
 
 def _refusal(refused: Refused) -> HTTPResponse:

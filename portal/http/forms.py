@@ -1,4 +1,7 @@
-"""Bodies as they arrive: a multipart file goes to its sink chunk by chunk, text fields and JSON stay small."""
+"""Bodies as they arrive: a multipart file goes to its sink chunk by chunk, text fields and JSON stay small.
+
+A body must state its length: the server hands on a chunked body that breaks off as if it had ended.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -7,6 +10,8 @@ from bottle import BaseRequest
 from multipart import MultipartError, ParserLimitReached, PushMultipartParser, parse_options_header
 from pydantic import BaseModel, ValidationError
 
+from portal.packages import strict_json
+from portal.packages.errors import quote
 from portal.store.errors import Refused
 from portal.store.files import Received, Sink
 
@@ -15,6 +20,7 @@ FIELD_MAX = 1024
 JSON_MAX = 64 * 1024
 OVERHEAD_MAX = 64 * 1024  # boundaries, part headers and text fields around the one file
 PARTS_MAX = 16
+BOUNDARY_MAX = 70  # RFC 2046 section 5.1.1
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -22,14 +28,16 @@ Model = TypeVar("Model", bound=BaseModel)
 def json_body(request: BaseRequest, model: type[Model]) -> Model:
     """The body as `model`; no body is an empty object.
 
-    Raises Refused (UNSUPPORTED_MEDIA_TYPE, FILE_TOO_LARGE, VALIDATION_ERROR).
+    Raises Refused (UNSUPPORTED_MEDIA_TYPE, LENGTH_REQUIRED, FILE_TOO_LARGE, INVALID_REQUEST, VALIDATION_ERROR).
     """
     body = b"".join(_chunks(request, JSON_MAX))
     content_type, _ = parse_options_header(request.get_header("Content-Type", ""))
     if body and content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     try:
-        return model.model_validate_json(body or b"{}")
+        return model.model_validate(strict_json.parse(body or b"{}", max_bytes=JSON_MAX))
+    except strict_json.JsonRejected as error:
+        raise Refused("VALIDATION_ERROR", "The body does not fit.", [f"body: {error}."]) from None
     except ValidationError as error:
         raise Refused("VALIDATION_ERROR", "The body does not fit.", reasons(error)) from None
 
@@ -44,16 +52,20 @@ def multipart_file(
 ) -> tuple[Received, dict[str, str]]:
     """Take the one file part `name` into a sink and return it with the text `fields` that came along.
 
-    Raises Refused (UNSUPPORTED_MEDIA_TYPE, INVALID_FILE, FILE_TOO_LARGE); a body cut short is INVALID_FILE.
+    Raises Refused (UNSUPPORTED_MEDIA_TYPE, LENGTH_REQUIRED, INVALID_REQUEST, INVALID_FILE, FILE_TOO_LARGE).
     """
     content_type, options = parse_options_header(request.get_header("Content-Type", ""))
-    if content_type != "multipart/form-data" or not options.get("boundary"):
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be multipart/form-data with a boundary.")
+    boundary = options.get("boundary", "")
+    if content_type != "multipart/form-data" or not 1 <= len(boundary) <= BOUNDARY_MAX or not boundary.isascii():
+        raise Refused(
+            "UNSUPPORTED_MEDIA_TYPE",
+            f"The body must be multipart/form-data with a boundary of 1 to {BOUNDARY_MAX} characters.",
+        )
     texts: dict[str, bytearray] = {}
     sink: Sink | None = None
     target: Callable[[bytes], object] | None = None
     try:
-        parser = PushMultipartParser(options["boundary"], max_segment_count=PARTS_MAX, max_segment_size=limit)
+        parser = PushMultipartParser(boundary, max_segment_count=PARTS_MAX, max_segment_size=limit)
         with parser:
             for chunk in _chunks(request, limit + OVERHEAD_MAX):
                 for event in parser.parse(chunk):
@@ -69,7 +81,7 @@ def multipart_file(
                     elif event.name in fields and event.name not in texts:
                         target = _bounded(event.name, texts.setdefault(event.name, bytearray()))
                     else:
-                        raise Refused("INVALID_FILE", f"The form has an unexpected part {event.name!r}.")
+                        raise Refused("INVALID_FILE", f"The form has an unexpected part {quote(event.name)}.")
         if sink is None:
             raise Refused("INVALID_FILE", f"The form has no part {name!r}.")
         return sink.finish(), {key: value.decode() for key, value in texts.items()}
@@ -94,19 +106,16 @@ def _bounded(name: str, field: bytearray) -> Callable[[bytes], None]:
 
 
 def _chunks(request: BaseRequest, limit: int) -> Iterator[bytes]:
-    """The body, at most `limit` bytes of it. Raises Refused (FILE_TOO_LARGE, INVALID_REQUEST when cut short)."""
-    expected = request.content_length
+    """The body. Raises Refused (LENGTH_REQUIRED, FILE_TOO_LARGE over `limit`, INVALID_REQUEST when cut short)."""
+    if request.get_header("Transfer-Encoding") is not None:
+        raise Refused("LENGTH_REQUIRED", "Send the body whole, with a Content-Length and no Transfer-Encoding.")
+    expected = max(request.content_length, 0)
     if expected > limit:
         raise Refused("FILE_TOO_LARGE", f"The body of {expected} bytes is larger than the {limit} that are taken.")
-    source, left, taken = request.environ["wsgi.input"], expected, 0
-    while left != 0:
-        chunk = source.read(CHUNK if left < 0 else min(CHUNK, left))
+    source, left = request.environ["wsgi.input"], expected
+    while left:
+        chunk = source.read(min(CHUNK, left))
         if not chunk:
-            break
-        taken += len(chunk)
-        if taken > limit:
-            raise Refused("FILE_TOO_LARGE", f"The body is larger than the {limit} bytes that are taken.")
-        left -= len(chunk) if left > 0 else 0
+            raise Refused("INVALID_REQUEST", f"The body ended after {expected - left} of {expected} bytes.")
+        left -= len(chunk)
         yield chunk
-    if left > 0:
-        raise Refused("INVALID_REQUEST", f"The body ended after {taken} of {expected} bytes.")

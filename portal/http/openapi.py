@@ -90,7 +90,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     if operation.scopes:
         codes.add("FORBIDDEN")
     if operation.body or operation.file:
-        codes |= {"DIGEST_MISMATCH", "FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
+        codes |= {"DIGEST_MISMATCH", "FILE_TOO_LARGE", "LENGTH_REQUIRED", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
     if idempotency.applies(operation.rule, operation.method):
         codes |= {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_MISMATCH"}
     by_status: dict[int, list[str]] = {}

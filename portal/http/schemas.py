@@ -23,9 +23,9 @@ TOKEN_DAYS_MAX = 3650
 
 
 class Body(BaseModel):
-    """A request body: unknown members are refused."""
+    """A request body: unknown members and members of another type are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class NewDeveloper(Body):
