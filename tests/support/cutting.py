@@ -10,7 +10,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, no time: close(2) sends RST
 
 
 class CuttingProxy:
-    """Carries connections to a port of the loopback; the first `cuts` that send more than `after` bytes are cut there."""
+    """Carries connections to a port of the loopback; the first `cuts` that send `after` bytes are cut there."""
 
     def __init__(self, port: int, *, cuts: int, after: int) -> None:
         self._target = ("127.0.0.1", port)
