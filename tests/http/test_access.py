@@ -81,7 +81,7 @@ def operations(portal: Portal) -> Iterator[Operation]:
 
 @pytest.fixture
 def unreleased(publisher: Publisher) -> Publisher:
-    """An app with a draft, one in review, one rejected, one failed, an open upload and an icon; nothing published."""
+    """An app with a draft, one in review, one rejected, one failed, an icon and a screenshot; none published."""
     publisher.app_id = publisher.app_id.replace("app", "unreleased")
     body = {"app_id": publisher.app_id, "name": SECRET, "description": SECRET}
     publisher.client.post("/api/apps", json=body).raise_for_status()
@@ -90,7 +90,9 @@ def unreleased(publisher: Publisher) -> Publisher:
     for code, action in ((2, "submit"), (3, "submit"), (3, "reject")):
         publisher.step(code, action, reason=SECRET if action == "reject" else "").raise_for_status()
     problem(publisher.upload(publisher.package(4, key=Ed25519PrivateKey.generate())), 422, "VALIDATION_ERROR")
-    publisher.client.post(f"/api/apps/{publisher.app_id}/icon", files={"icon": png(64, 64)}).raise_for_status()
+    app = f"/api/apps/{publisher.app_id}"
+    publisher.client.post(f"{app}/icon", files={"icon": png(64, 64)}).raise_for_status()
+    publisher.client.post(f"{app}/screenshots", files={"screenshot": png(1280, 720)}).raise_for_status()
     return publisher
 
 
@@ -130,7 +132,7 @@ def test_no_route_shows_or_changes_anything(unreleased: Publisher, target: Targe
     secrets = {SECRET, "7.7-wonder"} | {v[part] for v in versions for part in ("sha256", "signature") if v[part]}
     before, tried = state(target, portal), 0
     assert len(before[0]) > 15
-    assert len(before[1]) >= 9
+    assert len(before[1]) >= 10
     for operation in operations(portal):
         answer = operation.send(stranger, target, key)
         told = f"{operation.method} {operation.path}: {answer.status_code} {answer.text}"
