@@ -1,6 +1,5 @@
 """`mosis developer` and `token`: people on this host's store."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from portal import settings
 from portal.http.schemas import NewDeveloper
 from portal.store import developers, files, tokens
 from portal.store.audit import OPERATOR
+from portal.store.clock import now, rfc3339
 from portal.store.store import open_store
 
 SECRET_MODE = 0o600
@@ -65,10 +65,11 @@ def token_create(
 
 
 def token_list() -> None:
-    """List tokens, never their secrets."""
+    """List tokens, never their secrets: id, developer, scope, state, end and last use."""
     for token in tokens.every(open_store(settings.load()).db.read()):
-        state = "revoked" if token.revoked_at else "expired" if token.expires_at <= time.time() else "valid"
-        print(f"{token.token_id}\t{token.developer_id}\t{token.scope}\t{state}")
+        state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now() else "valid"
+        used = rfc3339(token.last_used_at) if token.last_used_at else "never"
+        print(f"{token.token_id}\t{token.developer_id}\t{token.scope}\t{state}\t{rfc3339(token.expires_at)}\t{used}")
 
 
 def token_revoke(developer_id: str, token_id: str) -> None:

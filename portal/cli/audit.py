@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from portal import settings
 from portal.jobs import audit as job
 from portal.store import audit
+from portal.store.clock import rfc3339
 from portal.store.store import open_store
 
 
@@ -26,7 +26,7 @@ def list_entries(
 ) -> None:
     """Print every row, oldest first."""
     for entry in audit.entries(open_store(settings.load()).db.read()):
-        at = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = rfc3339(entry.at)
         if as_json:
             print(json.dumps(entry._asdict() | {"at": at, "detail": json.loads(entry.detail)}))
         else:

@@ -3,7 +3,6 @@
 import base64
 import json
 import sqlite3
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
@@ -11,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from portal.packages.identifiers import AppId, DeveloperId, VersionCode
 from portal.packages.signature import KeyId
 from portal.store import app_keys, apps, assets, developers, keys, tokens, versions
+from portal.store.clock import rfc3339
 from portal.store.states import Status
 
 Time = Annotated[
     int,
-    PlainSerializer(lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str),
+    PlainSerializer(rfc3339, return_type=str),
     Field(description="UTC, RFC 3339"),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -1,4 +1,8 @@
-"""Verify the audit log: by itself, and against the copies of the database that the backups made."""
+"""Verify the audit log: by itself, and against the copies of the database that the backups made.
+
+So a tail that was cut off, or a log that was written anew, shows as far back as the last nightly copy. Restoring the
+database from an older copy loses the rows since, and is told in the same words until the newer copies are gone.
+"""
 
 import sqlite3
 from collections.abc import Iterator

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal import __version__
-from portal.jobs import restore
+from portal.jobs import audit, restore
 from portal.settings import Settings
-from portal.store import audit, database, files, runs, versions
+from portal.store import database, files, runs, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
@@ -96,8 +96,8 @@ def _store(store: Store) -> Iterator[Line]:
     used = files.disk_usage([layout.area(area) for area in ("packages", "assets", "temp", "data", "backups")])
     budget = settings.storage_budget_bytes
     yield Line("storage", used <= 0.8 * budget, f"{_bytes(used)} of {_bytes(budget)}")
-    fault = audit.first_fault(db)
-    yield Line("audit", fault is None, "log verifies" if fault is None else f"log is not as written at row {fault}")
+    faults = list(audit.faults(store))
+    yield Line("audit", not faults, " ".join(faults) or "log verifies")
     if settings.litestream:
         yield _replica(layout)
     done = runs.every(db)
