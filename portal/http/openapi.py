@@ -89,6 +89,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     codes = set(operation.problems) | ANYWHERE
     if operation.scopes:
         codes.add("FORBIDDEN")
+    if PARAMETER.search(operation.rule):
+        codes.add("NOT_FOUND")
     if operation.body or operation.file:
         codes |= {"DIGEST_MISMATCH", "FILE_TOO_LARGE", "LENGTH_REQUIRED", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
     if idempotency.applies(operation.rule, operation.method):

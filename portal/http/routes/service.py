@@ -13,6 +13,9 @@ from portal.metrics import Metrics
 from portal.packages import manifest
 from portal.store.errors import Refused
 
+SCHEMA_TYPE = "application/schema+json"
+OPENAPI_TYPE = "application/json"  # what every tool takes
+
 
 def add(api: Api, metrics: Metrics) -> None:
     """Declare the routes; last, because the description lists every route before it."""
@@ -35,9 +38,9 @@ def add(api: Api, metrics: Metrics) -> None:
             raise Refused("FORBIDDEN", "Metrics are for the operator's networks.")
         return HTTPResponse(metrics.exposition(), 200, {"Content-Type": CONTENT_TYPE_LATEST})
 
-    def document(content: Callable[[], dict]) -> Callable[[Call], HTTPResponse]:
+    def document(content: Callable[[], dict], media_type: str) -> Callable[[Call], HTTPResponse]:
         def show(call: Call) -> HTTPResponse:
-            headers = {"Content-Type": "application/json", "Cache-Control": "public, max-age=300"}
+            headers = {"Content-Type": media_type, "Cache-Control": "public, max-age=300"}
             return HTTPResponse(json.dumps(content()), 200, headers)
 
         return show
@@ -48,9 +51,9 @@ def add(api: Api, metrics: Metrics) -> None:
                   answer=schemas.Health, problems=("UNAVAILABLE",)),
         Operation("GET", "/metrics", show_metrics, "Prometheus metrics, for the operator's networks", ANYONE,
                   media_type="text/plain", problems=("FORBIDDEN",)),
-        Operation("GET", "/schemas/manifest.json", document(manifest.json_schema), "JSON Schema of manifest.json",
-                  ANYONE, media_type="application/schema+json"),
-        Operation("GET", "/openapi.json", document(lambda: openapi.describe(api.operations)), "This description",
-                  ANYONE, media_type="application/json"),
+        Operation("GET", "/schemas/manifest.json", document(manifest.json_schema, SCHEMA_TYPE),
+                  "JSON Schema of manifest.json", ANYONE, media_type=SCHEMA_TYPE),
+        Operation("GET", "/openapi.json", document(lambda: openapi.describe(api.operations), OPENAPI_TYPE),
+                  "This description", ANYONE, media_type=OPENAPI_TYPE),
     ):  # fmt: skip
         api.add(operation)
