@@ -58,7 +58,7 @@ def append(tx: sqlite3.Connection, actor: Actor, action: str, subject: str, **de
     """Write one row in the caller's transaction, so that a change and its record stand or fall together."""
     last = head(tx)
     text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
-    row = (last.seq + 1, now(), actor.developer_id, actor.token_id, actor.address, action, subject, text)
+    row = (_written(tx) + 1, now(), actor.developer_id, actor.token_id, actor.address, action, subject, text)
     tx.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _chain(last.hash, row)))
 
 
@@ -89,8 +89,13 @@ def first_fault(db: sqlite3.Connection) -> int | None:
         if entry.seq != expected or _chain(previous, entry[:-1]) != entry.hash:
             return expected
         previous, expected = entry.hash, expected + 1
-    written = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
-    return expected if written and written[0] >= expected else None
+    return expected if _written(db) >= expected else None
+
+
+def _written(db: sqlite3.Connection) -> int:
+    """How many rows there ever were: SQLite counts them apart, so a log that was cut goes on with a gap."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
+    return row["seq"] if row else 0
 
 
 def _chain(previous: str, row: tuple) -> str:

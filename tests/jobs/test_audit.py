@@ -36,6 +36,7 @@ def write_anew(store: Store) -> None:
     rows = list(audit.entries(db))
     db.execute("DROP TRIGGER audit_is_append_only_delete")
     db.execute("DELETE FROM audit")
+    db.execute("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'audit'")
     with store.db.write() as tx:
         for row in rows:
             audit.append(tx, audit.OPERATOR, row.action, "somebody-else")
