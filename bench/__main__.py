@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -27,6 +28,7 @@ def main(
     if unknown := set(names or ()) - known.keys():
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not one of {', '.join(known)}.")
     chosen = [known[name] for name in names] if names else list(LINES)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is stopped
     directory = Path(tempfile.mkdtemp(prefix="mosis-bench-"))
     try:
         require_programs()

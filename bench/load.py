@@ -68,7 +68,7 @@ def slow(command: str, server: Server, *words: str) -> Iterator[None]:
         clients.wait()
 
 
-BOUNDARY = "bench"
+BOUNDARY = "------------------------d74496d66958873e8e1f2a"  # as long as curl's
 
 
 def multipart(server: Server, number: int) -> list[dict]:
