@@ -132,6 +132,9 @@ class Api:
             except sqlite3.OperationalError as error:
                 log.exception("database failed")
                 return problem("STORAGE_ERROR", f"The database failed: {error}.")
+            except MemoryError:  # all other exceptions the framework answers
+                log.exception("out of memory")
+                return problem("INTERNAL_ERROR", "The server is out of memory.")
 
         return callback
 

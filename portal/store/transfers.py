@@ -174,15 +174,11 @@ def complete(store: Store, actor: audit.Actor, upload_id: str) -> Version:
         app = apps.get(store.db.read(), transfer.app_id)
         upload = uploads.Upload(upload_id, app, store.layout.staging(upload_id))
         received = files.Received(transfer.size, transfer.digest or files.digest(upload.package))
-        try:
-            if transfer.sha256 not in (None, received.sha256):
-                mismatch = f"The body has SHA-256 {received.sha256}, announced was {transfer.sha256}."
-                uploads.fail(store, actor, upload, [mismatch])
-                raise Refused("DIGEST_MISMATCH", mismatch)
-            return uploads.complete(store, actor, upload, received)
-        except Refused:
-            files.discard(upload.directory)
-            raise
+        if transfer.sha256 not in (None, received.sha256):
+            mismatch = f"The body has SHA-256 {received.sha256}, announced was {transfer.sha256}."
+            uploads.fail(store, actor, upload, [mismatch])
+            raise Refused("DIGEST_MISMATCH", mismatch)
+        return uploads.complete(store, actor, upload, received)
 
 
 def too_large(transfer: Transfer) -> Refused:

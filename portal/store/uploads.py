@@ -102,6 +102,11 @@ def complete(
     except Refused as refused:
         fail(store, actor, upload, [refused.detail])
         raise
+    except (OSError, sqlite3.Error):  # the storage's fault: what is there may be tried again
+        raise
+    except Exception:
+        fail(store, actor, upload, ["The checks broke down over this package; the operator's log says how."])
+        raise
 
 
 def limits(store: Store) -> Limits:
@@ -164,7 +169,7 @@ def _is_placed(tx: sqlite3.Connection, app_id: str, version_code: int) -> bool:
 
 
 def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:
-    """Note why the upload became no version."""
+    """Note why the upload became no version, and remove what was sent."""
     with store.db.write() as tx:
         tx.execute(
             "UPDATE versions SET status = 'failed', status_at = ?, reasons = ? WHERE version_id = ?",
@@ -172,6 +177,7 @@ def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -
         )
         _close(tx, upload)
         audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)
+    files.discard(upload.directory)
 
 
 def _close(tx: sqlite3.Connection, upload: Upload) -> None:
