@@ -82,7 +82,7 @@ class Settings(BaseModel):
     uploads_per_hour: int = Field(120, ge=1, description="uploads taken from a developer")
     upload_url_seconds: int = Field(900, ge=60, le=3600, description="how long a signed upload URL is valid, seconds")
     open_uploads_max: int = Field(8, ge=1, description="signed uploads a developer may have open")
-    open_uploads_max_bytes: int = Field(400 * MIB, ge=1024, description="sum of their sizes, bytes")
+    open_uploads_max_bytes: int = Field(200 * MIB, ge=1024, description="sum of their sizes, bytes")
     storage_budget_bytes: int = Field(100 * 1024 * MIB, ge=1, description="disk budget that the 80 % alert is about")
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")

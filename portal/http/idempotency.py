@@ -86,8 +86,8 @@ class _Fingerprinted:
     def __init__(self, request: BaseRequest) -> None:
         self._source: Input = request.environ["wsgi.input"]
         _, options = parse_options_header(request.get_header("Content-Type", ""))
-        self._boundary = options.get("boundary", "").encode()
-        self._tail = b""
+        self._delimiter = b"\r\n--" + options["boundary"].encode() if "boundary" in options else b""
+        self._tail = b"\r\n"  # which the first delimiter may go without (RFC 2046 section 5.1.1)
         self._hash = hashlib.sha256()
         for name in HEADERS_COUNTED:
             self._hash.update(f"{name}: {request.get_header(name, '')}\n".encode())
@@ -95,9 +95,9 @@ class _Fingerprinted:
     def read(self, size: int, /) -> bytes:
         chunk = self._source.read(size)
         data = self._tail + chunk
-        if self._boundary:
-            data = data.replace(self._boundary, b"")
-        done = max(0, len(data) - max(0, len(self._boundary) - 1))
+        if self._delimiter:
+            data = data.replace(self._delimiter, b"")
+        done = max(0, len(data) - len(self._delimiter))
         self._hash.update(data[:done])
         self._tail = data[done:]
         return chunk

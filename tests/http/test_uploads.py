@@ -194,12 +194,15 @@ def test_quota_is_reserved_and_given_back(publisher: Publisher, body: bytes) -> 
 
 def test_quota_counts_bytes(publisher: Publisher) -> None:
     settings = publisher.portal.store.settings
-    whole, rest = divmod(settings.open_uploads_max_bytes - 1, settings.package_max_bytes)
-    assert whole < settings.open_uploads_max, "else the number is refused first"
-    for _ in range(whole):
-        issued(publisher, size=settings.package_max_bytes)
-    problem(issue(publisher, size=rest + 2), 429, "QUOTA_EXCEEDED")
-    issued(publisher, size=rest + 1)
+    largest = settings.package_max_bytes
+    left = settings.open_uploads_max_bytes - 1
+    issued(publisher, size=1)
+    while left >= largest:
+        issued(publisher, size=largest)
+        left -= largest
+    assert 0 < left < largest
+    problem(issue(publisher, size=left + 1), 429, "QUOTA_EXCEEDED")
+    issued(publisher, size=left)
 
 
 def test_uploads_are_their_developers(publisher: Publisher, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,27 @@ def test_every_thread_has_its_own_connection(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert len({id(connection) for connection in [*seen, store.db.read()]}) == 4
+
+
+def test_an_older_database_migrates_with_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, steps = tmp_path / "portal.db", database.migrations()
+    monkeypatch.setattr(database, "migrations", lambda: steps[:1])
+    assert database.migrate(path, litestream=False)
+    with closing(database.connect(path, litestream=False)) as old:
+        old.execute("INSERT INTO developers VALUES ('acme', 'Acme', 1)")
+        old.execute("INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at)"
+                    " VALUES ('org.example.a', 'acme', 'A', '', 1, 1)")  # fmt: skip
+        old.execute("INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"
+                    " VALUES ('v', 'org.example.a', 'acme', 'uploading', 1, 1)")  # fmt: skip
+    monkeypatch.undo()
+    with pytest.raises(DatabaseUnusable, match="schema 1"):
+        database.Database(path, litestream=False)
+    assert database.migrate(path, litestream=False)
+    db = database.Database(path, litestream=False).read()
+    assert [tuple(row) for row in db.execute("SELECT version_id, app_id, status FROM versions")] == [
+        ("v", "org.example.a", "uploading")
+    ]
+    db.execute("INSERT INTO uploads (upload_id, developer_id, size, expires_at) VALUES ('v', 'acme', 1, 1)")
+    db.execute("DELETE FROM versions")
+    assert db.execute("SELECT count(*) FROM uploads").fetchone()[0] == 0
+    db.close()
