@@ -1,15 +1,16 @@
-# make deploy: this machine, no root.  make down: stops it.  make test, make test-hosts, make bench, make lint, make lock.
+# make deploy: this machine, no root.  make down: stops it.  README.md says what the others do.
 PYTHON ?= python3
 ROOT ?= var/mosis
 PORT ?= 8080
 HOSTS_PYTEST ?= tests/hosts
+SECONDS ?= 60
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
 
-.PHONY: deploy down test test-hosts bench lint lock
+.PHONY: deploy down test test-hosts fuzz bench lint lock
 .DELETE_ON_ERROR:
 
 deploy: .venv/operator.done
@@ -27,6 +28,12 @@ test: .venv/dev.done
 test-hosts: .venv/dev.done
 	$(BIN)/pytest $(HOSTS_PYTEST)
 
+# New inputs are kept in .cache/fuzz, so that the next run goes on from there; what it finds is left beside them.
+fuzz: .venv/fuzz.done
+	@mkdir -p .cache/fuzz/corpus
+	$(BIN)/python -m tests.fuzz.package_reader -max_total_time=$(SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=.cache/fuzz/ .cache/fuzz/corpus tests/fuzz/corpus
+
 # Minutes on a quiet machine; QUICK=1 only tries it, LINES="icons info" chooses.
 bench: .venv/dev.done
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(LINES)
@@ -40,6 +47,7 @@ lock: .cache/tools/bin/uv
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/portal.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator -c requirements/portal.lock -o requirements/operator.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --group fuzz -c requirements/dev.lock -o requirements/fuzz.lock
 
 .cache/tools/bin/uv:
 	@$(PYTHON) -m venv .cache/tools
@@ -56,6 +64,10 @@ $(BIN)/python:
 	@echo "Installing what a deploy needs, from $<"
 	@$(PIP) install --require-hashes -r $<
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/fuzz.done: requirements/fuzz.lock .venv/dev.done
+	@$(PIP) install --require-hashes -r $<
 	@touch $@
 
 .venv/dev.done: requirements/dev.lock .venv/operator.done
