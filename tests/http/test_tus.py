@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tusclient.client import TusClient
 
 from portal.store import transfers
 from tests.support.cutting import CuttingProxy
-from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, problem
+from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
 MIB = 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -252,12 +251,9 @@ def test_tuspy_uploads_through_ten_disconnects(publisher: Publisher, checksum: b
 def mortal(tmp_path: Path) -> Iterator[Publisher]:
     """A developer at a portal of their own, which may be killed."""
     portal = Portal(make_store(tmp_path / "mortal", port=free_port())).start()
-    key = Ed25519PrivateKey.generate()
-    token = add_developer(portal.store, "dev", key=key)
     try:
-        with portal.client(token) as client:
-            client.post("/api/apps", json={"app_id": "org.example.app", "name": "App"}).raise_for_status()
-            yield Publisher(portal, client, client, tmp_path, "org.example.app", key)
+        with only_publisher(portal, tmp_path) as publisher:
+            yield publisher
     finally:
         portal.stop()
 

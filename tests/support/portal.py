@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,3 +155,13 @@ class Publisher:
         for answer in (self.upload(path), self.step(version_code, "submit"), self.step(version_code, "publish")):
             answer.raise_for_status()
         return path
+
+
+@contextmanager
+def only_publisher(portal: Portal, directory: Path) -> Iterator[Publisher]:
+    """A developer with one app at a portal that has nobody else."""
+    key, app_id = Ed25519PrivateKey.generate(), "org.example.app"
+    token = add_developer(portal.store, "dev", key=key)
+    with portal.client(token) as client:
+        client.post("/api/apps", json={"app_id": app_id, "name": "App"}).raise_for_status()
+        yield Publisher(portal, client, client, directory, app_id, key)

@@ -1,0 +1,96 @@
+"""Signed and resumable uploads through nginx as it is deployed."""
+
+import dataclasses
+import hashlib
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from tusclient.client import TusClient
+
+from tests.support.cutting import CuttingProxy
+from tests.support.nginx import NGINX, nginx_before
+from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
+
+MIB = 1024 * 1024
+
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+
+@dataclasses.dataclass
+class Fronted(Portal):
+    """A portal that is asked through nginx."""
+
+    front: str = ""
+
+    @property
+    def url(self) -> str:
+        return self.front
+
+
+@pytest.fixture(scope="module")
+def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
+    root = tmp_path_factory.mktemp("fronted")
+    portal = Portal(make_store(root / "store", port=free_port(), accel=True, proxied=True)).start()
+    try:
+        with nginx_before(portal) as url, only_publisher(Fronted(portal.store, front=url), root) as publisher:
+            yield publisher
+    finally:
+        portal.stop()
+
+
+def begin(url: str, method: str, length: int, *lines: str) -> socket.socket:
+    """A request whose body does not come yet."""
+    parts = urlsplit(url)
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    target = f"{parts.path}?{parts.query}"
+    head = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {length}", *lines, "", ""]
+    connection.sendall("\r\n".join(head).encode())
+    return connection
+
+
+def issued(publisher: Publisher, size: int) -> str:
+    answer = publisher.client.post(f"/api/apps/{publisher.app_id}/uploads", json={"size": size}).raise_for_status()
+    return publisher.portal.url + answer.json()["url"]
+
+
+def test_tuspy_through_nginx_and_ten_disconnects(publisher: Publisher) -> None:
+    path = publisher.package(1, payload_bytes=50 * MIB)
+    port = urlsplit(publisher.portal.url).port
+    with CuttingProxy(port, cuts=10, after=4_500_000) as proxy:
+        client = TusClient(f"{proxy.url}/api/apps/{publisher.app_id}/uploads", headers=dict(publisher.client.headers))
+        uploader = client.uploader(str(path), retries=12, retry_delay=0)
+        uploader.upload()
+    assert proxy.cuts_left == 0
+    assert proxy.carried < path.stat().st_size + MIB, "what had arrived was sent again"
+    upload_id = urlsplit(uploader.url).path.rsplit("/", 1)[1]
+    version = publisher.client.post(f"/api/uploads/{upload_id}/complete")
+    assert version.status_code == 201, version.text
+    assert version.json()["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_expect_100(publisher: Publisher) -> None:
+    url = issued(publisher, 1000)
+    with begin(url, "PUT", 1000, "Expect: 100-continue") as connection:
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(bytes(1000))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 204 ")
+
+
+def test_what_is_refused_early_is_told(publisher: Publisher) -> None:
+    url = issued(publisher, 1000)
+    settings = publisher.portal.store.settings
+    for size in (1001, 10 * MIB, settings.package_max_bytes + 2 * MIB):
+        problem(httpx.put(url, content=bytes(size), timeout=60), 413, "FILE_TOO_LARGE")
+    problem(httpx.put(url[:-1] + "x", content=bytes(10 * MIB), timeout=60), 403, "URL_INVALID")
+
+
+def test_no_signature_is_logged(publisher: Publisher) -> None:
+    url = issued(publisher, 1000)
+    httpx.put(url, content=bytes(1000)).raise_for_status()
+    signature = url.rpartition("signature=")[2]
+    root = publisher.portal.store.layout.root
+    for name in ("access.log", "nginx.log", "portal.log"):
+        assert signature not in (root / name).read_text()
