@@ -63,6 +63,7 @@ class Settings(BaseModel):
     root: AbsolutePath = Field(description="directory that holds data, packages, assets, temp, backups and secrets")
     host: str = Field("127.0.0.1", description="address the portal listens on")
     port: int = Field(8080, ge=1, le=65535, description="TCP port the portal listens on")
+    socket: AbsolutePath | None = Field(None, description="Unix socket to listen on instead, for nginx beside it")
     public_url: str = Field("", description="URL of the store as devices see it; empty: links are relative")
     workers: int = Field(2, ge=1, le=64, description="worker processes")
     threads: int = Field(256, ge=4, le=512, description="threads a worker answers requests with")

@@ -74,6 +74,8 @@ def serve() -> None:
             raise DatabaseUnusable("A restore is running: start the portal when it has ended.") from None
         # Before anything imports the client library, which looks at it only then.
         os.environ[settings.METRICS_VARIABLE] = shared
+        if chosen.socket:
+            chosen.socket.unlink(missing_ok=True)  # a killed portal leaves it
         _granian(chosen)
 
 
@@ -86,6 +88,8 @@ def _granian(chosen: settings.Settings) -> None:
         factory=True,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,  # what nginx speaks; HTTP/2 in clear text is a second parser for strangers only
+        uds=chosen.socket,
+        uds_permissions=0o660,  # nginx is in the store's group
         address=chosen.host,
         port=chosen.port,
         workers=chosen.workers,

@@ -1,10 +1,10 @@
 """What the store is like right now, line by line, for an operator and for monitoring."""
 
+import http.client
 import json
 import shutil
+import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -61,12 +61,20 @@ def wait_ready(settings: Settings, seconds: float) -> bool:
 
 
 def _portal(settings: Settings) -> Line:
-    url = f"http://{settings.host}:{settings.port}/readyz"
+    place = str(settings.socket or f"{settings.host}:{settings.port}")
+    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=PROBE_SECONDS)
     try:
-        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as response:
-            return Line("portal", response.status == 200, f"ready at {url}")
-    except (urllib.error.URLError, OSError) as error:
-        return Line("portal", False, f"not ready at {url}: {error}")
+        if settings.socket:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(PROBE_SECONDS)
+            connection.sock.connect(str(settings.socket))
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse().status
+    except (http.client.HTTPException, OSError) as error:
+        return Line("portal", False, f"not ready at {place}: {error}")
+    finally:
+        connection.close()
+    return Line("portal", answer == 200, f"{'ready' if answer == 200 else f'answers {answer}'} at {place}")
 
 
 def _database(layout: Layout) -> Line:
