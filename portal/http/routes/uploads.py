@@ -1,6 +1,5 @@
 """Uploads by signed URL: in one PUT, or in pieces by tus 1.0 on the same URL, then completed by their owner."""
 
-from base64 import b64encode
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -48,8 +47,6 @@ def add(api: Api, metrics: Metrics) -> None:
         grant = _grant(transfer)
         url = f"{settings.public_url}{grant.path}?{urlencode(presign.sign(presign.load(keys_path), grant))}"
         headers = {"Content-Type": MEDIA_TYPE}
-        if sha256:
-            headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(sha256)).decode()}:"
         answer = json_response(
             SignedUpload(upload_id=transfer.upload_id, method=grant.method, url=url, headers=headers,
                          expires_at=transfer.expires_at),
