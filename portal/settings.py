@@ -67,6 +67,7 @@ class Settings(BaseModel):
     public_url: str = Field("", description="URL of the store as devices see it; empty: links are relative")
     workers: int = Field(2, ge=1, le=64, description="worker processes")
     threads: int = Field(256, ge=4, le=512, description="threads a worker answers requests with")
+    stall_seconds: int = Field(120, ge=1, description="in which a connection must move 4 KiB, seconds")
     accel: bool = Field(False, description="nginx in front carries the bytes (X-Accel-Redirect)")
     proxied: bool = Field(False, description="trust X-Forwarded-For, because only our own nginx can reach the port")
     metrics_networks: tuple[IPvAnyNetwork, ...] = Field(

@@ -108,8 +108,11 @@ def worker() -> "Wsgi":
     # A worker that outlives a killed server would keep the port, and its restart would fail.
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     from portal.app import create_app  # here: it imports the metrics, which look at the environment then
+    from portal.http import stalled
 
-    return create_app(settings.load())
+    chosen = settings.load()
+    stalled.start(chosen.port, chosen.stall_seconds)
+    return create_app(chosen)
 
 
 def status(
