@@ -1,0 +1,217 @@
+"""The deployed site in front of a real portal: what nginx keeps, what it never keeps, what slow clients cannot do."""
+
+import os
+import signal
+import socket
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from portal.http.routes import store as store_routes
+from tests.http.test_images import png
+from tests.packages.samples import KEY
+from tests.support.nginx import NGINX, nginx_before
+from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, problem
+
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+THREADS = 4
+SENDERS = THREADS * 3 // 4
+PATIENCE = 30  # seconds until a test gives up
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    """A portal of one worker and few threads, as it is set up behind nginx."""
+    settings = {"port": free_port(), "accel": True, "proxied": True, "workers": 1, "threads": THREADS}
+    store = make_store(tmp_path_factory.mktemp("behind") / "store", metrics_networks=["192.0.2.0/24"], **settings)
+    running = Portal(store).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def front(behind: Portal) -> Iterator[str]:
+    with nginx_before(behind) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def token(behind: Portal) -> str:
+    return add_developer(behind.store, "dev", scope="admin")
+
+
+@pytest.fixture
+def publisher(behind: Portal, token: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Publisher]:
+    """An app of its own for the test, without versions."""
+    app_id = f"org.example.{request.node.name.partition('[')[0].removeprefix('test_').replace('_', '')}"
+    with behind.client(token) as client:
+        client.post("/api/apps", json={"app_id": app_id, "name": "App"}).raise_for_status()
+        yield Publisher(behind, client, client, tmp_path, app_id, KEY)
+
+
+def info(front: str, publisher: Publisher, **headers: str) -> httpx.Response:
+    return httpx.get(f"{front}/api/store/apps/{publisher.app_id}", headers=headers)
+
+
+def test_a_publish_shows_within_the_time_that_the_portal_says(front: str, publisher: Publisher) -> None:
+    publisher.publish(1)
+    assert info(front, publisher).json()["version_code"] == 1
+    publisher.publish(2)
+    deadline = time.monotonic() + PATIENCE
+    while info(front, publisher).json()["version_code"] == 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert info(front, publisher).json()["version_code"] == 2
+
+
+def test_what_is_not_there_is_asked_for_again(front: str, publisher: Publisher) -> None:
+    problem(info(front, publisher), 404, "NOT_FOUND")
+    publisher.publish(1)
+    assert info(front, publisher).json()["version_code"] == 1
+
+
+def test_a_restart_of_the_portal_is_invisible(front: str, publisher: Publisher, behind: Portal) -> None:
+    publisher.publish(1)
+    publisher.client.post(f"/api/apps/{publisher.app_id}/icon", files={"icon": png(64, 64)}).raise_for_status()
+    icon = f"{front}/assets/{publisher.app_id}/icon-64.png"
+    before, icon_before = info(front, publisher), httpx.get(icon)
+    behind.stop(signal.SIGKILL)
+    try:
+        after = info(front, publisher)
+        assert (after.status_code, after.content) == (200, before.content)
+        assert httpx.get(icon).content == icon_before.content
+        other = httpx.get(f"{front}/api/store/apps/org.example.never.asked")
+        problem(other, 503, "UNAVAILABLE")
+        assert other.headers["retry-after"]
+    finally:
+        behind.start()
+    deadline = time.monotonic() + PATIENCE
+    while httpx.get(f"{front}/readyz").status_code != 200:
+        assert time.monotonic() < deadline
+    assert info(front, publisher).json()["version_code"] == 1
+
+
+def test_what_a_token_opens_is_not_kept_for_others(front: str, publisher: Publisher, token: str) -> None:
+    publisher.client.post(f"/api/apps/{publisher.app_id}/icon", files={"icon": png(64, 64)}).raise_for_status()
+    icon = f"{front}/assets/{publisher.app_id}/icon-64.png"
+    mine = httpx.get(icon, headers={"Authorization": f"Bearer {token}"})
+    assert (mine.status_code, mine.headers["cache-control"]) == (200, store_routes.UNPUBLISHED_CACHE)
+    problem(httpx.get(icon), 404, "NOT_FOUND")
+    publisher.publish(1)
+    kept = info(front, publisher)
+    wrong = info(front, publisher, Authorization="Bearer mosis_wrong")
+    assert kept.status_code == 200
+    problem(wrong, 401, "UNAUTHENTICATED")
+
+
+@pytest.fixture(scope="module")
+def icon(behind: Portal, front: str, token: str) -> dict[str, str]:
+    """A published icon as the portal describes it."""
+    app_id = "org.example.icon"
+    with behind.client(token) as client:
+        client.post("/api/apps", json={"app_id": app_id, "name": "Icon"}).raise_for_status()
+        directory = behind.store.layout.root / "made"
+        directory.mkdir()
+        Publisher(behind, client, client, directory, app_id, KEY).publish(1)
+        put = client.post(f"/api/apps/{app_id}/icon", files={"icon": png(128, 128)}).raise_for_status().json()
+    return next(asset for asset in put["assets"] if asset["name"] == "icon-64.png")
+
+
+@pytest.mark.parametrize("time_asked", ["first", "again"])
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ({}, 200),
+        ({"If-None-Match": "{etag}"}, 304),
+        ({"If-None-Match": 'W/"other", W/{etag}'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"other"'}, 200),
+        ({"If-Modified-Since": "{modified}"}, 304),
+        ({"If-Modified-Since": "Fri, 31 Dec 2049 23:59:59 GMT"}, 304),
+        ({"If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 200),
+        ({"If-None-Match": '"other"', "If-Modified-Since": "{modified}"}, 200),
+        ({"If-Match": "{etag}"}, 200),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 412),
+        ({"Range": "bytes=5-9"}, 200),
+        ({"Range": "bytes=5-9", "If-Range": "{etag}"}, 206),
+        ({"Range": "bytes=5-9", "If-Range": '"other"'}, 200),
+        ({"Range": "bytes=999999-", "If-Range": "{etag}"}, 416),
+        ({"Range": "bytes=0-0,2-3", "If-Range": "{etag}"}, 206),
+    ],
+)
+def test_an_icon_is_the_same_from_the_portal_and_from_nginx(
+    front: str, behind: Portal, icon: dict[str, str], condition: dict[str, str], status: int, time_asked: str
+) -> None:
+    etag = f'"{icon["sha256"]}"'
+    modified = httpx.get(behind.url + icon["url"]).headers["last-modified"]
+    headers = {name: value.format(etag=etag, modified=modified) for name, value in condition.items()}
+    for method in ("GET", "HEAD"):
+        portal, nginx = (httpx.request(method, base + icon["url"], headers=headers) for base in (behind.url, front))
+        if method == "GET":
+            assert portal.status_code == status
+        assert nginx.status_code == portal.status_code
+        if "boundary" not in portal.headers.get("content-type", ""):
+            assert nginx.content == portal.content
+        for name in ("etag", "cache-control", "content-type", "content-length", "content-range", "accept-ranges"):
+            if portal.status_code != 304 and "multipart" not in portal.headers.get("content-type", ""):
+                assert nginx.headers.get(name) == portal.headers.get(name), name
+        if status == 200 and method == "GET":
+            assert nginx.headers["etag"] == etag
+            assert nginx.headers["repr-digest"] == f"sha-256=:{b64encode(bytes.fromhex(icon['sha256'])).decode()}:"
+            assert nginx.headers["last-modified"] == modified
+        if status == 304:
+            assert nginx.headers["etag"] == etag
+            assert nginx.headers["cache-control"] == store_routes.ASSET_CACHE
+
+
+def test_every_answer_has_a_request_id_of_its_own(front: str, icon: dict[str, str]) -> None:
+    seen = [httpx.get(front + icon["url"]).headers.get_list("x-request-id") for _ in range(3)]
+    assert all(len(ids) == 1 for ids in seen)
+    assert len({ids[0] for ids in seen}) == 3
+
+
+def test_metrics_are_closed_to_other_networks(front: str) -> None:
+    assert httpx.get(f"{front}/metrics").status_code == 403
+
+
+def test_a_body_too_large_is_a_problem(front: str, behind: Portal) -> None:
+    size = behind.store.settings.package_max_bytes + 2**21
+    with socket.create_connection(("127.0.0.1", httpx.URL(front).port), timeout=PATIENCE) as connection:
+        connection.sendall(f"POST /api/apps HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_slow_uploads_leave_threads_for_everything_else(front: str, publisher: Publisher, token: str) -> None:
+    """As many as may be sending at once hold all but one thread; the next is told to come back, a reader is served."""
+    request = (
+        f"POST /api/apps/{publisher.app_id}/versions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000000\r\n\r\n--x\r\n"
+    ).encode()
+    temp = publisher.portal.store.layout.area("temp")
+    with ExitStack() as connections:
+        for _ in range(SENDERS):
+            slow = connections.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(front).port)))
+            slow.sendall(request)
+        deadline = time.monotonic() + PATIENCE
+        while len(list(temp.iterdir())) < SENDERS:  # each has its thread and its directory now
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        refused = httpx.post(f"{front}/api/apps/{publisher.app_id}/versions", files={"package": b"x"})
+        problem(refused, 503, "UNAVAILABLE")
+        assert refused.headers["retry-after"]
+        assert httpx.get(f"{front}/api/store/apps?q={os.getpid()}", timeout=PATIENCE).status_code == 200
+
+
+def test_idle_connections_do_not_keep_the_next_one_waiting(behind: Portal) -> None:
+    """More of them than threads: each holds its connection open after its answer, as nginx does."""
+    with ExitStack() as connections:
+        for _ in range(3 * THREADS):
+            client = connections.enter_context(httpx.Client(timeout=PATIENCE))
+            assert client.get(f"{behind.url}/healthz").status_code == 200
