@@ -7,12 +7,11 @@ from typing import Any
 from bottle import Bottle
 
 from portal.http.api import STARTED, Api
+from portal.http.draining import Wsgi, drained
 from portal.http.routes import accounts, app_keys, apps, images, service, store, uploads
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.store import open_store
-
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def create_app(settings: Settings) -> Wsgi:
@@ -27,7 +26,7 @@ def create_app(settings: Settings) -> Wsgi:
     images.add(api, metrics)
     store.add(api, metrics)
     service.add(api, metrics)
-    return measured(app, metrics)
+    return drained(measured(app, metrics))
 
 
 def measured(app: Bottle, metrics: Metrics) -> Wsgi:
