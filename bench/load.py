@@ -1,6 +1,5 @@
 """One measurement each: a load tool or a client in a process of its own, its figure."""
 
-import csv
 import json
 import re
 import statistics
@@ -31,23 +30,20 @@ def download_rate(url: str, seconds: float, connections: int) -> float:
     return float(figure[1]) * UNITS[figure[2]] / MB
 
 
-def _wrk(url: str, seconds: float, connections: int) -> str:
+def median_latency(url: str, seconds: float, *headers: str) -> float:
+    """p50 in milliseconds, one request after another."""
+    fields = [word for header in headers for word in ("-H", header)]
+    figure = re.search(r"50% +([\d.]+)(us|ms|s)", _wrk(url, seconds, 1, "--latency", *fields))
+    return float(figure[1]) * {"us": 0.001, "ms": 1, "s": 1000}[figure[2]]
+
+
+def _wrk(url: str, seconds: float, connections: int, *options: str) -> str:
     threads = min(2, connections)
-    output = _run(["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", url])
+    size = [f"-t{threads}", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s"]
+    output = _run(["wrk", *size, *options, url])
     if faults := re.findall(r"(?:Non-2xx|Socket errors).*", output):
         raise BenchError(f"{url}: {faults[0]}.")
     return output
-
-
-def median_latency(url: str, requests: int, *headers: str) -> float:
-    """p50 in milliseconds, one request after another."""
-    options = [word for header in headers for word in ("-H", header)]
-    rows = list(csv.DictReader(_run(["hey", "-n", str(requests), "-c", "1", "-o", "csv", *options, url]).splitlines()))
-    if refused := {row["status-code"] for row in rows} - {"200"}:
-        raise BenchError(f"{url} answered {', '.join(refused)}.")
-    if len(rows) < requests:
-        raise BenchError(f"{url}: {requests - len(rows)} of {requests} requests got no answer.")
-    return statistics.median(float(row["response-time"]) for row in rows) * 1000
 
 
 def first_byte(server: Server, path: str, requests: int) -> float:

@@ -27,12 +27,15 @@ def free_port() -> int:
 def running(
     command: Sequence[str | Path],
     log: Path,
-    port: int,
+    place: int | Path,
     *,
     environment: Mapping[str, str] | None = None,
     given: str = "",
 ) -> Iterator[int]:
-    """The process id of `command` while it listens on `port` of the loopback; `given` is its standard input."""
+    """The process id of `command` while it listens at `place`, a port of the loopback or a Unix socket.
+
+    `given` is its standard input. Raises BenchError.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output, text=True
@@ -40,7 +43,7 @@ def running(
     try:
         process.stdin.write(given)
         process.stdin.close()
-        _listening(process, port, log)
+        _listening(process, place, log)
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
@@ -53,15 +56,19 @@ def running(
             process.wait()
 
 
-def _listening(process: subprocess.Popen, port: int, log: Path) -> None:
+def _listening(process: subprocess.Popen, place: int | Path, log: Path) -> None:
+    family, address = (
+        (socket.AF_UNIX, str(place)) if isinstance(place, Path) else (socket.AF_INET, ("127.0.0.1", place))
+    )
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with suppress(OSError), socket.socket(family) as probe:
+            probe.connect(address)
             return
         time.sleep(POLL_SECONDS)
-    raise BenchError(f"{process.args[0]} did not listen on port {port}: {log.read_text()[-1000:]}")
+    raise BenchError(f"{process.args[0]} did not listen at {place}: {log.read_text()[-1000:]}")
 
 
 def tree(pid: int) -> list[int]:

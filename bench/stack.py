@@ -19,7 +19,7 @@ from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
 
 MOSIS = Path(sys.executable).with_name("mosis")
-NEEDED = {"go": "golang-go", "wrk": "wrk", "hey": "hey", "nginx": "nginx-light"}
+NEEDED = {"go": "golang-go", "wrk": "wrk", "nginx": "nginx-light"}
 EATMYDATA = "libeatmydata.so"
 NO_LIMIT = {"uploads_per_hour": 10**9, "open_uploads_max": 10**6, "open_uploads_max_bytes": 10**12}
 
@@ -38,11 +38,15 @@ class Server:
 
 @dataclass(frozen=True)
 class Ours(Server):
-    """The deployed stack; `token` is its developer's, `portal_port` leads to the portal without nginx."""
+    """The deployed stack; `token` is its developer's."""
 
     store: Store
     token: str
-    portal_port: int
+
+    @property
+    def authorization(self) -> str:
+        """A header field; with it nginx asks the portal, which asks its database."""
+        return f"Authorization: Bearer {self.token}"
 
 
 def require_programs() -> None:
@@ -63,8 +67,8 @@ def eatmydata() -> Path:
 @contextmanager
 def ours(root: Path, packages: Path, *, durable: bool = True, catalogue: int = 0) -> Iterator[Ours]:
     """nginx with the deploy's configuration, the portal behind it. Not `durable`: nothing is flushed to the disk."""
-    port, portal_port = free_port(), free_port()
-    chosen = settings.parse({"root": str(root), "port": portal_port, "accel": True, "proxied": True, **NO_LIMIT})
+    port, listening = free_port(), root / "run/portal.sock"
+    chosen = settings.parse({"root": root, "socket": listening, "accel": True, "proxied": True, **NO_LIMIT})
     layout = Layout(root)
     for area in (*AREAS, "run", "etc", "secrets"):
         files.make_directory(root / area)
@@ -76,21 +80,20 @@ def ours(root: Path, packages: Path, *, durable: bool = True, catalogue: int = 0
         fixtures.add_catalogue(store, catalogue)
     (root / "etc/mosis.toml").write_text(chosen.to_toml())
     variables = {
-        "root": root, "settings": chosen, "data": {"port": port, "server_names": ("_",)},
+        "root": root, "run": root / "run", "settings": chosen, "data": {"port": port, "server_names": ("_",)},
         "superuser": os.geteuid() == 0, "addresses": ("127.0.0.1",),
         "cache": root / "run/cache", "log": root / "access.log",
     }  # fmt: skip
     (root / "etc/nginx.conf").write_text(render("nginx/nginx.conf.j2", **variables))
-    (root / "etc/nginx-site.conf").write_text(render("nginx/mosis.conf.j2", **variables))
     environment = os.environ | {"MOSIS_CONFIG": str(root / "etc/mosis.toml")}
     if not durable:
         environment["LD_PRELOAD"] = str(eatmydata())
     with (
-        running([MOSIS, "serve"], root / "portal.log", portal_port, environment=environment) as portal,
+        running([MOSIS, "serve"], root / "portal.log", listening, environment=environment) as portal,
         running(["nginx", "-c", root / "etc/nginx.conf"], root / "nginx.log", port) as nginx,
     ):
         try:
-            yield Ours(port, root, (portal, nginx), store, token, portal_port)
+            yield Ours(port, root, (portal, nginx), store, token)
         finally:
             store.db.close()
 
