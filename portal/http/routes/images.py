@@ -2,12 +2,14 @@
 
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from portal import images
 from portal.http import forms, schemas
 from portal.http.api import DEVELOPER, Api, Call, Operation
-from portal.metrics import Metrics
+from portal.metrics import Measured, Metrics
 from portal.store import apps, assets
 from portal.store.files import Sink
 
@@ -17,28 +19,27 @@ def add(api: Api, metrics: Metrics) -> None:
     store, settings = api.store, api.store.settings
     decoding = threading.Lock()  # one image at a time bounds a worker's memory
 
-    def receive(call: Call, kind: str, limit: int) -> bytes:
+    @contextmanager
+    def received(call: Call, kind: str, limit: int, measured: Measured) -> Iterator[Path]:
+        """The file of the form, on the disk: what waits to be decoded takes no memory."""
         with tempfile.TemporaryDirectory(dir=store.layout.area("temp"), prefix="image-") as directory:
             path = Path(directory) / kind
-            forms.multipart_file(call.request, kind, lambda: Sink(path, limit), limit)
-            return path.read_bytes()
+            file, _ = forms.multipart_file(call.request, kind, lambda: Sink(path, limit), limit)
+            measured.bytes = file.size
+            yield path
 
     def put_icon(call: Call, app_id: str) -> schemas.Assets:
         app = apps.owned(store.db.read(), app_id, call.actor.developer_id)
         with metrics.upload("icon") as measured:
-            data = receive(call, "icon", settings.icon_max_bytes)
-            measured.bytes = len(data)
-            with decoding:
-                sizes = images.icon(data, max_pixels=settings.image_max_pixels)
+            with received(call, "icon", settings.icon_max_bytes, measured) as path, decoding:
+                sizes = images.icon(path, max_pixels=settings.image_max_pixels)
             put = assets.put_icon(store, call.actor, app, sizes)
         return schemas.Assets(assets=[schemas.Asset.of(asset, settings.public_url) for asset in put])
 
     def screenshot(call: Call) -> bytes:
-        with metrics.upload("screenshot") as measured:
-            data = receive(call, "screenshot", settings.screenshot_max_bytes)
-            measured.bytes = len(data)
-            with decoding:
-                return images.screenshot(data, max_pixels=settings.image_max_pixels)
+        limit = settings.screenshot_max_bytes
+        with metrics.upload("screenshot") as measured, received(call, "screenshot", limit, measured) as path, decoding:
+            return images.screenshot(path, max_pixels=settings.image_max_pixels)
 
     def add_screenshot(call: Call, app_id: str) -> schemas.Asset:
         app = apps.owned(store.db.read(), app_id, call.actor.developer_id)
