@@ -65,14 +65,19 @@ def of_developer(db: sqlite3.Connection, developer_id: str) -> list[App]:
 
 
 def published(db: sqlite3.Connection, *, query: str = "", after: str = "", limit: int) -> list[App]:
-    """Apps with a current version, by id, from the one behind `after`; `query`: words or beginnings of words."""
+    """Apps with a current version, by id, from the one behind `after`.
+
+    `query`: words or beginnings of words; what they find comes in the order it was added, as the index has it, because
+    any other would have to sort everything found for each page.
+    """
     words = re.findall(r"\w+", query)
     if words:
         match = " ".join(f'"{word}"*' for word in words)
         rows = db.execute(
             f"SELECT {COLUMNS} FROM apps_search JOIN apps ON apps.number = apps_search.rowid"
-            " WHERE apps_search MATCH ? AND apps.published_code IS NOT NULL AND apps.app_id > ?"
-            " ORDER BY apps.app_id LIMIT ?",
+            " WHERE apps_search MATCH ? AND apps.published_code IS NOT NULL"
+            " AND apps_search.rowid > coalesce((SELECT number FROM apps WHERE app_id = ?), 0)"
+            " ORDER BY apps_search.rowid LIMIT ?",
             (match, after, limit),
         )
     elif query.strip():
