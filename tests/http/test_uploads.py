@@ -2,8 +2,9 @@
 
 import hashlib
 import socket
-import threading
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -261,23 +262,24 @@ def peak(pid: int) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def test_memory_does_not_grow_with_uploads(publisher: Publisher) -> None:
+@pytest.mark.parametrize("form", [False, True], ids=["signed", "form"])
+def test_memory_does_not_grow_with_uploads(publisher: Publisher, form: bool) -> None:
     portal = publisher.portal
-    body = publisher.package(1, payload_bytes=50 * MIB).read_bytes()
-    uploads = [issued(publisher, size=len(body)) for _ in range(4)]
+    paths = [publisher.package(code, payload_bytes=50 * MIB) for code in range(1, 5)]
+    bodies = [path.read_bytes() for path in paths]
+    targets = [] if form else [issued(publisher, size=len(body)) for body in bodies]
     workers = workers_of(portal)
     for pid in workers:
         Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the peak, proc(5)
     before = {pid: peak(pid) for pid in workers}
-    threads = [threading.Thread(target=put, args=(publisher, upload, body)) for upload in uploads]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        if form:
+            answers = list(pool.map(publisher.upload, paths))
+        else:
+            answers = list(pool.map(partial(put, publisher), targets, bodies))
+    assert [answer.status_code for answer in answers] == [201 if form else 204] * 4
     growth = {pid: peak(pid) - before[pid] for pid in workers}
     assert max(growth.values()) < WORKER_GROWTH_MAX, growth
-    for upload in uploads:
-        assert (portal.store.layout.staging(upload["upload_id"]) / "package.mosis").stat().st_size == len(body)
 
 
 def workers_of(portal: Portal) -> list[int]:
