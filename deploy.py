@@ -3,7 +3,22 @@
 import pyinfra
 from pyinfra import host
 
-from deploys import base, cron, lifecycle, litestream, local, nginx, portal, preflight, prometheus, release, secrets
+from deploys import (
+    base,
+    compose,
+    cron,
+    dsm,
+    dsm_schedules,
+    lifecycle,
+    litestream,
+    local,
+    nginx,
+    portal,
+    preflight,
+    prometheus,
+    release,
+    secrets,
+)
 from deploys.plan import plan
 
 if pyinfra.is_cli:
@@ -32,3 +47,17 @@ if pyinfra.is_cli:
         lifecycle.bucket(wanted)
         prometheus.monitoring(wanted)
         release.prune(wanted.release)
+
+    if wanted.stack:
+        if wanted.data.share:
+            dsm.prepared(wanted, wanted.stack)
+        else:
+            base.account(wanted.stack.user)
+        base.directories(wanted)
+        secrets.install(wanted.secrets, wanted.owner)
+        compose.configured(wanted, wanted.stack)
+        portal.database(wanted)
+        compose.running(wanted, wanted.stack)
+        if wanted.data.share:
+            dsm_schedules.schedules(wanted, wanted.stack)
+        lifecycle.bucket(wanted)

@@ -41,5 +41,14 @@ def system(plan: Plan) -> None:
 
 
 @deploy("Base")
+def account(user: str) -> None:
+    """The account that containers run as, where the host is no NAS with accounts of its own kind."""
+    server.group(name=f"Group {user}", group=user, system=True)
+    server.user(
+        name=f"User {user}", user=user, group=user, shell="/usr/sbin/nologin", system=True, ensure_home=False
+    )  # fmt: skip
+
+
+@deploy("Base")
 def directories(plan: Plan) -> None:
     files.directories(plan.directories)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,6 +40,7 @@ def _source(value: str) -> str:
 PlainPath = Annotated[AbsolutePath, AfterValidator(_plain)]
 CronTime = Annotated[str | None, AfterValidator(_cron_time)]
 SecretSource = Annotated[str, AfterValidator(_source)]
+ImageName = Annotated[str, Field(pattern=r"^[a-z0-9][\w./:@-]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -47,7 +49,7 @@ class HostData(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    runtime: Literal["local", "systemd"] = Field(description="how the processes are kept up")
+    runtime: Literal["local", "systemd", "compose"] = Field(description="how the processes are kept up")
     root: PlainPath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
     port: Port = Field(80, description="TCP port that people and devices connect to")
     server_names: tuple[str, ...] = Field(("_",), description="host names nginx answers to; _: any")
@@ -57,6 +59,18 @@ class HostData(BaseModel):
     prometheus: Literal["files", "install"] = Field(
         "files", description="only lay down scrape and rule files, or install Debian's Prometheus too"
     )
+    share: str | None = Field(
+        None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="Synology: the shared folder that is the root"
+    )
+    base_image: ImageName = Field("debian:bookworm-slim", description="image of Debian that the store's is built on")
+    cloudflared: ImageName | None = Field(None, description="image of cloudflared; None: no tunnel")
+    subnet: IPv4Network = Field(
+        IPv4Network("172.30.77.0/28"), description="addresses of the containers, free in the host's networks"
+    )
+    drive_uuid: str | None = Field(
+        None, pattern=r"^[0-9A-Fa-f-]+$", description="UUID of the external drive's file system; None: any drive"
+    )
+    hyper_backup: int | None = Field(None, ge=1, description="id of a Hyper Backup task that the store starts nightly")
     settings: dict[str, object] = Field(default_factory=dict, description="settings of the portal that differ")
     schedules: dict[str, CronTime] = Field(default_factory=dict, description="cron times that differ; None: never")
     secrets: dict[str, SecretSource] = Field(

@@ -60,6 +60,29 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """Where and of what the containers of the runtime `compose` are made.
+
+    `home` is the directory of all that the deploy lays down, beside the store's root and never below it; `images` names
+    the image of each stage of the Dockerfile, `recipe` tells builds apart that have the same name; `files` are the
+    compose file and the scripts; `boot` and `jobs` are paths of scripts.
+    """
+
+    home: str
+    user: str
+    images: Mapping[str, str]
+    recipe: str
+    files: tuple[File, ...]
+    boot: str
+    scripts: Mapping[str, str]
+
+    @property
+    def etc(self) -> str:
+        """Directory of everything that containers read."""
+        return f"{self.home}/etc"
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything a host gets. `owner` is USER:GROUP of the store, empty for the user that deploys.
 
@@ -82,6 +105,7 @@ class Plan:
     listeners: tuple[Listener, ...]
     jobs: tuple[Job, ...] = ()
     lifecycle: File | None = None
+    stack: Stack | None = None
 
     @property
     def runtime(self) -> str:

@@ -26,10 +26,11 @@ DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member
 }
 
 
-def settings_of(data: HostData, **derived: object) -> Settings:
+def settings_of(data: HostData, secrets: Path | None = None, /, **derived: object) -> Settings:
+    """The portal's settings; what is `derived` the deploy decides. `secrets`: where they lie, else `<root>/secrets`."""
     values = {"root": data.root, **derived, **data.settings}
     if isinstance(mirror := values.get("mirror"), dict):
-        values["mirror"] = {"credentials": f"{data.root}/secrets/{CREDENTIALS}", **mirror}
+        values["mirror"] = {"credentials": f"{secrets or data.root / 'secrets'}/{CREDENTIALS}", **mirror}
     if fixed := data.settings.keys() & {"root", *derived}:
         raise PlanError(f"Host data: mosis_settings may not set {', '.join(sorted(fixed))}, the deploy does.")
     try:
@@ -38,11 +39,12 @@ def settings_of(data: HostData, **derived: object) -> Settings:
         raise PlanError(f"Host data: mosis_{error}") from None
 
 
-def secrets_of(data: HostData, settings: Settings) -> tuple[Secret, ...]:
+def secrets_of(data: HostData, settings: Settings, secrets: Path | None = None) -> tuple[Secret, ...]:
+    place = secrets or data.root / "secrets"
     credentials = settings.mirror and settings.mirror.credentials
-    if credentials and credentials.parent == data.root / "secrets" and credentials.name not in data.secrets:
+    if credentials and credentials.parent == place and credentials.name not in data.secrets:
         raise PlanError(f"Host data: mosis_secrets must say where {credentials.name} comes from.")
-    return tuple(Secret(f"{data.root}/secrets/{name}", _read(source)) for name, source in data.secrets.items())
+    return tuple(Secret(f"{place}/{name}", _read(source)) for name, source in data.secrets.items())
 
 
 def _read(source: str) -> str:
@@ -72,10 +74,11 @@ def asking_of(root: Path, binaries: str) -> str:
     return f"env MOSIS_CONFIG=/dev/null MOSIS_ROOT={quote(str(root))} {quote(f'{binaries}/mosis')}"
 
 
-def prometheus_of(data: HostData) -> Service:
-    place = "/etc/mosis/prometheus"
+def prometheus_of(data: HostData, place: str, scraped: int) -> Service:
+    """Scrape and rule files below `place`; the portal's metrics are had at the loopback port `scraped`."""
+    targets = render("prometheus/prometheus.yml.j2", data=data, scraped=scraped)
     files = [
-        File(f"{place}/prometheus.yml", render("prometheus/prometheus.yml.j2", data=data), "644", "root:root"),
+        File(f"{place}/prometheus.yml", targets, "644", "root:root"),
         File(f"{place}/rules.yml", (CHECKOUT / "files/prometheus/rules.yml").read_text(), "644", "root:root"),
     ]
     if data.prometheus == "install":

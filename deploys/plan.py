@@ -17,6 +17,7 @@ from deploys.parts import (
     settings_of,
     stamped,
 )
+from deploys.plan_compose import compose
 from deploys.release import CURRENT, Release
 from deploys.render import CHECKOUT, digest, render
 
@@ -29,7 +30,7 @@ LOCAL_DIRECTORIES = {"bin": "750", "etc": "750", "run": "700", "log": "750"}
 def plan(host_data: Mapping[str, object], release: Release) -> Plan:
     """The plan of a host. Raises PlanError, one sentence about the data that is missing or wrong."""
     data = parse(host_data)
-    return {"local": _local, "systemd": _systemd}[data.runtime](data, release)
+    return {"local": _local, "systemd": _systemd, "compose": compose}[data.runtime](data, release)
 
 
 def _local(data: HostData, release: Release) -> Plan:
@@ -104,7 +105,7 @@ def _systemd(data: HostData, release: Release) -> Plan:
         ),
         "nginx": Service((File("/etc/nginx/sites-available/mosis.conf", site, "644", "root:root"),)),
         "cron": Service((File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs), "644", "root:root"),)),
-        "prometheus": prometheus_of(data),
+        "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.portal_port),
     }
     lifecycle = File("/etc/mosis/lifecycle.json", (CHECKOUT / "files/r2/lifecycle.json").read_text(), "644")
     listeners = [(data.port, "nginx"), (data.portal_port, config.path), (data.litestream_port, "litestream")]

@@ -9,7 +9,7 @@ from pyinfra import host
 from pyinfra.api import FactBase
 from pyinfra.api.exceptions import DeployError
 
-from deploys import probe
+from deploys import dsm, engine, probe
 from deploys.model import Plan
 
 PYTHON_MIN = (3, 11)
@@ -33,14 +33,18 @@ def check(plan: Plan) -> None:
     python = quote(sys.executable) if plan.runtime == "local" else "python3"
     ports = json.dumps([listener.port for listener in plan.listeners])
     found = host.get_fact(Probe, python=python, root=str(plan.settings.root), ports=ports)
-    if fault := _fault(plan, found):
+    if fault := (_engine_fault(plan) if plan.stack else None) or _fault(plan, found):
         raise DeployError(f"{host.name}: {fault}")
+
+
+def _engine_fault(plan: Plan) -> str | None:
+    return engine.fault(plan, host.get_fact(engine.Engine), host.get_fact(dsm.Share, share=plan.data.share or "-"))
 
 
 def _fault(plan: Plan, found: dict) -> str | None:
     if not found:
         return "python3 is missing on this host; install it first (apt-get install python3)."
-    if tuple(found["python"]) < PYTHON_MIN:
+    if plan.stack is None and tuple(found["python"]) < PYTHON_MIN:
         return f"Python {'.'.join(map(str, found['python']))} is too old; Mosis needs 3.11 or newer."
     if plan.runtime == "systemd" and not (found["systemd"] and found["apt"] and found["uid"] == 0):
         return "The runtime systemd needs a Debian host that booted with systemd, and root (or _sudo = True)."

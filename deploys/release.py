@@ -58,13 +58,13 @@ def build(checkout: Path = CHECKOUT) -> Release:
 class Releases(FactBase[dict[str, set[str]]]):
     """`{"complete": ids, "current": {id}, "previous": {id}}` of the host; absent keys are empty."""
 
-    def command(self) -> str:
+    def command(self, home: str = HOME) -> str:
         return (
-            f"for marker in {HOME}/releases/*/complete; do "
+            f"for marker in {home}/releases/*/complete; do "
             'if [ -e "$marker" ]; then echo "complete $(basename "$(dirname "$marker")")"; fi; done; '
             "for link in current previous; do "
-            f'if [ -L {HOME}/$link ]; then echo "$link $(basename "$(readlink {HOME}/$link)")"; fi; done; '
-            f'for entry in {HOME}/releases/*/; do if [ -d "$entry" ]; then echo "all $(basename "$entry")"; fi; done'
+            f'if [ -L {home}/$link ]; then echo "$link $(basename "$(readlink {home}/$link)")"; fi; done; '
+            f'for entry in {home}/releases/*/; do if [ -d "$entry" ]; then echo "all $(basename "$entry")"; fi; done'
         )
 
     @staticmethod
@@ -79,7 +79,7 @@ class Releases(FactBase[dict[str, set[str]]]):
         return found
 
 
-def _wheelhouse_tar(wheelhouse: Path) -> Path:
+def wheelhouse_tar(wheelhouse: Path) -> Path:
     target = CHECKOUT / ".cache" / f"wheelhouse-{digest(str(wheelhouse))}.tar"
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
         with tarfile.open(fileobj=scratch, mode="w") as tar:
@@ -101,7 +101,7 @@ def installed(release: Release, wheelhouse: Path | None) -> Iterator[StringComma
     yield FileUploadCommand(str(release.lock), f"{path}/portal.lock")
     if wheelhouse:
         source = f"--no-index --find-links {path}/wheelhouse"
-        yield FileUploadCommand(str(_wheelhouse_tar(wheelhouse)), f"{path}/wheelhouse.tar")
+        yield FileUploadCommand(str(wheelhouse_tar(wheelhouse)), f"{path}/wheelhouse.tar")
         yield StringCommand(f"mkdir {path}/wheelhouse && tar -xf {path}/wheelhouse.tar -C {path}/wheelhouse")
     yield StringCommand(f"python3 -m venv {path}/venv")
     yield StringCommand(f"{path}/venv/bin/{PIP} {source} --require-hashes -r {path}/portal.lock")
@@ -110,14 +110,14 @@ def installed(release: Release, wheelhouse: Path | None) -> Iterator[StringComma
 
 
 @operation()
-def switched(release: Release) -> Iterator[str]:
+def switched(release: Release, home: str = HOME) -> Iterator[str]:
     """`current` is this release and `previous` the one before; each link changes in one rename."""
-    (running,) = host.get_fact(Releases)["current"] or {""}
+    (running,) = host.get_fact(Releases, home=home)["current"] or {""}
     if running == release.id:
         return
     links = {"previous": running, "current": release.id} if running else {"current": release.id}
     for name, identity in links.items():
-        yield f"ln -sfn releases/{identity} {HOME}/{name}.new && mv -T {HOME}/{name}.new {HOME}/{name}"
+        yield f"ln -sfn releases/{identity} {home}/{name}.new && mv -T {home}/{name}.new {home}/{name}"
 
 
 @operation()

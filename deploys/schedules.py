@@ -8,11 +8,15 @@ from portal.settings import Settings
 
 @dataclass(frozen=True)
 class Job:
-    """`mosis COMMAND` at a crontab(5) time; its output goes to the journal as mosis-NAME."""
+    """`mosis COMMAND` at a crontab(5) time, or with `of_host` a command of the host; None: only when asked for.
+
+    Its output goes to the host's log as mosis-NAME.
+    """
 
     name: str
-    time: str
+    time: str | None
     command: str
+    of_host: bool = False
 
 
 JOBS = (
@@ -21,12 +25,26 @@ JOBS = (
     Job("backup-packages", "0 3 * * *", "backup packages"),
 )
 
+# Only DSM has these commands.
+SNAPSHOT = (  # it ends with 0 whatever comes of it
+    "synowebapi --exec api=SYNO.Core.Share.Snapshot method=create version=1 name='\"{share}\"' 2>/dev/null |"
+    " tee /dev/stderr | grep -q '\"success\" *: *true'"
+)
+HYPER_BACKUP = "/var/packages/HyperBackup/target/bin/dsmbackup --backup {hyper_backup}"
+DSM_JOBS = (Job("share-snapshot", None, SNAPSHOT, of_host=True), Job("hyper-backup", "0 5 * * *", HYPER_BACKUP, True))
+
 
 def wanted(data: HostData, settings: Settings) -> tuple[Job, ...]:
     """The host's jobs, at its own times. Raises PlanError for a time of a job that does not exist."""
-    if unknown := data.schedules.keys() - {job.name for job in JOBS}:
-        names = ", ".join(job.name for job in JOBS)
+    jobs = (*JOBS, *(DSM_JOBS if data.share else ()))
+    if unknown := data.schedules.keys() - {job.name for job in jobs}:
+        names = ", ".join(job.name for job in jobs)
         raise PlanError(f"Host data: mosis_schedules knows {names}, not {', '.join(sorted(unknown))}.")
-    possible = [job for job in JOBS if settings.backup or job.name != "backup-packages"]
+    absent = {"backup-packages": not settings.backup, "hyper-backup": not data.hyper_backup}
+    possible = [job for job in jobs if not absent.get(job.name)]
     times = {job.name: data.schedules.get(job.name, job.time) for job in possible}
-    return tuple(Job(job.name, time, job.command) for job in possible if (time := times[job.name]))
+    return tuple(
+        Job(job.name, time, job.command.format(share=data.share, hyper_backup=data.hyper_backup), job.of_host)
+        for job in possible
+        if (time := times[job.name])
+    )

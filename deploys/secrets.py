@@ -29,7 +29,7 @@ class SecretFile(FactBase[tuple[str, ...]]):
 def secret(wanted: Secret, owner: str) -> Iterator[StringCommand]:
     """The file has exactly this content, mode 600 from its first moment, and appears in one rename."""
     mode, holder, digest = host.get_fact(SecretFile, path=wanted.path) or ("", "", "")
-    if (mode, digest) == (MODE, sha256(wanted.content.encode()).hexdigest()) and owner in ("", holder):
+    if (mode, digest) == (MODE, sha256(wanted.content.encode()).hexdigest()) and f"{holder}:".startswith(owner):
         return
     fresh, path = quote(f"{wanted.path}.new"), quote(wanted.path)
     chown = f"chown {quote(owner)} {fresh} && " if owner else ""

@@ -3,7 +3,7 @@
 Uncomment here to change it for every host, or say it in an inventory for one host or group.
 """
 
-# How the processes are kept up: "local" or "systemd". No default: every inventory says it.
+# How the processes are kept up: "local", "systemd" or "compose". No default: every inventory says it.
 # mosis_runtime
 
 # Directory of everything that is stored: data, packages, assets, temp, backups, secrets. Absolute.
@@ -21,6 +21,17 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # "files" lays down scrape and rule files below /etc/mosis/prometheus; "install" also installs Debian's Prometheus.
 # mosis_prometheus = "files"
 
+# Runtime compose. On a Synology NAS, the shared folder that is the root (/volumeN/NAME); elsewhere None.
+# mosis_share = None
+# The Debian that the store's image is built on, and cloudflared's image for a tunnel, whose token is the secret
+# "cloudflare-token" (its origin, set at Cloudflare: http://nginx:8080). A network of addresses for the containers.
+# mosis_base_image = "debian:bookworm-slim"
+# mosis_cloudflared = None
+# mosis_subnet = "172.30.77.0/28"
+# UUID of the external drive's file system, to refuse any other drive at its mount point; a Hyper Backup task to start.
+# mosis_drive_uuid = None
+# mosis_hyper_backup = None
+
 # Settings of the portal that differ from their defaults (README.md lists them), for example
 #     {"public_url": "https://store.example.org", "storage_budget_bytes": 500_000_000_000,
 #      "backup": {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"},
@@ -29,6 +40,7 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 
 # Times of the host's schedules that differ, as in crontab(5); None switches one off. The schedules and their times:
 #     {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *"}
+# and on a Synology NAS {"share-snapshot": None, "hyper-backup": "0 5 * * *"}, the latter with mosis_hyper_backup.
 # mosis_schedules = {}
 
 # Files below <root>/secrets, mode 600, and where the operator's machine has their content: "env:VARIABLE" or

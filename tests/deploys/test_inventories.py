@@ -18,7 +18,7 @@ def test_every_default_is_documented_as_it_is() -> None:
     text = (CHECKOUT / "inventory/group_data/all.py").read_text()
     shown = {name: ast.literal_eval(value) for name, value in re.findall(r"^# mosis_(\w+) = (.*)$", text, re.MULTILINE)}
     defaults = HostData(runtime="local").model_dump(exclude={"runtime"})
-    assert shown == defaults | {"root": str(defaults["root"])}
+    assert shown == defaults | {name: str(defaults[name]) for name in ("root", "subnet")}
     assert f"# {PREFIX}runtime" in text
 
 

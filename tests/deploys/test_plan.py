@@ -26,7 +26,7 @@ def contents(wanted: Plan) -> dict[str, str]:
     ("data", "sentence"),
     [
         ({}, "mosis_runtime: field required"),
-        ({"mosis_runtime": "kubernetes"}, "mosis_runtime: input should be 'local' or 'systemd'"),
+        ({"mosis_runtime": "kubernetes"}, "mosis_runtime: input should be 'local', 'systemd' or 'compose'"),
         (SYSTEMD | {"mosis_roort": "/srv"}, "mosis_roort: extra inputs are not permitted"),
         (SYSTEMD | {"mosis_root": "srv/mosis"}, "mosis_root: must be an absolute path"),
         (SYSTEMD | {"mosis_root": "/srv/my store"}, "may hold letters, digits"),

@@ -1,0 +1,236 @@
+"""Runtime `compose`: the image of a release, and containers that run with exactly its files and stamps."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from shlex import join, quote
+
+from pyinfra import host
+from pyinfra.api import FactBase, FileUploadCommand, StringCommand, deploy, operation
+from pyinfra.operations import files as pyinfra_files
+
+from deploys import files
+from deploys.model import Plan, Service, Stack
+from deploys.plan_compose import PATH
+from deploys.release import Release, Releases, switched, wheelhouse_tar
+from deploys.render import CHECKOUT
+
+ENVIRONMENT = f"export PATH={PATH}; "
+HEALTHY_SECONDS = 120  # a slow NAS starts Python under load
+RECIPE = "mosis.recipe"
+
+
+class Recipes(FactBase[dict[str, str]]):
+    """Image name to the recipe it was built by, of those that are there."""
+
+    default = dict
+
+    def command(self, images: list[str]) -> str:
+        label = f'{{{{index .Config.Labels "{RECIPE}"}}}}'
+        each = f"docker image inspect --format {quote(label)} $image 2>/dev/null"
+        return ENVIRONMENT + f'for image in {join(images)}; do echo "$image $({each})"; done'
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {words[0]: words[1] for words in map(str.split, output) if len(words) == 2}
+
+
+def _upload(source: str, target: str) -> FileUploadCommand:
+    """By way of `_temp_dir`: /tmp of a NAS is small."""
+    place = (host.current_op_global_arguments or {}).get("_temp_dir")
+    return FileUploadCommand(source, target, remote_temp_filename=host.get_temp_filename(target, temp_directory=place))
+
+
+@operation()
+def images_built(plan: Plan, stack: Stack) -> Iterator[StringCommand | FileUploadCommand]:
+    """The images of the release are there, built on the host from its own directory."""
+    names, release, wheelhouse = stack.images, plan.release, plan.data.wheelhouse
+    if host.get_fact(Recipes, images=list(names.values())) == dict.fromkeys(names.values(), stack.recipe):
+        return
+    path = f"{stack.home}/releases/{release.id}"
+    yield StringCommand(f"rm -rf {path} && mkdir -p {path}/wheels")
+    for source in (release.wheel, release.lock, CHECKOUT / "files/compose/Dockerfile"):
+        yield _upload(str(source), f"{path}/{source.name}")
+    if wheelhouse:
+        yield _upload(str(wheelhouse_tar(wheelhouse)), f"{path}/wheels.tar")
+        yield StringCommand(f"tar -xf {path}/wheels.tar -C {path}/wheels && rm {path}/wheels.tar")
+    source = "--no-index --find-links /build/wheels" if wheelhouse else "--no-cache-dir"
+    build = f"docker build --quiet --label {RECIPE}={stack.recipe} --build-arg BASE={quote(plan.data.base_image)}"
+    build += f" --build-arg PIP={quote(source)}"
+    yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --target nginx --tag {names['nginx']} .")
+    yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --tag {names['portal']} .")
+    yield StringCommand(f"rm -rf {path}/wheels && touch {path}/complete")
+
+
+@dataclass(frozen=True)
+class Container:
+    """The container of a service: the stamp it was made with, whether it runs and answers, and since when, in s."""
+
+    stamp: str
+    running: bool
+    healthy: bool
+    started: float
+
+
+@dataclass(frozen=True)
+class State:
+    """Service to container, and file to its modification time, s."""
+
+    containers: Mapping[str, Container]
+    files: Mapping[str, int]
+
+
+class Containers(FactBase[State]):
+    """What runs of the compose project, and how old the files are that it reads."""
+
+    def command(self, files: list[str]) -> str:
+        fields = (
+            '{{index .Config.Labels "com.docker.compose.service"}}',
+            '{{index .Config.Labels "mosis.stamp"}}',
+            "{{.State.Status}}",
+            "{{with .State.Health}}{{.Status}}{{else}}healthy{{end}}",
+            "{{.State.StartedAt}}",
+        )
+        mine = "--filter label=com.docker.compose.project=mosis --filter label=com.docker.compose.oneoff=False"
+        return (
+            f"{ENVIRONMENT}found=$(docker ps --all --quiet {mine} 2>/dev/null); "
+            f'[ -z "$found" ] || docker inspect --format {quote("container|" + "|".join(fields))} $found; '
+            f"stat -c 'file|%Y|%n' {join(files)} 2>/dev/null; true"
+        )
+
+    @staticmethod
+    def default() -> State:
+        return State({}, {})
+
+    def process(self, output: list[str]) -> State:
+        containers, found = {}, {}
+        for kind, *fields in (line.split("|") for line in output):
+            if kind == "file":
+                found[fields[1]] = int(fields[0])
+            elif kind == "container":
+                service, stamp, status, health, started = fields
+                since = datetime.fromisoformat(f"{started[:19]}+00:00").timestamp()
+                containers[service] = Container(stamp, status == "running", health == "healthy", since)
+        return State(containers, found)
+
+
+def _loaded(stack: Stack) -> str:
+    """Touched when nginx has read its files again."""
+    return f"{stack.home}/run/nginx.loaded"
+
+
+def _state(plan: Plan, stack: Stack) -> State:
+    environment = f"{stack.etc}/.env"
+    paths = [path for name in running_services(plan) for path in plan.services[name].paths]
+    return host.get_fact(Containers, files=[*paths, environment, _loaded(stack)])
+
+
+def running_services(plan: Plan) -> dict[str, Service]:
+    """The services that are containers."""
+    return {name: service for name, service in plan.services.items() if service.stamp}
+
+
+def differing(plan: Plan, state: State) -> list[str]:
+    """Services that do not run with their stamp, or that read a file which is missing or younger than they are."""
+    return [
+        name
+        for name, service in running_services(plan).items()
+        if (found := state.containers.get(name)) is None
+        or not found.running
+        or found.stamp != service.stamp
+        or (name != "nginx" and _stale(service, state, found.started))
+    ]
+
+
+def _stale(service: Service, state: State, since: float) -> bool:
+    return any(state.files.get(path, since + 1) > since for path in service.paths)
+
+
+def nginx_stale(plan: Plan, stack: Stack, state: State) -> bool:
+    """Whether nginx, which takes new files without a restart, has older ones in use."""
+    found = state.containers.get("nginx")
+    since = max(found.started if found else 0, state.files.get(_loaded(stack), 0))
+    return _stale(plan.services["nginx"], state, since)
+
+
+@operation()
+def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
+    """Every service runs as declared and answers; only those that differ are touched."""
+    state = _state(plan, stack)
+    compose = f"{ENVIRONMENT}cd {stack.etc} && docker compose"
+    services = running_services(plan)
+    names = differing(plan, state)
+    if orphans := sorted(state.containers.keys() - services.keys()):
+        names = sorted({*names, *services})
+        yield f"{compose} up --detach --remove-orphans  # {join(orphans)}"
+    elif names:
+        yield f"{compose} up --detach --no-deps --force-recreate {join(names)}"
+    if "nginx" not in names and nginx_stale(plan, stack, state):
+        yield f"{compose} exec -T nginx nginx -t -q -e stderr -c {stack.etc}/nginx/nginx.conf"
+        yield f"{compose} kill --signal HUP nginx && touch {_loaded(stack)}"
+    unhealthy = [name for name, found in state.containers.items() if name in services and not found.healthy]
+    for name in [name for name in services if name in names or name in unhealthy]:
+        yield awaited(stack, name)
+
+
+def awaited(stack: Stack, service: str) -> str:
+    """A command that waits until the service's container is healthy, or shows its last lines and fails."""
+    compose = f"docker compose --project-directory {stack.etc}"
+    health = "{{with .State.Health}}{{.Status}}{{else}}healthy{{end}}"
+    return (
+        f"{ENVIRONMENT}waited=0; until "
+        f'[ "$(docker inspect --format {quote(health)} "$({compose} ps --quiet {service})")" = healthy ]; do '
+        f"if [ $waited -ge {HEALTHY_SECONDS} ]; then {compose} logs --no-color --tail 20 {service} >&2; "
+        f'echo "{service} was not ready within {HEALTHY_SECONDS} s." >&2; exit 1; fi; '
+        "sleep 1; waited=$((waited + 1)); done"
+    )
+
+
+class Environment(FactBase[tuple[str, ...]]):
+    """What `etc/.env` should be and what it is; the first is empty while the account is missing."""
+
+    default = tuple
+
+    def command(self, user: str, path: str) -> str:
+        return (
+            f'if id {user} >/dev/null 2>&1; then echo "MOSIS_UID=$(id -u {user}) MOSIS_GID=$(id -g {user})"; '
+            f"else echo; fi; cat {quote(path)} 2>/dev/null | tr '\\n' ' '"
+        )
+
+    def process(self, output: list[str]) -> tuple[str, ...]:
+        return tuple(line.strip() for line in output)
+
+
+@operation()
+def environment_written(user: str, path: str) -> Iterator[str]:
+    """The file tells compose the uid and gid of the store's account, whatever the host gave it."""
+    found = host.get_fact(Environment, user=user, path=path)
+    if len(found) == 2 and found[0] and found[0] == found[1]:
+        return
+    numbers = f'"$(id -u {user})" "$(id -g {user})"'
+    yield f"printf 'MOSIS_UID=%s\\nMOSIS_GID=%s\\n' {numbers} >{quote(path)}.new && mv {quote(path)}.new {quote(path)}"
+
+
+@operation()
+def images_pruned(release: Release, home: str) -> Iterator[str]:
+    """Of the releases only this one and the one before it keep their image."""
+    found = host.get_fact(Releases, home=home)
+    before = found["previous"] if release.id in found["current"] else found["current"]
+    for identity in sorted(found["all"] - {release.id} - before):
+        yield f"{ENVIRONMENT}docker image rm mosis:{quote(identity)} >/dev/null 2>&1; rm -rf {home}/releases/{identity}"
+
+
+@deploy("Compose")
+def configured(plan: Plan, stack: Stack) -> None:
+    """The image, and every file that containers read."""
+    images_built(name="Images of the release", plan=plan, stack=stack)
+    environment_written(name="uid and gid of the account", user=stack.user, path=f"{stack.etc}/.env")
+    declared = [file for service in plan.services.values() for file in service.files]
+    files.written((*declared, *stack.files, plan.command))
+    pyinfra_files.link(name="Command mosis", path="/usr/local/bin/mosis", target=plan.mosis)
+
+
+@deploy("Compose")
+def running(plan: Plan, stack: Stack) -> None:
+    stack_running(name="Containers run as declared", plan=plan, stack=stack)
+    switched(name="Make the release the current one", release=plan.release, home=stack.home)
+    images_pruned(name="Remove images older than the previous one", release=plan.release, home=stack.home)
