@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import probe, rootfs
+from tests.hosts.dsm import rootfs as dsm
+from tests.hosts.dsm.nas import Nas
 from tests.hosts.machine import Machine
 from tests.hosts.pyinfra_run import REPOSITORY
 from tests.hosts.shell import Say, run
@@ -60,8 +62,32 @@ def boot(base: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Iter
     with ExitStack() as hosts:
 
         def fresh() -> Machine:
-            machine = hosts.enter_context(Machine(base, tmp_path_factory.mktemp("host") / "console.log"))
+            machine = hosts.enter_context(Machine((base,), tmp_path_factory.mktemp("host") / "console.log"))
             say(f"booted {machine.name} at {machine.address}")
             return machine
+
+        yield fresh
+
+
+@pytest.fixture(scope="session")
+def image(ready: None, say: Say) -> Path:
+    """A tar file with what the store's image is built on, for a host that reaches no registry."""
+    return dsm.image(rootfs.SERVER.suite, rootfs.cache_folder(), say)
+
+
+@pytest.fixture(scope="module")
+def boot_nas(
+    base: Path, image: Path, tmp_path_factory: pytest.TempPathFactory, say: Say
+) -> Iterator[Callable[[], Nas]]:
+    """Boot a fresh look-alike NAS, wait for its Docker and import the image; gone when the module is done."""
+    layers = (dsm.layer(base, rootfs.cache_folder(), say), base)
+    with ExitStack() as hosts:
+
+        def fresh() -> Nas:
+            nas = hosts.enter_context(Nas(layers, tmp_path_factory.mktemp("nas") / "console.log"))
+            nas.wait_engine()
+            nas.import_image(image)
+            say(f"booted the NAS {nas.name} at {nas.address}")
+            return nas
 
         yield fresh

@@ -1,9 +1,10 @@
 """A booted Debian host on this machine: its own init, sshd, cron and journal, its own network and control groups."""
 
+import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shlex import quote
@@ -20,17 +21,23 @@ V1_LIMITS = "memory pids cpu cpuacct blkio"  # writable in the host, so that its
 
 
 class Machine:
-    """A host over a read-only base; all it writes is in memory and gone with it.
+    """A host over read-only layers; all it writes is in memory and gone with it.
 
-    Use as a context manager: inside, the host is up and answers `ssh`.
+    Use as a context manager: inside, the host is up and answers `ssh`. The class attributes are what other sorts of
+    hosts have otherwise: options and environment of systemd-nspawn, and the shell code that runs in the host's place
+    before its init.
     """
+
+    NSPAWN: tuple[str, ...] = ("--capability=CAP_NET_ADMIN",)
+    ENVIRONMENT: Mapping[str, str] = {}
+    BEFORE_INIT = f"for c in {V1_LIMITS}; do d=/sys/fs/cgroup/$c; [ ! -d $d ] || mount -o remount,bind,rw $d; done"
 
     address: str
     name: str
 
-    def __init__(self, base: Path, log: Path) -> None:
-        """`base` is a root file system (see `rootfs.base`), `log` the file that gets the host's console."""
-        self._base, self._log = base, log
+    def __init__(self, layers: tuple[Path, ...], log: Path) -> None:
+        """`layers` are root file systems (see `rootfs.base`), the upper first; `log` gets the host's console."""
+        self._layers, self._log = layers, log
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -42,6 +49,7 @@ class Machine:
             self.root = self._place / "root"
             self._mount_root()
             self._personalise()
+            self.prepare()
             self.start()
             self._undo = undo.pop_all()
         return self
@@ -50,6 +58,9 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    def prepare(self) -> None:
+        """What a sort of host does to its root before the first boot."""
 
     @property
     def key(self) -> Path:
@@ -63,12 +74,11 @@ class Machine:
 
     def start(self) -> None:
         """Boot and wait for SSH. Raises AssertionError if a unit failed or the host did not come up."""
-        boot = f"for c in {V1_LIMITS}; do d=/sys/fs/cgroup/$c; [ ! -d $d ] || mount -o remount,bind,rw $d; done"
         nspawn = (
             *("systemd-nspawn", "--quiet", "-D", self.root, "--register=no", "--keep-unit", f"--machine={self.name}"),
-            *(f"--network-namespace-path=/run/netns/{self.name}", "--capability=CAP_NET_ADMIN", "--resolv-conf=off"),
+            *(f"--network-namespace-path=/run/netns/{self.name}", *self.NSPAWN, "--resolv-conf=off"),
             *("--kill-signal=SIGRTMIN+3", "--link-journal=no", "--timezone=off", "--console=pipe"),
-            *("/bin/sh", "-c", f"{boot}; exec /lib/systemd/systemd"),
+            *("/bin/sh", "-c", f"{self.BEFORE_INIT}; exec /lib/systemd/systemd"),
         )
         enter = 'n=$1; shift; while [ $n -gt 0 ]; do echo $$ > "$1"; shift; n=$((n-1)); done; exec "$@"'
         procs = [group / "cgroup.procs" for group in self._groups]
@@ -76,6 +86,7 @@ class Machine:
         with self._log.open("ab") as console:
             self._process = subprocess.Popen(
                 [str(word) for word in command],
+                env={**os.environ, **self.ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -86,9 +97,13 @@ class Machine:
     def wait_ssh(self, seconds: float = 60) -> None:
         """Wait until the host is reached over SSH and has finished booting without a failed unit."""
         until(f"SSH to {self.address} (console: {self._log})", self._answers, seconds=seconds, every=0.1)
-        state = self.try_ssh("systemctl is-system-running --wait", timeout=seconds).stdout.strip()
+        state = until(f"the end of {self.name}'s boot", self._booted, seconds=seconds)
         if state != "running":
-            raise AssertionError(f"{self.name} is {state}: {self.ssh('systemctl --failed --no-legend --plain')}")
+            raise AssertionError(f"{self.name} is {state}: {self.ssh('systemctl --failed --no-legend')}")
+
+    def _booted(self) -> str | None:
+        state = self.try_ssh("systemctl is-system-running").stdout.strip()
+        return None if state in ("", "initializing", "starting") else state
 
     def _answers(self) -> bool:
         if self._process.poll() is not None:
@@ -144,10 +159,10 @@ class Machine:
         return Volume(self._place / f"{name}.img", kind, megabytes)
 
     def _mount_root(self) -> None:
-        layers = {"lowerdir": self._base, "upperdir": self._place / "upper", "workdir": self._place / "work"}
-        for directory in (layers["upperdir"], layers["workdir"], self.root):
+        upper, work = self._place / "upper", self._place / "work"
+        for directory in (upper, work, self.root):
             directory.mkdir()
-        options = ",".join(f"{name}={path}" for name, path in layers.items())
+        options = f"lowerdir={':'.join(map(str, self._layers))},upperdir={upper},workdir={work}"
         run("mount", "-t", "overlay", "overlay", "-o", options, self.root)
         run("mount", "--make-shared", self.root)  # a drive mounted here later appears in the host as well
 

@@ -1,10 +1,10 @@
-"""The root file system of the test hosts: a plain Debian server, built once and kept in a cache folder."""
+"""Root file systems, each built once and kept in a cache folder; here a plain Debian server."""
 
 import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,30 +51,41 @@ def cache_folder() -> Path:
 
 def base(recipe: Recipe, cache: Path, say: Say) -> Path:
     """The directory of the built `recipe`, never written to again. Raises CommandError, LookupError."""
-    done = cache / recipe.key()
-    if not done.is_dir():
-        say(f"building the Debian {recipe.suite} base in {done}")
+    return built(f"the Debian {recipe.suite} base", cache / recipe.key(), say, lambda root: _server(recipe, root))
+
+
+def built(what: str, done: Path, say: Say, build: Callable[[Path], None]) -> Path:
+    """The cache entry `done`; `build` makes it in a path beside it if it is missing."""
+    if not done.exists():
+        say(f"building {what} in {done}")
         partial = done.with_suffix(f".{os.getpid()}")
-        cache.mkdir(parents=True, exist_ok=True)
+        done.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _build(recipe, partial)
+            build(partial)
             partial.rename(done)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
+            partial.unlink(missing_ok=True)
     return done
 
 
-def _build(recipe: Recipe, root: Path) -> None:
-    sources = apt_sources(recipe.suite)
-    mirror = next(uri for uri, release, _ in sources if release == recipe.suite)
-    run("debootstrap", "--variant=minbase", f"--include={','.join(recipe.installed)}", recipe.suite, root, mirror)
+def debootstrap(suite: str, installed: tuple[str, ...], root: Path) -> None:
+    """A minimal Debian with `installed`, from this machine's own apt sources. Raises CommandError, LookupError."""
+    sources = apt_sources(suite)
+    mirror = next(uri for uri, release, _ in sources if release == suite)
+    run("debootstrap", "--variant=minbase", f"--include={','.join(installed)}", suite, root, mirror)
     (root / "etc/apt/sources.list").write_text("".join(f"deb {' '.join(source)}\n" for source in sources))
     run("chroot", root, "apt-get", "clean")
-    with _apt_of_this_machine(root):
-        _apt(root, "update")
-        _apt(root, "upgrade")
-        _apt(root, "install", "--download-only", *recipe.cached)
-        _apt(root, "install", "--download-only", "--no-install-recommends", *recipe.cached_lean)
+
+
+def _server(recipe: Recipe, root: Path) -> None:
+    debootstrap(recipe.suite, recipe.installed, root)
+    with apt_of_this_machine(root):
+        apt(root, "update")
+        apt(root, "upgrade")
+        apt(root, "install", "--download-only", *recipe.cached)
+        apt(root, "install", "--download-only", "--no-install-recommends", *recipe.cached_lean)
     run("chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", OPERATOR)
     (root / "etc/sudoers.d/operator").write_text(f"{OPERATOR} ALL=(ALL) NOPASSWD:ALL\n")
     for unique in (root / "etc/ssh").glob("ssh_host_*"):
@@ -92,8 +103,8 @@ def apt_sources(suite: str) -> list[tuple[str, str, str]]:
 
 
 @contextmanager
-def _apt_of_this_machine(root: Path) -> Iterator[None]:
-    """Proxies, time checks and name servers of this machine, for as long as the base is built."""
+def apt_of_this_machine(root: Path) -> Iterator[None]:
+    """Proxies, time checks and name servers of this machine, for as long as packages are installed in `root`."""
     own = [
         line for line in run("apt-config", "dump").splitlines() if line.startswith(("Acquire::http", "Acquire::Check-"))
     ]
@@ -105,6 +116,7 @@ def _apt_of_this_machine(root: Path) -> Iterator[None]:
     names.unlink()
 
 
-def _apt(root: Path, *words: str) -> None:
+def apt(root: Path, *words: str) -> None:
+    """An apt-get command in `root`. Raises CommandError."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("chroot", root, "apt-get", "-q", "-y", *words, timeout=1200, env=environment)

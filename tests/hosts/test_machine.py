@@ -91,7 +91,7 @@ def test_two_hosts_share_nothing(host: Machine, boot: Callable[[], Machine]) -> 
 
 
 def test_a_host_leaves_nothing_behind(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), Machine(base, tmp_path / "console.log") as machine:
+    with pytest.raises(ZeroDivisionError), Machine((base,), tmp_path / "console.log") as machine:
         machine.attach(machine.volume("drive"), DRIVE)
         name, place = machine.name, machine.root.parent
         raise ZeroDivisionError
