@@ -188,7 +188,8 @@ def _asking(data: HostData, home: Path, image: str) -> str:
     found = f"docker image inspect --format '{{{{.Id}}}}' {known} 2>/dev/null | head -n 1"
     root = f"--env MOSIS_CONFIG=/dev/null --env MOSIS_ROOT={data.root} --volume {data.root}:{data.root}"
     user = f'--user "$(id -u {ACCOUNT}):$(id -g {ACCOUNT})"'
-    return f"export PATH={PATH}; docker run --rm --network none {user} {root} $({found}) mosis"
+    run = f"docker run --rm --pull never --network none {user} {root}"
+    return f'export PATH={PATH}; image=$({found}); [ -n "$image" ] && {run} "$image" mosis'
 
 
 def _lifecycle(etc: Path) -> File:
