@@ -1,4 +1,4 @@
-"""Runtime `local`: a process supervisor of the deploying user keeps portal and Litestream up; no root, no init."""
+"""Runtime `local`: a process supervisor of the deploying user keeps the programs up; no root, no init."""
 
 import sys
 from collections.abc import Iterator
@@ -12,11 +12,13 @@ from deploys import down, files
 from deploys.model import Plan
 from deploys.processes import Health, Process, Running, Succeeds, portal_health
 
-PROGRAMS = ("litestream", "portal")
+
+def _programs(plan: Plan) -> list[str]:
+    return sorted(plan.services.keys() - {"supervisor"})
 
 
 def _differing(plan: Plan, control: str) -> list[str]:
-    pids = {"supervisor": f"{control} pid"} | {name: f"{control} pid {name}" for name in PROGRAMS}
+    pids = {"supervisor": f"{control} pid"} | {name: f"{control} pid {name}" for name in _programs(plan)}
     return [
         name
         for name, pid in pids.items()
@@ -26,7 +28,7 @@ def _differing(plan: Plan, control: str) -> list[str]:
 
 @operation()
 def supervised(plan: Plan, health: Health) -> Iterator[str]:
-    """Supervisor, portal and Litestream run with exactly their files and stamps; only what differs is restarted."""
+    """Supervisor and programs run with exactly their files and stamps; only what differs is restarted."""
     binaries, config = Path(sys.executable).parent, f"{plan.settings.root}/etc/supervisord.conf"
     control = f"{quote(str(binaries / 'supervisorctl'))} -c {quote(config)}"
     differing = _differing(plan, control)
@@ -45,12 +47,13 @@ def supervised(plan: Plan, health: Health) -> Iterator[str]:
 
 @deploy("Local")
 def configured(plan: Plan) -> None:
-    """Every file of the three processes, and the `mosis` command."""
-    files.written([file for name in ("supervisor", *PROGRAMS) for file in plan.services[name].files])
+    """Every file of the processes, and the `mosis` command."""
+    files.written([file for name in ("supervisor", *_programs(plan)) for file in plan.services[name].files])
     files.written([plan.command])
 
 
 @deploy("Local")
 def running(plan: Plan) -> None:
     health = portal_health(plan, f"tail -n 20 {quote(f'{plan.settings.root}/log/portal.log')}")
-    supervised(name="Portal and Litestream run as declared", plan=plan, health=health)
+    answering = "nginx, portal" if "nginx" in plan.services else "portal alone"
+    supervised(name=f"Programs run as declared: {answering}, Litestream", plan=plan, health=health)

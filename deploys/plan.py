@@ -1,12 +1,9 @@
 """What a host gets, computed from its data alone before anything is touched, so that tests read it as data."""
 
-import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from deploys import schedules
-from deploys.data import HostData, PlanError, parse
+from deploys.data import HostData, parse
 from deploys.model import Directory, File, Listener, Plan, Service
 from deploys.parts import (
     DIRECTORIES,
@@ -18,64 +15,17 @@ from deploys.parts import (
     stamped,
 )
 from deploys.plan_compose import compose
+from deploys.plan_local import local
 from deploys.release import CURRENT, Release
 from deploys.render import CHECKOUT, digest, render
 
-SOCKET_PATH_MAX = 107  # bytes, sun_path of unix(7) without its final zero
 UNITS = "/etc/systemd/system"
-
-LOCAL_DIRECTORIES = {"bin": "750", "etc": "750", "run": "700", "log": "750"}
 
 
 def plan(host_data: Mapping[str, object], release: Release) -> Plan:
     """The plan of a host. Raises PlanError, one sentence about the data that is missing or wrong."""
     data = parse(host_data)
-    return {"local": _local, "systemd": _systemd, "compose": compose}[data.runtime](data, release)
-
-
-def _local(data: HostData, release: Release) -> Plan:
-    root = data.root
-    if len(os.fsencode(root / "run/supervisor.sock.1234567")) > SOCKET_PATH_MAX:
-        raise PlanError(f"The root {root} is too long for a Unix socket below it; take a shorter path.")
-    settings = settings_of(data, port=data.port)
-    binaries, locked = Path(sys.executable).parent, digest(release.lock.read_text())
-    config = File(f"{root}/etc/mosis.toml", settings.to_toml(), "640")
-    litestream = File(f"{root}/etc/litestream.yml", render("litestream/litestream.yml.j2", root=root, port=None), "640")
-    variables = {"root": root, "binaries": binaries, "config": config.path}
-    program = "supervisor/program.conf.j2"
-    serve, replicate = [binaries / "mosis", "serve"], [binaries / "litestream", "replicate", "-config", litestream.path]
-    supervisor = File(f"{root}/etc/supervisord.conf", render("supervisor/supervisord.conf.j2", root=root), "644")
-    services = {
-        "portal": stamped(
-            release.id, config, f"{root}/etc/portal.conf", program, program="portal", command=serve, **variables
-        ),
-        "litestream": stamped(
-            locked,
-            litestream,
-            f"{root}/etc/litestream.conf",
-            program,
-            program="litestream",
-            command=replicate,
-            **variables,
-        ),
-        "supervisor": Service((supervisor,), digest(supervisor.content)),
-    }
-    command = f"{root}/bin/mosis"
-    return Plan(
-        data=data,
-        settings=settings,
-        release=release,
-        owner="",
-        config=config.path,
-        mosis=command,
-        asking=asking_of(root, str(binaries)),
-        binaries=str(binaries),
-        directories=directories_of(root, DIRECTORIES | LOCAL_DIRECTORIES, ""),
-        command=File(command, render("portal/mosis.j2", user=None, **variables), "755"),
-        services=services,
-        secrets=secrets_of(data, settings),
-        listeners=(Listener(data.port, config.path),),
-    )
+    return {"local": local, "systemd": _systemd, "compose": compose}[data.runtime](data, release)
 
 
 def _systemd(data: HostData, release: Release) -> Plan:

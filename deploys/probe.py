@@ -33,6 +33,22 @@ def inodes(process):
     return found
 
 
+def settings_file(process):
+    """MOSIS_CONFIG of the process or of the nearest one above it that has one: nginx overwrites its environment."""
+    pid = process.name
+    while pid not in ("0", "1"):
+        with suppress(OSError):  # somebody else's
+            variables = Path("/proc", pid, "environ").read_bytes().decode(errors="replace").split("\0")
+            for value in variables:
+                if value.startswith("MOSIS_CONFIG="):
+                    return value.partition("=")[2]
+        try:
+            pid = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            break
+    return ""
+
+
 def holders(ports):
     """Port to the programs that listen there: name and settings file, empty where the process cannot be read."""
     sockets = listening(ports)
@@ -40,10 +56,8 @@ def holders(ports):
     unknown = set(sockets)
     for process in Path("/proc").glob("[0-9]*") if sockets else ():
         for inode in inodes(process) & set(sockets):
-            variables = (process / "environ").read_bytes().decode(errors="replace").split("\0")
-            config = [value.partition("=")[2] for value in variables if value.startswith("MOSIS_CONFIG=")]
             name = (process / "comm").read_text().strip()
-            found[sockets[inode]].append({"name": name, "config": config[0] if config else ""})
+            found[sockets[inode]].append({"name": name, "config": settings_file(process)})
             unknown.discard(inode)
     for inode in unknown:
         found[sockets[inode]].append({"name": "", "config": ""})

@@ -13,6 +13,9 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # mosis_port = 80
 # mosis_server_names = ("_",)
 
+# Runtime local: the program of an installed nginx, which then answers and sends the files; None: the portal alone does.
+# mosis_nginx = None
+
 # Ports on the loopback interface: the portal behind nginx, Litestream's metrics, an installed Prometheus.
 # mosis_portal_port = 8081
 # mosis_litestream_port = 9099

@@ -28,6 +28,8 @@ DEPLOYED = [
     "templates",
 ]
 
+PROGRAMS = ("portal", "litestream", "nginx")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -85,7 +87,8 @@ class LocalStore:
         def pid(*words: str) -> int:
             return int(subprocess.run([*control, "pid", *words], capture_output=True, text=True, check=True).stdout)
 
-        return {"supervisor": pid(), "portal": pid("portal"), "litestream": pid("litestream")}
+        programs = [path.stem for path in (self.root / "etc").glob("*.conf") if path.stem in PROGRAMS]
+        return {"supervisor": pid(), **{program: pid(program) for program in programs}}
 
     def down(self) -> bool:
         """What `make down` does."""

@@ -1,6 +1,7 @@
 """The runtime `local`, really deployed: it converges, mends drift, restarts what a failed run did not, and stops."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -11,7 +12,10 @@ import pytest
 from deploys import down
 from tests.deploys.local_store import LocalStore, local_store
 
-RUNNING = "Local | Portal and Litestream run as declared"
+ANSWERING = (
+    "nginx, portal" if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin") else "portal alone"
+)
+RUNNING = f"Local | Programs run as declared: {ANSWERING}, Litestream"
 
 
 @pytest.fixture
@@ -109,7 +113,7 @@ def test_a_failed_run_repeated_restarts_what_it_would_have(deployed: LocalStore)
     assert repeated.code == 0, repeated.output
     assert not [name for name in repeated.changed if "mosis.toml" in name]
     after = deployed.pids()
-    assert {name for name in before if before[name] != after[name]} == {"portal"}
+    assert {name for name in before if before[name] != after[name]} == {"portal", "nginx"} & before.keys()
 
 
 def test_a_port_of_somebody_else_stops_before_anything_changes(store: LocalStore) -> None:

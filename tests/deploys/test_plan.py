@@ -85,6 +85,17 @@ def test_local_listens_where_it_was_told(release: Release) -> None:
     assert wanted.owner == "" and not wanted.jobs
 
 
+def test_local_takes_nginx_where_there_is_one(release: Release) -> None:
+    wanted = plan(LOCAL | {"mosis_nginx": "/usr/sbin/nginx"}, release)
+    assert str(wanted.settings.socket) == "/home/dev/mosis/run/portal.sock"
+    assert wanted.settings.accel and wanted.settings.proxied
+    assert [listener.port for listener in wanted.listeners] == [8080]
+    files = contents(wanted)
+    site = files["/home/dev/mosis/etc/nginx-main.conf"]
+    assert "listen 127.0.0.1:8080 " in site and "server unix:/home/dev/mosis/run/portal.sock;" in site
+    assert "files = litestream.conf nginx.conf portal.conf" in files["/home/dev/mosis/etc/supervisord.conf"]
+
+
 def test_systemd_puts_nginx_in_front(release: Release) -> None:
     wanted = plan(SYSTEMD, release)
     assert (wanted.settings.port, wanted.settings.accel, wanted.settings.proxied) == (8081, True, True)

@@ -37,6 +37,22 @@ def test_nginx_takes_the_site(release: Release, tmp_path: Path) -> None:
     assert "test is successful" in run("nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
 
 
+@needs("nginx")
+def test_nginx_takes_the_configuration_of_a_local_store(release: Release, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    data = {
+        "mosis_runtime": "local",
+        "mosis_root": str(tmp_path),
+        "mosis_port": 58080,
+        "mosis_nginx": "/usr/sbin/nginx",
+    }
+    (tmp_path / "log").mkdir()
+    wanted = plan(data, release)
+    (main,) = [file for file in wanted.services["nginx"].files if file.path.endswith("nginx-main.conf")]
+    (tmp_path / "nginx.conf").write_text(main.content)
+    assert "test is successful" in run("nginx", "-t", "-c", tmp_path / "nginx.conf")
+
+
 @needs("promtool")
 @pytest.mark.parametrize("mode", ["files", "install"])
 def test_prometheus_takes_its_files(mode: str, release: Release, tmp_path: Path) -> None:
