@@ -33,7 +33,7 @@ def main(
     try:
         require_programs()
         found = []
-        with bench(directory, seconds=1 if quick else 5, requests=50 if quick else 300) as b:
+        with bench(directory, seconds=1 if quick else 3, requests=50 if quick else 300) as b:
             for line in chosen:
                 found.append(_measured(line, b, 1 if quick else rounds))
                 print(_shown(found[-1]), flush=True)
