@@ -4,16 +4,20 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
+from PIL import Image
 
 from portal.packages import signature
 from portal.store import apps, keys, tokens
 from portal.store.audit import OPERATOR, Actor
-from tests.http.bad_inputs import APP_ID, VERSIONS, Row, bodies, images, packages, requests
+from tests.http.bad_inputs import APP, APP_ID, VERSIONS, Row, bodies, images, packages, requests
 from tests.http.raw import exchange
 from tests.packages.samples import KEY
 from tests.support.portal import Portal, add_developer, free_port, make_store, registration
@@ -100,6 +104,23 @@ def test_a_bad_input_is_answered_and_leaves_nothing(row: Row, target: Target) ->
     peaks = target.worker_rss()
     assert peaks.keys() == workers.keys(), "a worker died"
     assert max(peaks.values()) <= WORKER_RSS_MAX, peaks
+
+
+def test_many_large_uploads_at_once_stay_within_a_worker_s_memory(target: Target) -> None:
+    """Icons of 9.7 MB, which take 13 MB to decode: a connection and a thread each."""
+    icon = BytesIO()
+    Image.frombytes("RGB", (1800, 1800), Random(0).randbytes(3 * 1800**2)).save(icon, "PNG", compress_level=0)
+
+    def put(_: int) -> int:
+        headers = {"Authorization": target.client.headers["Authorization"]}
+        answer = httpx.post(
+            f"{target.portal.url}{APP}/icon", files={"icon": icon.getvalue()}, headers=headers, timeout=120
+        )
+        return answer.status_code
+
+    with ThreadPoolExecutor(48) as together:
+        assert set(together.map(put, range(48))) == {200}
+    assert max(target.worker_rss().values()) <= WORKER_RSS_MAX, target.worker_rss()
 
 
 def _settled(target: Target, before: list[str]) -> None:
