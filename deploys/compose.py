@@ -11,12 +11,12 @@ from pyinfra.operations import files as pyinfra_files
 
 from deploys import files
 from deploys.model import Plan, Service, Stack
-from deploys.plan_compose import PATH
+from deploys.plan_compose import PATH, READY_SECONDS
+from deploys.processes import Succeeds
 from deploys.release import Release, Releases, switched, wheelhouse_tar
 from deploys.render import CHECKOUT
 
 ENVIRONMENT = f"export PATH={PATH}; "
-HEALTHY_SECONDS = 120  # a slow NAS starts Python under load
 RECIPE = "mosis.recipe"
 
 
@@ -159,17 +159,35 @@ def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
     compose = f"{ENVIRONMENT}cd {stack.etc} && docker compose"
     services = running_services(plan)
     names = differing(plan, state)
-    if orphans := sorted(state.containers.keys() - services.keys()):
-        names = sorted({*names, *services})
-        yield f"{compose} up --detach --remove-orphans  # {join(orphans)}"
-    elif names:
-        yield f"{compose} up --detach --no-deps --force-recreate {join(names)}"
+    orphans = state.containers.keys() - services.keys()
+    # A portal that runs is exchanged for the new one; everything else stops and starts.
+    portal = state.containers.get("portal")
+    exchanged = "portal" in names and portal is not None and portal.running
+    plain = [name for name in names if not (exchanged and name == "portal")]
+    if plain:
+        yield f"{compose} up --detach --no-deps --force-recreate {join(plain)}"
     if "nginx" not in names and nginx_stale(plan, stack, state):
         yield f"{compose} exec -T nginx nginx -t -q -e stderr -c {stack.etc}/nginx/nginx.conf"
         yield f"{compose} kill --signal HUP nginx && touch {_loaded(stack)}"
-    unhealthy = [name for name, found in state.containers.items() if name in services and not found.healthy]
-    for name in [name for name in services if name in names or name in unhealthy]:
+    if exchanged:
+        yield f"{stack.home}/bin/exchange"
+    if orphans:
+        yield f"{compose} up --detach --remove-orphans"
+    for name, found in state.containers.items():
+        if name in services and name not in names and not found.healthy:
+            yield awaited(stack, name)
+    for name in plain:
         yield awaited(stack, name)
+
+
+@operation()
+def files_kept(stack: Stack) -> Iterator[str]:
+    """The files that the running containers were made with are kept, for a return from what comes next."""
+    same = f"diff -r {stack.etc} {stack.home}/good/etc && diff -r {stack.home}/bin {stack.home}/good/bin"
+    if not host.get_fact(Succeeds, command=same):
+        good = f"{stack.home}/good"
+        yield f"rm -rf {good}.new && mkdir {good}.new && cp -a {stack.etc} {stack.home}/bin {good}.new/"
+        yield f"rm -rf {good} && mv {good}.new {good}"
 
 
 def awaited(stack: Stack, service: str) -> str:
@@ -179,8 +197,8 @@ def awaited(stack: Stack, service: str) -> str:
     return (
         f"{ENVIRONMENT}waited=0; until "
         f'[ "$(docker inspect --format {quote(health)} "$({compose} ps --quiet {service})")" = healthy ]; do '
-        f"if [ $waited -ge {HEALTHY_SECONDS} ]; then {compose} logs --no-color --tail 20 {service} >&2; "
-        f'echo "{service} was not ready within {HEALTHY_SECONDS} s." >&2; exit 1; fi; '
+        f"if [ $waited -ge {READY_SECONDS} ]; then {compose} logs --no-color --tail 20 {service} >&2; "
+        f'echo "{service} was not ready within {READY_SECONDS} s." >&2; exit 1; fi; '
         "sleep 1; waited=$((waited + 1)); done"
     )
 
@@ -232,5 +250,6 @@ def configured(plan: Plan, stack: Stack) -> None:
 @deploy("Compose")
 def running(plan: Plan, stack: Stack) -> None:
     stack_running(name="Containers run as declared", plan=plan, stack=stack)
+    files_kept(name="Keep the files that run", stack=stack)
     switched(name="Make the release the current one", release=plan.release, home=stack.home)
     images_pruned(name="Remove images older than the previous one", release=plan.release, home=stack.home)

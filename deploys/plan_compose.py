@@ -14,6 +14,7 @@ from deploys.schedules import Job
 from portal.settings import Settings
 
 ACCOUNT = "mosis"
+READY_SECONDS = 120  # a slow NAS starts Python under load
 NGINX_PORT = 8080  # inside its container, where nobody is root
 DSM_HOME = "@mosis"  # no share can have this name, so that no boot renames the directory
 
@@ -155,6 +156,8 @@ def _scripts(data: HostData, jobs: tuple[Job, ...], scripts: dict[str, str], var
             "root:root",
         ),
     ]
+    exchange = render("compose/exchange.j2", home=home, seconds=READY_SECONDS, **variables)
+    declared.append(File(f"{home}/bin/exchange", exchange, "755", "root:root"))
     for job in jobs:
         command = job.command if job.of_host else f"{variables['mosis']} {job.command}"
         script = render("compose/job.j2", job=job, command=command, **variables)
