@@ -12,7 +12,9 @@ from deploys import files
 from deploys.model import Plan, Service
 from deploys.processes import Process, Running
 
+MAIN = "/etc/nginx/nginx.conf"
 SITES = "/etc/nginx/sites-enabled"
+CONNECTIONS = 4096  # a worker; Debian's 768 are gone with some 700 phones that download slowly
 NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
 
 
@@ -25,10 +27,10 @@ def default_site_disabled() -> Iterator[str]:
 
 @operation()
 def serving(service: Service) -> Iterator[str]:
-    """nginx is enabled and its workers are younger than its site; a configuration it refuses fails the deploy."""
+    """nginx is enabled and its workers are younger than what they read; a configuration it refuses fails the deploy."""
     if not host.get_fact(SystemdEnabled, services=["nginx.service"]).get("nginx.service"):
         yield "systemctl enable --quiet nginx.service"
-    worker = host.get_fact(Process, pid=NEWEST_WORKER, files=[*service.paths, SITES])
+    worker = host.get_fact(Process, pid=NEWEST_WORKER, files=[*service.paths, SITES, MAIN])
     if worker != Running():
         yield "nginx -t -q"
         yield "systemctl reload-or-restart nginx.service"
@@ -37,8 +39,14 @@ def serving(service: Service) -> Iterator[str]:
 @deploy("nginx")
 def front(plan: Plan) -> None:
     service = plan.services["nginx"]
-    (site,) = service.files
+    site, _ = service.files
     files.written(service.files)
     pyinfra_files.link(name="Site mosis enabled", path=f"{SITES}/mosis.conf", target=site.path)
     default_site_disabled(name="Default site disabled")
+    pyinfra_files.replace(
+        name="Connections of a worker",
+        path=MAIN,
+        text="worker_connections 768;",
+        replace=f"worker_connections {CONNECTIONS};",
+    )
     serving(name="nginx serves the site as declared", service=service)

@@ -53,7 +53,13 @@ def _systemd(data: HostData, release: Release) -> Plan:
             "litestream/mosis-litestream.service.j2",
             **variables,
         ),
-        "nginx": Service((File("/etc/nginx/sites-available/mosis.conf", site, "644", "root:root"),)),
+        "nginx": Service(
+            (
+                File("/etc/nginx/sites-available/mosis.conf", site, "644", "root:root"),
+                # Debian reads this directory at the top level of nginx.conf; two files a connection.
+                File("/etc/nginx/modules-enabled/90-mosis.conf", "worker_rlimit_nofile 8192;\n", "644", "root:root"),
+            )
+        ),
         "cron": Service((File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs), "644", "root:root"),)),
         "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.portal_port),
     }

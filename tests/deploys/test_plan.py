@@ -92,7 +92,7 @@ def test_local_takes_nginx_where_there_is_one(release: Release) -> None:
     assert [listener.port for listener in wanted.listeners] == [8080]
     files = contents(wanted)
     site = files["/home/dev/mosis/etc/nginx-main.conf"]
-    assert "listen 127.0.0.1:8080 " in site and "server unix:/home/dev/mosis/run/portal.sock;" in site
+    assert "listen 127.0.0.1:8080 " in site and "server unix:/home/dev/mosis/run/portal.sock" in site
     assert "files = litestream.conf nginx.conf portal.conf" in files["/home/dev/mosis/etc/supervisord.conf"]
 
 
