@@ -16,7 +16,9 @@ PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
 deploy: .venv/operator.done
 	@$(PYINFRA) -y inventory/local.py deploy.py
 	@root=$$(realpath '$(ROOT)') && printf '\n    %-14s%s\n' \
-	    'store' 'http://127.0.0.1:$(PORT)' 'admin token' "$$root/secrets/admin-token" 'command' "$$root/bin/mosis" | \
+	    'store' 'http://127.0.0.1:$(PORT)' 'answered by' "$$(grep -q ' nginx.conf' "$$root/etc/supervisord.conf" && \
+	    echo 'nginx, the portal behind it' || echo 'the portal alone, because this machine has no nginx')" \
+	    'admin token' "$$root/secrets/admin-token" 'command' "$$root/bin/mosis" | \
 	    sed '/^$$/d'
 
 down:
