@@ -32,7 +32,7 @@ TOKEN_PARAMETERS = {"access_token", "token"}
 IPV6_SITE = 64  # bits of an address that name a site; the rest its owner chooses freely
 
 STARTED = "mosis.started"  # in the WSGI environment: when the request began, by time.perf_counter
-VERSION_CODE_DIGITS = 15  # what SQLite, JSON and every client hold without loss
+VERSION_CODE_DIGITS = 16  # of the largest that a manifest may have
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pydantic.json_schema import models_json_schema
 
 from portal import __version__
 from portal.http import idempotency, problems, schemas
-from portal.http.api import VERSION_CODE_DIGITS, Operation
+from portal.http.api import Operation
+from portal.packages.identifiers import LARGEST_INTEGER
 
 PARAMETER = re.compile(r"<(\w+)(?::(\w+)(?::((?:[^\\>]|\\.)+))?)?>")
 ANYWHERE = {"INTERNAL_ERROR", "INVALID_REQUEST", "RATE_LIMITED", "STORAGE_ERROR", "UNAUTHENTICATED"}
@@ -70,7 +71,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     for name, filter_name, pattern in PARAMETER.findall(operation.rule):
         schema: dict[str, Any] = {"type": "string"}
         if filter_name == "code":
-            schema = {"type": "integer", "minimum": 1, "maximum": 10**VERSION_CODE_DIGITS - 1}
+            schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_INTEGER}
         elif pattern:
             schema["pattern"] = f"^(?:{pattern})$"
         found.append({"name": name, "in": "path", "required": True, "schema": schema})

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from portal.http import access, forms, schemas
-from portal.http.api import DEVELOPER, MEMBER, REVIEWER, Api, Call, Operation
+from portal.http.api import DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Api, Call, Operation
 from portal.metrics import Metrics
 from portal.store import apps, uploads, versions
 from portal.store.errors import Refused
@@ -85,6 +85,6 @@ def add(api: Api, metrics: Metrics) -> None:
 def _integer(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    if not (text.isascii() and text.isdigit() and len(text) <= VERSION_CODE_DIGITS):
         raise Refused("VALIDATION_ERROR", "The form does not fit.", ["version_code: not a positive integer."])
     return int(text)
