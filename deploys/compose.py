@@ -6,59 +6,14 @@ from datetime import datetime
 from shlex import join, quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, FileUploadCommand, StringCommand, deploy, operation
+from pyinfra.api import FactBase, deploy, operation
 from pyinfra.operations import files as pyinfra_files
 
-from deploys import files
+from deploys import files, images
 from deploys.model import Plan, Service, Stack
-from deploys.plan_compose import PATH, READY_SECONDS
+from deploys.plan_compose import ENVIRONMENT, READY_SECONDS
 from deploys.processes import Succeeds
-from deploys.release import Release, Releases, switched, wheelhouse_tar
-from deploys.render import CHECKOUT
-
-ENVIRONMENT = f"export PATH={PATH}; "
-RECIPE = "mosis.recipe"
-
-
-class Recipes(FactBase[dict[str, str]]):
-    """Image name to the recipe it was built by, of those that are there."""
-
-    default = dict
-
-    def command(self, images: list[str]) -> str:
-        label = f'{{{{index .Config.Labels "{RECIPE}"}}}}'
-        each = f"docker image inspect --format {quote(label)} $image 2>/dev/null"
-        return ENVIRONMENT + f'for image in {join(images)}; do echo "$image $({each})"; done'
-
-    def process(self, output: list[str]) -> dict[str, str]:
-        return {words[0]: words[1] for words in map(str.split, output) if len(words) == 2}
-
-
-def _upload(source: str, target: str) -> FileUploadCommand:
-    """By way of `_temp_dir`: /tmp of a NAS is small."""
-    place = (host.current_op_global_arguments or {}).get("_temp_dir")
-    return FileUploadCommand(source, target, remote_temp_filename=host.get_temp_filename(target, temp_directory=place))
-
-
-@operation()
-def images_built(plan: Plan, stack: Stack) -> Iterator[StringCommand | FileUploadCommand]:
-    """The images of the release are there, built on the host from its own directory."""
-    names, release, wheelhouse = stack.images, plan.release, plan.data.wheelhouse
-    if host.get_fact(Recipes, images=list(names.values())) == dict.fromkeys(names.values(), stack.recipe):
-        return
-    path = f"{stack.home}/releases/{release.id}"
-    yield StringCommand(f"rm -rf {path} && mkdir -p {path}/wheels")
-    for source in (release.wheel, release.lock, CHECKOUT / "files/compose/Dockerfile"):
-        yield _upload(str(source), f"{path}/{source.name}")
-    if wheelhouse:
-        yield _upload(str(wheelhouse_tar(wheelhouse)), f"{path}/wheels.tar")
-        yield StringCommand(f"tar -xf {path}/wheels.tar -C {path}/wheels && rm {path}/wheels.tar")
-    source = "--no-index --find-links /build/wheels" if wheelhouse else "--no-cache-dir"
-    build = f"docker build --quiet --label {RECIPE}={stack.recipe} --build-arg BASE={quote(plan.data.base_image)}"
-    build += f" --build-arg PIP={quote(source)}"
-    yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --target nginx --tag {names['nginx']} .")
-    yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --tag {names['portal']} .")
-    yield StringCommand(f"rm -rf {path}/wheels && touch {path}/complete")
+from deploys.release import switched
 
 
 @dataclass(frozen=True)
@@ -118,7 +73,7 @@ def _loaded(stack: Stack) -> str:
     return f"{stack.home}/run/nginx.loaded"
 
 
-def _state(plan: Plan, stack: Stack) -> State:
+def observed(plan: Plan, stack: Stack) -> State:
     environment = f"{stack.etc}/.env"
     paths = [path for name in running_services(plan) for path in plan.services[name].paths]
     return host.get_fact(Containers, files=[*paths, environment, _loaded(stack)])
@@ -155,7 +110,7 @@ def nginx_stale(plan: Plan, stack: Stack, state: State) -> bool:
 @operation()
 def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
     """Every service runs as declared and answers; only those that differ are touched."""
-    state = _state(plan, stack)
+    state = observed(plan, stack)
     compose = f"{ENVIRONMENT}cd {stack.etc} && docker compose"
     services = running_services(plan)
     names = differing(plan, state)
@@ -164,13 +119,13 @@ def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
     portal = state.containers.get("portal")
     exchanged = "portal" in names and portal is not None and portal.running
     plain = [name for name in names if not (exchanged and name == "portal")]
+    if exchanged:
+        yield f"{stack.home}/bin/exchange"
     if plain:
         yield f"{compose} up --detach --no-deps --force-recreate {join(plain)}"
     if "nginx" not in names and nginx_stale(plan, stack, state):
         yield f"{compose} exec -T nginx nginx -t -q -e stderr -c {stack.etc}/nginx/nginx.conf"
         yield f"{compose} kill --signal HUP nginx && touch {_loaded(stack)}"
-    if exchanged:
-        yield f"{stack.home}/bin/exchange"
     if orphans:
         yield f"{compose} up --detach --remove-orphans"
     for name, found in state.containers.items():
@@ -228,19 +183,10 @@ def environment_written(user: str, path: str) -> Iterator[str]:
     yield f"printf 'MOSIS_UID=%s\\nMOSIS_GID=%s\\n' {numbers} >{quote(path)}.new && mv {quote(path)}.new {quote(path)}"
 
 
-@operation()
-def images_pruned(release: Release, home: str) -> Iterator[str]:
-    """Of the releases only this one and the one before it keep their image."""
-    found = host.get_fact(Releases, home=home)
-    before = found["previous"] if release.id in found["current"] else found["current"]
-    for identity in sorted(found["all"] - {release.id} - before):
-        yield f"{ENVIRONMENT}docker image rm mosis:{quote(identity)} >/dev/null 2>&1; rm -rf {home}/releases/{identity}"
-
-
 @deploy("Compose")
 def configured(plan: Plan, stack: Stack) -> None:
     """The image, and every file that containers read."""
-    images_built(name="Images of the release", plan=plan, stack=stack)
+    images.images_built(name="Images of the release", plan=plan, stack=stack)
     environment_written(name="uid and gid of the account", user=stack.user, path=f"{stack.etc}/.env")
     declared = [file for service in plan.services.values() for file in service.files]
     files.written((*declared, *stack.files, plan.command))
@@ -252,4 +198,4 @@ def running(plan: Plan, stack: Stack) -> None:
     stack_running(name="Containers run as declared", plan=plan, stack=stack)
     files_kept(name="Keep the files that run", stack=stack)
     switched(name="Make the release the current one", release=plan.release, home=stack.home)
-    images_pruned(name="Remove images older than the previous one", release=plan.release, home=stack.home)
+    images.images_pruned(name="Remove images older than the previous one", release=plan.release, home=stack.home)

@@ -7,8 +7,8 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api import FactBase, deploy, operation
 
-from deploys.compose import ENVIRONMENT
 from deploys.model import Plan, Stack
+from deploys.plan_compose import ENVIRONMENT
 
 
 class Account(FactBase[bool]):

@@ -7,9 +7,9 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api import FactBase, deploy, operation
 
-from deploys.compose import ENVIRONMENT
 from deploys.crontab import task_schedule
 from deploys.model import Plan, Stack
+from deploys.plan_compose import ENVIRONMENT
 from deploys.schedules import Job
 
 BOOT_TASK = "mosis-boot"

@@ -2,9 +2,9 @@
 
 from pyinfra.api import FactBase
 
-from deploys.compose import ENVIRONMENT
 from deploys.dsm import SharedFolder
 from deploys.model import Plan
+from deploys.plan_compose import ENVIRONMENT
 
 DSM_MIN = (7, 2)
 COMPOSE_MIN = (2, 9)

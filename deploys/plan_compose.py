@@ -25,6 +25,7 @@ PATH = ":".join(
         *("/usr/syno/bin", "/var/packages/ContainerManager/target/usr/bin", "/var/packages/Docker/target/usr/bin"),
     )
 )
+ENVIRONMENT = f"export PATH={PATH}; "
 
 
 def home_of(data: HostData) -> Path:
@@ -192,7 +193,7 @@ def _asking(data: HostData, home: Path, image: str) -> str:
     root = f"--env MOSIS_CONFIG=/dev/null --env MOSIS_ROOT={data.root} --volume {data.root}:{data.root}"
     user = f'--user "$(id -u {ACCOUNT}):$(id -g {ACCOUNT})"'
     run = f"docker run --rm --pull never --network none {user} {root}"
-    return f'export PATH={PATH}; image=$({found}); [ -n "$image" ] && {run} "$image" mosis'
+    return f'{ENVIRONMENT}image=$({found}); [ -n "$image" ] && {run} "$image" mosis'
 
 
 def _lifecycle(etc: Path) -> File:

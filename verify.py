@@ -1,0 +1,13 @@
+"""Tells line by line whether a host is as its inventory says, changing nothing: `pyinfra INVENTORY verify.py -y`.
+
+Exit code 1 where something needs attention. `--data json=yes` prints a line of JSON a host instead.
+"""
+
+import pyinfra
+from pyinfra import host
+
+from deploys import release, verify
+from deploys.plan import plan
+
+if pyinfra.is_cli:
+    verify.report(plan(host.data.dict(), release.build()), as_json=bool(host.data.get("json")))
