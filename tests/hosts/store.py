@@ -23,17 +23,22 @@ MOSIS = Path(sys.executable).with_name("mosis")
 
 @dataclass
 class Store:
-    """`admin` is the deploy's first token; `developer` and `key` are the developer's after `join`."""
+    """`admin` is the deploy's first token; `developer` and `key` are the developer's after `join`.
+
+    `url` is where people and devices reach the store, empty for port 80 of the host; `inside` is it on the host itself.
+    """
 
     machine: Machine
     root: str
     admin: str
+    url: str = ""
+    inside: str = "http://127.0.0.1"
     app_id: str = "org.example.reader"
     developer: str = ""
     key: Ed25519PrivateKey = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=f"http://{self.machine.address}", timeout=120)
+        self.client = httpx.Client(base_url=self.url or f"http://{self.machine.address}", timeout=120)
 
     def get(self, path: str, *, status: int = 200, headers: dict[str, str] | None = None) -> httpx.Response:
         """GET of `path`. Raises AssertionError for another status."""
@@ -136,7 +141,7 @@ class Store:
         return bool(self._values(line))
 
     def _values(self, line: str) -> list[str]:
-        lines = self.machine.fetch("http://127.0.0.1/metrics").splitlines()
+        lines = self.machine.fetch(f"{self.inside}/metrics").splitlines()
         return [value for found in lines for name, _, value in [found.rpartition(" ")] if name == line]
 
 

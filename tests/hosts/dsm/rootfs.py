@@ -40,7 +40,7 @@ LACKING = (  # DSM has none of these
     ),
 )
 
-IMAGE = ("python3", "python3-venv", "python3-pip", "ca-certificates", "nginx-light")
+IMAGE = ("python3", "python3-venv", "python3-pip", "ca-certificates", "nginx-light", "curl", "rsync")
 
 
 def layer(below: Path, cache: Path, say: Say) -> Path:

@@ -1,0 +1,75 @@
+"""The NAS that the store is deployed to: its inventory, everything that its deploys have printed, and `verify`."""
+
+import json
+import secrets
+import subprocess
+import time
+from pathlib import Path
+
+from tests.hosts.dsm.nas import IMAGE, USB, VOLUME, Nas
+from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
+from tests.hosts.rootfs import OPERATOR
+from tests.hosts.shell import Say
+
+ROOT = f"{VOLUME}/mosis"
+BACKUP = f"{USB}/mosis"
+PORT = 8080
+TEMPORARY = f"{VOLUME}/homes/{OPERATOR}/.pyinfra"
+MOSIS = "sudo /usr/local/bin/mosis"
+SECRET = "MOSIS_TEST_SECRET"
+EVERY_MINUTE, NO_TASK = "* * * * *", "* * 1-31 * *"  # Task Scheduler cannot say the second, /etc/crontab can
+
+DATA = {
+    "ssh_file_transfer_protocol": "scp",
+    "_temp_dir": TEMPORARY,
+    "mosis_runtime": "compose",
+    "mosis_share": "mosis",
+    "mosis_root": ROOT,
+    "mosis_port": PORT,
+    "mosis_base_image": IMAGE,
+    "mosis_settings": {"backup": {"mount": USB, "directory": BACKUP}},
+    "mosis_schedules": {"cleanup": EVERY_MINUTE, "backup-database": EVERY_MINUTE, "backup-packages": NO_TASK},
+    "mosis_secrets": {"test": f"env:{SECRET}"},
+}
+
+
+class Deployed:
+    """`secret` is one that the operator's machine holds in an environment variable."""
+
+    def __init__(self, nas: Nas, directory: Path, wheels: Path, say: Say) -> None:
+        """`directory` gets the inventory; `wheels` is what the image is built from."""
+        self.nas, self._say = nas, say
+        self.secret = secrets.token_hex(32)
+        self.drive = nas.volume("usb", megabytes=1024)
+        self.printed: list[str] = []
+        nas.ssh(f"sudo mkdir -p {TEMPORARY} && sudo chown -R {OPERATOR} {VOLUME}/homes/{OPERATOR}")
+        nas.ssh(f"chmod 700 {TEMPORARY}")
+        data = DATA | {"mosis_wheelhouse": str(wheels)}
+        self._inventory = write_inventory(
+            directory / "test.py", {"nas": nas}, data, REPOSITORY / "inventory/group_data"
+        )
+
+    def deploy(self, *, dry: bool = False) -> Result:
+        """Run deploy.py. Raises AssertionError with the end of the journal."""
+        began = time.monotonic()
+        try:
+            result = deploy(self._inventory, dry=dry, secrets={SECRET: self.secret})
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.nas.journal()}\nrefused:\n{self.nas.refused()}") from None
+        self.printed.append(result.output)
+        self._say(f"deploy{' --dry' if dry else ''}: {result}, {time.monotonic() - began:.0f} s")
+        return result
+
+    def verify(self) -> tuple[int, dict[str, bool]]:
+        """Exit code of `mosis verify --json`, and what it checked: name to whether it is as declared."""
+        done = self.nas.try_ssh(f"{MOSIS} verify --json")
+        self.printed.append(done.stdout + done.stderr)
+        return done.returncode, {check["name"]: check["ok"] for check in json.loads(done.stdout)["checks"]}
+
+    def backup(self) -> subprocess.CompletedProcess[str]:
+        """A backup of the packages that the operator asks for."""
+        return self.nas.try_ssh(f"{MOSIS} backup packages")
+
+    def schedules(self) -> str:
+        """What the host fires."""
+        return self.nas.ssh("cat /etc/crontab")

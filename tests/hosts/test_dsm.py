@@ -1,0 +1,168 @@
+"""Runtime `compose` on a booted look-alike of a Synology NAS: deployed, used, booted, updated, and right again.
+
+The tests are steps in the life of one host, in this order.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.dsm.deployed import BACKUP, PORT, ROOT, Deployed
+from tests.hosts.dsm.nas import USB, Nas
+from tests.hosts.forward import forwarded
+from tests.hosts.pyinfra_run import Result
+from tests.hosts.shell import Say, until
+from tests.hosts.store import Store, Upload
+
+FRONT = 8000  # where the reverse proxy in front of the store listens
+MEGABYTES = {1: 1, 2: 17}  # version_code: size of the package
+SERVICES = {"portal", "nginx", "litestream"}
+BACKED_UP = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
+CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itself
+
+
+@pytest.fixture(scope="module")
+def nas(boot_nas: Callable[[], Nas]) -> Iterator[Nas]:
+    nas = boot_nas()
+    with forwarded((nas.address, FRONT), ("127.0.0.1", PORT), nas.name):
+        yield nas
+
+
+@pytest.fixture(scope="module")
+def deployed(nas: Nas, wheels: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Deployed:
+    return Deployed(nas, tmp_path_factory.mktemp("inventory"), wheels, say)
+
+
+@pytest.fixture(scope="module")
+def first(deployed: Deployed) -> Result:
+    return deployed.deploy()
+
+
+@pytest.fixture(scope="module")
+def store(nas: Nas, first: Result, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    admin = nas.ssh("sudo cat /volume1/@mosis/secrets/admin-token").strip()
+    store = Store(nas, ROOT, admin, url=f"http://{nas.address}:{FRONT}", inside=f"http://127.0.0.1:{PORT}")
+    store.wait_ready()
+    store.join(tmp_path_factory.mktemp("developer") / "key.pem")
+    return store
+
+
+@pytest.fixture(scope="module")
+def published(store: Store, tmp_path_factory: pytest.TempPathFactory, say: Say) -> dict[int, Upload]:
+    directory, uploads = tmp_path_factory.mktemp("packages"), {}
+    for code, megabytes in MEGABYTES.items():
+        uploads[code] = store.upload(directory, code, megabytes)
+        store.publish(code)
+        say(f"published {uploads[code].version_name} of {len(uploads[code].content) / 1e6:.1f} MB")
+    store.icon()
+    return uploads
+
+
+def running(nas: Nas) -> set[str]:
+    label = "label=com.docker.compose.project=mosis"
+    listed = nas.docker(f"ps --filter {label} --format '{{{{.Label \"com.docker.compose.service\"}}}}|{{{{.Status}}}}'")
+    return {line.split("|")[0] for line in listed.splitlines() if line.endswith("(healthy)")}
+
+
+def test_a_dry_run_tells_the_changes_and_makes_none(deployed: Deployed, nas: Nas) -> None:
+    assert deployed.deploy(dry=True).changed
+    assert nas.try_ssh("ls -d /volume1/mosis /volume1/@mosis").stdout == ""
+    assert nas.try_ssh("grep mosis /etc/passwd").returncode == 1
+
+
+def test_one_command_makes_a_store(nas: Nas, first: Result) -> None:
+    assert first.hosts == {"nas"}
+    assert running(nas) == SERVICES
+    assert nas.refused() == ""
+
+
+def test_deploying_again_changes_nothing(deployed: Deployed, first: Result) -> None:
+    assert deployed.deploy().changed == ()
+
+
+def test_containers_are_hardened_users_of_the_nas(nas: Nas, first: Result) -> None:
+    uid = nas.ssh("id -u mosis").strip()
+    asked = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.LogConfig.Type}}"
+    for line in nas.docker(f"inspect --format '{asked}' $(sudo /usr/local/bin/docker ps -q)").splitlines():
+        assert line.startswith(f"{uid}:") and line.endswith("true [ALL] json-file")
+
+
+def test_a_package_goes_from_developer_to_device(store: Store, published: dict[int, Upload], say: Say) -> None:
+    store.serves(published)
+    say("uploaded, published and downloaded byte for byte")
+
+
+def test_schedules_fire(deployed: Deployed, nas: Nas, store: Store, published: dict[int, Upload], say: Say) -> None:
+    nas.attach(deployed.drive, USB)
+    nas.ssh(f"sudo mkdir {BACKUP} && sudo touch {BACKUP}/.mosis-backup && sudo chown -R mosis {BACKUP}")
+    fired = {
+        "packages are on the drive": lambda: store.copied(BACKUP, published),
+        "the copy is noted": lambda: store.has_metric(BACKED_UP),
+        "the database has a snapshot with every version": lambda: store.snapshot_has(published),
+    }
+    for effect, seen in fired.items():
+        until(effect, seen, seconds=CRON_SECONDS, every=2)
+        say(effect)
+
+
+def test_without_its_drive_a_backup_fails_and_writes_nothing(deployed: Deployed, nas: Nas, store: Store) -> None:
+    nas.detach(USB)
+    until("the end of cron's own backup", lambda: "not mounted" in deployed.backup().stderr)
+    before = store.metric(BACKED_UP)
+    assert deployed.backup().returncode == 1
+    assert nas.ssh(f"sudo find {USB} -mindepth 1") == ""
+    assert store.metric(BACKED_UP) == before
+
+
+def test_all_is_as_declared(deployed: Deployed, nas: Nas, store: Store, say: Say) -> None:
+    nas.attach(deployed.drive, USB)
+    code, checks = deployed.verify()
+    assert (code, [name for name, ok in checks.items() if not ok]) == (0, [])
+    say(f"verify: {', '.join(checks)}")
+
+
+def test_after_a_boot_all_is_back_without_a_deploy(
+    deployed: Deployed, nas: Nas, store: Store, published: dict[int, Upload], say: Say
+) -> None:
+    before = deployed.schedules()
+    nas.reboot()
+    until("every container", lambda: running(nas) == SERVICES, seconds=180, every=1)
+    store.wait_ready()
+    store.serves(published)
+    until("the schedules", lambda: deployed.schedules() == before)
+    say("after the boot: containers, schedules and packages are there")
+    assert deployed.deploy().changed == ()
+
+
+def test_after_an_update_verify_tells_what_is_gone_and_a_deploy_mends_it(
+    deployed: Deployed, nas: Nas, store: Store, published: dict[int, Upload], say: Say
+) -> None:
+    before = deployed.schedules()
+    nas.update()
+    nas.wait_engine()
+    assert running(nas) == set()
+    code, checks = deployed.verify()
+    gone = [name for name, ok in checks.items() if not ok]
+    say(f"after the update verify names: {', '.join(gone)}")
+    assert code == 1 and gone
+    assert deployed.deploy().changed
+    store.wait_ready()
+    store.serves(published)
+    assert deployed.schedules() == before
+    code, checks = deployed.verify()
+    assert (code, [name for name, ok in checks.items() if not ok]) == (0, [])
+    assert deployed.deploy().changed == ()
+
+
+def test_dsm_was_left_alone(nas: Nas) -> None:
+    assert nas.refused() == ""
+    own = Path(__file__).parent / "dsm/root/etc/nginx/nginx.conf"
+    assert nas.ssh("cat /etc/nginx/nginx.conf") == own.read_text()
+    assert nas.fetch("http://127.0.0.1:5000/") == "DSM\n"
+
+
+def test_no_secret_was_printed(deployed: Deployed, nas: Nas, store: Store) -> None:
+    seen = [*deployed.printed, nas.journal("--output=cat"), nas.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '")]
+    for secret in (store.admin, store.developer, deployed.secret):
+        assert all(secret not in text for text in seen)
