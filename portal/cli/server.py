@@ -12,7 +12,7 @@ import typer
 
 from portal import settings
 from portal.http import idempotency
-from portal.jobs import restore
+from portal.jobs import backup, restore
 from portal.jobs import status as status_job
 from portal.store import database, files, presign
 from portal.store.errors import DatabaseUnusable
@@ -58,6 +58,8 @@ def init(
         )
     for area in AREAS:
         files.make_directory(layout.area(area))
+    if found is not None and found < wanted:
+        print(f"before the migration: {backup.before_migration(layout, wanted)}")
     if database.migrate(layout.database, litestream=chosen.litestream):
         print(f"{layout.database}: schema {found or 0} → {wanted}")
     presign.create(layout.presign_keys)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from portal.settings import Backup
 from portal.store import files, runs
-from portal.store.layout import SYSTEM_NAMES
+from portal.store.database import connect, migrate
+from portal.store.layout import SYSTEM_NAMES, Layout
 from portal.store.store import Store
 
 MARKER = ".mosis-backup"
@@ -64,22 +66,47 @@ def mounts() -> set[str]:
 def database(store: Store) -> Path:
     """A compact, independent copy of the database, checked before it counts. Raises BackupError."""
     with runs.recorded(store.db, "backup-database"), _lock(store, "backup-database"):
-        directory = store.layout.snapshots
-        files.make_directory(directory)
-        target = directory / f"portal-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
-        beside = directory / f".{target.name}"
-        beside.unlink(missing_ok=True)
-        try:
-            store.db.read().execute("VACUUM INTO ?", (str(beside),))
-            check_database(beside)
-            _flush(beside)
-            beside.rename(target)
-        finally:
-            beside.unlink(missing_ok=True)
-        files.flush_directory(directory)
-        for old in snapshots(directory)[SNAPSHOTS_KEPT:]:
+        target = _copy(store.db.read(), store.layout.snapshots, "portal")
+        for old in snapshots(target.parent)[SNAPSHOTS_KEPT:]:
             old.unlink()
         return target
+
+
+def before_migration(layout: Layout, schema: int) -> Path:
+    """A copy of the database as it is before it gets `schema`, which no job deletes. Raises BackupError.
+
+    The migration is tried on a second copy: what fails there never touches the database.
+    """
+    with closing(connect(layout.database, litestream=True)) as connection:
+        target = _copy(connection, layout.snapshots, f"before-schema-{schema}")
+    trial = target.with_name(f".trial-{target.name}")
+    try:
+        shutil.copyfile(target, trial)
+        migrate(trial, litestream=False)
+        check_database(trial)
+    except sqlite3.DatabaseError as error:
+        raise BackupError(f"The migration to schema {schema} fails on a copy of the database: {error}.") from error
+    finally:
+        for path in target.parent.glob(f"{trial.name}*"):
+            path.unlink()
+    return target
+
+
+def _copy(connection: sqlite3.Connection, directory: Path, name: str) -> Path:
+    """The database at one moment, compact and checked, in a file that appears when it is whole."""
+    files.make_directory(directory)
+    target = directory / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
+    beside = directory / f".{target.name}"
+    beside.unlink(missing_ok=True)
+    try:
+        connection.execute("VACUUM INTO ?", (str(beside),))
+        check_database(beside)
+        _flush(beside)
+        beside.rename(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    files.flush_directory(directory)
+    return target
 
 
 def snapshots(directory: Path) -> list[Path]:
