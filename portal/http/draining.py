@@ -1,11 +1,11 @@
-"""Takes what is left of a body after the request was refused, so that the refusal arrives.
+"""Takes what is left of a body behind the answer that refused it, so that the answer arrives.
 
 A server that answers and closes while bytes still come resets the connection (RFC 9112 section 9.6): the client, or
 nginx on its behalf, then sees a broken connection, which looks like a fault that passes, and tries again.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -16,20 +16,36 @@ AT_ONCE_MAX = 16  # in a worker: who sends slowly on purpose holds no more threa
 
 
 def drained(app: Wsgi) -> Wsgi:
-    """The application, which reads a body that it did not want before its answer goes out."""
+    """The application, which answers a request with a body that it refuses, and then reads that body."""
     places = threading.BoundedSemaphore(AT_ONCE_MAX)
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        source = environ["wsgi.input"]
-        answer = app(environ, start_response)
+        source, refused = environ["wsgi.input"], False
+
+        def start(status: str, *rest: Any) -> Any:
+            nonlocal refused
+            refused = status >= "4"
+            return start_response(status, *rest)
+
+        answer = app(environ, start)
         # Who expects 100 has sent nothing yet, and reading would ask for it.
-        if "HTTP_EXPECT" not in environ and places.acquire(blocking=False):
-            try:
-                left = BYTES_MAX
-                while left > 0 and (chunk := source.read(CHUNK)):
-                    left -= len(chunk)
-            finally:
-                places.release()
+        if refused and _has_body(environ) and "HTTP_EXPECT" not in environ:
+            return _draining(answer, source, places)
         return answer
 
     return wsgi
+
+
+def _has_body(environ: dict[str, Any]) -> bool:
+    return environ.get("CONTENT_LENGTH", "0") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _draining(answer: Iterable[bytes], source: Any, places: threading.BoundedSemaphore) -> Iterator[bytes]:
+    yield from answer
+    if places.acquire(blocking=False):
+        try:
+            left = BYTES_MAX
+            while left > 0 and (chunk := source.read(CHUNK)):
+                left -= len(chunk)
+        finally:
+            places.release()

@@ -2,8 +2,10 @@
 
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import pytest
 
 from portal.http import draining
 from tests.http.raw import head
@@ -36,38 +38,71 @@ class Source:
         return bytes(taken)
 
 
-def refuse(environ: dict[str, Any], start_response: object) -> Iterable[bytes]:
-    return [b"refused"]
+def ask(app: draining.Wsgi, source: Source, **environ: str) -> bytes:
+    """The whole answer to a request with a body."""
+    return b"".join(app({"wsgi.input": source, "CONTENT_LENGTH": "1"} | environ, lambda *_: None))
 
 
-def test_what_is_taken_is_bounded() -> None:
-    open_end = threading.Event()
-    open_end.set()
-    source = Source(2 * draining.BYTES_MAX, open_end)
-    assert draining.drained(refuse)({"wsgi.input": source}, None) == [b"refused"]
+def answering(status: str) -> draining.Wsgi:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response(status, [])
+        return [b"answer"]
+
+    return draining.drained(app)
+
+
+@pytest.fixture
+def at_once() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+def test_what_is_taken_is_bounded(at_once: threading.Event) -> None:
+    source = Source(2 * draining.BYTES_MAX, at_once)
+    assert ask(answering("403 Forbidden"), source) == b"answer"
     assert source.left == draining.BYTES_MAX
 
 
-def test_who_expects_100_is_not_asked_for_the_body() -> None:
-    source = Source(1, threading.Event())
-    draining.drained(refuse)({"wsgi.input": source, "HTTP_EXPECT": "100-continue"}, None)
+def test_the_answer_comes_first() -> None:
+    more = threading.Event()
+    source = Source(1, more)
+    answer = iter(answering("403 Forbidden")({"wsgi.input": source, "CONTENT_LENGTH": "1"}, lambda *_: None))
+    assert next(answer) == b"answer"
+    assert not source.asked.is_set()
+    more.set()
+    assert list(answer) == []
+    assert source.left == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "environ"),
+    [
+        ("201 Created", {}),
+        ("403 Forbidden", {"HTTP_EXPECT": "100-continue"}),
+        ("403 Forbidden", {"CONTENT_LENGTH": ""}),
+    ],
+)
+def test_nothing_is_taken_without_need(at_once: threading.Event, status: str, environ: dict[str, str]) -> None:
+    source = Source(1, at_once)
+    assert ask(answering(status), source, **environ) == b"answer"
     assert not source.asked.is_set()
 
 
 def test_slow_senders_hold_only_some_threads() -> None:
-    app, more = draining.drained(refuse), threading.Event()
+    app, more = answering("403 Forbidden"), threading.Event()
     slow = [Source(1, more) for _ in range(draining.AT_ONCE_MAX)]
-    threads = [threading.Thread(target=app, args=({"wsgi.input": source}, None)) for source in slow]
+    threads = [threading.Thread(target=ask, args=(app, source)) for source in slow]
     for thread in threads:
         thread.start()
     try:
         assert all(source.asked.wait(30) for source in slow)
-        next_one = Source(1, more)
-        assert app({"wsgi.input": next_one}, None) == [b"refused"]
-        assert not next_one.asked.is_set()
+        one_more = Source(1, more)
+        assert ask(app, one_more) == b"answer"
+        assert not one_more.asked.is_set()
     finally:
         more.set()
         for thread in threads:
             thread.join()
-    assert app({"wsgi.input": next_one}, None) == [b"refused"]
-    assert next_one.left == 0
+    ask(app, one_more)
+    assert one_more.left == 0
