@@ -12,7 +12,6 @@ from pyinfra.operations import files as pyinfra_files
 from deploys import files, images
 from deploys.model import Plan, Service, Stack
 from deploys.plan_compose import ENVIRONMENT, READY_SECONDS
-from deploys.processes import Succeeds
 from deploys.release import switched
 
 
@@ -135,16 +134,6 @@ def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
         yield awaited(stack, name)
 
 
-@operation()
-def files_kept(stack: Stack) -> Iterator[str]:
-    """The files that the running containers were made with are kept, for a return from what comes next."""
-    same = f"diff -r {stack.etc} {stack.home}/good/etc && diff -r {stack.home}/bin {stack.home}/good/bin"
-    if not host.get_fact(Succeeds, command=same):
-        good = f"{stack.home}/good"
-        yield f"rm -rf {good}.new && mkdir {good}.new && cp -a {stack.etc} {stack.home}/bin {good}.new/"
-        yield f"rm -rf {good} && mv {good}.new {good}"
-
-
 def awaited(stack: Stack, service: str) -> str:
     """A command that waits until the service's container is healthy, or shows its last lines and fails."""
     compose = f"docker compose --project-directory {stack.etc}"
@@ -196,6 +185,12 @@ def configured(plan: Plan, stack: Stack) -> None:
 @deploy("Compose")
 def running(plan: Plan, stack: Stack) -> None:
     stack_running(name="Containers run as declared", plan=plan, stack=stack)
-    files_kept(name="Keep the files that run", stack=stack)
     switched(name="Make the release the current one", release=plan.release, home=stack.home)
+    mine = (
+        *(file for service in running_services(plan).values() for file in service.files),
+        *stack.files,
+        plan.command,
+    )
+    links = (f"{stack.home}/current", f"{stack.etc}/.env")
+    files.kept(name="Keep the files that run", wanted=mine, links=links, good=f"{stack.home}/good")
     images.images_pruned(name="Remove images older than the previous one", release=plan.release, home=stack.home)

@@ -54,7 +54,6 @@ class HostData(BaseModel):
     port: Port = Field(80, description="TCP port that people and devices connect to")
     server_names: tuple[str, ...] = Field(("_",), description="host names nginx answers to; _: any")
     nginx: PlainPath | None = Field(None, description="runtime local: nginx's program; None: the portal alone answers")
-    portal_port: Port = Field(8081, description="loopback port of the portal behind nginx")
     litestream_port: Port = Field(9099, description="loopback port of Litestream's metrics")
     prometheus_port: Port = Field(9090, description="loopback port of an installed Prometheus")
     prometheus: Literal["files", "install"] = Field(

@@ -31,7 +31,8 @@ def settings_of(data: HostData, secrets: Path | None = None, /, **derived: objec
     values = {"root": data.root, **derived, **data.settings}
     if isinstance(mirror := values.get("mirror"), dict):
         values["mirror"] = {"credentials": f"{secrets or data.root / 'secrets'}/{CREDENTIALS}", **mirror}
-    if fixed := data.settings.keys() & {"root", *derived}:
+    decided = {"root", *derived, *(("host", "port") if "socket" in derived else ())}
+    if fixed := data.settings.keys() & decided:
         raise PlanError(f"Host data: mosis_settings may not set {', '.join(sorted(fixed))}, the deploy does.")
     try:
         return portal_settings.parse(values)

@@ -1,5 +1,6 @@
 """What a host gets, computed from its data alone before anything is touched, so that tests read it as data."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from deploys import schedules
@@ -16,10 +17,16 @@ from deploys.parts import (
 )
 from deploys.plan_compose import compose
 from deploys.plan_local import local
-from deploys.release import CURRENT, Release
+from deploys.release import CURRENT, HOME, Release
 from deploys.render import CHECKOUT, digest, render
+from portal.settings import Settings
 
 UNITS = "/etc/systemd/system"
+RUN = "/run/mosis"
+READY_SECONDS = 60
+COMMAND = "/usr/local/bin/mosis"
+EXCHANGE = f"{HOME}/exchange"
+GOOD = f"{HOME}/good"  # the files of the portal that runs, for a return
 
 
 def plan(host_data: Mapping[str, object], release: Release) -> Plan:
@@ -30,7 +37,7 @@ def plan(host_data: Mapping[str, object], release: Release) -> Plan:
 
 def _systemd(data: HostData, release: Release) -> Plan:
     root, owner, binaries = data.root, "mosis:mosis", f"{CURRENT}/venv/bin"
-    settings = settings_of(data, port=data.portal_port, accel=True, proxied=True)
+    settings = settings_of(data, socket=f"{RUN}/portal.sock", accel=True, proxied=True)
     config = File("/etc/mosis/mosis.toml", settings.to_toml(), "644", "root:root")
     litestream_config = render("litestream/litestream.yml.j2", root=root, port=data.litestream_port)
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")
@@ -38,14 +45,7 @@ def _systemd(data: HostData, release: Release) -> Plan:
     site = render("nginx/mosis.conf.j2", settings=settings, **variables)
     jobs, locked = schedules.wanted(data, settings), digest(release.lock.read_text())
     services = {
-        "portal": stamped(
-            release.id,
-            config,
-            f"{UNITS}/mosis-portal.service",
-            "portal/mosis-portal.service.j2",
-            reads=(CURRENT,),
-            **variables,
-        ),
+        "portal": _portal(release, config, settings, variables),
         "litestream": stamped(
             locked,
             litestream,
@@ -61,10 +61,10 @@ def _systemd(data: HostData, release: Release) -> Plan:
             )
         ),
         "cron": Service((File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs), "644", "root:root"),)),
-        "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.portal_port),
+        "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.port),
     }
     lifecycle = File("/etc/mosis/lifecycle.json", (CHECKOUT / "files/r2/lifecycle.json").read_text(), "644")
-    listeners = [(data.port, "nginx"), (data.portal_port, config.path), (data.litestream_port, "litestream")]
+    listeners = [(data.port, "nginx"), (data.litestream_port, "litestream")]
     if data.prometheus == "install":
         listeners.append((data.prometheus_port, "prometheus"))
     return Plan(
@@ -73,7 +73,7 @@ def _systemd(data: HostData, release: Release) -> Plan:
         release=release,
         owner=owner,
         config=config.path,
-        mosis="/usr/local/bin/mosis",
+        mosis=COMMAND,
         asking=f"runuser -u mosis -- {asking_of(root, binaries)}",
         binaries=binaries,
         directories=(
@@ -81,10 +81,30 @@ def _systemd(data: HostData, release: Release) -> Plan:
             Directory("/etc/mosis", "755", "root:root"),
             Directory("/etc/mosis/prometheus", "755", "root:root"),
         ),
-        command=File("/usr/local/bin/mosis", render("portal/mosis.j2", user="mosis", **variables), "755", "root:root"),
+        command=File(COMMAND, render("portal/mosis.j2", user="mosis", **variables), "755", "root:root"),
         services=services,
         secrets=secrets_of(data, settings),
         listeners=tuple(Listener(*listener) for listener in listeners),
         jobs=jobs,
         lifecycle=lifecycle if settings.mirror else None,
     )
+
+
+def _portal(release: Release, config: File, settings: Settings, variables: Mapping[str, object]) -> Service:
+    """The unit, a second one that takes over while the first is exchanged, and the script that does it."""
+    unit, template = f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2"
+    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **variables)
+    second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **variables)
+    bridge = File(f"{UNITS}/mosis-portal-bridge.service", second, "644", "root:root")
+    kept = (config.path, unit, bridge.path, CURRENT)
+    script = render(
+        "portal/exchange.j2",
+        mosis=COMMAND,
+        settings=settings,
+        run=RUN,
+        seconds=READY_SECONDS,
+        good=GOOD,
+        kept=kept,
+    )
+    exchange = File(EXCHANGE, script, "755", "root:root")
+    return dataclasses.replace(service, files=(*service.files, bridge, exchange))

@@ -10,7 +10,9 @@ from pyinfra.facts.files import File
 
 from deploys import files
 from deploys.model import Plan
+from deploys.plan import EXCHANGE, GOOD
 from deploys.processes import portal_health, unit_running
+from deploys.release import CURRENT
 from portal.store.database import migrations
 
 UNIT = "mosis-portal.service"
@@ -58,4 +60,6 @@ def database(plan: Plan) -> None:
 @deploy("Portal")
 def running(plan: Plan) -> None:
     health = portal_health(plan, f"journalctl --unit {UNIT} --lines 20 --no-pager")
-    unit_running(name="Portal runs as declared", unit=UNIT, service=plan.services["portal"], health=health)
+    service = plan.services["portal"]
+    unit_running(name="Portal runs as declared", unit=UNIT, service=service, health=health, exchange=EXCHANGE)
+    files.kept(name="Keep the portal's files", wanted=service.files, links=(CURRENT,), good=GOOD)

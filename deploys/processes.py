@@ -54,11 +54,10 @@ class Health:
 
 def portal_health(plan: Plan, log: str) -> Health:
     """The portal's; the command `log` prints its last lines."""
-    url = f"http://{plan.settings.host}:{plan.settings.port}/readyz"
-    script = f"import urllib.request; urllib.request.urlopen({url!r}, timeout=2)"
+    mosis = quote(plan.mosis)
     return Health(
-        asked=f"{quote(f'{plan.binaries}/python')} -c {quote(script)}",
-        awaited=f"{quote(plan.mosis)} status --wait 30 || {{ {log} >&2; exit 1; }}",
+        asked=f"{mosis} status --wait 2",
+        awaited=f"{mosis} status --wait 30 || {{ {log} >&2; exit 1; }}",
     )
 
 
@@ -75,15 +74,21 @@ class Succeeds(FactBase[bool]):
 
 
 @operation()
-def unit_running(unit: str, service: Service, health: Health | None = None) -> Iterator[str]:
+def unit_running(
+    unit: str, service: Service, health: Health | None = None, exchange: str | None = None
+) -> Iterator[str]:
     """The unit is enabled, runs with exactly the files and the stamp of `service`, and answers.
 
-    It is asked in every deploy: a start that did not work fails each of them, not just the first.
+    It is asked in every deploy: a start that did not work fails each of them, not just the first. A unit that runs as
+    something else is restarted, or the script `exchange` does that.
     """
     main = f"systemctl show --property MainPID --value {quote(unit)}"
     if not host.get_fact(SystemdEnabled, services=[unit]).get(unit):
         yield f"systemctl daemon-reload && systemctl enable --quiet {quote(unit)}"
-    if host.get_fact(Process, pid=main, files=service.paths) != Running(service.stamp):
+    running = host.get_fact(Process, pid=main, files=service.paths)
+    if running and running != Running(service.stamp) and exchange:
+        yield exchange
+    elif running != Running(service.stamp):
         yield f"systemctl daemon-reload && systemctl restart {quote(unit)}"
     elif health is None or host.get_fact(Succeeds, command=health.asked):
         return

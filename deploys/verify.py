@@ -3,11 +3,10 @@
 Meant for after an update of the system, which takes schedules, units and files with it.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from shlex import join, quote
+from shlex import quote
 
 from pyinfra import host
 from pyinfra.api import FactBase, operation
@@ -15,25 +14,14 @@ from pyinfra.facts.systemd import SystemdEnabled
 
 from deploys import compose, dsm, dsm_schedules, images, litestream, portal
 from deploys.crontab import task_schedule
-from deploys.model import File, Plan, Stack
+from deploys.files import Digests, sha256
+from deploys.model import Plan, Stack
 from deploys.plan_compose import ENVIRONMENT
 from deploys.processes import Process, Running
 from deploys.release import HOME, Releases
 from portal.jobs.status import Line
 
 ROOT_FREE_KIB = 200 * 1024  # DSM stops to work properly when its system partition is full
-
-
-class Digests(FactBase[dict[str, str]]):
-    """Path to SHA-256 of the files that are there."""
-
-    default = dict
-
-    def command(self, paths: list[str]) -> str:
-        return f"sha256sum {join(paths)} 2>/dev/null; true"
-
-    def process(self, output: list[str]) -> dict[str, str]:
-        return {path: digest for digest, path in (line.split(maxsplit=1) for line in output)}
 
 
 class Status(FactBase[list[dict] | None]):
@@ -107,15 +95,11 @@ def _files(plan: Plan) -> Iterator[Line]:
     files = [*(file for service in plan.services.values() for file in service.files), plan.command]
     files += [*(plan.stack.files if plan.stack else ()), *([plan.lifecycle] if plan.lifecycle else [])]
     found = host.get_fact(Digests, paths=[file.path for file in files])
-    wrong = [file.path for file in files if found.get(file.path) != _sha256(file)]
+    wrong = [file.path for file in files if found.get(file.path) != sha256(file.content)]
     for path in wrong:
         yield Line("file", False, f"{path} is {'not as declared' if path in found else 'missing'}")
     if not wrong:
         yield Line("files", True, f"{len(files)} as declared")
-
-
-def _sha256(file: File) -> str:
-    return hashlib.sha256(file.content.encode()).hexdigest()
 
 
 def _root() -> Line:

@@ -16,8 +16,7 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # Runtime local: the program of an installed nginx, which then answers and sends the files; None: the portal alone does.
 # mosis_nginx = None
 
-# Ports on the loopback interface: the portal behind nginx, Litestream's metrics, an installed Prometheus.
-# mosis_portal_port = 8081
+# Ports on the loopback interface: Litestream's metrics, an installed Prometheus.
 # mosis_litestream_port = 9099
 # mosis_prometheus_port = 9090
 

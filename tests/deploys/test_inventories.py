@@ -3,6 +3,7 @@
 import ast
 import re
 import runpy
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +24,14 @@ def test_every_default_is_documented_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_an_example_can_be_planned(path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example_can_be_planned(
+    path: Path, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ROOT", "/home/dev/mosis")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".mosis").mkdir()
+    for secret in ("r2", "cloudflare-token"):
+        (tmp_path / ".mosis" / secret).write_text("AKIA\nsecret\n")
     groups = [value for value in runpy.run_path(str(path)).values() if isinstance(value, list)]
     hosts = [host for group in groups for host in group]
     assert hosts

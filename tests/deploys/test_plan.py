@@ -98,9 +98,9 @@ def test_local_takes_nginx_where_there_is_one(release: Release) -> None:
 
 def test_systemd_puts_nginx_in_front(release: Release) -> None:
     wanted = plan(SYSTEMD, release)
-    assert (wanted.settings.port, wanted.settings.accel, wanted.settings.proxied) == (8081, True, True)
+    assert (wanted.settings.accel, wanted.settings.proxied) == (True, True)
     site = contents(wanted)["/etc/nginx/sites-available/mosis.conf"]
-    assert "listen 0.0.0.0:80 " in site and "server 127.0.0.1:8081;" in site
+    assert "listen 0.0.0.0:80 " in site and "server unix:/run/mosis/portal.sock " in site
     assert "proxy_request_buffering off;" in site
 
 

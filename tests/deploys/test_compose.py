@@ -1,0 +1,207 @@
+"""Runtime `compose` as data: what the containers may do, what a share is never touched by, what restarts what."""
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploys import compose, engine, images
+from deploys.compose import Container, State
+from deploys.data import PlanError
+from deploys.dsm import SharedFolder
+from deploys.files import Digests
+from deploys.model import Plan
+from deploys.plan import plan
+from deploys.release import Release
+from deploys.render import CHECKOUT
+
+NAS = {"mosis_runtime": "compose", "mosis_share": "mosis", "mosis_root": "/volume1/mosis", "mosis_port": 8080}
+DOCKER = {"mosis_runtime": "compose"}
+DRIVE = {"backup": {"mount": "/volumeUSB1/usbshare", "directory": "/volumeUSB1/usbshare/mosis"}}
+
+
+def everything(wanted: Plan) -> dict[str, str]:
+    files = [*(f for s in wanted.services.values() for f in s.files), *wanted.stack.files, wanted.command]
+    return {file.path: file.content for file in files}
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (NAS | {"mosis_root": "/srv/mosis"}, "root of the share mosis is /volumeN/mosis"),
+        (NAS | {"mosis_share": "my share"}, "mosis_share: string should match pattern"),
+        (NAS | {"mosis_prometheus": "install"}, "is for the runtime systemd"),
+        (NAS | {"mosis_cloudflared": "cloudflare/cloudflared:1"}, "must say where cloudflare-token comes from"),
+        (NAS | {"mosis_settings": {"port": 9000}}, "mosis_settings may not set port"),
+        (DOCKER | {"mosis_schedules": {"share-snapshot": "0 4 * * *"}}, "not share-snapshot"),
+    ],
+)
+def test_a_bad_inventory_is_one_sentence(data: dict[str, object], sentence: str, release: Release) -> None:
+    with pytest.raises(PlanError, match=re.escape(sentence)):
+        plan(data, release)
+
+
+def test_nothing_is_laid_down_below_a_share(release: Release) -> None:
+    """chmod and chown delete the ACL of what they are used on, so the plan declares nothing there."""
+    wanted = plan(NAS | {"mosis_settings": DRIVE, "mosis_secrets": {"x": f"file:{release.lock}"}}, release)
+    declared = [*everything(wanted), *(entry.path for entry in (*wanted.directories, *wanted.secrets))]
+    assert len(declared) > 15
+    assert not [path for path in declared if path.startswith("/volume1/mosis")]
+
+
+@pytest.mark.parametrize("word", ["chmod", "chown", "chgrp", "setfacl"])
+def test_no_script_of_a_nas_changes_modes(word: str, release: Release) -> None:
+    wanted = plan(NAS | {"mosis_settings": DRIVE}, release)
+    assert not [path for path, content in everything(wanted).items() if re.search(rf"\b{word}\b", content)]
+
+
+def test_containers_may_do_little(release: Release) -> None:
+    compose_file = everything(plan(NAS, release))["/volume1/@mosis/etc/compose.yml"]
+    services = re.split(r"(?m)^  (?=\w+:$)", compose_file.split("services:\n")[1].split("\nvolumes:")[0])[1:]
+    assert [service.split(":")[0] for service in services] == ["portal", "nginx", "litestream"]
+    for service in services:
+        assert "<<: *hardened" in service and "healthcheck:" in service
+    for rule in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true", 'user: "${MOSIS_UID:?}', "json-file"):
+        assert rule in compose_file.split("services:")[0]
+    assert not re.search(r"^ +cpus:", compose_file, re.MULTILINE)
+    assert set(re.findall(r'"([\d.]+):\d+:\d+"', compose_file)) == {"127.0.0.1"}
+    sources = re.findall(r'source: "([^"]+)"', compose_file)
+    assert sources and all(Path(source).is_absolute() for source in sources)
+    assert compose_file.count("type: bind") == compose_file.count("create_host_path: false")
+
+
+def test_compose_takes_the_file(release: Release, tmp_path: Path) -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True).returncode:
+        pytest.skip("docker compose is not installed")
+    compose_file = everything(plan(NAS, release))["/volume1/@mosis/etc/compose.yml"]
+    (tmp_path / "compose.yml").write_text(compose_file)
+    (tmp_path / ".env").write_text("MOSIS_UID=1027\nMOSIS_GID=100\n")
+    done = subprocess.run([docker, "compose", "config", "--quiet"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("data", [NAS | {"mosis_schedules": {"cleanup": "7 1 1 * *"}, "mosis_settings": DRIVE}, DOCKER])
+def test_scripts_are_of_any_shell(data: dict[str, object], release: Release, tmp_path: Path) -> None:
+    if shutil.which("dash") is None:
+        pytest.skip("dash is not installed")
+    scripts = [text for text in everything(plan(data, release)).values() if text.startswith("#!/bin/sh\n")]
+    assert len(scripts) >= 5
+    for text in scripts:
+        (tmp_path / "script").write_text(text)
+        subprocess.run(["dash", "-n", tmp_path / "script"], check=True)
+
+
+def test_the_drive_is_only_given_to_a_container_when_it_is_there(release: Release, tmp_path: Path) -> None:
+    """The guard of the mosis command, run against a table of mounts and a docker that tells its arguments."""
+    script = everything(plan(NAS | {"mosis_settings": DRIVE}, release))["/volume1/@mosis/bin/mosis"]
+    (tmp_path / "docker").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / ".env").write_text("MOSIS_UID=1027\nMOSIS_GID=100\n")
+    for table, given in (
+        ("/dev/sdq1 /volumeUSB1/usbshare ext4 rw 0 0\n", True),
+        ("/dev/md0 /volumeUSB1 ext4 rw 0 0\n", False),
+    ):
+        (tmp_path / "mounts").write_text(table)
+        own = script.replace("/proc/mounts", str(tmp_path / "mounts")).replace(
+            "/volume1/@mosis/etc/.env", str(tmp_path / ".env")
+        )
+        own = re.sub(r"export PATH=(.*)", rf"export PATH={tmp_path}:\1", own)
+        done = subprocess.run(
+            ["sh", "-c", own, "mosis", "backup", "packages"], capture_output=True, text=True, check=True
+        )
+        assert ("dst=/volumeUSB1/usbshare" in done.stdout) is given
+        assert done.stdout.rstrip().endswith("mosis backup packages") and "--user 1027:100" in done.stdout
+
+
+def test_a_release_restarts_what_runs_it_and_not_nginx(release: Release) -> None:
+    before, after = plan(NAS, release), plan(NAS, dataclasses.replace(release, id="ffffffffffff"))
+    changed = {name for name, service in before.services.items() if service.stamp != after.services[name].stamp}
+    assert changed == {"portal", "litestream"}
+    assert before.stack.images["nginx"] == after.stack.images["nginx"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"running": False}, ["portal"]),
+        ({"stamp": "another"}, ["portal"]),
+        ({"started": 50.0}, ["portal"]),  # the settings were written at 100
+    ],
+)
+def test_what_differs_is_found(change: dict[str, object], expected: list[str], release: Release) -> None:
+    wanted = plan(NAS, release)
+    running = {
+        name: Container(service.stamp, True, True, 200.0) for name, service in compose.running_services(wanted).items()
+    }
+    running["portal"] = dataclasses.replace(running["portal"], **change)
+    files = dict.fromkeys((path for service in wanted.services.values() for path in service.paths), 100)
+    assert compose.differing(wanted, State(running, files)) == expected
+
+
+def test_containers_are_read_from_docker() -> None:
+    output = ["container|portal|abc|running|healthy|2026-11-23T14:51:12.123456789Z", "file|1795445000|/x/mosis.toml"]
+    found = compose.Containers().process(output)
+    assert found.files == {"/x/mosis.toml": 1795445000}
+    portal = found.containers["portal"]
+    assert (portal.stamp, portal.running, portal.healthy, portal.started) == ("abc", True, True, 1795445472.0)
+
+
+@pytest.mark.parametrize(
+    ("data", "found", "sentence"),
+    [
+        (NAS, {"uid": "1026"}, "needs root"),
+        (NAS, {"dsm": ""}, "this host has no DSM"),
+        (DOCKER, {}, "say mosis_share"),
+        (NAS, {"dsm": "7.1.1"}, "DSM 7.1.1 is too old"),
+        (NAS, {"machine": "armv7l"}, "Container Manager does not exist for it"),
+        (NAS, {"docker": ""}, "Package Center > Container Manager"),
+        (NAS, {"engine": ""}, "Docker does not answer"),
+        (NAS, {"compose": "2.5.1"}, "docker compose is 2.5.1"),
+        (NAS, {}, None),
+        (NAS, {"compose": "v2.20.1-6047-g6817716"}, None),
+        (DOCKER, {"dsm": ""}, None),
+    ],
+)
+def test_what_is_not_supported_is_refused(
+    data: dict[str, object], found: dict[str, str], sentence: str | None, release: Release
+) -> None:
+    fine = {"uid": "0", "machine": "x86_64", "dsm": "7.2.1", "docker": "/usr/local/bin/docker"}
+    fine |= {"engine": "24.0.2", "compose": "v2.20.1"}
+    share = SharedFolder("/volume1/mosis", ("mosis",))
+    told = engine.fault(plan(data, release), fine | found, share)
+    assert (told is None) if sentence is None else sentence in told
+
+
+def test_a_share_elsewhere_is_refused(release: Release) -> None:
+    fine = {"uid": "0", "machine": "x86_64", "dsm": "7.2.1", "docker": "/d", "engine": "24.0.2", "compose": "2.20.1"}
+    assert "/volume2/mosis" in engine.fault(plan(NAS, release), fine, SharedFolder("/volume2/mosis", ()))
+
+
+def test_facts_read_what_hosts_print() -> None:
+    assert images.Recipes().process(["mosis:abc 0123", "mosis-nginx:x "]) == {"mosis:abc": "0123"}
+    assert Digests().process(["aa  /etc/x", "bb  /etc/y"]) == {"/etc/x": "aa", "/etc/y": "bb"}
+
+
+def test_the_dockerfile_needs_no_buildkit() -> None:
+    text = (CHECKOUT / "files/compose/Dockerfile").read_text()
+    assert "--mount" not in text and "<<" not in text and "syntax=" not in text
+    assert text.count("USER ") == 1 and not re.search(r"USER (root|0)\b", text)
+
+
+def test_secrets_stand_outside_the_share_and_in_no_file(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
+    mirror = {"mirror": {"endpoint": "https://s3.example.org", "bucket": "mosis"}}
+    secrets = {"mirror-credentials": "env:MOSIS_TEST_SECRET"}
+    wanted = plan(NAS | {"mosis_settings": mirror, "mosis_secrets": secrets}, release)
+    assert (
+        wanted.secrets[0].path
+        == str(wanted.settings.mirror.credentials)
+        == "/volume1/@mosis/secrets/mirror-credentials"
+    )
+    assert "hunter2" not in json.dumps(everything(wanted)) + repr(wanted)
