@@ -29,19 +29,24 @@ class Debian:
 
     def __init__(self, machine: Machine, directory: Path, wheels: Path, say: Say) -> None:
         """`directory` gets the inventory; `wheels` is what the host installs from."""
-        self.machine, self._say = machine, say
+        self.machine, self._directory, self._wheels, self._say = machine, directory, wheels, say
         self.secret = secrets.token_hex(32)
         self.drive = machine.volume("usb", megabytes=1024)
         self.printed: list[str] = []
-        data = DATA | {"mosis_wheelhouse": str(wheels)}
-        group_data = REPOSITORY / "inventory/group_data"
-        self._inventory = write_inventory(directory / "test.py", {"nas": machine}, data, group_data)
 
-    def deploy(self, *, dry: bool = False) -> Result:
-        """Run deploy.py. Raises AssertionError with the end of the host's journal."""
+    def deploy(
+        self, *, dry: bool = False, check: bool = True, checkout: Path = REPOSITORY, **changes: object
+    ) -> Result:
+        """Run deploy.py of `checkout`, with `changes` to the host's data.
+
+        Raises AssertionError with the end of the host's journal if `check` and the run failed.
+        """
         began = time.monotonic()
+        data = DATA | {"mosis_wheelhouse": str(self._wheels)} | changes
+        group_data = REPOSITORY / "inventory/group_data"
+        inventory = write_inventory(self._directory / "test.py", {"nas": self.machine}, data, group_data)
         try:
-            result = deploy(self._inventory, dry=dry, secrets={SECRET: self.secret})
+            result = deploy(inventory, checkout=checkout, dry=dry, check=check, secrets={SECRET: self.secret})
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.machine.ssh('sudo journalctl --no-pager --lines=60')}") from None
         self.printed.append(result.output)
@@ -53,6 +58,11 @@ class Debian:
         states = self.machine.try_ssh(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
         assert dict(zip(UNITS, states, strict=True)) == dict.fromkeys(UNITS, "active")
         assert self.machine.ssh("systemctl --failed --no-legend") == ""
+
+    def exposure(self, unit: str) -> float:
+        """What `systemd-analyze security` gives the unit: 0 is best, 10 worst."""
+        told = self.machine.ssh(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
+        return float(told.partition(": ")[2].split()[0])
 
     def backup_is_refused(self, reason: str) -> bool:
         """Whether a backup to the drive fails for `reason`. Raises AssertionError if it does not fail."""

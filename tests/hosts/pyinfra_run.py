@@ -56,32 +56,58 @@ def write_inventory(path: Path, machines: Mapping[str, Machine], data: Mapping[s
 
 def deploy(
     inventory: Path,
-    deploy_file: Path = REPOSITORY / "deploy.py",
+    deploy_file: Path = Path("deploy.py"),
     *,
+    checkout: Path = REPOSITORY,
     dry: bool = False,
     check: bool = True,
     secrets: Mapping[str, str] | None = None,
     timeout: float = 600,
 ) -> Result:
-    """Run `deploy_file` on the hosts of `inventory`, at the highest verbosity; `secrets` are environment variables.
+    """Run a deploy of `checkout` on the hosts of `inventory`, at the highest verbosity.
 
-    Raises AssertionError if `check` and the run failed anywhere.
+    `secrets` are environment variables. Raises AssertionError if `check` and the run failed anywhere.
     """
-    words = [sys.executable, "-m", "pyinfra", "-vvv", "--json", "--dry" if dry else "--yes"]
-    words += [str(inventory), str(deploy_file)]
-    done = subprocess.run(
-        words,
-        cwd=REPOSITORY,
+    words = ["-vvv", "--json", "--dry" if dry else "--yes", str(inventory), str(deploy_file)]
+    result = _result(_pyinfra(words, checkout, secrets, timeout))
+    if check and (result.returncode or result.errors or not result.hosts):
+        raise AssertionError(f"pyinfra ended with exit code {result.returncode}, {result}:\n{result.output[-6000:]}")
+    return result
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What verify.py told: of every host its lines, and all lines that are faults."""
+
+    hosts: Mapping[str, list[dict]]
+    faults: tuple[str, ...]
+    output: str
+
+
+def verify(inventory: Path, *, secrets: Mapping[str, str] | None = None, timeout: float = 300) -> Verified:
+    """Run verify.py on the hosts of `inventory`. Raises AssertionError if it told nothing or exits contrary to it."""
+    words = ["-vvv", "--yes", "--data", "json=yes", str(inventory), "verify.py"]
+    done = _pyinfra(words, REPOSITORY, secrets, timeout)
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"host"')]
+    faults = [f"{line['name']}: {line['text']}" for host in told for line in host["lines"] if not line["ok"]]
+    output = done.stdout + done.stderr
+    if not told or bool(faults) != bool(done.returncode):
+        raise AssertionError(f"verify ended with exit code {done.returncode}, faults {faults}:\n{output[-6000:]}")
+    return Verified({host["host"]: host["lines"] for host in told}, tuple(faults), output)
+
+
+def _pyinfra(
+    words: list[str], checkout: Path, secrets: Mapping[str, str] | None, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pyinfra", *words],
+        cwd=checkout,
         env=os.environ | (secrets or {}),
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
-    result = _result(done)
-    if check and (result.returncode or result.errors or not result.hosts):
-        raise AssertionError(f"pyinfra ended with exit code {result.returncode}, {result}:\n{result.output[-6000:]}")
-    return result
 
 
 def _result(done: subprocess.CompletedProcess[str]) -> Result:

@@ -1,13 +1,12 @@
 """The NAS that the store is deployed to: its inventory, everything that its deploys have printed, and `verify`."""
 
-import json
 import secrets
 import subprocess
 import time
 from pathlib import Path
 
 from tests.hosts.dsm.nas import IMAGE, USB, VOLUME, Nas
-from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
+from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_inventory
 from tests.hosts.rootfs import OPERATOR
 from tests.hosts.shell import Say
 
@@ -60,11 +59,13 @@ class Deployed:
         self._say(f"deploy{' --dry' if dry else ''}: {result}, {time.monotonic() - began:.0f} s")
         return result
 
-    def verify(self) -> tuple[int, dict[str, bool]]:
-        """Exit code of `mosis verify --json`, and what it checked: name to whether it is as declared."""
-        done = self.nas.try_ssh(f"{MOSIS} verify --json")
-        self.printed.append(done.stdout + done.stderr)
-        return done.returncode, {check["name"]: check["ok"] for check in json.loads(done.stdout)["checks"]}
+    def verify(self) -> tuple[str, ...]:
+        """What is not as declared, one line a fact; empty if all is. Raises AssertionError."""
+        found = verify(self._inventory, secrets={SECRET: self.secret})
+        self.printed.append(found.output)
+        (lines,) = found.hosts.values()
+        self._say(f"verify: {len(lines)} facts, {len(found.faults)} faults")
+        return found.faults
 
     def backup(self) -> subprocess.CompletedProcess[str]:
         """A backup of the packages that the operator asks for."""

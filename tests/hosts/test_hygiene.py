@@ -1,0 +1,175 @@
+"""What a deploy owes its operator on a Debian host: it does what the dry run told, mends what drifted, finishes what a
+failed run began, keeps one release to go back to, and tells no secret.
+
+The tests are steps in the life of one host, in this order.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from portal.mirror import lifecycle
+from portal.settings import S3
+from tests.hosts.debian import ROOT, Debian
+from tests.hosts.forward import forwarded
+from tests.hosts.machine import Machine
+from tests.hosts.pyinfra_run import REPOSITORY, Result
+from tests.hosts.shell import Say
+from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
+
+S3_PORT = 8333  # where the bucket is reached from the host
+RELEASES = "/opt/mosis/releases"
+NOT_DEPLOYED = (".*", "var", "tests", "bench", "__pycache__")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A shell command that takes the host away from what is declared, and one that succeeds when it is mended."""
+
+    damage: str
+    mended: str
+
+
+DRIFTS = {
+    "files and links": (
+        Drift("rm /etc/cron.d/mosis", "test -s /etc/cron.d/mosis"),
+        Drift("echo '# x' >> /etc/nginx/sites-available/mosis.conf", "! grep x$ /etc/nginx/sites-available/mosis.conf"),
+        Drift("rm /etc/nginx/sites-enabled/mosis.conf", "test -e /etc/nginx/sites-enabled/mosis.conf"),
+        Drift("rm /usr/local/bin/mosis", "/usr/local/bin/mosis status --help"),
+        Drift(f"chmod 755 {ROOT}/secrets", f'test "$(stat -c %a {ROOT}/secrets)" = 700'),
+        Drift("systemctl stop mosis-litestream", "systemctl is-active mosis-litestream"),
+        Drift("systemctl disable mosis-portal", "systemctl is-enabled mosis-portal"),
+    ),
+    "services and accounts": (
+        Drift("rm /etc/mosis/mosis.toml", "test -s /etc/mosis/mosis.toml"),
+        Drift("rm -r /etc/mosis/prometheus", "test -s /etc/mosis/prometheus/rules.yml"),
+        Drift("echo >> /etc/systemd/system/mosis-litestream.service", "systemctl is-active mosis-litestream"),
+        Drift("systemctl stop nginx", "systemctl is-active nginx"),
+        Drift("gpasswd -d www-data mosis", "id -nG www-data | grep -w mosis"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def debian(boot: Callable[[], Machine], wheels: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Debian:
+    return Debian(boot(), tmp_path_factory.mktemp("inventory"), wheels, say)
+
+
+@pytest.fixture(scope="module")
+def host(debian: Debian) -> Machine:
+    return debian.machine
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what is deployed from, to make new releases of."""
+    copy = tmp_path_factory.mktemp("checkout") / "mosis"
+    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(*NOT_DEPLOYED))
+    (copy / ".cache").mkdir()
+    return copy
+
+
+@pytest.fixture(scope="module")
+def bucket(host: Machine) -> Iterator[S3]:
+    """An S3 engine of this machine, in reach of the host."""
+    with seaweed() as engine, forwarded((gateway(host), S3_PORT), ("127.0.0.1", engine.endpoint.port)):
+        yield engine
+
+
+def gateway(host: Machine) -> str:
+    """This machine's address in the host's network."""
+    return host.ssh("echo $SSH_CONNECTION").split()[0]
+
+
+def does_what_the_dry_run_told(debian: Debian, checkout: Path = REPOSITORY, **changes: object) -> Result:
+    """A run, with the same operations changed as its dry run told, and none by another one. Raises AssertionError."""
+    told = debian.deploy(dry=True, checkout=checkout, **changes)
+    done = debian.deploy(checkout=checkout, **changes)
+    assert set(told.changed) == set(done.changed) and done.changed
+    assert debian.deploy(checkout=checkout, **changes).changed == ()
+    return done
+
+
+def portal(host: Machine) -> str:
+    """Main process of the portal."""
+    return host.ssh("systemctl show --property=MainPID --value mosis-portal")
+
+
+def new_release(checkout: Path, text: str) -> None:
+    (checkout / "portal/release_marker.py").write_text(f'"""{text}"""\n')
+
+
+def test_a_fresh_host_gets_what_the_dry_run_told(debian: Debian) -> None:
+    does_what_the_dry_run_told(debian)
+    debian.all_units_run()
+
+
+@pytest.mark.parametrize("drifts", DRIFTS.values(), ids=DRIFTS)
+def test_drift_is_shown_by_a_dry_run_and_mended_by_a_run(
+    debian: Debian, host: Machine, drifts: tuple[Drift, ...]
+) -> None:
+    for drift in drifts:
+        host.ssh(f"sudo sh -c {json.dumps(drift.damage)}")
+    done = does_what_the_dry_run_told(debian)
+    assert len(done.changed) >= len(drifts)
+    for drift in drifts:
+        host.ssh(f"sudo sh -c '{drift.mended}'")
+    debian.all_units_run()
+
+
+def test_a_failed_upgrade_is_finished_by_the_next_run(
+    debian: Debian, host: Machine, checkout: Path, tmp_path: Path
+) -> None:
+    before, released = portal(host), host.ssh("readlink /opt/mosis/current")
+    new_release(checkout, "second")
+    failed = debian.deploy(checkout=checkout, check=False, mosis_wheelhouse=str(tmp_path))
+    assert failed.returncode and "No matching distribution found" in failed.output
+    assert (portal(host), host.ssh("readlink /opt/mosis/current")) == (before, released)
+    does_what_the_dry_run_told(debian, checkout)
+    assert portal(host) != before
+    assert host.ssh("readlink /opt/mosis/previous") == released
+
+
+def test_another_upgrade_keeps_one_release_to_go_back_to(debian: Debian, host: Machine, checkout: Path) -> None:
+    second = host.ssh("readlink /opt/mosis/current")
+    new_release(checkout, "third")
+    does_what_the_dry_run_told(debian, checkout)
+    assert host.ssh("readlink /opt/mosis/previous") == second
+    kept = {Path(host.ssh(f"readlink /opt/mosis/{link}").strip()).name for link in ("current", "previous")}
+    assert set(host.ssh(f"ls {RELEASES}").split()) == kept
+
+
+def test_a_bucket_gets_its_rules_and_keeps_them(
+    debian: Debian, host: Machine, checkout: Path, bucket: S3, tmp_path: Path, say: Say
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"{ACCESS_KEY}\n{SECRET_KEY}\n")
+    mirror = {"endpoint": f"http://{gateway(host)}:{S3_PORT}", "bucket": bucket.bucket, "region": bucket.region}
+    data = {
+        "mosis_settings": {"mirror": mirror},
+        "mosis_secrets": {"mirror-credentials": f"file:{credentials}"},
+    }
+    declared = json.loads((REPOSITORY / "files/r2/lifecycle.json").read_text())["Rules"]
+    does_what_the_dry_run_told(debian, checkout, **data)
+    rules = lifecycle.current(bucket)
+    assert lifecycle.canonical(rules) == lifecycle.canonical(declared)
+    rules[0]["Expiration"]["Days"] += 1
+    lifecycle.apply(bucket, rules)
+    does_what_the_dry_run_told(debian, checkout, **data)
+    assert lifecycle.canonical(lifecycle.current(bucket)) == lifecycle.canonical(declared)
+    say(f"a bucket of {len(declared)} rules: set, drifted, mended")
+
+
+def test_no_secret_is_told_or_readable(debian: Debian, host: Machine) -> None:
+    told = [*debian.printed, host.ssh("sudo journalctl --no-pager --output=cat")]
+    told.append(host.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '"))
+    for secret in (debian.secret, SECRET_KEY, host.ssh(f"sudo cat {ROOT}/secrets/admin-token").strip()):
+        assert all(secret not in text for text in told)
+        readable = host.try_ssh(
+            "sudo -u nobody grep -rsl --fixed-strings --file=- /etc /opt /srv /var /home", stdin=secret
+        )
+        assert readable.stdout == ""
