@@ -17,20 +17,26 @@ from deploys.release import switched
 
 @dataclass(frozen=True)
 class Container:
-    """The container of a service: the stamp it was made with, whether it runs and answers, and since when, in s."""
+    """The container of a service: the stamp it was made with, whether it runs, its health as Docker names it, and since
+    when it runs, s."""
 
     stamp: str
     running: bool
-    healthy: bool
+    health: str
     started: float
+
+    @property
+    def healthy(self) -> bool:
+        return self.health == "healthy"
 
 
 @dataclass(frozen=True)
 class State:
-    """Service to container, and file to its modification time, s."""
+    """Service to container, file to its modification time, s; `bridge`: an exchange was interrupted, or is going on."""
 
     containers: Mapping[str, Container]
     files: Mapping[str, int]
+    bridge: bool = False
 
 
 class Containers(FactBase[State]):
@@ -48,6 +54,7 @@ class Containers(FactBase[State]):
         return (
             f"{ENVIRONMENT}found=$(docker ps --all --quiet {mine} 2>/dev/null); "
             f'[ -z "$found" ] || docker inspect --format {quote("container|" + "|".join(fields))} $found; '
+            "docker ps --all --filter name=mosis-bridge --format bridge; "
             f"stat -c 'file|%Y|%n' {join(files)} 2>/dev/null; true"
         )
 
@@ -63,8 +70,8 @@ class Containers(FactBase[State]):
             elif kind == "container":
                 service, stamp, status, health, started = fields
                 since = datetime.fromisoformat(f"{started[:19]}+00:00").timestamp()
-                containers[service] = Container(stamp, status == "running", health == "healthy", since)
-        return State(containers, found)
+                containers[service] = Container(stamp, status == "running", health, since)
+        return State(containers, found, "bridge" in output)
 
 
 def _loaded(stack: Stack) -> str:
@@ -84,13 +91,14 @@ def running_services(plan: Plan) -> dict[str, Service]:
 
 
 def differing(plan: Plan, state: State) -> list[str]:
-    """Services that do not run with their stamp, or that read a file which is missing or younger than they are."""
+    """Services that do not run with their stamp or do not answer, or that read a file missing or younger than they."""
     return [
         name
         for name, service in running_services(plan).items()
         if (found := state.containers.get(name)) is None
         or not found.running
         or found.stamp != service.stamp
+        or found.health == "unhealthy"
         or (name != "nginx" and _stale(service, state, found.started))
     ]
 
@@ -132,6 +140,8 @@ def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
             yield awaited(stack, name)
     for name in plain:
         yield awaited(stack, name)
+    if state.bridge and not exchanged:
+        yield f"{stack.home}/bin/exchange --end"
 
 
 def awaited(stack: Stack, service: str) -> str:

@@ -55,9 +55,9 @@ def sha256(content: str) -> str:
 
 @operation()
 def kept(wanted: tuple[File, ...], links: tuple[str, ...], good: str) -> Iterator[str]:
-    """Below `good` are copies of the files and links that run now, for a return from what comes next."""
+    """Below `good` are copies of the files that run now, and of the links that exist, for a return from what comes."""
     found = host.get_fact(Digests, paths=[f"{good}{file.path}" for file in wanted])
     if found != {f"{good}{file.path}": sha256(file.content) for file in wanted}:
-        paths = join([path.lstrip("/") for path in (*(file.path for file in wanted), *links)])
-        copy = f"tar -C / -cf - {paths} | tar -C {quote(good)} -xf -"
+        paths, there = (join([path.lstrip("/") for path in group]) for group in ([f.path for f in wanted], links))
+        copy = f"tar -C / -cf - {paths} $(cd / && ls -d {there} 2>/dev/null) | tar -C {quote(good)} -xf -"
         yield f"rm -rf {quote(good)} && mkdir {quote(good)} && {copy}"

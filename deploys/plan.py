@@ -17,7 +17,7 @@ from deploys.parts import (
 )
 from deploys.plan_compose import compose
 from deploys.plan_local import local
-from deploys.release import CURRENT, HOME, Release
+from deploys.release import CURRENT, HOME, PREVIOUS, Release
 from deploys.render import CHECKOUT, digest, render
 from portal.settings import Settings
 
@@ -96,7 +96,7 @@ def _portal(release: Release, config: File, settings: Settings, variables: Mappi
     service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **variables)
     second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **variables)
     bridge = File(f"{UNITS}/mosis-portal-bridge.service", second, "644", "root:root")
-    kept = (config.path, unit, bridge.path, CURRENT)
+    kept = (config.path, unit, bridge.path, CURRENT, PREVIOUS)
     script = render(
         "portal/exchange.j2",
         mosis=COMMAND,

@@ -11,11 +11,12 @@ from pyinfra.facts.files import File
 from deploys import files
 from deploys.model import Plan
 from deploys.plan import EXCHANGE, GOOD
-from deploys.processes import portal_health, unit_running
-from deploys.release import CURRENT
+from deploys.processes import portal_health, unit_running, unit_stopped
+from deploys.release import CURRENT, PREVIOUS
 from portal.store.database import migrations
 
 UNIT = "mosis-portal.service"
+BRIDGE = "mosis-portal-bridge.service"
 
 
 class Schema(FactBase[int | None]):
@@ -62,4 +63,5 @@ def running(plan: Plan) -> None:
     health = portal_health(plan, f"journalctl --unit {UNIT} --lines 20 --no-pager")
     service = plan.services["portal"]
     unit_running(name="Portal runs as declared", unit=UNIT, service=service, health=health, exchange=EXCHANGE)
-    files.kept(name="Keep the portal's files", wanted=service.files, links=(CURRENT,), good=GOOD)
+    unit_stopped(name="No second portal", unit=BRIDGE, command=f"{EXCHANGE} --end")
+    files.kept(name="Keep the portal's files", wanted=service.files, links=(CURRENT, PREVIOUS), good=GOOD)

@@ -80,17 +80,24 @@ def unit_running(
     """The unit is enabled, runs with exactly the files and the stamp of `service`, and answers.
 
     It is asked in every deploy: a start that did not work fails each of them, not just the first. A unit that runs as
-    something else is restarted, or the script `exchange` does that.
+    something else, or does not answer, is restarted, or the script `exchange` does that.
     """
     main = f"systemctl show --property MainPID --value {quote(unit)}"
     if not host.get_fact(SystemdEnabled, services=[unit]).get(unit):
         yield f"systemctl daemon-reload && systemctl enable --quiet {quote(unit)}"
     running = host.get_fact(Process, pid=main, files=service.paths)
-    if running and running != Running(service.stamp) and exchange:
-        yield exchange
-    elif running != Running(service.stamp):
-        yield f"systemctl daemon-reload && systemctl restart {quote(unit)}"
-    elif health is None or host.get_fact(Succeeds, command=health.asked):
+    if running == Running(service.stamp) and (health is None or host.get_fact(Succeeds, command=health.asked)):
         return
+    if running and exchange:
+        yield exchange
+    else:
+        yield f"systemctl daemon-reload && systemctl restart {quote(unit)}"
     if health:
         yield health.awaited
+
+
+@operation()
+def unit_stopped(unit: str, command: str) -> Iterator[str]:
+    """The unit does not run; `command` stops it."""
+    if host.get_fact(Process, pid=f"systemctl show --property MainPID --value {quote(unit)}", files=[]):
+        yield command

@@ -18,7 +18,7 @@ from deploys.data import PlanError
 from deploys.render import CHECKOUT, digest
 
 HOME = "/opt/mosis"
-CURRENT = f"{HOME}/current"
+CURRENT, PREVIOUS = f"{HOME}/current", f"{HOME}/previous"
 PIP = "pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore"
 
 

@@ -131,13 +131,16 @@ def test_a_release_restarts_what_runs_it_and_not_nginx(release: Release) -> None
         ({}, []),
         ({"running": False}, ["portal"]),
         ({"stamp": "another"}, ["portal"]),
+        ({"health": "unhealthy"}, ["portal"]),
+        ({"health": "starting"}, []),
         ({"started": 50.0}, ["portal"]),  # the settings were written at 100
     ],
 )
 def test_what_differs_is_found(change: dict[str, object], expected: list[str], release: Release) -> None:
     wanted = plan(NAS, release)
     running = {
-        name: Container(service.stamp, True, True, 200.0) for name, service in compose.running_services(wanted).items()
+        name: Container(service.stamp, True, "healthy", 200.0)
+        for name, service in compose.running_services(wanted).items()
     }
     running["portal"] = dataclasses.replace(running["portal"], **change)
     files = dict.fromkeys((path for service in wanted.services.values() for path in service.paths), 100)
@@ -145,9 +148,14 @@ def test_what_differs_is_found(change: dict[str, object], expected: list[str], r
 
 
 def test_containers_are_read_from_docker() -> None:
-    output = ["container|portal|abc|running|healthy|2026-11-23T14:51:12.123456789Z", "file|1795445000|/x/mosis.toml"]
+    output = [
+        "container|portal|abc|running|healthy|2026-11-23T14:51:12.123456789Z",
+        "file|1795445000|/x/mosis.toml",
+        "bridge",
+    ]
     found = compose.Containers().process(output)
     assert found.files == {"/x/mosis.toml": 1795445000}
+    assert found.bridge
     portal = found.containers["portal"]
     assert (portal.stamp, portal.running, portal.healthy, portal.started) == ("abc", True, True, 1795445472.0)
 
