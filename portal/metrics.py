@@ -27,6 +27,9 @@ REQUEST_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 TTFB_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)  # the design's target is 0.1
 UPLOAD_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120)  # the design's target is 30
 
+UPLOAD_KINDS = ("package", "icon", "screenshot")
+DOWNLOAD_KINDS = ("package", "asset")
+
 
 @dataclass
 class Measured:
@@ -63,6 +66,13 @@ class Metrics:
         self._downloads = counter("downloads", "Downloads, by outcome.", "kind", "result")
         self._ttfb = histogram("download_ttfb_seconds", "Until the first byte of a download.", TTFB_SECONDS)
         self._download_bytes = counter("download_bytes", "Bytes of files sent.")
+        # A series that is born at 1 hides its first failure from rate().
+        for kind in UPLOAD_KINDS:
+            for result, reason in (("ok", ""), ("failed", "STORAGE_ERROR"), ("failed", "INTERNAL_ERROR")):
+                self._uploads.labels(kind, result, reason)
+        for kind in DOWNLOAD_KINDS:
+            for result in ("ok", "refused", "failed"):
+                self._downloads.labels(kind, result)
 
     def request(self, route: str, method: str, code: int, seconds: float) -> None:
         """Count one answered request."""

@@ -63,6 +63,7 @@ class Operation:
     status: int = 200
     answer: type[BaseModel] | None = None
     media_type: str = "application/json"
+    ranges: bool = False  # answers parts and conditions too: 206 and 304
     problems: tuple[str, ...] = ()
     upload: bool = False
 

@@ -42,7 +42,7 @@ class Representation:
     `size` is in bytes, `sha256` hex, `modified` seconds since the epoch. `filename` makes the response an attachment.
     `headers` are further fields; nginx passes on those that its template names. `accel` is the URI below `/_files/`
     under which nginx finds the file, None if the portal carries the bytes. `mutable`: the address may have another file
-    tomorrow, so a range is honoured only where the request says of which file it is a part.
+    tomorrow, so a range is answered only where the request says of which file it is a part.
     """
 
     path: Path
@@ -83,9 +83,9 @@ class Representation:
 
 
 def respond(request: BaseRequest, representation: Representation) -> HTTPResponse:
-    """The answer to a GET or HEAD of a file: 200, 206, 304, 412 or 416 (RFC 9110, RFC 9530).
+    """The answer to a GET or HEAD of a file: 200, 206, 304, 412, 416 or 428 (RFC 9110, RFC 9530, RFC 6585).
 
-    412 and 416 are `bottle.HTTPError`, so that the application's error handler writes their body; 416 carries
+    412, 416 and 428 are `bottle.HTTPError`, so that the application's error handler writes their body; 416 carries
     Content-Range. What nginx is to carry says in X-File-Content-Length how much that is, in bytes.
     Raises FileNotFoundError, and DamagedFileError when the size on disk is not the recorded one.
     """
@@ -98,10 +98,13 @@ def respond(request: BaseRequest, representation: Representation) -> HTTPRespons
         )
     if outcome is Outcome.FAILED:
         return HTTPError(412, "The file is not the one that the request's precondition names.")
+    blind = representation.mutable and not (request.get_header("If-Range") or "if-match" in conditions)
     try:
         ranges = _ranges(request, representation)
     except UnsatisfiableError as error:
-        return _unsatisfiable(representation, str(error))
+        return _condition_required() if blind else _unsatisfiable(representation, str(error))
+    if blind and ranges not in ([], [ByteRange(0, representation.size)]):
+        return _condition_required()
     if representation.accel and _nginx_agrees(request, conditions, ranges):
         return _accelerated(representation, representation.accel, ranges)
     return _carried(request, representation, ranges)
@@ -121,11 +124,14 @@ def _ranges(request: BaseRequest, representation: Representation) -> list[ByteRa
     wanted = request.get_header("Range")
     if wanted is None or request.method != "GET":  # section 14.2 defines Range for GET only
         return []
-    if representation.mutable and not (request.get_header("If-Range") or request.get_header("If-Match")):
-        return []  # curl, wget and aria2 resume without either, and would splice two versions
     if not range_applies(request.get_header("If-Range"), representation.etag, representation.last_modified):
         return []
     return parse(wanted, representation.size)
+
+
+def _condition_required() -> HTTPError:
+    # wget takes even a 200 for the rest of the file that it has a part of (RFC 6585 section 3).
+    return HTTPError(428, "This address changes with each publish: ask for a part with If-Range or If-Match.")
 
 
 def _unsatisfiable(representation: Representation, reason: str) -> HTTPError:

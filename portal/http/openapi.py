@@ -106,6 +106,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
         }
         for status, names in sorted(by_status.items())
     }
+    if operation.ranges:
+        described |= {"206": answer | {"description": "The part asked for"}, "304": {"description": "Not modified"}}
     return {str(operation.status): answer} | described
 
 

@@ -55,6 +55,7 @@ KINDS = {
     "IDEMPOTENCY_MISMATCH": Kind(422, "The key was used for another request"),
     "VALIDATION_ERROR": Kind(422, "Validation failed"),
     "UPLOAD_LOCKED": Kind(423, "Another request has the upload"),
+    "PRECONDITION_REQUIRED": Kind(428, "The request must be conditional"),
     "QUOTA_EXCEEDED": Kind(429, "Too much is open"),
     "RATE_LIMITED": Kind(429, "Too many requests"),
     "CHECKSUM_MISMATCH": Kind(460, "The chunk does not have its checksum"),  # the status is tus's
@@ -71,6 +72,7 @@ CODE_OF_STATUS = {
     412: "PRECONDITION_FAILED",
     413: "FILE_TOO_LARGE",
     416: "RANGE_NOT_SATISFIABLE",
+    428: "PRECONDITION_REQUIRED",
     500: "INTERNAL_ERROR",
 }
 

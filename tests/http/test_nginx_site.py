@@ -139,7 +139,7 @@ def icon(behind: Portal, front: str, token: str) -> dict[str, str]:
         ({"If-Match": "{etag}"}, 200),
         ({"If-Match": '"other"'}, 412),
         ({"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}, 412),
-        ({"Range": "bytes=5-9"}, 200),
+        ({"Range": "bytes=5-9"}, 428),
         ({"Range": "bytes=5-9", "If-Range": "{etag}"}, 206),
         ({"Range": "bytes=5-9", "If-Range": '"other"'}, 200),
         ({"Range": "bytes=999999-", "If-Range": "{etag}"}, 416),

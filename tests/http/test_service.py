@@ -1,10 +1,13 @@
 """Health, metrics and the description of the API, over real HTTP and several workers."""
 
+from pathlib import Path
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from portal.http.problems import KINDS
-from tests.support.portal import Portal, Publisher
+from portal.metrics import Metrics
+from tests.support.portal import Portal, Publisher, make_store
 
 
 def metric(portal: Portal, name: str, **labels: str) -> float:
@@ -40,6 +43,15 @@ def test_an_upload_and_a_download_are_counted(publisher: Publisher) -> None:
     path.write_bytes(b"PK")
     publisher.upload(path)
     assert metric(portal, "mosis_uploads_total", result="refused", reason="VALIDATION_ERROR") == refused + 1
+
+
+def test_failures_are_counted_from_zero(tmp_path: Path) -> None:
+    text = Metrics(make_store(tmp_path / "store")).exposition().decode()
+    for series in (
+        'mosis_uploads_total{kind="package",reason="STORAGE_ERROR",result="failed"} 0.0',
+        'mosis_downloads_total{kind="asset",result="failed"} 0.0',
+    ):
+        assert series in text
 
 
 def test_no_label_names_an_app_a_token_or_an_address(publisher: Publisher) -> None:

@@ -113,20 +113,21 @@ def add(api: Api, metrics: Metrics) -> None:
         )  # fmt: skip
         return send("asset", call, representation)
 
-    file_problems = ("NOT_FOUND", "FILE_NOT_FOUND")
+    file_problems = ("NOT_FOUND", "FILE_NOT_FOUND", "PRECONDITION_FAILED", "RANGE_NOT_SATISFIABLE")
+    mutable_problems = (*file_problems, "PRECONDITION_REQUIRED")
     for operation in (
         Operation("GET", "/api/store/apps", list_apps, "List and search published apps", ANYONE,
                   query=("q", "cursor"), answer=schemas.StorePage, problems=("INVALID_REQUEST",)),
         Operation("GET", "/api/store/apps/<app_id>", show_app, "Show an app's current version", ANYONE,
                   answer=schemas.StoreApp, problems=("NOT_FOUND",)),
         Operation("GET", "/api/store/apps/<app_id>/download", download_latest, "Download the current version", ANYONE,
-                  media_type=PACKAGE_TYPE, problems=file_problems),
+                  media_type=PACKAGE_TYPE, ranges=True, problems=mutable_problems),
         Operation("GET", "/downloads/<developer_id>/<app_id>/<version_code:code>/package.mosis", download,
                   "Download one version; what is not published needs the owner's or a reviewer's token", ANYONE,
-                  media_type=PACKAGE_TYPE, problems=file_problems),
+                  media_type=PACKAGE_TYPE, ranges=True, problems=file_problems),
         Operation("GET", "/assets/<app_id>/<name:re:icon-(?:32|64|128)\\.png|screenshots/[1-5]\\.png>", asset,
                   "An icon or screenshot; of an app not published it needs the owner's or a reviewer's token", ANYONE,
-                  media_type="image/png", problems=file_problems),
+                  media_type="image/png", ranges=True, problems=mutable_problems),
     ):  # fmt: skip
         api.add(operation)
 
