@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import probe, rootfs
+from tests.hosts.checkout import Checkout
 from tests.hosts.dsm import rootfs as dsm
 from tests.hosts.dsm.nas import Nas
 from tests.hosts.machine import Machine
@@ -54,6 +55,12 @@ def base(ready: None, say: Say) -> Path:
 def wheels(say: Say) -> Path:
     """Every wheel of the portal's lock file."""
     return wheelhouse(REPOSITORY / "requirements/portal.lock", rootfs.cache_folder(), say)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy of this checkout, to deploy other releases from."""
+    return Checkout(tmp_path_factory.mktemp("checkout") / "mosis")
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.dsm.deployed import BACKUP, PORT, ROOT, Deployed
-from tests.hosts.dsm.nas import USB, Nas
+from tests.hosts.checkout import Checkout
+from tests.hosts.dsm.deployed import BACKUP, HOMES, PORT, ROOT, Deployed
+from tests.hosts.dsm.nas import OWNER, PASSWORD, USB, Nas
 from tests.hosts.forward import forwarded
+from tests.hosts.hammer import Hammer
 from tests.hosts.pyinfra_run import Result
 from tests.hosts.shell import Say, until
 from tests.hosts.store import Store, Upload
 
 FRONT = 8000  # where the reverse proxy in front of the store listens
 MEGABYTES = {1: 1, 2: 17}  # version_code: size of the package
+HAMMERED = 100  # version_code of the first upload under load
 SERVICES = {"portal", "nginx", "litestream"}
 BACKED_UP = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
 CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itself
@@ -36,6 +39,7 @@ def deployed(nas: Nas, wheels: Path, tmp_path_factory: pytest.TempPathFactory, s
 
 @pytest.fixture(scope="module")
 def first(deployed: Deployed) -> Result:
+    deployed.bootstrap()
     return deployed.deploy()
 
 
@@ -63,6 +67,20 @@ def running(nas: Nas) -> set[str]:
     label = "label=com.docker.compose.project=mosis"
     listed = nas.docker(f"ps --filter {label} --format '{{{{.Label \"com.docker.compose.service\"}}}}|{{{{.Status}}}}'")
     return {line.split("|")[0] for line in listed.splitlines() if line.endswith("(healthy)")}
+
+
+def test_without_a_home_bootstrap_tells_what_to_click(deployed: Deployed, nas: Nas) -> None:
+    nas.ssh(f"sudo mv {HOMES} {HOMES}.off")
+    refused = deployed.bootstrap(check=False)
+    nas.ssh(f"sudo mv {HOMES}.off {HOMES}")
+    assert refused.returncode and "User Home" in refused.output
+
+
+def test_bootstrap_needs_the_password_once(deployed: Deployed, nas: Nas) -> None:
+    done = deployed.bootstrap()
+    assert done.changed and "Container Manager" in done.output
+    assert deployed.bootstrap().changed == ()
+    assert nas.ssh(f"sudo stat -c '%U %a' /etc/sudoers.d/mosis-{OWNER}") == "root 440\n"
 
 
 def test_a_dry_run_tells_the_changes_and_makes_none(deployed: Deployed, nas: Nas) -> None:
@@ -117,7 +135,23 @@ def test_without_its_drive_a_backup_fails_and_writes_nothing(deployed: Deployed,
 
 def test_all_is_as_declared(deployed: Deployed, nas: Nas, store: Store) -> None:
     nas.attach(deployed.drive, USB)
+    until("a copy", lambda: deployed.backup().returncode == 0)
     assert deployed.verify() == ()
+
+
+def test_nobody_notices_an_upgrade_a_broken_release_and_the_way_back(
+    deployed: Deployed, store: Store, published: dict[int, Upload], checkout: Checkout, tmp_path: Path, say: Say
+) -> None:
+    with Hammer(store, published[1], tmp_path, HAMMERED) as hammer:
+        checkout.change("second")
+        assert deployed.deploy(checkout=checkout.path).changed
+        checkout.break_portal()
+        assert deployed.deploy(checkout=checkout.path, check=False).returncode
+        assert deployed.deploy().changed
+    say(str(hammer))
+    assert hammer.failures == []
+    assert deployed.deploy().changed == ()
+    store.serves(published)
 
 
 def test_after_a_boot_all_is_back_without_a_deploy(
@@ -162,5 +196,5 @@ def test_dsm_was_left_alone(nas: Nas) -> None:
 
 def test_no_secret_was_printed(deployed: Deployed, nas: Nas, store: Store) -> None:
     seen = [*deployed.printed, nas.journal("--output=cat"), nas.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '")]
-    for secret in (store.admin, store.developer, deployed.secret):
+    for secret in (store.admin, store.developer, deployed.secret, PASSWORD):
         assert all(secret not in text for text in seen)

@@ -5,7 +5,6 @@ The tests are steps in the life of one host, in this order.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from portal.mirror import lifecycle
 from portal.settings import S3
+from tests.hosts.checkout import Checkout
 from tests.hosts.debian import ROOT, Debian
 from tests.hosts.forward import forwarded
 from tests.hosts.machine import Machine
@@ -23,7 +23,6 @@ from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
 
 S3_PORT = 8333  # where the bucket is reached from the host
 RELEASES = "/opt/mosis/releases"
-NOT_DEPLOYED = (".*", "var", "tests", "bench", "__pycache__")
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,6 @@ def host(debian: Debian) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what is deployed from, to make new releases of."""
-    copy = tmp_path_factory.mktemp("checkout") / "mosis"
-    shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(*NOT_DEPLOYED))
-    (copy / ".cache").mkdir()
-    return copy
-
-
-@pytest.fixture(scope="module")
 def bucket(host: Machine) -> Iterator[S3]:
     """An S3 engine of this machine, in reach of the host."""
     with seaweed() as engine, forwarded((gateway(host), S3_PORT), ("127.0.0.1", engine.endpoint.port)):
@@ -99,10 +89,6 @@ def portal(host: Machine) -> str:
     return host.ssh("systemctl show --property=MainPID --value mosis-portal")
 
 
-def new_release(checkout: Path, text: str) -> None:
-    (checkout / "portal/release_marker.py").write_text(f'"""{text}"""\n')
-
-
 def test_a_fresh_host_gets_what_the_dry_run_told(debian: Debian) -> None:
     does_what_the_dry_run_told(debian)
     debian.all_units_run()
@@ -122,29 +108,29 @@ def test_drift_is_shown_by_a_dry_run_and_mended_by_a_run(
 
 
 def test_a_failed_upgrade_is_finished_by_the_next_run(
-    debian: Debian, host: Machine, checkout: Path, tmp_path: Path
+    debian: Debian, host: Machine, checkout: Checkout, tmp_path: Path
 ) -> None:
     before, released = portal(host), host.ssh("readlink /opt/mosis/current")
-    new_release(checkout, "second")
-    failed = debian.deploy(checkout=checkout, check=False, mosis_wheelhouse=str(tmp_path))
+    checkout.change("second")
+    failed = debian.deploy(checkout=checkout.path, check=False, mosis_wheelhouse=str(tmp_path))
     assert failed.returncode and "No matching distribution found" in failed.output
     assert (portal(host), host.ssh("readlink /opt/mosis/current")) == (before, released)
-    does_what_the_dry_run_told(debian, checkout)
+    does_what_the_dry_run_told(debian, checkout.path)
     assert portal(host) != before
     assert host.ssh("readlink /opt/mosis/previous") == released
 
 
-def test_another_upgrade_keeps_one_release_to_go_back_to(debian: Debian, host: Machine, checkout: Path) -> None:
+def test_another_upgrade_keeps_one_release_to_go_back_to(debian: Debian, host: Machine, checkout: Checkout) -> None:
     second = host.ssh("readlink /opt/mosis/current")
-    new_release(checkout, "third")
-    does_what_the_dry_run_told(debian, checkout)
+    checkout.change("third")
+    does_what_the_dry_run_told(debian, checkout.path)
     assert host.ssh("readlink /opt/mosis/previous") == second
     kept = {Path(host.ssh(f"readlink /opt/mosis/{link}").strip()).name for link in ("current", "previous")}
     assert set(host.ssh(f"ls {RELEASES}").split()) == kept
 
 
 def test_a_bucket_gets_its_rules_and_keeps_them(
-    debian: Debian, host: Machine, checkout: Path, bucket: S3, tmp_path: Path, say: Say
+    debian: Debian, host: Machine, checkout: Checkout, bucket: S3, tmp_path: Path, say: Say
 ) -> None:
     credentials = tmp_path / "credentials"
     credentials.write_text(f"{ACCESS_KEY}\n{SECRET_KEY}\n")
@@ -154,12 +140,12 @@ def test_a_bucket_gets_its_rules_and_keeps_them(
         "mosis_secrets": {"mirror-credentials": f"file:{credentials}"},
     }
     declared = json.loads((REPOSITORY / "files/r2/lifecycle.json").read_text())["Rules"]
-    does_what_the_dry_run_told(debian, checkout, **data)
+    does_what_the_dry_run_told(debian, checkout.path, **data)
     rules = lifecycle.current(bucket)
     assert lifecycle.canonical(rules) == lifecycle.canonical(declared)
     rules[0]["Expiration"]["Days"] += 1
     lifecycle.apply(bucket, rules)
-    does_what_the_dry_run_told(debian, checkout, **data)
+    does_what_the_dry_run_told(debian, checkout.path, **data)
     assert lifecycle.canonical(lifecycle.current(bucket)) == lifecycle.canonical(declared)
     say(f"a bucket of {len(declared)} rules: set, drifted, mended")
 

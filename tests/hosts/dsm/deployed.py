@@ -5,22 +5,20 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.hosts.dsm.nas import IMAGE, USB, VOLUME, Nas
+from tests.hosts.dsm.nas import IMAGE, OWNER, PASSWORD, USB, VOLUME, Nas
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_inventory
-from tests.hosts.rootfs import OPERATOR
 from tests.hosts.shell import Say
 
 ROOT = f"{VOLUME}/mosis"
 BACKUP = f"{USB}/mosis"
 PORT = 8080
-TEMPORARY = f"{VOLUME}/homes/{OPERATOR}/.pyinfra"
+HOMES = "/var/services/homes"
 MOSIS = "sudo /usr/local/bin/mosis"
 SECRET = "MOSIS_TEST_SECRET"
 EVERY_MINUTE, NO_TASK = "* * * * *", "* * 1-31 * *"  # Task Scheduler cannot say the second, /etc/crontab can
 
-DATA = {
-    "ssh_file_transfer_protocol": "scp",
-    "_temp_dir": TEMPORARY,
+ACCOUNT = {"ssh_user": OWNER, "ssh_file_transfer_protocol": "scp", "_temp_dir": f"{HOMES}/{OWNER}/.mosis"}
+DATA = ACCOUNT | {
     "mosis_runtime": "compose",
     "mosis_share": "mosis",
     "mosis_root": ROOT,
@@ -41,18 +39,24 @@ class Deployed:
         self.secret = secrets.token_hex(32)
         self.drive = nas.volume("usb", megabytes=1024)
         self.printed: list[str] = []
-        nas.ssh(f"sudo mkdir -p {TEMPORARY} && sudo chown -R {OPERATOR} {VOLUME}/homes/{OPERATOR}")
-        nas.ssh(f"chmod 700 {TEMPORARY}")
+        self._directory, self._group_data = directory, REPOSITORY / "inventory/group_data"
         data = DATA | {"mosis_wheelhouse": str(wheels)}
-        self._inventory = write_inventory(
-            directory / "test.py", {"nas": nas}, data, REPOSITORY / "inventory/group_data"
-        )
+        self._inventory = write_inventory(directory / "deploy/nas.py", {"nas": nas}, data, self._group_data)
 
-    def deploy(self, *, dry: bool = False) -> Result:
-        """Run deploy.py. Raises AssertionError with the end of the journal."""
+    def bootstrap(self, *, check: bool = True) -> Result:
+        """Run bootstrap.py with the password of the NAS's owner. Raises AssertionError if `check` and it failed."""
+        data = DATA | {"ssh_password": PASSWORD, "_sudo_password": PASSWORD}
+        inventory = write_inventory(self._directory / "first/nas.py", {"nas": self.nas}, data, self._group_data)
+        result = deploy(inventory, Path("bootstrap.py"), check=check)
+        self.printed.append(result.output)
+        self._say(f"bootstrap: {result}")
+        return result
+
+    def deploy(self, *, dry: bool = False, check: bool = True, checkout: Path = REPOSITORY) -> Result:
+        """Run deploy.py of `checkout`. Raises AssertionError with the end of the journal if `check` and it failed."""
         began = time.monotonic()
         try:
-            result = deploy(self._inventory, dry=dry, secrets={SECRET: self.secret})
+            result = deploy(self._inventory, checkout=checkout, dry=dry, check=check, secrets={SECRET: self.secret})
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.nas.journal()}\nrefused:\n{self.nas.refused()}") from None
         self.printed.append(result.output)

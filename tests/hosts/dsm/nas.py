@@ -21,8 +21,7 @@ ENGINE_SECONDS = 60  # Container Manager starts late
 class Nas(Machine):
     """Over the layers of `dsm.rootfs`, the Debian base below them.
 
-    The account of `ssh` is the tests' own side door; the deploys of an operator come by it too, because `bootstrap`
-    gives their account no less: a key and sudo without a password.
+    The account of `ssh` is the tests' own side door; deploys come as OWNER, once bootstrap.py has let them in.
     """
 
     NSPAWN = ("--capability=all", "--system-call-filter=add_key keyctl bpf")

@@ -49,7 +49,7 @@ def regenerate() -> None:
     for file, lines in {"passwd": passwd, "shadow": shadow, "group": group}.items():
         own = {line.split(":")[0] for line in lines}
         kept = [line for line in _system(file) if line.split(":")[0] not in own]
-        (Path("/etc") / file).write_text("".join(kept + lines))
+        (Path("/etc") / file).write_text("".join(lines + kept))  # of two groups with one number the first counts
 
 
 def _system(file: str) -> list[str]:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tasks import CRONTAB, rewrite_crontab, signature
+from tasks import CRONTAB, WRITTEN, rewrite_crontab, signature
 
 COLUMNS = 7
 RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
@@ -49,7 +49,8 @@ def main() -> None:
         time.sleep(0.5)
         if (found := signature()) != seen:
             seen = found
-            rewrite_crontab()
+            if WRITTEN.read_text() != found:
+                rewrite_crontab()
             rows = _lines()
         now = time.localtime()
         if now.tm_min != minute:

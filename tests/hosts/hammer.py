@@ -1,0 +1,67 @@
+"""A client that never rests: it downloads and uploads for as long as a host is worked on, and counts what failed."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.hosts.store import Store, Upload
+
+UPLOAD_PAUSE = 2.0  # seconds; the store takes 120 uploads an hour from a developer
+DOWNLOAD_PAUSE = 0.02
+
+
+class Hammer:
+    """Use as a context manager; afterwards `failures` has a line for every request that was not answered as it should.
+
+    `str` of it tells how many there were.
+    """
+
+    def __init__(self, store: Store, wanted: Upload, directory: Path, first_code: int) -> None:
+        """`wanted` is downloaded again and again; versions from `first_code` on, made in `directory`, are uploaded."""
+        self._store, self._wanted, self._directory = store, wanted, directory
+        self._codes, self._over = count(first_code), threading.Event()
+        self._counts: Counter[str] = Counter()
+        self._slowest = 0.0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        steps = {"download": (self._download, DOWNLOAD_PAUSE), "upload": (self._upload, UPLOAD_PAUSE)}
+        self._threads = [threading.Thread(target=self._again, args=(kind, *step)) for kind, step in steps.items()]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def __str__(self) -> str:
+        done = ", ".join(f"{number} {kind}s" for kind, number in sorted(self._counts.items()))
+        return f"{done}, {len(self.failures)} failed, slowest {self._slowest:.1f} s"
+
+    def _again(self, kind: str, step: Callable[[], None], pause: float) -> None:
+        while not self._over.wait(pause):
+            began = time.monotonic()
+            try:
+                step()
+            except Exception as error:  # whatever it is, the client's request was not served
+                self.failures.append(f"{kind}: {error!r}"[:500])
+            self._counts[kind] += 1
+            self._slowest = max(self._slowest, time.monotonic() - began)
+
+    def _download(self) -> None:
+        got = self._store.get(self._store.path(self._wanted.version_code)).content
+        assert got == self._wanted.content, f"{len(got)} bytes differ from the {len(self._wanted.content)} uploaded"
+
+    def _upload(self) -> None:
+        code = next(self._codes)
+        self._store.upload(self._directory, code, megabytes=1)
+        (self._directory / f"{code}.mosis").unlink()
