@@ -114,6 +114,16 @@ def test_a_stack_is_built_and_becomes_healthy(nas: Nas) -> None:
     assert IMAGE in nas.docker("images --format '{{.Repository}}:{{.Tag}}'")
 
 
+@pytest.mark.parametrize("unfit", ["cpus: 0.5", "volumes: ['/volume1/missing:/srv']"])
+def test_a_stack_that_a_nas_cannot_run_is_refused(nas: Nas, unfit: str) -> None:
+    compose = f"services: {{one: {{image: 'harness:1', {unfit}}}}}"
+    nas.ssh("sudo tee /root/compose.yml", stdin=compose)
+    done = nas.try_ssh("sudo /usr/local/bin/docker compose --file /root/compose.yml up --detach")
+    assert done.returncode and "service one" in done.stderr
+    assert nas.refused()
+    nas.forget_refused()
+
+
 def running(nas: Nas) -> set[str]:
     return set(nas.docker(f"{PROJECT} ps --services --status running").split())
 
