@@ -24,6 +24,7 @@ def add(app: typer.Typer) -> None:
         group.command()(function)
     group.command("list")(list_registered)
     app.add_typer(group, name="key")
+    app.command("keygen")(generate)
 
 
 def generate(path: Path, passphrase: Passphrase = False) -> None:

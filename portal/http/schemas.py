@@ -194,6 +194,11 @@ class Version(BaseModel):
         return cls.model_validate({name: values[name] for name in cls.model_fields})
 
 
+class SignedDownload(BaseModel):
+    url: str = Field(description="needs no token until it expires")
+    expires_at: Time
+
+
 class Versions(BaseModel):
     versions: list[Version]
 
@@ -269,6 +274,9 @@ class Health(BaseModel):
     status: str
 
 
+def download_path(version: versions.Version) -> str:
+    return f"/downloads/{version.developer_id}/{version.app_id}/{version.version_code}/package.mosis"
+
+
 def download_url(version: versions.Version, base: str) -> str:
-    path = f"{version.developer_id}/{version.app_id}/{version.version_code}/package.mosis"
-    return f"{base}/downloads/{path}"
+    return base + download_path(version)

@@ -42,8 +42,12 @@ def get(db: sqlite3.Connection, app_id: str, version_code: int) -> Version:
         f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND version_code = ? AND {PLACED}", (app_id, version_code)
     ).fetchone()
     if row is None:
-        raise Refused("NOT_FOUND", f"There is no version {version_code} of {app_id}.")
+        raise not_found(app_id, version_code)
     return Version(*row)
+
+
+def not_found(app_id: str, version_code: int) -> Refused:
+    return Refused("NOT_FOUND", f"There is no version {version_code} of {app_id}.")
 
 
 def current(db: sqlite3.Connection, app: apps.App) -> Version:

@@ -7,6 +7,9 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from portal.store import presign
+from portal.store import versions as store_versions
+from portal.store.clock import now
 from tests.support.portal import Publisher, add_developer, problem, registration
 
 MIB = 1024 * 1024
@@ -136,6 +139,38 @@ def test_unpublished_packages_are_for_owner_and_reviewer(publisher: Publisher) -
         answer = client.get(url)
         assert answer.content == path.read_bytes()
         assert answer.headers["cache-control"] == "private, no-store"
+
+
+def test_a_signed_url_opens_one_unpublished_version_for_a_while(
+    publisher: Publisher,
+) -> None:
+    paths = {code: publisher.package(code) for code in (1, 2)}
+    for path in paths.values():
+        publisher.upload(path).raise_for_status()
+    versions = f"/api/apps/{publisher.app_id}/versions"
+    signed = publisher.reviewer.post(f"{versions}/1/download-url")
+    assert signed.status_code == 201
+    url = publisher.portal.url + signed.json()["url"]
+    answer = httpx.get(url)
+    assert answer.content == paths[1].read_bytes()
+    assert answer.headers["cache-control"] == "private, no-store"
+    assert httpx.head(url).status_code == 200
+    stranger = add_developer(publisher.portal.store, f"{publisher.developer_id}-other", key=None)
+    with publisher.portal.client(stranger) as client:
+        problem(client.post(f"{versions}/1/download-url"), 404, "NOT_FOUND")
+    for altered in (
+        url.replace("/1/package", "/2/package"),
+        url[:-1],
+        url.replace("expires=1", "expires=2"),
+        url + "&a=b",
+    ):
+        problem(httpx.get(altered), 404, "NOT_FOUND")
+    store = publisher.portal.store
+    version = store_versions.get(store.db.read(), publisher.app_id, 1)
+    path = httpx.URL(url).path
+    grant = presign.Grant("GET", path, version.size, version.sha256, now() - 1, version.version_id)
+    query = presign.sign(presign.load(store.layout.presign_keys), grant)
+    problem(httpx.get(publisher.portal.url + path, params=query), 403, "URL_EXPIRED")
 
 
 def test_a_missing_file_is_told_apart_from_a_missing_app(publisher: Publisher) -> None:

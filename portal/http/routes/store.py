@@ -1,16 +1,17 @@
 """What devices read: the list of apps, an app, its package, its icons."""
 
 import base64
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from bottle import HTTPResponse
 
 from portal.http import access, schemas
-from portal.http.api import ANYONE, STARTED, Api, Call, Operation, json_response
+from portal.http.api import ANYONE, MEMBER, STARTED, Api, Call, Operation, json_response
 from portal.http.files import Representation, respond
 from portal.metrics import Metrics
 from portal.packages.identifiers import valid_app_id
-from portal.store import apps, assets, keys, versions
+from portal.store import apps, assets, keys, presign, versions
+from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.versions import Version
 
@@ -96,9 +97,33 @@ def add(api: Api, metrics: Metrics) -> None:
     def download(call: Call, developer_id: str, app_id: str, version_code: int) -> HTTPResponse:
         version = versions.get(db.read(), app_id, version_code)
         shown = version.status == "published" or access.is_insider(call.actor, version.developer_id)
-        if version.developer_id != developer_id or not shown:
-            raise Refused("NOT_FOUND", f"There is no version {version_code} of {app_id}.")
+        if version.developer_id != developer_id or not (shown or holds_url(call, version)):
+            raise versions.not_found(app_id, version_code)
         return send_package(call, version, IMMUTABLE_CACHE if version.status == "published" else UNPUBLISHED_CACHE)
+
+    def holds_url(call: Call, version: Version) -> bool:
+        query = {name: call.request.query.getall(name) for name in call.request.query}
+        try:
+            presign.verify(
+                presign.load(store.layout.presign_keys),
+                "GET",
+                schemas.download_path(version),
+                version.version_id,
+                query,
+            )
+        except Refused as refused:
+            if refused.code == "URL_EXPIRED":  # its signature is good: whoever asks knows of the version
+                raise
+            return False
+        return True
+
+    def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedDownload:
+        app = access.visible(db.read(), call.actor, app_id)
+        version = versions.get(db.read(), app.app_id, version_code)
+        path, expires_at = schemas.download_path(version), now() + store.settings.upload_url_seconds
+        grant = presign.Grant("GET", path, version.size, version.sha256, expires_at, version.version_id)
+        query = urlencode(presign.sign(presign.load(store.layout.presign_keys), grant))
+        return schemas.SignedDownload(url=f"{base}{path}?{query}", expires_at=expires_at)
 
     def asset(call: Call, app_id: str, name: str) -> HTTPResponse:
         app = apps.get(db.read(), app_id)
@@ -123,8 +148,12 @@ def add(api: Api, metrics: Metrics) -> None:
         Operation("GET", "/api/store/apps/<app_id>/download", download_latest, "Download the current version", ANYONE,
                   media_type=PACKAGE_TYPE, ranges=True, problems=mutable_problems),
         Operation("GET", "/downloads/<developer_id>/<app_id>/<version_code:code>/package.mosis", download,
-                  "Download one version; what is not published needs the owner's or a reviewer's token", ANYONE,
-                  media_type=PACKAGE_TYPE, ranges=True, problems=file_problems),
+                  "Download one version; one not published needs the owner's or a reviewer's token, or a signed URL",
+                  ANYONE, query=tuple(presign.QUERY),
+                  media_type=PACKAGE_TYPE, ranges=True, problems=(*file_problems, "URL_EXPIRED")),
+        Operation("POST", "/api/apps/<app_id>/versions/<version_code:code>/download-url", sign_download,
+                  "Sign a URL by which anyone can download the version for a while, whatever its status", MEMBER,
+                  status=201, answer=schemas.SignedDownload, problems=("NOT_FOUND",)),
         Operation("GET", "/assets/<app_id>/<name:re:icon-(?:32|64|128)\\.png|screenshots/[1-5]\\.png>", asset,
                   "An icon or screenshot; of an app not published it needs the owner's or a reviewer's token", ANYONE,
                   media_type="image/png", ranges=True, problems=mutable_problems),
