@@ -52,10 +52,8 @@ def init(
         pending = found != wanted or not layout.presign_keys.exists()
         print(json.dumps({"pending": pending, "schema": found, "wanted": wanted}))
         return
-    if found is None and restore.has_backup(layout):
-        raise DatabaseUnusable(
-            f"{layout.database} is missing, but {layout.area('backups')} has copies of it: run `mosis restore`."
-        )
+    if found is None and restore.has_backup(chosen):
+        raise DatabaseUnusable(f"{layout.database} is missing, but there are backups of it: run `mosis restore`.")
     for area in AREAS:
         files.make_directory(layout.area(area))
     if found is not None and found < wanted:

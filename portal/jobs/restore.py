@@ -93,9 +93,9 @@ def has_replica(layout: Layout) -> bool:
     return any(layout.replica.rglob("*.ltx"))
 
 
-def has_backup(layout: Layout) -> bool:
-    """Whether a missing database can be restored, so that nobody starts an empty one over it."""
-    return has_replica(layout) or bool(backup.snapshots(layout.snapshots))
+def has_backup(settings: Settings) -> bool:
+    """Whether a missing database can be restored, from here or the drive: nobody starts an empty one over it then."""
+    return any(True for _ in _sources(settings, Layout(settings.root)))
 
 
 def _restore_database(settings: Settings, layout: Layout, dry_run: bool) -> str:

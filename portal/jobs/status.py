@@ -36,8 +36,7 @@ class Line:
 
 def status(settings: Settings) -> list[Line]:
     """Every fact that can be had; a broken part takes no other with it."""
-    layout = Layout(settings.root)
-    lines = [Line("version", True, __version__), _portal(settings), _database(layout), _disk(settings)]
+    lines = [Line("version", True, __version__), _portal(settings), _database(settings), _disk(settings)]
     try:
         store = open_store(settings)
     except DatabaseUnusable:
@@ -77,13 +76,14 @@ def _portal(settings: Settings) -> Line:
     return Line("portal", answer == 200, f"{'ready' if answer == 200 else f'answers {answer}'} at {place}")
 
 
-def _database(layout: Layout) -> Line:
+def _database(settings: Settings) -> Line:
+    layout = Layout(settings.root)
     try:
         found = database.schema(layout.database)
     except DatabaseUnusable as error:
         return Line("database", False, str(error))
     if found is None:
-        hint = "`mosis restore` brings it back" if restore.has_backup(layout) else "`mosis init` creates it"
+        hint = "`mosis restore` brings it back" if restore.has_backup(settings) else "`mosis init` creates it"
         return Line("database", False, f"{layout.database} is missing: {hint}")
     wanted = len(database.migrations())
     return Line("database", found == wanted, f"schema {found} of {wanted}, {_bytes(layout.database.stat().st_size)}")

@@ -116,6 +116,7 @@ def test_the_drive_alone_brings_the_store_back(published: Publisher) -> None:
     destroy(store)
     shutil.rmtree(store.layout.area("backups"))
     shutil.rmtree(store.layout.area("temp"))
+    assert "mosis restore" in mosis(store, "init").stderr
     told = mosis(store, "restore", "--dry-run")
     assert "would be restored from snapshot" in told.stdout
     assert not store.layout.database.exists()
