@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
@@ -56,12 +56,14 @@ def remove(name: str) -> None:
     kill(name)
     for tree in hierarchies():
         for directory, _, _ in os.walk(tree / name, topdown=False):
-            Path(directory).rmdir()
+            with suppress(FileNotFoundError):
+                Path(directory).rmdir()
 
 
 def _processes(name: str) -> set[int]:
     found: set[int] = set()
     for tree in hierarchies():
-        for listing in (tree / name).rglob("cgroup.procs"):
-            found.update(map(int, listing.read_text().split()))
+        for directory, _, _ in os.walk(tree / name):
+            with suppress(OSError):  # a session of the host ends, and its group with it
+                found.update(map(int, (Path(directory) / "cgroup.procs").read_text().split()))
     return found
