@@ -5,6 +5,7 @@ the database and the disk know is read when Prometheus asks. Labels are from clo
 """
 
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Metrics:
             self._uploads.labels(kind, "refused", refused.code).inc()
             raise
         except Exception as error:
-            reason = "STORAGE_ERROR" if isinstance(error, OSError) else "INTERNAL_ERROR"
+            reason = "STORAGE_ERROR" if isinstance(error, (OSError, sqlite3.Error)) else "INTERNAL_ERROR"
             self._uploads.labels(kind, "failed", reason).inc()
             raise
 

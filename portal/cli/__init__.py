@@ -10,7 +10,7 @@ from portal.mirror.lifecycle import LifecycleError
 from portal.packages.errors import PackageRejected
 from portal.packages.keys import KeyUnusable
 from portal.settings import SettingsError
-from portal.store.errors import DatabaseUnusable, Refused
+from portal.store.errors import DatabaseBusy, DatabaseUnusable, Refused
 
 app = typer.Typer(
     name="mosis",
@@ -22,7 +22,7 @@ app = typer.Typer(
 for module in (server, jobs, accounts, keys, audit, lifecycle, packages, presign):
     module.add(app)
 
-FAULTS = (SettingsError, DatabaseUnusable, BackupError, LifecycleError, KeyUnusable, OSError)
+FAULTS = (SettingsError, DatabaseUnusable, DatabaseBusy, BackupError, LifecycleError, KeyUnusable, OSError)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from portal.http import digests, forms, idempotency
 from portal.http.problems import CODE_OF_STATUS, problem
 from portal.images import ImageRejected
 from portal.store import audit, tokens
-from portal.store.errors import RateLimited, Refused
+from portal.store.errors import DatabaseBusy, RateLimited, Refused
 from portal.store.limits import RateLimit
 from portal.store.store import Store
 
@@ -32,6 +32,7 @@ TOKEN_PARAMETERS = {"access_token", "token"}
 IPV6_SITE = 64  # bits of an address that name a site; the rest its owner chooses freely
 
 STARTED = "mosis.started"  # in the WSGI environment: when the request began, by time.perf_counter
+BUSY = {"Retry-After": "5"}  # seconds
 VERSION_CODE_DIGITS = 16  # of the largest that a manifest may have
 
 
@@ -130,6 +131,9 @@ class Api:
             except OSError as error:
                 log.exception("storage failed")
                 return problem("STORAGE_ERROR", f"The storage failed: {error.strerror or 'input/output error'}.")
+            except DatabaseBusy as busy:
+                log.warning("database busy: %s", busy)
+                return problem("UNAVAILABLE", str(busy), headers=BUSY)
             except sqlite3.OperationalError as error:
                 log.exception("database failed")
                 return problem("STORAGE_ERROR", f"The database failed: {error}.")

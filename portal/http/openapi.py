@@ -12,7 +12,7 @@ from portal.http.api import Operation
 from portal.packages.identifiers import LARGEST_INTEGER
 
 PARAMETER = re.compile(r"<(\w+)(?::(\w+)(?::((?:[^\\>]|\\.)+))?)?>")
-ANYWHERE = {"INTERNAL_ERROR", "INVALID_REQUEST", "RATE_LIMITED", "STORAGE_ERROR", "UNAUTHENTICATED"}
+ANYWHERE = {"INTERNAL_ERROR", "INVALID_REQUEST", "RATE_LIMITED", "STORAGE_ERROR", "UNAUTHENTICATED", "UNAVAILABLE"}
 REFERENCE = "#/components/schemas/{model}"
 
 

@@ -61,7 +61,7 @@ KINDS = {
     "CHECKSUM_MISMATCH": Kind(460, "The chunk does not have its checksum"),  # the status is tus's
     "INTERNAL_ERROR": Kind(500, "The server failed"),
     "STORAGE_ERROR": Kind(507, "The storage failed"),
-    "UNAVAILABLE": Kind(503, "Not ready"),
+    "UNAVAILABLE": Kind(503, "Not ready, or too busy"),
 }
 
 # What the framework itself answers, under the same roof.

@@ -1,8 +1,10 @@
-"""SQLite: one connection a thread, writers one at a time, the schema by numbered migrations.
+"""SQLite: one connection a thread, writers one at a time and in turn, the schema by numbered migrations.
 
 The pragmas follow what Litestream asks for: WAL, and no checkpoints of our own while it owns them.
 """
 
+import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,9 +12,10 @@ from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 
-from portal.store.errors import DatabaseUnusable
+from portal.store.errors import DatabaseBusy, DatabaseUnusable
 
 BUSY_TIMEOUT_MS = 5000
+TURN_SECONDS = 60.0  # a writer waits for those before it; nginx waits for an answer twice as long
 AUTOCHECKPOINT_PAGES = 1000
 
 
@@ -30,6 +33,7 @@ class Database:
         self._path = path
         self._litestream = litestream
         self._local = threading.local()
+        self._turn = threading.Lock()
         found, wanted = schema(path), len(migrations())
         if found is None:
             raise DatabaseUnusable(
@@ -51,16 +55,44 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that holds the write lock from the start; rolled back when the block raises."""
+        """A transaction that holds the write lock from the start; rolled back when the block raises.
+
+        Raises DatabaseBusy after TURN_SECONDS behind other writers, or BUSY_TIMEOUT_MS behind another program.
+        """
         connection = self.read()
-        connection.execute("BEGIN IMMEDIATE")
+        with self._in_turn():
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    raise DatabaseBusy("Another program is writing to the database: try again later.") from error
+                raise
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """SQLite's writers ask again and again, and who asks at the wrong moments gives up: ours wait in a queue.
+
+        That is a lock for the threads of this process and flock(2), which wakes in order, for the processes. What is
+        locked is the directory, as closing a second descriptor of the database would give up SQLite's own locks.
+        """
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise DatabaseBusy(f"Others wrote to the database for {TURN_SECONDS:g} s: try again later.")
         try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(directory, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(directory)
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close this thread's connection."""

@@ -1,5 +1,7 @@
 """What the store refuses, in words a developer understands; HTTP and the command line give it their own form."""
 
+import sqlite3
+
 
 class Refused(Exception):
     """The request cannot be done. `code` is stable and upper-case, `detail` one sentence, `errors` every reason."""
@@ -21,3 +23,7 @@ class RateLimited(Refused):
 
 class DatabaseUnusable(RuntimeError):
     """The database is missing, older or newer than this program; the message tells the operator what to do."""
+
+
+class DatabaseBusy(sqlite3.OperationalError):
+    """Whoever writes now did not end in time: nothing is broken, and nothing was written."""

@@ -83,11 +83,10 @@ def write_file(path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool 
 
 
 def place_directory(source: Path, target: Path) -> None:
-    """Move a directory of flushed files to `target`, which must not hold files: else FileExistsError.
+    """Move a flushed directory of flushed files to `target`, which must not hold files: else FileExistsError.
 
     rename(2) refuses a directory that is not empty, so a published package is never replaced.
     """
-    flush_directory(source)
     make_directory(target.parent)
     try:
         source.rename(target)

@@ -142,6 +142,7 @@ def _place(
     app, manifest = upload.app, package.manifest
     files.write_file(upload.directory / "manifest.json", package.manifest_bytes)
     target = store.layout.package_directory(app.developer_id, app.app_id, manifest.version_code)
+    files.make_directory(target.parent)  # here, because no other writer waits for the disk yet
     with store.db.write() as tx:
         versions.require_newer(tx, app.app_id, manifest.version_code)
         if _is_placed(tx, app.app_id, manifest.version_code):

@@ -1,6 +1,8 @@
 """Bodies, and what happens when the reading of one breaks down: the application itself, without a server."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -9,6 +11,7 @@ import pytest
 from portal.app import create_app
 from portal.packages import package as packages
 from portal.packages.identifiers import LARGEST_INTEGER
+from portal.store import database
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, make_package
 from tests.support.portal import add_developer, problem
@@ -73,6 +76,18 @@ def test_a_failure_of_the_disk_may_be_tried_again(
     monkeypatch.undo()
     problem(client.post(complete), 422, "VALIDATION_ERROR")
     assert not list(store.layout.area("temp").rglob("*"))
+
+
+def test_a_busy_database_is_no_failure_of_the_disk(
+    client: httpx.Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 0)
+    with closing(database.connect(store.layout.database, litestream=False)) as another, ThreadPoolExecutor() as pool:
+        another.execute("BEGIN IMMEDIATE")
+        answer = pool.submit(send_form, client).result(30)  # a thread has a connection of its own, with that timeout
+    problem(answer, 503, "UNAVAILABLE")
+    assert answer.headers["retry-after"]
+    problem(send_form(client), 422, "VALIDATION_ERROR")
 
 
 def test_the_largest_version_code_has_an_address(client: httpx.Client, tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """Schema, pragmas and transactions."""
 
+import multiprocessing
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from portal.store import database
-from portal.store.errors import DatabaseUnusable
+from portal.store.errors import DatabaseBusy, DatabaseUnusable
 from portal.store.store import Store
 
 
@@ -52,6 +54,62 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     assert store.db.read().execute("SELECT count(*) FROM developers").fetchone()[0] == 0
     with store.db.write() as tx:
         tx.execute("INSERT INTO developers VALUES ('a', 'A', 0)")
+
+
+def test_writers_wait_their_turn(store: Store) -> None:
+    """Without a queue they would fail here: SQLite waits for nobody, and each begins while another is at it."""
+    ready = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        store.db.read().execute("PRAGMA busy_timeout = 0")
+        ready.wait(30)
+        for turn in range(20):
+            with store.db.write() as tx:
+                tx.execute("INSERT INTO developers VALUES (?, '', 0)", (f"{number}-{turn}",))
+        store.db.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert store.db.read().execute("SELECT count(*) FROM developers").fetchone()[0] == 8 * 20
+
+
+def write_many(path: Path, name: str, start: "multiprocessing.synchronize.Event") -> None:
+    db = database.Database(path, litestream=False)
+    db.read().execute("PRAGMA busy_timeout = 0")
+    start.wait(60)
+    for turn in range(50):
+        with db.write() as tx:
+            tx.execute("INSERT INTO developers VALUES (?, '', 0)", (f"{name}-{turn}",))
+
+
+def test_processes_wait_their_turn(store: Store) -> None:
+    context = multiprocessing.get_context("spawn")
+    start, path = context.Event(), store.layout.database
+    processes = [context.Process(target=write_many, args=(path, name, start)) for name in "abc"]
+    for process in processes:
+        process.start()
+    start.set()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert store.db.read().execute("SELECT count(*) FROM developers").fetchone()[0] == 3 * 50
+
+
+def test_a_writer_does_not_wait_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write() -> None:
+        store.db.read().execute("PRAGMA busy_timeout = 0")
+        with store.db.write():
+            pass
+
+    monkeypatch.setattr(database, "TURN_SECONDS", 0)
+    with ThreadPoolExecutor() as pool:
+        with store.db.write(), pytest.raises(DatabaseBusy, match="Others wrote"):
+            pool.submit(write).result(30)
+        with closing(database.connect(store.layout.database, litestream=False)) as another:
+            another.execute("BEGIN IMMEDIATE")
+            with pytest.raises(DatabaseBusy, match="Another program"):
+                pool.submit(write).result(30)
+        pool.submit(write).result(30)
 
 
 def test_every_thread_has_its_own_connection(store: Store) -> None:
