@@ -16,7 +16,7 @@ from portal.packages.manifest import Manifest
 
 Document = TypeVar("Document")
 
-_BUFFER = 256 * 1024  # bytes
+_BUFFER = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
