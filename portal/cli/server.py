@@ -29,6 +29,7 @@ BUFFER = 64 * 1024  # bytes a connection may take for a head, and for a body tha
 # Set, because glibc would learn to keep large blocks with the thread that freed them: 345 MB, not 115, after 64 icons.
 M_MMAP_THRESHOLD, MMAP_THRESHOLD = -3, 128 * 1024  # mallopt(3), bytes
 PR_SET_PDEATHSIG = 1  # prctl(2)
+SHARED_MEMORY = "/dev/shm"  # a write to a mapped file of a disk that is full would kill the worker (SIGBUS)
 
 
 def add(app: typer.Typer) -> None:
@@ -70,7 +71,9 @@ def serve() -> None:
     store = open_store(chosen)
     idempotency.forget_unanswered(store.db)
     store.db.close()
-    with restore.lock_file(layout).open("a") as lock, tempfile.TemporaryDirectory(prefix="mosis-metrics-") as shared:
+    memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    metrics = tempfile.TemporaryDirectory(prefix="mosis-metrics-", dir=memory)
+    with restore.lock_file(layout).open("a") as lock, metrics as shared:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -57,6 +57,7 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the write lock from the start; rolled back when the block raises.
 
+        A block that must know whether it was committed says COMMIT itself, last.
         Raises DatabaseBusy after TURN_SECONDS behind other writers, or BUSY_TIMEOUT_MS behind another program.
         """
         connection = self.read()
@@ -69,7 +70,8 @@ class Database:
                 raise
             try:
                 yield connection
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -85,7 +85,8 @@ def write_file(path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool 
 def place_directory(source: Path, target: Path) -> None:
     """Move a flushed directory of flushed files to `target`, which must not hold files: else FileExistsError.
 
-    rename(2) refuses a directory that is not empty, so a published package is never replaced.
+    rename(2) refuses a directory that is not empty, so a published package is never replaced. When the disk fails the
+    directory is where it was.
     """
     make_directory(target.parent)
     try:
@@ -94,8 +95,12 @@ def place_directory(source: Path, target: Path) -> None:
         if target.is_dir():
             raise FileExistsError(error.errno, "already exists", str(target)) from error
         raise
-    flush_directory(target.parent)
-    flush_directory(source.parent)
+    try:
+        flush_directory(target.parent)
+        flush_directory(source.parent)
+    except OSError:
+        target.rename(source)
+        raise
 
 
 def make_directory(path: Path) -> None:

@@ -154,7 +154,12 @@ def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterato
     with file:
         if not _lock(file, wait):
             raise Refused("UPLOAD_LOCKED", "Another request is writing to this upload.")
-        yield Held(store, find(store.db.read(), upload_id), file)
+        holder = Held(store, find(store.db.read(), upload_id), file)
+        try:
+            yield holder
+        except OSError:  # a disk that is full gets back what nobody was told of
+            file.truncate(holder.transfer.received)
+            raise
 
 
 def terminate(store: Store, upload_id: str) -> None:

@@ -39,21 +39,13 @@ class Upload:
 @contextmanager
 def receiving(store: Store, app: apps.App) -> Iterator[Upload]:
     """An upload that is over with the block: what the block does not complete leaves nothing on disk."""
-    upload = begin(store, app)
+    upload = new(store, app)
     try:
+        begin(store, upload)
         yield upload
     except BaseException:
         abandon(store, upload)
         raise
-
-
-def begin(store: Store, app: apps.App) -> Upload:
-    """Note the upload and make its directory."""
-    upload = new(store, app)
-    with store.db.write() as tx:
-        note(tx, upload)
-    upload.directory.mkdir()
-    return upload
 
 
 def new(store: Store, app: apps.App) -> Upload:
@@ -70,6 +62,13 @@ def note(tx: sqlite3.Connection, upload: Upload) -> None:
         " VALUES (?, ?, ?, 'uploading', ?, ?)",
         (upload.upload_id, upload.app.app_id, upload.app.developer_id, at, at),
     )
+
+
+def begin(store: Store, upload: Upload) -> None:
+    """Note the upload and make its directory."""
+    with store.db.write() as tx:
+        note(tx, upload)
+    upload.directory.mkdir()
 
 
 def version_of(db: sqlite3.Connection, upload_id: str) -> Version | None:
@@ -161,6 +160,11 @@ def _place(
         _close(tx, upload)
         audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", sha256=received.sha256)
         files.place_directory(upload.directory, target)
+        try:
+            tx.execute("COMMIT")
+        except sqlite3.Error:  # a full disk, for one; the next try finds the package where this one did
+            target.rename(upload.directory)
+            raise
     return versions.get(store.db.read(), app.app_id, manifest.version_code)
 
 

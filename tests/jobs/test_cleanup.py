@@ -98,7 +98,9 @@ def test_what_the_table_does_not_name_is_kept(
 
 
 def test_uploads_never_completed_and_failed_ones(store: Store, app: apps.App, tmp_path: Path) -> None:
-    stale, fresh = uploads.begin(store, app), uploads.begin(store, app)
+    stale, fresh = uploads.new(store, app), uploads.new(store, app)
+    for upload in (stale, fresh):
+        uploads.begin(store, upload)
     age(store, "status_at", HOUR, f"version_id = '{stale.upload_id}'")
     assert cleanup.cleanup(store) == [Deletion("uploading", f"{APP_ID}/{stale.upload_id}")]
     assert [path.name for path in store.layout.area("temp").iterdir()] == [fresh.upload_id]

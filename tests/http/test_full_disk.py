@@ -1,0 +1,247 @@
+"""A disk that is full or fails: said plainly, nothing left behind, and all goes on once there is room."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from portal.app import create_app
+from portal.store import files, transfers
+from portal.store.layout import Layout
+from portal.store.store import Store
+from tests.cli.test_server import children
+from tests.packages.samples import APP_ID, MIB, make_package
+from tests.support.portal import MOSIS, add_developer, free_port, problem
+
+UPLOADS, VERSIONS = f"/api/apps/{APP_ID}/uploads", f"/api/apps/{APP_ID}/versions"
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+def send_form(client: httpx.Client, path: Path) -> httpx.Response:
+    with path.open("rb") as file:
+        return client.post(VERSIONS, files={"package": file})
+
+
+def issue(client: httpx.Client, path: Path) -> dict:
+    return client.post(UPLOADS, json={"size": path.stat().st_size}).raise_for_status().json()
+
+
+def put(client: httpx.Client, path: Path, url: str) -> httpx.Response:
+    return client.put(url, content=path.read_bytes())
+
+
+def offset(client: httpx.Client, url: str) -> int:
+    return int(client.head(url, headers=TUS).raise_for_status().headers["Upload-Offset"])
+
+
+def patch(client: httpx.Client, path: Path, url: str) -> httpx.Response:
+    """What is missing, as a tus client sends it."""
+    at = offset(client, url)
+    headers = TUS | {"Upload-Offset": str(at), "Content-Type": "application/offset+octet-stream"}
+    return client.patch(url, content=path.read_bytes()[at:], headers=headers)
+
+
+def complete(client: httpx.Client, upload: dict) -> httpx.Response:
+    return client.post(f"/api/uploads/{upload['upload_id']}/complete")
+
+
+def files_below(*directories: Path) -> list[str]:
+    return sorted(path.name for directory in directories for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def client(store: Store) -> Iterator[httpx.Client]:
+    """The application in this process, and a developer with an app."""
+    headers = {"Authorization": f"Bearer {add_developer(store, 'dev')}"}
+    with httpx.Client(
+        transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://portal", headers=headers
+    ) as calling:
+        calling.post("/api/apps", json={"app_id": APP_ID, "name": "Reader"}).raise_for_status()
+        yield calling
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    make_package(tmp_path / "p.mosis", payload_bytes=10 * MIB)
+    return tmp_path / "p.mosis"
+
+
+def failing(function: Callable, error: int, calls: int) -> Callable:
+    """`function`, whose calls fail after so many."""
+    made = iter(range(calls))
+
+    def call(*arguments: object, **options: object) -> object:
+        if next(made, None) is None:
+            raise OSError(error, os.strerror(error))
+        return function(*arguments, **options)
+
+    return call
+
+
+FAULTS = {
+    "full": (files, "write_all", errno.ENOSPC, 36),  # some 9 MiB later
+    "quota": (files, "write_all", errno.EDQUOT, 0),
+    "body not flushed": (os, "fdatasync", errno.EIO, 1),
+    "file not flushed": (os, "fsync", errno.EIO, 0),
+    "directory not flushed": (files, "flush_directory", errno.EIO, 2),
+}
+
+
+@pytest.mark.parametrize("fault", ["full", "quota", "file not flushed", "directory not flushed"])
+def test_a_form_leaves_nothing(
+    client: httpx.Client, store: Store, package: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    where, name, error, calls = FAULTS[fault]
+    with monkeypatch.context() as broken:
+        broken.setattr(where, name, failing(getattr(where, name), error, calls))
+        answer = send_form(client, package)
+    assert os.strerror(error) in problem(answer, 507, "STORAGE_ERROR")["detail"]
+    assert files_below(store.layout.area("temp"), store.layout.area("packages")) == []
+    assert client.get(VERSIONS).json()["versions"] == []
+    assert send_form(client, package).status_code == 201
+
+
+@pytest.mark.parametrize("send", [put, patch])
+@pytest.mark.parametrize("fault", ["full", "quota", "body not flushed"])
+def test_a_signed_upload_keeps_what_was_flushed(
+    client: httpx.Client, store: Store, package: Path, monkeypatch: pytest.MonkeyPatch, fault: str, send: Callable
+) -> None:
+    where, name, error, calls = FAULTS[fault]
+    upload = issue(client, package)
+    with monkeypatch.context() as broken:
+        broken.setattr(where, name, failing(getattr(where, name), error, calls))
+        problem(send(client, package, upload["url"]), 507, "STORAGE_ERROR")
+    flushed = 0 if fault == "quota" else transfers.CHECKPOINT
+    assert offset(client, upload["url"]) == flushed
+    assert (store.layout.staging(upload["upload_id"]) / "package.mosis").stat().st_size == flushed
+    assert send(client, package, upload["url"]).status_code == 204
+    assert complete(client, upload).status_code == 201
+
+
+@pytest.mark.parametrize("fault", ["file not flushed", "directory not flushed"])
+def test_a_whole_upload_is_completed_once_the_disk_works(
+    client: httpx.Client, store: Store, package: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    where, name, error, calls = FAULTS[fault]
+    upload = issue(client, package)
+    put(client, package, upload["url"]).raise_for_status()
+    with monkeypatch.context() as broken:
+        broken.setattr(where, name, failing(getattr(where, name), error, calls))
+        problem(complete(client, upload), 507, "STORAGE_ERROR")
+    assert files_below(store.layout.area("packages")) == []
+    assert complete(client, upload).status_code == 201
+    assert files_below(store.layout.area("temp")) == []
+
+
+@dataclass(frozen=True)
+class SmallDisk:
+    """A file system in memory that only the processes of one mount namespace see, below `path`."""
+
+    holder: subprocess.Popen[bytes]
+    path: Path
+
+    def run(self, *command: str | Path) -> str:
+        return subprocess.run([*self.inside(), *command], check=True, capture_output=True, text=True).stdout
+
+    def inside(self) -> list[str]:
+        return ["nsenter", "--target", str(self.holder.pid), "--user", "--mount", "--preserve-credentials"]
+
+    def resize(self, mebibytes: int) -> None:
+        self.run("mount", "-o", f"remount,size={mebibytes}m", self.path)
+
+    @property
+    def seen(self) -> Path:
+        """Where this process finds it."""
+        return Path(f"/proc/{self.holder.pid}/root{self.path}")
+
+
+UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    if shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here: a small file system cannot be mounted")
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = 'mount -t tmpfs -o size=64m tmpfs "$0" && echo mounted && exec sleep infinity'
+    holder = subprocess.Popen([*UNSHARE, "sh", "-c", mount, path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"mounted\n"
+        yield SmallDisk(holder, path)
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+
+
+MAKE_STORE = """
+import pathlib, sys
+from tests.support.portal import add_developer, environ, make_store
+store = make_store(pathlib.Path(sys.argv[1]), port=int(sys.argv[2]))
+environ(store)
+print(add_developer(store, "dev", scope="admin"))
+"""
+
+
+@pytest.fixture
+def on_small_disk(small_disk: SmallDisk) -> Iterator[httpx.Client]:
+    """A developer with an app, at a portal whose store and temporary files are on the small disk."""
+    root, port = small_disk.path / "store", free_port()
+    token = small_disk.run(sys.executable, "-c", MAKE_STORE, root, str(port)).strip()
+    env = os.environ | {"MOSIS_CONFIG": str(root / "mosis.toml"), "TMPDIR": str(small_disk.path)}
+    portal = subprocess.Popen([*small_disk.inside(), MOSIS, "serve"], env=env)
+    try:
+        subprocess.run([*small_disk.inside(), MOSIS, "status", "--wait", "30"], env=env, check=True)
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {token}"}, timeout=60
+        ) as client:
+            client.post("/api/apps", json={"app_id": APP_ID, "name": "Reader"}).raise_for_status()
+            workers = children(portal.pid)
+            yield client
+            assert children(portal.pid) == workers, "the full disk has killed a worker"
+    finally:
+        portal.terminate()
+        portal.wait(30)
+
+
+def test_a_disk_that_is_really_full(on_small_disk: httpx.Client, small_disk: SmallDisk, tmp_path: Path) -> None:
+    client, layout = on_small_disk, Layout(small_disk.seen / "store")
+    first, second, third = (tmp_path / f"{code}.mosis" for code in (1, 2, 3))
+    for code, path in enumerate((first, second, third), start=1):
+        make_package(path, version_code=code, payload_bytes=40 * MIB)
+    assert send_form(client, first).status_code == 201
+    placed = ["manifest.json", "package.mosis"]
+
+    problem(send_form(client, second), 507, "STORAGE_ERROR")
+    assert files_below(layout.area("temp")) == []
+    upload = issue(client, second)
+    problem(patch(client, second, upload["url"]), 507, "STORAGE_ERROR")
+    flushed = offset(client, upload["url"])
+    assert 0 < flushed < second.stat().st_size
+    assert (layout.staging(upload["upload_id"]) / "package.mosis").stat().st_size == flushed
+    problem(put(client, second, issue(client, second)["url"]), 507, "STORAGE_ERROR")
+    assert files_below(layout.area("packages")) == placed
+
+    full = small_disk.path / "full"
+    assert (
+        "No space left"
+        in subprocess.run(
+            [*small_disk.inside(), "sh", "-c", 'cat /dev/zero > "$0"', full], capture_output=True, text=True
+        ).stderr
+    )
+    for _ in range(20):
+        problem(send_form(client, third), 507, "STORAGE_ERROR")
+        assert client.get(VERSIONS).status_code == client.get("/api/store/apps").status_code == 200
+    small_disk.run("rm", full)
+    small_disk.resize(200)
+    assert send_form(client, third).status_code == 201
+    assert patch(client, second, upload["url"]).status_code == 204
+    assert complete(client, upload).status_code == 201
