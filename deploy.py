@@ -7,6 +7,7 @@ from deploys import (
     base,
     compose,
     cron,
+    declared,
     dsm,
     dsm_schedules,
     lifecycle,
@@ -47,6 +48,7 @@ if pyinfra.is_cli:
         lifecycle.bucket(wanted)
         prometheus.monitoring(wanted)
         release.prune(wanted.release)
+        declared.written(wanted)
 
     if wanted.stack:
         if wanted.data.share:
@@ -61,3 +63,4 @@ if pyinfra.is_cli:
         if wanted.data.share:
             dsm_schedules.schedules(wanted, wanted.stack)
         lifecycle.bucket(wanted)
+        declared.written(wanted)

@@ -74,7 +74,7 @@ class Containers(FactBase[State]):
         return State(containers, found, "bridge" in output)
 
 
-def _loaded(stack: Stack) -> str:
+def loaded(stack: Stack) -> str:
     """Touched when nginx has read its files again."""
     return f"{stack.home}/run/nginx.loaded"
 
@@ -82,7 +82,7 @@ def _loaded(stack: Stack) -> str:
 def observed(plan: Plan, stack: Stack) -> State:
     environment = f"{stack.etc}/.env"
     paths = [path for name in running_services(plan) for path in plan.services[name].paths]
-    return host.get_fact(Containers, files=[*paths, environment, _loaded(stack)])
+    return host.get_fact(Containers, files=[*paths, environment, loaded(stack)])
 
 
 def running_services(plan: Plan) -> dict[str, Service]:
@@ -110,7 +110,7 @@ def _stale(service: Service, state: State, since: float) -> bool:
 def nginx_stale(plan: Plan, stack: Stack, state: State) -> bool:
     """Whether nginx, which takes new files without a restart, has older ones in use."""
     found = state.containers.get("nginx")
-    since = max(found.started if found else 0, state.files.get(_loaded(stack), 0))
+    since = max(found.started if found else 0, state.files.get(loaded(stack), 0))
     return _stale(plan.services["nginx"], state, since)
 
 
@@ -132,7 +132,7 @@ def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
         yield f"{compose} up --detach --no-deps --force-recreate {join(plain)}"
     if "nginx" not in names and nginx_stale(plan, stack, state):
         yield f"{compose} exec -T nginx nginx -t -q -e stderr -c {stack.etc}/nginx/nginx.conf"
-        yield f"{compose} kill --signal HUP nginx && touch {_loaded(stack)}"
+        yield f"{compose} kill --signal HUP nginx && touch {loaded(stack)}"
     if orphans:
         yield f"{compose} up --detach --remove-orphans"
     for name, found in state.containers.items():

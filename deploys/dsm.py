@@ -7,6 +7,7 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api import FactBase, deploy, operation
 
+from deploys.check import shared_folder, writes
 from deploys.model import Plan, Stack
 from deploys.plan_compose import ENVIRONMENT
 
@@ -38,11 +39,20 @@ class Share(FactBase[SharedFolder | None]):
         return f"{ENVIRONMENT}synoshare --get {quote(share)} 2>/dev/null || true"
 
     def process(self, output: list[str]) -> SharedFolder | None:
-        fields = dict(line.strip().rstrip("]").split("[", 1) for line in output if "[" in line)
-        found = {name.strip(" ."): value for name, value in fields.items()}
-        if "Path" not in found:
-            return None
-        return SharedFolder(found["Path"], tuple(filter(None, found.get("RW list", "").split(","))))
+        found = shared_folder(output)
+        return found and SharedFolder(found["path"], tuple(found["writers"]))
+
+
+class Writable(FactBase[bool]):
+    """Whether the ACL of a directory, which a chmod deletes, lets a user read and write there."""
+
+    default = bool
+
+    def command(self, path: str, user: str) -> str:
+        return f"{ENVIRONMENT}synoacltool -get-perm {quote(path)} {quote(user)} 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> bool:
+        return writes(output)
 
 
 @operation()
@@ -59,7 +69,7 @@ def share_present(share: str, path: str, user: str) -> Iterator[str]:
     found = host.get_fact(Share, share=share)
     if found is None:
         yield f"{ENVIRONMENT}synoshare --add {quote(share)} 'Mosis store' {quote(path)} '' {quote(user)} '' 1 0"
-    elif user not in found.writers:
+    elif user not in found.writers or not host.get_fact(Writable, path=path, user=user):
         yield f"{ENVIRONMENT}synoshare --setuser {quote(share)} RW + {quote(user)}"
 
 

@@ -7,22 +7,13 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api import FactBase, deploy, operation
 
+from deploys.check import answer, same
 from deploys.crontab import task_schedule
 from deploys.model import Plan, Stack
 from deploys.plan_compose import ENVIRONMENT
 from deploys.schedules import Job
 
 BOOT_TASK = "mosis-boot"
-
-
-def answer(output: list[str]) -> dict | None:
-    """The data of a synowebapi answer, None when it refused; it ends with 0 either way."""
-    text = "\n".join(output)
-    try:
-        found, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
-    except ValueError:
-        return None
-    return found.get("data", {}) if found.get("success") else None
 
 
 def _webapi(api: str, method: str, version: int, **values: object) -> str:
@@ -46,7 +37,7 @@ class Tasks(FactBase[dict[str, int]]):
         return f"{command} 2>/dev/null || true"
 
     def process(self, output: list[str]) -> dict[str, int]:
-        return {task["name"]: task["id"] for task in (answer(output) or {}).get("tasks", []) if "id" in task}
+        return {task["name"]: task["id"] for task in (answer("\n".join(output)) or {}).get("tasks", []) if "id" in task}
 
 
 class Task(FactBase[dict | None]):
@@ -56,7 +47,7 @@ class Task(FactBase[dict | None]):
         return _webapi("TaskScheduler", "get", 4, id=number, real_owner="root") + " 2>/dev/null || true"
 
     def process(self, output: list[str]) -> dict | None:
-        return answer(output)
+        return answer("\n".join(output))
 
 
 class BootTask(FactBase[dict | None]):
@@ -66,14 +57,7 @@ class BootTask(FactBase[dict | None]):
         return _webapi("EventScheduler", "get", 1, task_name=task) + " 2>/dev/null || true"
 
     def process(self, output: list[str]) -> dict | None:
-        return answer(output)
-
-
-def _same(found: object, wanted: object) -> bool:
-    """Whether everything wanted stands in what was found; DSM adds fields of its own."""
-    if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(_same(found.get(key), value) for key, value in wanted.items())
-    return found == wanted
+        return answer("\n".join(output))
 
 
 def task_wanted(job: Job, script: str) -> dict[str, object]:
@@ -96,7 +80,7 @@ def task_present(wanted: dict[str, object]) -> Iterator[str]:
     number = host.get_fact(Tasks).get(wanted["name"])
     if number is None:
         yield _done(_webapi("TaskScheduler.Root", "create", 4, **wanted))
-    elif not task_holds(wanted, host.get_fact(Task, number=number)):
+    elif not same(host.get_fact(Task, number=number), matters(wanted)):
         yield _done(_webapi("TaskScheduler.Root", "set", 4, id=number, **wanted))
     else:
         return
@@ -104,11 +88,10 @@ def task_present(wanted: dict[str, object]) -> Iterator[str]:
     yield f"{kept} || {{ echo 'DSM has not kept the task.' >&2; exit 1; }}"
 
 
-def task_holds(wanted: dict[str, object], found: dict | None) -> bool:
-    """Whether a task is as declared, in what matters."""
-    matters = {"enable": True, "extra": {"script": wanted["extra"]["script"]}, "schedule": dict(wanted["schedule"])}
-    del matters["schedule"]["monthly_week"]
-    return _same(found, matters)
+def matters(wanted: dict[str, object]) -> dict[str, object]:
+    """What makes a task the declared one; DSM writes some fields in its own way."""
+    schedule = {key: value for key, value in wanted["schedule"].items() if key != "monthly_week"}
+    return {"enable": True, "extra": {"script": wanted["extra"]["script"]}, "schedule": schedule}
 
 
 @operation()
@@ -136,16 +119,16 @@ def boot_wanted(script: str) -> dict[str, object]:
     }
 
 
-def boot_holds(wanted: dict[str, object], found: dict | None) -> bool:
-    """Whether the boot task is as declared, in what matters."""
-    return _same(found, {key: wanted[key] for key in ("event", "enable", "operation")})
+def boot_matters(wanted: dict[str, object]) -> dict[str, object]:
+    """What makes a task at boot the declared one."""
+    return {key: wanted[key] for key in ("event", "enable", "operation")}
 
 
 @operation()
 def boot_task_present(wanted: dict[str, object]) -> Iterator[str]:
     """DSM runs the script at every boot."""
     found = host.get_fact(BootTask, task=wanted["task_name"])
-    if not boot_holds(wanted, found):
+    if not same(found, boot_matters(wanted)):
         yield _done(_webapi("EventScheduler.Root", "set" if found else "create", 1, **wanted))
 
 

@@ -6,12 +6,11 @@ from shlex import join, quote
 from pyinfra import host
 from pyinfra.api import FactBase, FileUploadCommand, StringCommand, operation
 
+from deploys.check import RECIPE
 from deploys.model import Plan, Stack
 from deploys.plan_compose import ENVIRONMENT
 from deploys.release import Release, Releases, wheelhouse_tar
 from deploys.render import CHECKOUT
-
-RECIPE = "mosis.recipe"
 
 
 class Recipes(FactBase[dict[str, str]]):

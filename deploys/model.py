@@ -87,7 +87,8 @@ class Plan:
     """Everything a host gets. `owner` is USER:GROUP of the store, empty for the user that deploys.
 
     `mosis` is the path of the command, `asking` a shell prefix that runs it without any file of the deploy, because
-    such a file may be what is missing; `binaries` is the directory of the release's programs.
+    such a file may be what is missing; `binaries` is the directory of the release's programs; `checks` are the paths of
+    the script and of the values by which `mosis status` checks the host, if it does.
     """
 
     data: HostData
@@ -106,6 +107,7 @@ class Plan:
     jobs: tuple[Job, ...] = ()
     lifecycle: File | None = None
     stack: Stack | None = None
+    checks: tuple[str, str] | None = None
 
     @property
     def runtime(self) -> str:

@@ -25,6 +25,7 @@ UNITS = "/etc/systemd/system"
 RUN = "/run/mosis"
 READY_SECONDS = 60
 COMMAND = "/usr/local/bin/mosis"
+CHECKS = (f"{HOME}/check.py", "/etc/mosis/declared.json")
 EXCHANGE = f"{HOME}/exchange"
 GOOD = f"{HOME}/good"  # the files of the portal that runs, for a return
 
@@ -81,12 +82,13 @@ def _systemd(data: HostData, release: Release) -> Plan:
             Directory("/etc/mosis", "755", "root:root"),
             Directory("/etc/mosis/prometheus", "755", "root:root"),
         ),
-        command=File(COMMAND, render("portal/mosis.j2", user="mosis", **variables), "755", "root:root"),
+        command=File(COMMAND, render("portal/mosis.j2", user="mosis", checks=CHECKS, **variables), "755", "root:root"),
         services=services,
         secrets=secrets_of(data, settings),
         listeners=tuple(Listener(*listener) for listener in listeners),
         jobs=jobs,
         lifecycle=lifecycle if settings.mirror else None,
+        checks=CHECKS,
     )
 
 

@@ -56,6 +56,7 @@ def compose(data: HostData, release: Release) -> Plan:
         "nginx_port": NGINX_PORT,
         "path": PATH,
         "network": "mosis_default" if settings.mirror else "none",
+        "checks": (f"{home}/check.py", f"{etc}/declared.json"),
     }
     services = _services(data, release, etc, recipe, variables)
     stamps = {name: service.stamp for name, service in services.items()}
@@ -87,6 +88,7 @@ def compose(data: HostData, release: Release) -> Plan:
             boot=boot,
             scripts=scripts,
         ),
+        checks=variables["checks"],
     )
 
 

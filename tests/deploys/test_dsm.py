@@ -5,6 +5,7 @@ import json
 import pytest
 
 from deploys import dsm, dsm_schedules
+from deploys.check import answer, same
 from deploys.crontab import ALL_DAYS, block, task_schedule
 from deploys.schedules import Job
 
@@ -37,20 +38,21 @@ def test_the_rest_are_lines_with_tabs() -> None:
 
 
 def test_answers_are_judged_by_what_they_say() -> None:
-    assert dsm_schedules.answer(["noise", '{"data": {"id": 1}, "success": true}']) == {"id": 1}
-    assert dsm_schedules.answer(['{"error": {"code": 4800}, "success": false}']) is None
-    assert dsm_schedules.answer([]) is None
+    assert answer('noise\n{"data": {"id": 1}, "success": true}') == {"id": 1}
+    assert answer('{"error": {"code": 4800}, "success": false}') is None
+    assert answer("") is None
     listed = {"data": {"tasks": [{"id": 3, "name": "mosis-cleanup"}, {"name": "mosis-boot"}]}, "success": True}
     assert dsm_schedules.Tasks().process([json.dumps(listed)]) == {"mosis-cleanup": 3}
 
 
 def test_a_task_is_compared_in_what_matters() -> None:
+    wanted = dsm_schedules.matters(TASK)
     found = json.loads(json.dumps(TASK)) | {"id": 3, "action": "Run"}
     found["schedule"] |= {"next_trigger_time": "x", "monthly_week": "[]"}
-    assert dsm_schedules.task_holds(TASK, found)
+    assert same(found, wanted)
     for change in ({"enable": False}, {"extra": {"script": "true"}}, {"schedule": found["schedule"] | {"minute": 18}}):
-        assert not dsm_schedules.task_holds(TASK, found | change)
-    assert not dsm_schedules.task_holds(TASK, None)
+        assert not same(found | change, wanted)
+    assert not same(None, wanted)
 
 
 def test_a_share_is_read_from_its_dump() -> None:

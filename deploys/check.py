@@ -1,0 +1,248 @@
+"""Runs on the host as root: `mosis status --json | python3 check.py DECLARED [--json]`. Python 3.8, no packages.
+
+Compares the host with what the last deploy declared, one line a fact, and adds the portal's own lines. Exit code 1
+where something needs attention: an operator who logs in after an update of the system sees what it took.
+"""
+
+import calendar
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT_FREE_KIB = 200 * 1024  # DSM stops to work properly when its system partition is full
+RECIPE, STAMP = "mosis.recipe", "mosis.stamp"  # labels of images and of containers
+MARKER = ".mosis-backup"
+
+
+def line(name, ok, text):
+    return {"name": name, "ok": ok, "text": text}
+
+
+def said(*words):
+    """Standard output of a command, None where it fails or does not exist."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return None if done.returncode else done.stdout
+
+
+def younger(paths, since):
+    """Whether one of the files is missing or was written after `since`."""
+    try:
+        return any(os.lstat(path).st_mtime > since for path in paths)
+    except OSError:
+        return True
+
+
+def files(wanted):
+    """`{path: SHA-256}`, a line for each that is not so."""
+    fine = True
+    for path, digest in wanted.items():
+        try:
+            found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError:
+            found = None
+        if found != digest:
+            fine = False
+            yield line("file", False, f"{path} is {'not as declared' if found else 'missing'}")
+    if fine:
+        yield line("files", True, f"{len(wanted)} as declared")
+
+
+def root(wanted):
+    free = os.statvfs("/").f_bavail * os.statvfs("/").f_frsize // 1024
+    yield line("root", free >= wanted["free_kib"], f"{free // 1024} MiB free on the system's partition")
+
+
+def release(wanted):
+    """`home`: directory of the links; `id`: the release that should run."""
+    links = [Path(wanted["home"], name) for name in ("current", "previous")]
+    current, previous = (link.resolve().name if link.is_symlink() else "none" for link in links)
+    other = "" if current == wanted["id"] else ", declared is " + wanted["id"]
+    yield line("release", not other, f"{current}, before it {previous}{other}")
+
+
+def images(wanted):
+    """`{image: recipe}`, which tells builds of the same name apart."""
+    for image, recipe in wanted.items():
+        found = said("docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{RECIPE}"}}}}', image)
+        word = "missing" if found is None else "there" if found.strip() == recipe else "not as declared"
+        yield line("image", word == "there", f"{image} {word}")
+
+
+def containers(wanted):
+    """`{service: {stamp, reads, loaded}}`; `loaded`, if any, is touched when the service has read its files anew."""
+    mine = ("--filter", "label=com.docker.compose.project=mosis", "--filter", "label=com.docker.compose.oneoff=False")
+    listed = said("docker", "ps", "--all", "--quiet", *mine)
+    if listed is None:
+        yield line("engine", False, "Docker does not answer: start it (Package Center > Container Manager)")
+        return
+    inspected = json.loads(said("docker", "inspect", *listed.split()) or "[]") if listed.split() else []
+    found = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in inspected}
+    for service, declared in wanted.items():
+        word = container(found.get(service), declared)
+        yield line("container", word == "runs", f"{service} {word}")
+
+
+def container(found, declared):
+    if found is None:
+        return "missing"
+    if found["State"]["Status"] != "running":
+        return "stopped"
+    since = calendar.timegm(time.strptime(found["State"]["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S"))
+    if declared["loaded"] and Path(declared["loaded"]).exists():
+        since = max(since, Path(declared["loaded"]).stat().st_mtime)
+    if found["Config"]["Labels"].get(STAMP) != declared["stamp"] or younger(declared["reads"], since + 1):
+        return "not as declared"
+    return "runs" if found["State"].get("Health", {}).get("Status", "healthy") == "healthy" else "does not answer"
+
+
+def units(wanted):
+    """`{unit: {stamp, reads}}`; a unit of the system has no stamp."""
+    for unit, declared in wanted.items():
+        shown = said("systemctl", "show", "--property=MainPID", "--property=UnitFileState", unit) or ""
+        state = dict(row.split("=", 1) for row in shown.splitlines())
+        word = "runs" if state.get("MainPID", "0") != "0" else "stopped"
+        if word == "runs" and declared["stamp"] and not as_started(state["MainPID"], **declared):
+            word = "not as declared"
+        enabled = state.get("UnitFileState") == "enabled"
+        yield line("unit", word == "runs" and enabled, unit + " " + word + ("" if enabled else ", not enabled"))
+
+
+def as_started(pid, stamp, reads):
+    """Whether the process carries the stamp and is younger than all that it reads."""
+    process = Path("/proc", pid)
+    variables = (process / "environ").read_bytes().decode(errors="replace").split("\0")
+    ticks = int((process / "stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    booted = time.time() - float(Path("/proc/uptime").read_text().split()[0])
+    return "MOSIS_STAMP=" + stamp in variables and not younger(reads, booted + ticks)
+
+
+def share(wanted):
+    """A share of a Synology NAS that `user` may write to: `name`, `path`."""
+    name, user, path = wanted["name"], wanted["user"], wanted["path"]
+    account = said("synouser", "--get", user) is not None
+    yield line("account", account, f"DSM user {user}{'' if account else ' is missing'}")
+    found = shared_folder((said("synoshare", "--get", name) or "").splitlines())
+    if found is None:
+        yield line("share", False, f"{name} is missing")
+    else:
+        fine = found["path"] == path and user in found["writers"]
+        writers = ",".join(found["writers"]) or "nobody"
+        yield line("share", fine, f"{name} at {found['path']}, written by {writers}")
+    fine = writes((said("synoacltool", "-get-perm", path, user) or "").splitlines())
+    yield line("acl", fine, f"{user} may {'' if fine else 'not '}read and write {path}")
+
+
+def shared_folder(dump):
+    """Path and writers of what `synoshare --get` prints, None where it shows no share."""
+    rows = dict(row.strip().rstrip("]").split("[", 1) for row in dump if "[" in row)
+    fields = {name.strip(" ."): value for name, value in rows.items()}
+    if "Path" not in fields:
+        return None
+    return {"path": fields["Path"], "writers": [name for name in fields.get("RW list", "").split(",") if name]}
+
+
+def writes(permission):
+    """Whether what `synoacltool -get-perm` prints lets the user read and write."""
+    return any(set("rwx") <= set(row.partition("[")[2]) for row in permission if row.startswith("Final permission"))
+
+
+def tasks(wanted):
+    """Tasks of DSM's Task Scheduler: `name`, `when` in words, and the fields that matter; a boot task has no id."""
+    listed = webapi("SYNO.Core.TaskScheduler", "list", 3, offset=0, limit=1000, sort_by="name", sort_direction="ASC")
+    ids = {task["name"]: task["id"] for task in (listed or {}).get("tasks", []) if "id" in task}
+    for task in wanted:
+        name = task["name"]
+        if "event" in task["fields"]:
+            found = webapi("SYNO.Core.EventScheduler", "get", 1, task_name=name)
+        else:
+            found = name in ids and webapi("SYNO.Core.TaskScheduler", "get", 4, id=ids[name], real_owner="root")
+        text = f"task {name} at {task['when']}"
+        wrong = "" if same(found, task["fields"]) else ": not as declared" if found else ": missing"
+        yield line("schedule", not wrong, text + wrong)
+
+
+def webapi(api, method, version, **values):
+    """The data of an answer of DSM's web API, None where it refuses."""
+    given = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+    call = ("api=" + api, "method=" + method, f"version={version}")
+    return answer(said("synowebapi", "--exec", *call, *given) or "")
+
+
+def answer(text):
+    """What synowebapi printed: its data, None for a refusal; it ends with 0 either way, and talks before it answers."""
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
+    except ValueError:
+        return None
+    return found.get("data", {}) if found.get("success") else None
+
+
+def same(found, wanted):
+    """Whether everything wanted stands in what was found; DSM adds fields of its own."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(same(found.get(key), value) for key, value in wanted.items())
+    return found == wanted
+
+
+def crontab(wanted):
+    """`script` tells with --check whether the lines of `jobs` stand in /etc/crontab."""
+    kept = said("sh", wanted["script"], "--check") is not None
+    yield line("schedule", kept, f"lines of {', '.join(wanted['jobs'])} in /etc/crontab")
+
+
+def drive(wanted):
+    """The external drive: `mount`, `directory`, and `uuid` of its file system where only one will do."""
+    mount, directory, uuid = wanted["mount"], wanted["directory"], wanted["uuid"]
+    table = [row.split() for row in Path("/proc/mounts").read_text().splitlines()]
+    devices = [fields[0] for fields in table if fields[1] == mount]
+    if not devices:
+        yield line("drive", False, f"{mount} is not mounted: attach the drive")
+    elif not Path(directory, MARKER).is_file():
+        yield line("drive", False, f"{directory} has no {MARKER}: is it the right drive?")
+    else:
+        found = (said("blkid", "-s", "UUID", "-o", "value", devices[-1]) or "-").strip()
+        other = "" if uuid in (None, found) else f", declared is {uuid}"
+        yield line("drive", not other, f"{directory} on drive {found}{other}")
+
+
+CHECKS = (files, root, release, images, containers, units, share, tasks, crontab, drive)
+
+
+def portal(text):
+    """The lines of `mosis status --json`."""
+    try:
+        return json.loads(text)["lines"]
+    except (KeyError, ValueError):
+        return [line("status", False, "the portal's own status cannot be had")]
+
+
+def told(check, wanted):
+    """The lines of a check; one that breaks takes no other with it."""
+    try:
+        return list(check(wanted))
+    except (LookupError, OSError, ValueError) as error:
+        return [line(check.__name__, False, f"cannot be checked: {error!r}")]
+
+
+def main(path, *options):
+    declared = json.loads(Path(path).read_text())
+    lines = [row for check in CHECKS if check.__name__ in declared for row in told(check, declared[check.__name__])]
+    lines += portal(sys.stdin.read())
+    ok = all(row["ok"] for row in lines)
+    if "--json" in options:
+        print(json.dumps({"ok": ok, "lines": lines}, indent=2))
+    else:
+        for row in lines:
+            print(f"{'ok   ' if row['ok'] else 'FAULT'} {row['name']:16} {row['text']}")
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
