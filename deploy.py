@@ -32,6 +32,7 @@ if pyinfra.is_cli:
         local.configured(wanted)
         portal.database(wanted)
         local.running(wanted)
+        portal.access(wanted)
 
     if wanted.runtime == "systemd":
         base.system(wanted)
@@ -42,6 +43,7 @@ if pyinfra.is_cli:
         litestream.configured(wanted)
         portal.database(wanted)
         portal.running(wanted)
+        portal.access(wanted)
         litestream.running(wanted)
         nginx.front(wanted)
         cron.schedules(wanted)
@@ -60,6 +62,7 @@ if pyinfra.is_cli:
         compose.configured(wanted, wanted.stack)
         portal.database(wanted)
         compose.running(wanted, wanted.stack)
+        portal.access(wanted)
         if wanted.data.share:
             dsm_schedules.schedules(wanted, wanted.stack)
         lifecycle.bucket(wanted)

@@ -14,7 +14,7 @@ from bench import fixtures
 from bench.processes import BenchError, free_port, running
 from deploys.render import render
 from portal import settings
-from portal.store import database, files, presign
+from portal.store import files, presign, schema
 from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
 
@@ -72,7 +72,7 @@ def ours(root: Path, packages: Path, *, durable: bool = True, catalogue: int = 0
     layout = Layout(root)
     for area in (*AREAS, "run", "etc", "secrets"):
         files.make_directory(root / area)
-    database.migrate(layout.database, litestream=True)
+    schema.migrate(layout.database, litestream=True)
     presign.create(layout.presign_keys)
     store = open_store(chosen)
     token = fixtures.fill(store, packages)

@@ -6,6 +6,7 @@ from shlex import quote
 
 from pyinfra import host
 from pyinfra.api import FactBase, deploy, operation
+from pyinfra.api.exceptions import DeployError
 from pyinfra.facts.files import File
 
 from deploys import files
@@ -13,29 +14,31 @@ from deploys.model import Plan
 from deploys.plan import EXCHANGE, GOOD
 from deploys.processes import portal_health, unit_running, unit_stopped
 from deploys.release import CURRENT, PREVIOUS
-from portal.store.database import migrations
+from portal.store.schema import Schema, migrations
 
 UNIT = "mosis-portal.service"
 BRIDGE = "mosis-portal-bridge.service"
 
 
-class Schema(FactBase[int | None]):
-    """Number of migrations the host's database has seen, None while there is none or nothing to ask it with."""
+class HostSchema(FactBase[Schema | None]):
+    """The host's database, None while there is none or nothing to ask it with."""
 
     def command(self, asking: str) -> str:
         return f"{asking} init --check 2>/dev/null || true"
 
-    def process(self, output: list[str]) -> int | None:
-        return json.loads(output[-1])["schema"]
+    def process(self, output: list[str]) -> Schema | None:
+        told = json.loads(output[-1])
+        number = told["schema"]
+        return None if number is None else Schema(number, told.get("compatible_from", number))
 
 
 @operation()
-def database_current(plan: Plan, schema: int) -> Iterator[str]:
-    """The database exists with the release's schema; `mosis init` refuses to make one where a backup should come back.
+def database_there(plan: Plan) -> Iterator[str]:
+    """The database exists; `mosis init` refuses to make one where a backup should come back.
 
-    Compared with what this checkout knows, not with what the release that still runs there believes.
+    An older one is migrated when the portal is exchanged or started, and not before: until then nothing has happened.
     """
-    if host.get_fact(Schema, asking=plan.asking) != schema:
+    if host.get_fact(HostSchema, asking=plan.asking) is None:
         yield f"{quote(plan.mosis)} init"
 
 
@@ -54,7 +57,19 @@ def configured(plan: Plan) -> None:
 
 @deploy("Portal")
 def database(plan: Plan) -> None:
-    database_current(name="Database with the newest schema", plan=plan, schema=len(migrations()))
+    """Raises DeployError where the host's database is not for this release, before anything is touched."""
+    found, own = host.get_fact(HostSchema, asking=plan.asking), len(migrations())
+    if found and found.compatible_from > own:
+        raise DeployError(
+            f"{host.name}: The database has schema {found.number}, for releases of schema {found.compatible_from} and "
+            f"newer; this checkout's is {own}: deploy a newer one."
+        )
+    database_there(name="Database", plan=plan)
+
+
+@deploy("Portal")
+def access(plan: Plan) -> None:
+    """By the release that runs: until it does, the database may be older than its commands."""
     admin_token(name="First admin token", mosis=plan.mosis, path=plan.admin_token)
 
 

@@ -14,7 +14,7 @@ from portal import settings
 from portal.http import idempotency
 from portal.jobs import backup, restore
 from portal.jobs import status as status_job
-from portal.store import database, files, presign
+from portal.store import files, presign, schema
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import AREAS, Layout
 from portal.store.store import open_store
@@ -47,30 +47,39 @@ def init(
     Refuses to start an empty database where a backup of a lost one exists.
     """
     chosen = settings.load()
-    layout, wanted = Layout(chosen.root), len(database.migrations())
-    found = database.schema(layout.database)
+    layout, wanted = Layout(chosen.root), len(schema.migrations())
+    found = schema.found(layout.database)
     if check:
-        pending = found != wanted or not layout.presign_keys.exists()
-        print(json.dumps({"pending": pending, "schema": found, "wanted": wanted}))
+        pending = found is None or found.number < wanted or not layout.presign_keys.exists()
+        there = {"schema": found and found.number, "compatible_from": found and found.compatible_from}
+        print(json.dumps({"pending": pending, "wanted": wanted, **there}))
         return
     if found is None and restore.has_backup(chosen):
         raise DatabaseUnusable(f"{layout.database} is missing, but there are backups of it: run `mosis restore`.")
     for area in AREAS:
         files.make_directory(layout.area(area))
-    if found is not None and found < wanted:
-        print(f"before the migration: {backup.before_migration(layout, wanted)}")
-    if database.migrate(layout.database, litestream=chosen.litestream):
-        print(f"{layout.database}: schema {found or 0} → {wanted}")
+    if found is None:
+        schema.migrate(layout.database, litestream=chosen.litestream)
+    _migrate(chosen, layout)
     presign.create(layout.presign_keys)
 
 
+def _migrate(chosen: settings.Settings, layout: Layout) -> None:
+    found, wanted = schema.usable(layout.database), len(schema.migrations())
+    if found.number < wanted:
+        print(f"before the migration: {backup.before_migration(layout, wanted)}", flush=True)
+        schema.migrate(layout.database, litestream=chosen.litestream)
+        print(f"{layout.database}: schema {found.number} → {wanted}", flush=True)
+
+
 def serve() -> None:
-    """Run the portal in the foreground until SIGTERM."""
+    """Run the portal in the foreground until SIGTERM.
+
+    It migrates an older database first: a host may go down while it is upgraded and come up with the new release.
+    """
     chosen = settings.load()
     layout = Layout(chosen.root)
-    store = open_store(chosen)
-    idempotency.forget_unanswered(store.db)
-    store.db.close()
+    schema.usable(layout.database)
     memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     metrics = tempfile.TemporaryDirectory(prefix="mosis-metrics-", dir=memory)
     with restore.lock_file(layout).open("a") as lock, metrics as shared:
@@ -78,6 +87,10 @@ def serve() -> None:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DatabaseUnusable("A restore is running: start the portal when it has ended.") from None
+        _migrate(chosen, layout)
+        store = open_store(chosen)
+        idempotency.forget_unanswered(store.db)
+        store.db.close()
         # Before anything imports the client library, which looks at it only then.
         os.environ[settings.METRICS_VARIABLE] = shared
         if chosen.socket:

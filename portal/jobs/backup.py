@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal.settings import Backup
-from portal.store import files, runs
-from portal.store.database import connect, migrate
+from portal.store import files, runs, schema
+from portal.store.database import connect
 from portal.store.layout import SYSTEM_NAMES, Layout
 from portal.store.store import Store
 
@@ -72,20 +72,20 @@ def database(store: Store) -> Path:
         return target
 
 
-def before_migration(layout: Layout, schema: int) -> Path:
-    """A copy of the database as it is before it gets `schema`, which no job deletes. Raises BackupError.
+def before_migration(layout: Layout, number: int) -> Path:
+    """A copy of the database as it is before its schema is `number`, which no job deletes. Raises BackupError.
 
     The migration is tried on a second copy: what fails there never touches the database.
     """
     with closing(connect(layout.database, litestream=True)) as connection:
-        target = _copy(connection, layout.snapshots, f"before-schema-{schema}")
+        target = _copy(connection, layout.snapshots, f"before-schema-{number}")
     trial = target.with_name(f".trial-{target.name}")
     try:
         shutil.copyfile(target, trial)
-        migrate(trial, litestream=False)
+        schema.migrate(trial, litestream=False)
         check_database(trial)
     except sqlite3.DatabaseError as error:
-        raise BackupError(f"The migration to schema {schema} fails on a copy of the database: {error}.") from error
+        raise BackupError(f"The migration to schema {number} fails on a copy of the database: {error}.") from error
     finally:
         for path in target.parent.glob(f"{trial.name}*"):
             path.unlink()

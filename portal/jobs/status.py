@@ -13,7 +13,7 @@ from pathlib import Path
 from portal import __version__
 from portal.jobs import audit, restore
 from portal.settings import Settings
-from portal.store import database, files, runs, versions
+from portal.store import files, runs, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
@@ -78,15 +78,16 @@ def _portal(settings: Settings) -> Line:
 
 def _database(settings: Settings) -> Line:
     layout = Layout(settings.root)
-    try:
-        found = database.schema(layout.database)
-    except DatabaseUnusable as error:
-        return Line("database", False, str(error))
-    if found is None:
+    if not layout.database.exists():
         hint = "`mosis restore` brings it back" if restore.has_backup(settings) else "`mosis init` creates it"
         return Line("database", False, f"{layout.database} is missing: {hint}")
-    wanted = len(database.migrations())
-    return Line("database", found == wanted, f"schema {found} of {wanted}, {_bytes(layout.database.stat().st_size)}")
+    try:
+        found = schema.require(layout.database)
+    except DatabaseUnusable as error:
+        return Line("database", False, str(error))
+    own, size = len(schema.migrations()), _bytes(layout.database.stat().st_size)
+    beside = f" beside this release's {own}" if found.number > own else ""
+    return Line("database", True, f"schema {found.number}{beside}, {size}")
 
 
 def _disk(settings: Settings) -> Line:

@@ -21,16 +21,20 @@ class Asset:
     updated_at: int
 
 
+COLUMNS = ", ".join(Asset.__dataclass_fields__)
+
+
 def get(db: sqlite3.Connection, app_id: str, name: str) -> Asset:
     """Raises Refused (NOT_FOUND)."""
-    row = db.execute("SELECT * FROM assets WHERE app_id = ? AND name = ?", (app_id, name)).fetchone()
+    row = db.execute(f"SELECT {COLUMNS} FROM assets WHERE app_id = ? AND name = ?", (app_id, name)).fetchone()
     if row is None:
         raise Refused("NOT_FOUND", f"{app_id} has no {name}.")
     return Asset(**row)
 
 
 def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:
-    return [Asset(**row) for row in db.execute("SELECT * FROM assets WHERE app_id = ? ORDER BY name", (app_id,))]
+    rows = db.execute(f"SELECT {COLUMNS} FROM assets WHERE app_id = ? ORDER BY name", (app_id,))
+    return [Asset(**row) for row in rows]
 
 
 def put_icon(store: Store, actor: audit.Actor, app: App, sizes: dict[int, bytes]) -> list[Asset]:
@@ -76,7 +80,7 @@ def _put(store: Store, actor: audit.Actor, app: App, action: str, pngs: dict[str
             received = files.write_file(store.layout.asset(app.app_id, name), png)
             put.append(Asset(app.app_id, name, received.size, received.sha256, now()))
         tx.executemany(
-            "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
             [(a.app_id, a.name, a.size, a.sha256, a.updated_at) for a in put],
         )
         audit.append(tx, actor, action, app.app_id, names=sorted(pngs))

@@ -54,12 +54,15 @@ class Entry(NamedTuple):
     hash: str
 
 
+COLUMNS = ", ".join(Entry._fields)
+
+
 def append(tx: sqlite3.Connection, actor: Actor, action: str, subject: str, **detail: object) -> None:
     """Write one row in the caller's transaction, so that a change and its record stand or fall together."""
     last = head(tx)
     text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
     row = (_written(tx) + 1, now(), actor.developer_id, actor.token_id, actor.address, action, subject, text)
-    tx.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _chain(last.hash, row)))
+    tx.execute(f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _chain(last.hash, row)))
 
 
 def head(db: sqlite3.Connection) -> Head:
@@ -78,7 +81,7 @@ def contains(db: sqlite3.Connection, earlier: Head) -> bool:
 
 def entries(db: sqlite3.Connection) -> Iterator[Entry]:
     """Every row, oldest first."""
-    return (Entry(*row) for row in db.execute("SELECT * FROM audit ORDER BY seq"))
+    return (Entry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM audit ORDER BY seq"))
 
 
 def first_fault(db: sqlite3.Connection) -> int | None:

@@ -1,4 +1,4 @@
-"""SQLite: one connection a thread, writers one at a time and in turn, the schema by numbered migrations.
+"""SQLite: one connection a thread, writers one at a time and in turn.
 
 The pragmas follow what Litestream asks for: WAL, and no checkpoints of our own while it owns them.
 """
@@ -8,43 +8,24 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from importlib import resources
+from contextlib import contextmanager
 from pathlib import Path
 
-from portal.store.errors import DatabaseBusy, DatabaseUnusable
+from portal.store.errors import DatabaseBusy
 
 BUSY_TIMEOUT_MS = 5000
 TURN_SECONDS = 60.0  # a writer waits for those before it; nginx waits for an answer twice as long
 AUTOCHECKPOINT_PAGES = 1000
 
 
-def migrations() -> list[str]:
-    """The SQL of each migration, in order; the schema's number is how many have run."""
-    folder = resources.files("portal.store") / "migrations"
-    return [f.read_text() for f in sorted(folder.iterdir(), key=lambda f: f.name) if f.name.endswith(".sql")]
-
-
 class Database:
-    """Connections to an existing database whose schema is this program's."""
+    """Connections to an existing database, which `schema.require` has found to be one for this program."""
 
     def __init__(self, path: Path, *, litestream: bool) -> None:
-        """Raises DatabaseUnusable: a missing database is never created here, see `initialise`."""
         self._path = path
         self._litestream = litestream
         self._local = threading.local()
         self._turn = threading.Lock()
-        found, wanted = schema(path), len(migrations())
-        if found is None:
-            raise DatabaseUnusable(
-                f"{path} is missing: run `mosis init` on a new store, `mosis restore` on an old one."
-            )
-        if found < wanted:
-            raise DatabaseUnusable(f"{path} has schema {found}, this program needs {wanted}: run `mosis init`.")
-        if found > wanted:
-            raise DatabaseUnusable(
-                f"{path} has schema {found}, newer than this program's {wanted}: upgrade the program."
-            )
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection; each statement outside `write` sees the last commit."""
@@ -79,20 +60,11 @@ class Database:
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
-        """SQLite's writers ask again and again, and who asks at the wrong moments gives up: ours wait in a queue.
-
-        That is a lock for the threads of this process and flock(2), which wakes in order, for the processes. What is
-        locked is the directory, as closing a second descriptor of the database would give up SQLite's own locks.
-        """
         if not self._turn.acquire(timeout=TURN_SECONDS):
             raise DatabaseBusy(f"Others wrote to the database for {TURN_SECONDS:g} s: try again later.")
         try:
-            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(directory, fcntl.LOCK_EX)
+            with turn(self._path):
                 yield
-            finally:
-                os.close(directory)
         finally:
             self._turn.release()
 
@@ -101,6 +73,21 @@ class Database:
         connection = self.__dict__["_local"].__dict__.pop("connection", None)
         if connection is not None:
             connection.close()
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """SQLite's writers ask again and again, and who asks at the wrong moments gives up: processes wait in a queue here.
+
+    It is flock(2), which wakes in order; within a process threads need a lock of their own before it. What is locked is
+    the directory, as closing a second descriptor of the database would give up SQLite's own locks.
+    """
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def connect(path: Path, *, litestream: bool, mode: str = "rw") -> sqlite3.Connection:
@@ -114,25 +101,3 @@ def connect(path: Path, *, litestream: bool, mode: str = "rw") -> sqlite3.Connec
     # Two processes that both checkpoint can corrupt SQLite up to 3.51.2: while Litestream runs, only it may.
     connection.execute(f"PRAGMA wal_autocheckpoint = {0 if litestream else AUTOCHECKPOINT_PAGES}")
     return connection
-
-
-def schema(path: Path) -> int | None:
-    """The schema's number, or None when there is no database."""
-    if not path.exists():
-        return None
-    try:
-        with closing(connect(path, litestream=True)) as connection:
-            return connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise DatabaseUnusable(f"{path} cannot be read: {error}. `mosis restore` brings back the last copy.") from error
-
-
-def migrate(path: Path, *, litestream: bool) -> bool:
-    """Create the database or bring it to this program's schema; each step whole or not at all. True if it changed."""
-    steps = migrations()
-    with closing(connect(path, litestream=litestream, mode="rwc")) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        for number, sql in enumerate(steps[found:], start=found + 1):
-            connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
-        return found < len(steps)

@@ -15,11 +15,14 @@ class Developer:
     created_at: int
 
 
+COLUMNS = ", ".join(Developer.__dataclass_fields__)
+
+
 def add(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, name: str) -> Developer:
     """Raises Refused (DEVELOPER_EXISTS)."""
     developer = Developer(developer_id, name, now())
     try:
-        tx.execute("INSERT INTO developers VALUES (?, ?, ?)", (developer_id, name, developer.created_at))
+        tx.execute(f"INSERT INTO developers ({COLUMNS}) VALUES (?, ?, ?)", (developer_id, name, developer.created_at))
     except sqlite3.IntegrityError:
         raise Refused("DEVELOPER_EXISTS", f"Developer {developer_id} exists already.") from None
     audit.append(tx, actor, "developer.add", developer_id, name=name)
@@ -28,11 +31,11 @@ def add(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, name: str
 
 def get(db: sqlite3.Connection, developer_id: str) -> Developer:
     """Raises Refused (NOT_FOUND)."""
-    row = db.execute("SELECT * FROM developers WHERE developer_id = ?", (developer_id,)).fetchone()
+    row = db.execute(f"SELECT {COLUMNS} FROM developers WHERE developer_id = ?", (developer_id,)).fetchone()
     if row is None:
         raise Refused("NOT_FOUND", f"There is no developer {developer_id}.")
     return Developer(**row)
 
 
 def every(db: sqlite3.Connection) -> list[Developer]:
-    return [Developer(**row) for row in db.execute("SELECT * FROM developers ORDER BY developer_id")]
+    return [Developer(**row) for row in db.execute(f"SELECT {COLUMNS} FROM developers ORDER BY developer_id")]

@@ -19,6 +19,9 @@ class Key:
     revoked_at: int | None
 
 
+COLUMNS = ", ".join(Key.__dataclass_fields__)
+
+
 def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, public_key: str, proof: str) -> Key:
     """Add a key, base64, that its holder proves to hold by a signature over the registration statement, base64.
 
@@ -37,7 +40,8 @@ def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, publ
             "INVALID_PROOF", f"The proof is not key {key.key_id}'s signature over the statement for {developer_id}."
         ) from None
     try:
-        tx.execute("INSERT INTO keys VALUES (?, ?, ?, ?, NULL)", (key.key_id, developer_id, raw, key.created_at))
+        values = (key.key_id, developer_id, raw, key.created_at)
+        tx.execute(f"INSERT INTO keys ({COLUMNS}) VALUES (?, ?, ?, ?, NULL)", values)
     except sqlite3.IntegrityError:
         raise Refused("KEY_EXISTS", f"Key {key.key_id} is registered already.") from None
     audit.append(tx, actor, "key.register", key.key_id, developer_id=developer_id)
@@ -45,7 +49,7 @@ def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, publ
 
 
 def get(db: sqlite3.Connection, key_id: str) -> Key | None:
-    row = db.execute("SELECT * FROM keys WHERE key_id = ?", (key_id,)).fetchone()
+    row = db.execute(f"SELECT {COLUMNS} FROM keys WHERE key_id = ?", (key_id,)).fetchone()
     return Key(**row) if row else None
 
 
@@ -73,5 +77,5 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, key_id
 
 
 def of_developer(db: sqlite3.Connection, developer_id: str) -> list[Key]:
-    rows = db.execute("SELECT * FROM keys WHERE developer_id = ? ORDER BY created_at, key_id", (developer_id,))
+    rows = db.execute(f"SELECT {COLUMNS} FROM keys WHERE developer_id = ? ORDER BY created_at, key_id", (developer_id,))
     return [Key(**row) for row in rows]

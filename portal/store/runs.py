@@ -19,6 +19,9 @@ class Run:
     failure: str | None
 
 
+COLUMNS = ", ".join(Run.__dataclass_fields__)
+
+
 @contextmanager
 def recorded(db: Database, job: str) -> Iterator[None]:
     """Record the block's end as success or failure of `job`; an error goes on to the caller."""
@@ -41,13 +44,13 @@ def recorded(db: Database, job: str) -> Iterator[None]:
 
 
 def every(db: sqlite3.Connection) -> dict[str, Run]:
-    return {row["job"]: Run(**row) for row in db.execute("SELECT * FROM job_runs ORDER BY job")}
+    return {row["job"]: Run(**row) for row in db.execute(f"SELECT {COLUMNS} FROM job_runs ORDER BY job")}
 
 
 def count(tx: sqlite3.Connection, metric: str, label: str, number: int) -> None:
     """Add `number` to a counter."""
     tx.execute(
-        "INSERT INTO counters VALUES (?, ?, ?)"
+        "INSERT INTO counters (metric, label, value) VALUES (?, ?, ?)"
         " ON CONFLICT (metric, label) DO UPDATE SET value = value + excluded.value",
         (metric, label, number),
     )

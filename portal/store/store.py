@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from portal.settings import Settings
+from portal.store import schema
 from portal.store.database import Database
 from portal.store.layout import Layout
 
@@ -15,6 +16,7 @@ class Store:
 
 
 def open_store(settings: Settings) -> Store:
-    """Raises DatabaseUnusable when the database is missing or of another schema."""
+    """Raises DatabaseUnusable when the database is missing or not of this program's schema."""
     layout = Layout(settings.root)
+    schema.require(layout.database)
     return Store(settings, Database(layout.database, litestream=settings.litestream), layout)

@@ -1,14 +1,18 @@
 """The processes of `mosis serve`."""
 
+import json
 import os
 import select
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.support.portal import Portal, free_port, make_store, mosis
+from portal.store import database, developers, schema
+from portal.store.store import Store
+from tests.support.portal import Portal, add_developer, free_port, make_store, mosis, only_publisher
 
 
 @pytest.fixture
@@ -50,3 +54,65 @@ def test_a_store_without_database_is_not_served(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "mosis init" in ran.stderr
     assert not store.layout.database.exists()
+
+
+def later(store: Store) -> None:
+    """What a newer release may do: a column more in every table, and a table more."""
+    number = len(schema.migrations()) + 1
+    with closing(database.connect(store.layout.database, litestream=False)) as connection:
+        tables = [row["name"] for row in connection.execute("PRAGMA table_list") if row["strict"]]
+        assert {"versions", "uploads", "audit", "job_runs"} <= set(tables)
+        added = "".join(f"ALTER TABLE {table} ADD COLUMN later TEXT;" for table in tables if table != "migrations")
+        said = f"INSERT INTO migrations VALUES ({number}, {number - 1}); PRAGMA user_version = {number};"
+        connection.executescript(f"BEGIN; CREATE TABLE later (later TEXT) STRICT; {added} {said} COMMIT;")
+
+
+def test_a_release_serves_and_starts_beside_what_a_newer_one_added(own_portal: Portal, tmp_path: Path) -> None:
+    store = own_portal.store
+    with only_publisher(own_portal, tmp_path) as publisher:
+        first = publisher.package(1)
+        publisher.upload(first).raise_for_status()
+        later(store)
+        publisher.step(1, "submit").raise_for_status()
+        own_portal.stop(signal.SIGKILL)
+        own_portal.start()
+        publisher.reviewer = own_portal.client(add_developer(store, "reviewer", key=None, scope="reviewer"))
+        with publisher.reviewer:
+            publisher.step(1, "publish").raise_for_status()
+            second = publisher.publish(2)
+        info = publisher.client.get(f"/api/store/apps/{publisher.app_id}").raise_for_status().json()
+        assert publisher.client.get(info["download_url"]).content == second.read_bytes()
+    for command in (("cleanup",), ("backup", "database"), ("audit", "verify"), ("status",), ("init",)):
+        ran = mosis(store, *command)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"schema {len(schema.migrations()) + 1} beside this release's" in mosis(store, "status").stdout
+
+
+def test_a_release_that_starts_on_an_older_schema_migrates_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = schema.migrations()
+    monkeypatch.setattr(schema, "migrations", lambda: steps[:-1])
+    store = make_store(tmp_path / "store", port=free_port())
+    add_developer(store, "acme")
+    store.db.close()
+    monkeypatch.undo()
+    assert mosis(store, "status").returncode == 1
+    told = json.loads(mosis(store, "init", "--check").stdout)
+    assert (told["pending"], told["schema"], told["wanted"]) == (True, len(steps) - 1, len(steps))
+    portal = Portal(store).start()
+    portal.stop()
+    [copy] = store.layout.snapshots.glob(f"before-schema-{len(steps)}-*.db")
+    assert [schema.found(path).number for path in (copy, store.layout.database)] == [len(steps) - 1, len(steps)]
+    assert not json.loads(mosis(store, "init", "--check").stdout)["pending"]
+    assert developers.get(store.db.read(), "acme")
+
+
+def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    number = len(schema.migrations()) + 1
+    store.db.read().executescript(f"INSERT INTO migrations VALUES ({number}, {number}); PRAGMA user_version = {number}")
+    store.db.close()
+    for command in (("serve",), ("init",), ("cleanup",)):
+        ran = mosis(store, *command)
+        assert ran.returncode == 1
+        assert f"for programs of schema {number} and newer" in ran.stderr
+    assert not store.layout.snapshots.exists()

@@ -4,8 +4,10 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -100,20 +102,30 @@ def test_a_stopped_or_killed_program_comes_back(deployed: LocalStore) -> None:
 def test_a_failed_run_repeated_restarts_what_it_would_have(deployed: LocalStore) -> None:
     """The first run writes the new settings and then fails; nothing is left to write for the second."""
     before = deployed.pids()
-    token = deployed.root / "secrets/admin-token"
-    token.unlink()
-    token.parent.joinpath("admin-token").mkdir()  # where a file must be: the run stops before the restart
+    command = deployed.root / "bin/mosis"
+    command.unlink()
+    command.mkdir()  # where a file must be: the run stops before the restart
     settings = {"ROOT": str(deployed.root), "PORT": str(deployed.port + 1)}
     failed = deployed.deploy(environment=settings)
     assert failed.code != 0
     assert deployed.pids() == before
 
-    token.rmdir()
+    command.rmdir()
     repeated = deployed.deploy(environment=settings)
     assert repeated.code == 0, repeated.output
     assert not [name for name in repeated.changed if "mosis.toml" in name]
     after = deployed.pids()
     assert {name for name in before if before[name] != after[name]} == {"portal", "nginx"} & before.keys()
+
+
+def test_a_checkout_that_is_too_old_for_the_database_changes_nothing(deployed: LocalStore) -> None:
+    before = deployed.pids()
+    with closing(sqlite3.connect(deployed.root / "data/portal.db")) as db:
+        db.executescript("INSERT INTO migrations VALUES (99, 98); PRAGMA user_version = 99;")
+    run = deployed.deploy(environment={"ROOT": str(deployed.root), "PORT": str(deployed.port + 1)})
+    assert run.code != 0
+    assert "The database has schema 99, for releases of schema 98 and newer" in run.output
+    assert str(deployed.port) in (deployed.root / "etc/mosis.toml").read_text() and deployed.pids() == before
 
 
 def test_a_port_of_somebody_else_stops_before_anything_changes(store: LocalStore) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from portal.jobs import backup
 from portal.jobs.backup import BackupError
-from portal.store import database, files
+from portal.store import files, schema
 from portal.store.layout import Layout
 
 
@@ -16,10 +16,10 @@ from portal.store.layout import Layout
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     """A store of the first schema, whose program knows two."""
     steps = ["CREATE TABLE kept (value TEXT); INSERT INTO kept VALUES ('before');"]
-    monkeypatch.setattr(database, "migrations", lambda: steps)
+    monkeypatch.setattr(schema, "migrations", lambda: steps)
     layout = Layout(tmp_path)
     files.make_directory(layout.area("data"))
-    database.migrate(layout.database, litestream=False)
+    schema.migrate(layout.database, litestream=False)
     steps.append("UPDATE kept SET value = 'after';")
     return layout
 
@@ -40,7 +40,7 @@ def test_the_copy_is_the_database_before(layout: Layout) -> None:
 
 
 def test_a_step_that_fails_never_touches_the_database(layout: Layout) -> None:
-    database.migrations()[1] = "UPDATE kept SET value = 'after'; INSERT INTO absent VALUES (1);"
+    schema.migrations()[1] = "UPDATE kept SET value = 'after'; INSERT INTO absent VALUES (1);"
     with pytest.raises(BackupError, match="schema 2 fails on a copy"):
         backup.before_migration(layout, 2)
     assert schema_and_value(layout.database) == (1, "before")

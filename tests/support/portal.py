@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal import settings
 from portal.packages import signature
-from portal.store import database, developers, files, keys, presign, tokens
+from portal.store import developers, files, keys, presign, schema, tokens
 from portal.store.audit import OPERATOR
 from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
@@ -34,7 +34,7 @@ def make_store(root: Path, **values: object) -> Store:
     layout = Layout(root)
     for area in AREAS:
         files.make_directory(layout.area(area))
-    database.migrate(layout.database, litestream=chosen.litestream)
+    schema.migrate(layout.database, litestream=chosen.litestream)
     presign.create(layout.presign_keys)
     return open_store(chosen)
 
