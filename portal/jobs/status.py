@@ -109,11 +109,11 @@ def _store(store: Store) -> Iterator[Line]:
     yield Line("audit", not faults, " ".join(faults) or "log verifies")
     if settings.litestream:
         yield _replica(layout)
-    done = runs.every(db)
-    yield _job(done, "backup-database")
+    done, since = runs.every(db), db.execute("SELECT min(at) FROM audit").fetchone()[0] or now()
+    yield _job(done, "backup-database", since)
     if settings.backup:
-        yield _job(done, "backup-packages")
-    yield _job(done, "cleanup")
+        yield _job(done, "backup-packages", since)
+    yield _job(done, "cleanup", since)
 
 
 def _replica(layout: Layout) -> Line:
@@ -130,10 +130,11 @@ def _replica_files(layout: Layout) -> Iterator[Path]:
     return layout.replica.rglob("*.ltx")
 
 
-def _job(done: dict[str, runs.Run], job: str) -> Line:
+def _job(done: dict[str, runs.Run], job: str, since: int) -> Line:
+    """How a job is that a store has been waiting for `since`, s since the epoch."""
     run = done.get(job)
     if run is None:
-        return Line(job, True, "never ran")
+        return Line(job, now() - since <= OVERDUE_SECONDS, "never ran")
     last = _time(run.success_at) if run.success_at else "never"
     if run.failure:
         return Line(job, False, f"last success {last}; failed {_time(run.failure_at)}: {run.failure}")

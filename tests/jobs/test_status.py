@@ -1,0 +1,52 @@
+"""What `mosis status` says of the jobs that a host should have run."""
+
+import pytest
+
+from portal.jobs import status
+from portal.store import runs
+from portal.store.clock import now
+from portal.store.store import Store
+from tests.support.portal import add_developer
+
+LATER = status.OVERDUE_SECONDS + 60
+
+
+def job(store: Store, name: str) -> status.Line:
+    return {line.name: line for line in status.status(store.settings)}[name]
+
+
+def clock(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
+    at = now() + ahead
+    monkeypatch.setattr(status, "now", lambda: at)
+
+
+@pytest.mark.parametrize("name", ["backup-database", "cleanup"])
+def test_a_job_is_overdue_when_it_has_not_run_for_more_than_a_day(
+    name: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with runs.recorded(store.db, name):
+        pass
+    assert job(store, name).ok
+    clock(monkeypatch, LATER)
+    assert not job(store, name).ok
+
+
+def test_a_job_that_never_ran_is_a_fault_once_the_store_is_a_day_old(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert job(store, "backup-database").ok
+    add_developer(store, "acme")
+    assert job(store, "backup-database").ok
+    clock(monkeypatch, LATER)
+    line = job(store, "backup-database")
+    assert (line.ok, line.text) == (False, "never ran")
+
+
+def test_a_failure_stands_until_the_next_success(store: Store) -> None:
+    with pytest.raises(OSError), runs.recorded(store.db, "cleanup"):
+        raise OSError("the disk is full")
+    line = job(store, "cleanup")
+    assert not line.ok and "last success never" in line.text and "the disk is full" in line.text
+    with runs.recorded(store.db, "cleanup"):
+        pass
+    assert job(store, "cleanup").ok
