@@ -73,7 +73,9 @@ def _icon(path: Path) -> bytes:
 
 
 def forget_uploads(store: Store) -> None:
-    """Make room for the same packages again."""
+    """Make room for the same packages again, and give back the disk and the memory that the last ones took."""
+    for (upload_id,) in store.db.read().execute("SELECT upload_id FROM uploads").fetchall():
+        files.discard(store.layout.staging(upload_id))
     with store.db.write() as tx:
         tx.execute("DELETE FROM uploads")
         tx.execute("DELETE FROM versions WHERE app_id LIKE 'org.acme.upload%'")

@@ -15,7 +15,7 @@ from portal.packages.errors import quote
 from portal.store.errors import Refused
 from portal.store.files import Received, Sink
 
-CHUNK = 256 * 1024
+CHUNK = 128 * 1024  # bytes
 FIELD_MAX = 1024
 JSON_MAX = 64 * 1024
 OVERHEAD_MAX = 64 * 1024  # boundaries, part headers and text fields around the one file
