@@ -39,7 +39,7 @@ def status(settings: Settings) -> list[Line]:
     lines = [Line("version", True, __version__), _portal(settings), _database(settings), _disk(settings)]
     try:
         store = open_store(settings)
-    except DatabaseUnusable:
+    except (DatabaseUnusable, OSError):
         return lines
     try:
         return lines + list(_store(store))
@@ -78,12 +78,12 @@ def _portal(settings: Settings) -> Line:
 
 def _database(settings: Settings) -> Line:
     layout = Layout(settings.root)
-    if not layout.database.exists():
-        hint = "`mosis restore` brings it back" if restore.has_backup(settings) else "`mosis init` creates it"
-        return Line("database", False, f"{layout.database} is missing: {hint}")
     try:
+        if not layout.database.exists():
+            hint = "`mosis restore` brings it back" if restore.has_backup(settings) else "`mosis init` creates it"
+            return Line("database", False, f"{layout.database} is missing: {hint}")
         found = schema.require(layout.database)
-    except DatabaseUnusable as error:
+    except (DatabaseUnusable, OSError) as error:  # a share may let nobody in
         return Line("database", False, str(error))
     own, size = len(schema.migrations()), _bytes(layout.database.stat().st_size)
     beside = f" beside this release's {own}" if found.number > own else ""

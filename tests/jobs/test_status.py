@@ -1,4 +1,6 @@
-"""What `mosis status` says of the jobs that a host should have run."""
+"""What `mosis status` says of the jobs that a host should have run, and of a store that it may not read."""
+
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +52,17 @@ def test_a_failure_stands_until_the_next_success(store: Store) -> None:
     with runs.recorded(store.db, "cleanup"):
         pass
     assert job(store, "cleanup").ok
+
+
+def test_a_store_that_may_not_be_read_still_gets_its_lines(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    exists = Path.exists
+
+    def refused(path: Path) -> bool:
+        if path.is_relative_to(store.settings.root):
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refused)
+    line = job(store, "database")
+    assert not line.ok and "Permission denied" in line.text
+    assert job(store, "disk").ok
