@@ -5,17 +5,21 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.hosts import probe, rootfs
+from tests.hosts import engine, probe, rootfs
 from tests.hosts.checkout import Checkout
 from tests.hosts.dsm import rootfs as dsm
 from tests.hosts.dsm.nas import Nas
+from tests.hosts.engine import Engine
 from tests.hosts.machine import Machine
 from tests.hosts.pyinfra_run import REPOSITORY
 from tests.hosts.shell import Say, run
 from tests.hosts.wheelhouse import wheelhouse
+
+Host = TypeVar("Host", bound=Engine)
 
 
 @pytest.fixture(scope="session")
@@ -79,22 +83,42 @@ def boot(base: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Iter
 @pytest.fixture(scope="session")
 def image(ready: None, say: Say) -> Path:
     """A tar file with what the store's image is built on, for a host that reaches no registry."""
-    return dsm.image(rootfs.SERVER.suite, rootfs.cache_folder(), say)
+    return engine.image(rootfs.SERVER.suite, rootfs.cache_folder(), say)
+
+
+@pytest.fixture(scope="session")
+def docker_layers(base: Path, say: Say) -> tuple[Path, ...]:
+    """A Debian server with Docker."""
+    return engine.layer(base, rootfs.cache_folder(), say), base
+
+
+@pytest.fixture(scope="module")
+def boot_engine(
+    docker_layers: tuple[Path, ...], image: Path, tmp_path_factory: pytest.TempPathFactory, say: Say
+) -> Iterator[Callable[[], Engine]]:
+    """Boot a fresh Debian host with Docker and import the image; gone when the module is done."""
+    yield from _booted(Engine, docker_layers, image, tmp_path_factory, say)
 
 
 @pytest.fixture(scope="module")
 def boot_nas(
-    base: Path, image: Path, tmp_path_factory: pytest.TempPathFactory, say: Say
+    docker_layers: tuple[Path, ...], image: Path, tmp_path_factory: pytest.TempPathFactory, say: Say
 ) -> Iterator[Callable[[], Nas]]:
-    """Boot a fresh look-alike NAS, wait for its Docker and import the image; gone when the module is done."""
-    layers = (dsm.layer(base, rootfs.cache_folder(), say), base)
+    """The same for a look-alike NAS."""
+    layers = (dsm.layer(docker_layers, rootfs.cache_folder(), say), *docker_layers)
+    yield from _booted(Nas, layers, image, tmp_path_factory, say)
+
+
+def _booted(
+    kind: type[Host], layers: tuple[Path, ...], image: Path, places: pytest.TempPathFactory, say: Say
+) -> Iterator[Callable[[], Host]]:
     with ExitStack() as hosts:
 
-        def fresh() -> Nas:
-            nas = hosts.enter_context(Nas(layers, tmp_path_factory.mktemp("nas") / "console.log"))
-            nas.wait_engine()
-            nas.import_image(image)
-            say(f"booted the NAS {nas.name} at {nas.address}")
-            return nas
+        def fresh() -> Host:
+            host = hosts.enter_context(kind(layers, places.mktemp("host") / "console.log"))
+            host.wait_engine()
+            host.import_image(image)
+            say(f"booted {host.name}, a {kind.__name__}, at {host.address}")
+            return host
 
         yield fresh

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.hosts.machine import Machine
+from tests.hosts.pyinfra_run import REPOSITORY
 from tests.hosts.shell import run
 from tests.hosts.terminal import Session, typed
 
@@ -12,11 +13,10 @@ from tests.hosts.terminal import Session, typed
 class Laptop:
     """Scripts are typed in `home/mosis`. Their `ssh` and pyinfra know `machine` as `name`."""
 
-    def __init__(
-        self, home: Path, machine: Machine, name: str, own: Mapping[str, str], answers: Mapping[str, str]
-    ) -> None:
-        """`own` replaces lines of what is typed: names that differ from the examples'; `answers`: see `typed`."""
-        self._checkout, self._own, self._answers = home / "mosis", own, answers
+    def __init__(self, home: Path, machine: Machine, name: str, answers: Mapping[str, str]) -> None:
+        """`answers`: see `typed`."""
+        self.checkout, self._answers = home / "mosis", answers
+        run("git", "clone", "--quiet", REPOSITORY, self.checkout)
         ssh = home / ".ssh"
         ssh.mkdir(mode=0o700)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ssh / "id_ed25519")
@@ -32,8 +32,5 @@ class Laptop:
         self._environment = kept | {"HOME": str(home), "PATH": path, "PIP_CACHE_DIR": cache, "PYINFRA_PROGRESS": "off"}
 
     def types(self, script: str) -> Session:
-        """Run a script, the lines that everybody has their own of replaced. Raises AssertionError if one is missing."""
-        for shown, mine in self._own.items():
-            assert f"{shown}\n" in script, f"{shown} does not stand in the script"
-            script = script.replace(f"{shown}\n", f"{mine}\n")
-        return typed(script, self._checkout, self._environment, self._answers)
+        """Run a script in the checkout."""
+        return typed(script, self.checkout, self._environment, self._answers)

@@ -27,10 +27,12 @@ RELEASES = "/opt/mosis/releases"
 
 @dataclass(frozen=True)
 class Drift:
-    """A shell command that takes the host away from what is declared, and one that succeeds when it is mended."""
+    """A shell command that takes the host away from what is declared, one that succeeds when it is mended, and what
+    `mosis status` on the host says of it."""
 
     damage: str
     mended: str
+    named: str = ""
 
 
 DRIFTS = {
@@ -44,10 +46,14 @@ DRIFTS = {
         Drift("systemctl disable mosis-portal", "systemctl is-enabled mosis-portal"),
     ),
     "services and accounts": (
-        Drift("rm /etc/mosis/mosis.toml", "test -s /etc/mosis/mosis.toml"),
-        Drift("rm -r /etc/mosis/prometheus", "test -s /etc/mosis/prometheus/rules.yml"),
-        Drift("echo >> /etc/systemd/system/mosis-litestream.service", "systemctl is-active mosis-litestream"),
-        Drift("systemctl stop nginx", "systemctl is-active nginx"),
+        Drift("rm /etc/mosis/mosis.toml", "test -s /etc/mosis/mosis.toml", "/etc/mosis/mosis.toml is missing"),
+        Drift("rm -r /etc/mosis/prometheus", "test -s /etc/mosis/prometheus/rules.yml", "/rules.yml is missing"),
+        Drift(
+            "echo >> /etc/systemd/system/mosis-litestream.service",
+            "systemctl is-active mosis-litestream",
+            "mosis-litestream.service not as declared",
+        ),
+        Drift("systemctl stop nginx", "systemctl is-active nginx", "nginx.service stopped"),
         Drift("gpasswd -d www-data mosis", "id -nG www-data | grep -w mosis"),
     ),
 }
@@ -100,6 +106,10 @@ def test_drift_is_shown_by_a_dry_run_and_mended_by_a_run(
 ) -> None:
     for drift in drifts:
         host.ssh(f"sudo sh -c {json.dumps(drift.damage)}")
+    status = host.try_ssh("sudo mosis status")
+    assert status.returncode
+    for drift in drifts:
+        assert drift.named in status.stdout
     done = does_what_the_dry_run_told(debian)
     assert len(done.changed) >= len(drifts)
     for drift in drifts:

@@ -11,7 +11,8 @@ from shlex import quote
 
 import pytest
 
-from tests.hosts.dsm.nas import IMAGE, OWNER, Nas
+from tests.hosts.dsm.nas import OWNER, Nas
+from tests.hosts.engine import IMAGE
 from tests.hosts.shell import CommandError, run, until
 
 SELFTEST = Path(__file__).parent / "dsm/selftest"

@@ -5,7 +5,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.hosts.dsm.nas import IMAGE, OWNER, PASSWORD, USB, VOLUME, Nas
+from tests.hosts.dsm.nas import OWNER, PASSWORD, USB, VOLUME, Nas
+from tests.hosts.engine import IMAGE
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_inventory
 from tests.hosts.shell import Say
 

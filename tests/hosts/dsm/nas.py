@@ -1,38 +1,32 @@
 """A NAS that looks like one with DSM 7.2 and Container Manager, and fails where those fail."""
 
+import os
 from pathlib import Path
-from typing import ClassVar
 
-from tests.hosts.machine import Machine
-from tests.hosts.shell import run, until
+from tests.hosts.engine import Engine
+from tests.hosts.machine import Volume
+from tests.hosts.shell import run
 
 ROOT = Path(__file__).with_name("root")
 STATE = "var/lib/syno-stub"
 LOOK_ALIKE = "/usr/lib/look-alike"
 VOLUME = "/volume1"
 USB = "/volumeUSB1/usbshare"
-IMAGE = "mosis-base:bookworm"
 OWNER, PASSWORD = "nasadmin", "correct horse battery"
 """The person who set the NAS up: a member of administrators with a password and nothing else."""
 
-ENGINE_SECONDS = 60  # Container Manager starts late
 
-
-class Nas(Machine):
+class Nas(Engine):
     """Over the layers of `dsm.rootfs`, the Debian base below them.
 
     The account of `ssh` is the tests' own side door; deploys come as OWNER, once bootstrap.py has let them in.
     """
 
-    NSPAWN = ("--capability=all", "--system-call-filter=add_key keyctl bpf")
-    ENVIRONMENT: ClassVar = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
-    BEFORE_INIT = (
-        "mount -o remount,rw /sys/fs/cgroup; "
-        'for c in /sys/fs/cgroup/*/; do [ -L "${c%/}" ] || mount -o remount,bind,rw "$c"; done 2> /dev/null; '
-        "mount -o remount,noexec /tmp"
-    )
+    DOCKER = "/usr/local/bin/docker"
+    BEFORE_INIT = f"{Engine.BEFORE_INIT}; mount -o remount,noexec /tmp"
 
     def prepare(self) -> None:
+        super().prepare()
         run("cp", "-R", "--remove-destination", f"{ROOT}/.", self.root)
         (self.root / "etc/sudoers").chmod(0o440)
         (self.root / STATE).mkdir(parents=True)
@@ -42,7 +36,6 @@ class Nas(Machine):
         for name in ("passwd", "shadow", "group"):
             run("cp", "-p", self.root / "etc" / name, self.root / "etc.defaults" / name)
         self.attach(self.volume("volume1", kind="btrfs", megabytes=4096), VOLUME)
-        self.attach(self.volume("docker", megabytes=8192), "/var/lib/docker")
         (self.root / USB.lstrip("/")).mkdir(parents=True)
         home = self.root / VOLUME.lstrip("/") / "homes" / OWNER
         run("btrfs", "subvolume", "create", home.parent)
@@ -54,21 +47,21 @@ class Nas(Machine):
     def _chroot(self, *words: str) -> None:
         run("chroot", self.root, *words)
 
-    def wait_engine(self) -> None:
-        """Wait until Docker answers. Raises AssertionError."""
-        until("Docker", lambda: not self.try_ssh("sudo /usr/local/bin/docker info").returncode, seconds=ENGINE_SECONDS)
+    def attach(self, volume: Volume, path: str) -> None:
+        super().attach(volume, path)
+        if path == USB:
+            self._device()
 
-    def docker(self, command: str, timeout: float = 300) -> str:
-        """Standard output of a docker command, words as in a shell. Raises CommandError."""
-        return self.ssh(f"sudo /usr/local/bin/docker {command}", timeout=timeout)
+    def start(self) -> None:
+        super().start()
+        self._device()
 
-    def import_image(self, tar: Path) -> None:
-        """Make IMAGE of a root file system. Raises CommandError."""
-        point = self.root / "mnt" / tar.name
-        point.touch()
-        run("mount", "--bind", tar, point)
-        self.docker(f"import /mnt/{tar.name} {IMAGE}")
-        run("umount", "--lazy", point)
+    def _device(self) -> None:
+        """The node of the drive at USB, if one is there: blkid reads its UUID."""
+        found = self.try_ssh(f"awk -v at={USB} '$2 == at {{print $1}}' /proc/mounts").stdout.split()
+        for node in found[-1:]:
+            number = Path(node).stat().st_rdev
+            self.ssh(f"sudo rm -f {node} && sudo mknod {node} b {os.major(number)} {os.minor(number)}")
 
     def update(self) -> None:
         """A DSM update, with the reboot that ends it."""

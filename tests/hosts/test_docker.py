@@ -1,0 +1,77 @@
+"""Runtime `compose` on a booted Debian host with Docker, which is no NAS: deployed, used, deployed again.
+
+The tests are steps in the life of one host, in this order.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.engine import IMAGE, Engine
+from tests.hosts.forward import forwarded
+from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_inventory
+from tests.hosts.shell import Say, until
+from tests.hosts.store import Store
+
+ROOT, PORT, FRONT = "/srv/mosis", 8080, 8000
+DATA = {
+    "mosis_runtime": "compose",
+    "mosis_root": ROOT,
+    "mosis_port": PORT,
+    "mosis_base_image": IMAGE,
+    "mosis_schedules": {"backup-database": "* * * * *"},
+}
+
+
+@pytest.fixture(scope="module")
+def host(boot_engine: Callable[[], Engine]) -> Iterator[Engine]:
+    host = boot_engine()
+    host.ssh("sudo apt-get install -q -y cron")  # Debian's own images have it
+    with forwarded((host.address, FRONT), ("127.0.0.1", PORT), host.name):
+        yield host
+
+
+@pytest.fixture(scope="module")
+def inventory(host: Engine, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("inventory") / "docker.py"
+    data = DATA | {"mosis_wheelhouse": str(wheels)}
+    return write_inventory(path, {"docker": host}, data, REPOSITORY / "inventory/group_data")
+
+
+@pytest.fixture(scope="module")
+def first(inventory: Path, say: Say) -> Result:
+    result = deploy(inventory)
+    say(f"deploy: {result}")
+    return result
+
+
+def test_a_dry_run_makes_nothing(inventory: Path, host: Engine) -> None:
+    assert deploy(inventory, dry=True).changed
+    assert host.try_ssh(f"ls -d {ROOT} /opt/mosis").stdout == ""
+
+
+def test_deploying_again_changes_nothing(inventory: Path, first: Result, say: Say) -> None:
+    again = deploy(inventory)
+    say(f"deploy: {again}")
+    assert first.changed and again.changed == ()
+
+
+def test_a_package_goes_from_developer_to_device(host: Engine, first: Result, tmp_path: Path, say: Say) -> None:
+    token = host.ssh(f"sudo cat {ROOT}/secrets/admin-token").strip()
+    store = Store(host, ROOT, token, url=f"http://{host.address}:{FRONT}", inside=f"http://127.0.0.1:{PORT}")
+    store.join(tmp_path / "key.pem")
+    published = {1: store.upload(tmp_path, 1, 17)}
+    store.publish(1)
+    store.serves(published)
+    until("cron's backup of the database", lambda: store.snapshot_has(published), seconds=150, every=2)
+    say("uploaded, published and downloaded byte for byte; cron has copied the database")
+
+
+def test_all_is_as_declared(inventory: Path, host: Engine, first: Result) -> None:
+    assert verify(inventory).faults == ()
+    assert "FAULT" not in host.ssh("sudo mosis status")
+    host.docker("stop mosis-portal-1")
+    assert "container: portal stopped" in verify(inventory).faults
+    assert deploy(inventory).changed
+    assert verify(inventory).faults == ()
