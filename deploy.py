@@ -19,12 +19,14 @@ from deploys import (
     prometheus,
     release,
     secrets,
+    standby,
 )
 from deploys.plan import plan
 
 if pyinfra.is_cli:
     wanted = plan(host.data.dict(), release.build())
     preflight.check(wanted)
+    standby.check(wanted)
 
     if wanted.runtime == "local":
         base.directories(wanted)
@@ -35,16 +37,21 @@ if pyinfra.is_cli:
         portal.access(wanted)
 
     if wanted.runtime == "systemd":
-        base.system(wanted)
+        base.system(wanted, standby.login_shell())
         base.directories(wanted)
         secrets.install(wanted.secrets, wanted.owner)
         release.install(wanted.release, wanted.data.wheelhouse)
-        portal.configured(wanted)
-        litestream.configured(wanted)
-        portal.database(wanted)
-        portal.running(wanted)
-        portal.access(wanted)
-        litestream.running(wanted)
+        if wanted.data.follows:
+            standby.following(wanted)
+        else:
+            standby.admitting(wanted)
+            portal.configured(wanted)
+            litestream.configured(wanted)
+            standby.promoted(wanted)
+            portal.database(wanted)
+            portal.running(wanted)
+            portal.access(wanted)
+            litestream.running(wanted)
         nginx.front(wanted)
         cron.schedules(wanted)
         lifecycle.bucket(wanted)

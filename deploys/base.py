@@ -12,6 +12,7 @@ from deploys import files
 from deploys.model import Plan
 
 PACKAGES = ("ca-certificates", "cron", "nginx-light", "procps", "python3-venv", "rsync")
+NO_LOGIN = "/usr/sbin/nologin"
 
 
 @operation()
@@ -23,9 +24,10 @@ def packages_present(packages: tuple[str, ...]) -> Iterator[str]:
 
 
 @deploy("Base")
-def system(plan: Plan) -> None:
-    """Packages, and the account: nginx reads packages and assets as a member of its group."""
+def system(plan: Plan, shell: str) -> None:
+    """Packages, and the account: nginx reads packages and assets as a member of its group; `shell` is of its logins."""
     extra = ("prometheus",) if plan.data.prometheus == "install" else ()
+    extra += ("openssh-client",) if plan.data.follows else ()
     packages_present(name="Debian packages", packages=(*PACKAGES, *extra))
     server.group(name="Group mosis", group="mosis", system=True)
     server.user(
@@ -33,7 +35,7 @@ def system(plan: Plan) -> None:
         user="mosis",
         group="mosis",
         home=str(plan.settings.root),
-        shell="/usr/sbin/nologin",
+        shell=shell,
         system=True,
         ensure_home=False,
     )
@@ -45,7 +47,7 @@ def account(user: str) -> None:
     """The account that containers run as, where the host is no NAS with accounts of its own kind."""
     server.group(name=f"Group {user}", group=user, system=True)
     server.user(
-        name=f"User {user}", user=user, group=user, shell="/usr/sbin/nologin", system=True, ensure_home=False
+        name=f"User {user}", user=user, group=user, shell=NO_LOGIN, system=True, ensure_home=False
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ PlainPath = Annotated[AbsolutePath, AfterValidator(_plain)]
 CronTime = Annotated[str | None, AfterValidator(_cron_time)]
 SecretSource = Annotated[str, AfterValidator(_source)]
 ImageName = Annotated[str, Field(pattern=r"^[a-z0-9][\w./:@-]*$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -71,6 +72,9 @@ class HostData(BaseModel):
         None, pattern=r"^[0-9A-Fa-f-]+$", description="UUID of the external drive's file system; None: any drive"
     )
     hyper_backup: int | None = Field(None, ge=1, description="id of a Hyper Backup task that the store starts nightly")
+    follows: HostName | None = Field(
+        None, description="the store of this inventory that the host follows as its standby; None: it is a store"
+    )
     settings: dict[str, object] = Field(default_factory=dict, description="settings of the portal that differ")
     schedules: dict[str, CronTime] = Field(default_factory=dict, description="cron times that differ; None: never")
     secrets: dict[str, SecretSource] = Field(

@@ -54,7 +54,8 @@ def declared(plan: Plan) -> dict[str, object]:
     if plan.stack:
         found |= _stack(plan, plan.stack)
         return found | (_synology(plan, plan.stack) if plan.data.share else {})
-    own = {unit: plan.services[name] for unit, name in ((portal.UNIT, "portal"), (litestream.UNIT, "litestream"))}
+    of_stores = ((portal.UNIT, "portal"), (litestream.UNIT, "litestream"))
+    own = {unit: plan.services[name] for unit, name in of_stores if name in plan.services}
     units = {unit: {"stamp": service.stamp, "reads": service.paths} for unit, service in own.items()}
     system = (*SYSTEM_UNITS, *((prometheus.UNIT,) if plan.data.prometheus == "install" else ()))
     return found | {"units": units | {unit: {"stamp": "", "reads": []} for unit in system}}

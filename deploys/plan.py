@@ -17,6 +17,7 @@ from deploys.parts import (
 )
 from deploys.plan_compose import compose
 from deploys.plan_local import local
+from deploys.plan_standby import follow_of, require_possible, standby
 from deploys.release import CURRENT, HOME, PREVIOUS, Release
 from deploys.render import CHECKOUT, digest, render
 from portal.settings import Settings
@@ -33,12 +34,14 @@ GOOD = f"{HOME}/good"  # the files of the portal that runs, for a return
 def plan(host_data: Mapping[str, object], release: Release) -> Plan:
     """The plan of a host. Raises PlanError, one sentence about the data that is missing or wrong."""
     data = parse(host_data)
-    return {"local": local, "systemd": _systemd, "compose": compose}[data.runtime](data, release)
+    require_possible(data)
+    wanted = {"local": local, "systemd": _systemd, "compose": compose}[data.runtime](data, release)
+    return standby(wanted) if data.follows else wanted
 
 
 def _systemd(data: HostData, release: Release) -> Plan:
     root, owner, binaries = data.root, "mosis:mosis", f"{CURRENT}/venv/bin"
-    settings = settings_of(data, socket=f"{RUN}/portal.sock", accel=True, proxied=True)
+    settings = settings_of(data, socket=f"{RUN}/portal.sock", accel=True, proxied=True, follow=follow_of(data))
     config = File("/etc/mosis/mosis.toml", settings.to_toml(), "644", "root:root")
     litestream_config = render("litestream/litestream.yml.j2", root=root, port=data.litestream_port)
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")

@@ -50,9 +50,21 @@ def _fault(plan: Plan, found: dict) -> str | None:
         return "The runtime systemd needs a Debian host that booted with systemd, and root (or _sudo = True)."
     if not found["writable"]:
         return f"The root {plan.settings.root} cannot be written; take another or change its owner."
+    if fault := plan.data.follows and _data_fault(plan, found):
+        return fault
     for listener in plan.listeners:
         for holder in found["ports"][str(listener.port)]:
             if listener.owner not in holder.values():
                 name = holder["name"] or "another user's program"
                 return f"Port {listener.port} is taken by {name}; free it or take another port."
+    return None
+
+
+def _data_fault(plan: Plan, found: dict) -> str | None:
+    """What a standby's copy would take the place of."""
+    store, root = plan.data.follows, plan.settings.root
+    if own := found["own_data"]:
+        return f"{' and '.join(own)} are this host's own; move them away first if it is to follow {store}."
+    if found["copied_store"] not in (None, store):
+        return f"{root}/data is a copy of {found['copied_store']}; move it away first to follow {store}."
     return None

@@ -74,6 +74,23 @@ def writable(root):
         return False
 
 
+def own_data(root):
+    """What a standby would have to replace, because it is no copy: a database of this host, a replica of it."""
+    found = []
+    if (root / "data/portal.db").exists() and not (root / "data/standby.json").exists():
+        found.append("data/portal.db")
+    replica = root / "backups/portal"
+    if replica.is_dir() and any(replica.iterdir()):
+        found.append("backups/portal")
+    return [str(root / name) for name in found]
+
+
+def copied_store(root):
+    """Name of the store that the data of this host is a copy of, None where it is none."""
+    note = root / "data/standby.json"
+    return json.loads(note.read_text())["store"] if note.exists() else None
+
+
 if __name__ == "__main__":
     answers = {
         "python": sys.version_info[:3],
@@ -81,6 +98,8 @@ if __name__ == "__main__":
         "systemd": Path("/run/systemd/system").is_dir(),
         "apt": Path("/usr/bin/apt-get").exists(),
         "writable": writable(Path(sys.argv[1])),
+        "own_data": own_data(Path(sys.argv[1])),
+        "copied_store": copied_store(Path(sys.argv[1])),
         "ports": holders(json.loads(sys.argv[2])),
     }
     print(json.dumps(answers))

@@ -24,6 +24,7 @@ JOBS = (
     Job("backup-database", "30 2 * * *", "backup database"),
     Job("backup-packages", "0 3 * * *", "backup packages"),
 )
+STANDBY_JOBS = (Job("follow", "* * * * *", "follow"),)
 
 # Only DSM has these commands.
 SNAPSHOT = (  # it ends with 0 whatever comes of it
@@ -36,9 +37,10 @@ DSM_JOBS = (Job("share-snapshot", None, SNAPSHOT, of_host=True), Job("hyper-back
 
 def wanted(data: HostData, settings: Settings) -> tuple[Job, ...]:
     """The host's jobs, at its own times. Raises PlanError for a time of a job that does not exist."""
-    jobs = (*JOBS, *(DSM_JOBS if data.share else ()))
-    if unknown := data.schedules.keys() - {job.name for job in jobs}:
-        names = ", ".join(job.name for job in jobs)
+    jobs = STANDBY_JOBS if data.follows else (*JOBS, *(DSM_JOBS if data.share else ()))
+    known = (*JOBS, *STANDBY_JOBS, *(DSM_JOBS if data.share else ()))  # a group may say all that its hosts may become
+    if unknown := data.schedules.keys() - {job.name for job in known}:
+        names = ", ".join(job.name for job in known)
         raise PlanError(f"Host data: mosis_schedules knows {names}, not {', '.join(sorted(unknown))}.")
     absent = {"backup-packages": not settings.backup, "hyper-backup": not data.hyper_backup}
     possible = [job for job in jobs if not absent.get(job.name)]

@@ -1,4 +1,4 @@
-"""Example: two stores in one run, each with its own data: a NAS at the office, a Debian host in the data centre."""
+"""Example: two stores in one run, a NAS at the office and a Debian host in the data centre, which a standby follows."""
 
 store = [
     (
@@ -21,6 +21,17 @@ store = [
             "ssh_user": "operator",
             "_sudo": True,
             "mosis_runtime": "systemd",
+            "mosis_server_names": ("store.example.org",),
+            "mosis_settings": {"public_url": "https://store.example.org"},
+        },
+    ),
+    (
+        "standby.example.org",
+        {
+            "ssh_user": "operator",
+            "_sudo": True,
+            "mosis_runtime": "systemd",
+            "mosis_follows": "store.example.org",  # dropping this line promotes it
             "mosis_server_names": ("store.example.org",),
             "mosis_settings": {"public_url": "https://store.example.org"},
         },

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -165,6 +165,14 @@ class _StoreCollector(Collector):
             deleted.add_metric([label], value)
         yield deleted
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})
+
+
+def standby_exposition(success_at: int) -> bytes:
+    """The text that Prometheus reads on a standby; `success_at` is in seconds since 1970."""
+    registry = CollectorRegistry()
+    text = "When the store was last copied to this standby."
+    Gauge("mosis_standby_last_success_timestamp_seconds", text, registry=registry).set(success_at)
+    return generate_latest(registry)
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

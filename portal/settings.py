@@ -55,6 +55,15 @@ class Backup(BaseModel):
     directory: AbsolutePath = Field(description="directory at or below `mount`, marked by a file `.mosis-backup`")
 
 
+class Follow(BaseModel):
+    """The store that a standby copies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    store: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="name of the store in `ssh_config`")
+    ssh_config: AbsolutePath = Field(description="ssh_config(5) file that says how to reach it")
+
+
 class Settings(BaseModel):
     """The portal's settings. Sizes are bytes, durations seconds."""
 
@@ -89,6 +98,7 @@ class Settings(BaseModel):
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
     mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")
+    follow: Follow | None = Field(None, description="store that this host follows; none: it is a store of its own")
 
     def to_toml(self) -> str:
         """The settings file that `load` reads back to an equal object; what stands at its default is left out."""

@@ -10,12 +10,12 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from portal.settings import S3, Backup, Settings
+from portal.settings import S3, Backup, Follow, Settings
 from tests.support.portal import free_port
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
-TABLES = {"backup": Backup, "mirror": S3}
+TABLES = {"backup": Backup, "mirror": S3, "follow": Follow}
 
 
 def test_the_walkthrough_runs_as_written(tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # mosis_drive_uuid = None
 # mosis_hyper_backup = None
 
+# Runtime systemd: the name, in this inventory, of the store that this host follows as its standby; None: it is a store
+# of its own. It reaches that store by SSH at the address and port that the inventory has for it.
+# mosis_follows = None
+
 # Settings of the portal that differ from their defaults (README.md lists them), for example
 #     {"public_url": "https://store.example.org", "storage_budget_bytes": 500_000_000_000,
 #      "backup": {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"},
@@ -42,7 +46,8 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 
 # Times of the host's schedules that differ, as in crontab(5); None switches one off. The schedules and their times:
 #     {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *"}
-# and on a Synology NAS {"share-snapshot": None, "hyper-backup": "0 5 * * *"}, the latter with mosis_hyper_backup.
+# on a Synology NAS also {"share-snapshot": None, "hyper-backup": "0 5 * * *"}, the latter with mosis_hyper_backup,
+# and on a standby only {"follow": "* * * * *"}.
 # mosis_schedules = {}
 
 # Files below <root>/secrets, mode 600, and where the operator's machine has their content: "env:VARIABLE" or

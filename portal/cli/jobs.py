@@ -1,12 +1,17 @@
-"""`mosis cleanup`, `backup` and `restore`: what cron runs, and what an operator runs at 2 a.m."""
+"""`mosis cleanup`, `backup`, `restore`, `follow`, `promote`: what cron runs, and what an operator runs at 2 a.m."""
 
 from typing import Annotated
 
 import typer
 
 from portal import settings
+from portal.cli import server
 from portal.cli.progress import progress
-from portal.jobs import backup, cleanup, restore
+from portal.jobs import backup, cleanup, restore, standby
+from portal.jobs import follow as following
+from portal.store import audit, files
+from portal.store.clock import rfc3339
+from portal.store.layout import Layout
 from portal.store.store import open_store
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing, only tell.")]
@@ -16,6 +21,8 @@ def add(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command("cleanup")(run_cleanup)
     app.command("restore")(run_restore)
+    app.command()(follow)
+    app.command()(promote)
     group = typer.Typer(help="Make a backup now.", no_args_is_help=True)
     group.command("packages")(backup_packages)
     group.command("database")(backup_database)
@@ -61,3 +68,24 @@ def run_restore(
     print(f"{report.good} files good, {len(report.restored)} {would}restored, {len(report.missing)} missing")
     if report.missing:
         raise typer.Exit(1)
+
+
+def follow() -> None:
+    """On a standby: pull the store that it follows, once. Silent when that went well."""
+    chosen = settings.load()
+    if copy := following.follow(chosen):
+        from portal.metrics import standby_exposition  # here, because no other command needs it
+
+        files.write_file(Layout(chosen.root).standby_metrics, standby_exposition(copy.success_at))
+
+
+def promote() -> None:
+    """Make the copy of a host that no longer follows its own; the deploy runs this. Nothing to do on a store."""
+    chosen = settings.load()
+    with standby.promotion(chosen) as copy:
+        if copy is None:
+            return
+        server.init()
+        with open_store(chosen).db.write() as tx:
+            audit.append(tx, audit.OPERATOR, "store.promote", copy.store, copied_at=copy.success_at)
+    print(f"promoted: this host has the data of {copy.store} as of {rfc3339(copy.success_at)}")

@@ -57,6 +57,7 @@ def init(
         there = {"schema": found and found.number, "compatible_from": found and found.compatible_from}
         print(json.dumps({"pending": pending, "wanted": wanted, **there}))
         return
+    _require_store(chosen)
     if found is None and restore.has_backup(chosen):
         raise DatabaseUnusable(f"{layout.database} is missing, but there are backups of it: run `mosis restore`.")
     for area in AREAS:
@@ -65,6 +66,11 @@ def init(
         schema.migrate(layout.database, litestream=chosen.litestream)
     _migrate(chosen, layout)
     presign.create(layout.presign_keys)
+
+
+def _require_store(chosen: settings.Settings) -> None:
+    if chosen.follow:
+        raise DatabaseUnusable(f"This host is a standby of {chosen.follow.store}: its data comes from there.")
 
 
 def _migrate(chosen: settings.Settings, layout: Layout) -> None:
@@ -82,6 +88,7 @@ def serve() -> None:
     """
     chosen = settings.load()
     layout = Layout(chosen.root)
+    _require_store(chosen)
     schema.usable(layout.database)
     memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     metrics = tempfile.TemporaryDirectory(prefix="mosis-metrics-", dir=memory)

@@ -126,7 +126,7 @@ def _restore_database(settings: Settings, layout: Layout, dry_run: bool) -> str:
 def _sources(settings: Settings, layout: Layout) -> Iterator[tuple[str, Callable[[Path], object]]]:
     """Copies of the database, the best first; those from the drive only when it is attached."""
     if has_replica(layout):
-        yield "Litestream replica", lambda target: _litestream(layout, target)
+        yield "Litestream replica", lambda target: from_replica(layout.replica, target)
     for snapshot in backup.snapshots(layout.snapshots):
         yield f"snapshot {snapshot.name}", lambda target, path=snapshot: shutil.copyfile(path, target)
     drive = _drive(settings)
@@ -134,9 +134,10 @@ def _sources(settings: Settings, layout: Layout) -> Iterator[tuple[str, Callable
         yield f"snapshot {snapshot.name} on the drive", lambda target, path=snapshot: shutil.copyfile(path, target)
 
 
-def _litestream(layout: Layout, target: Path) -> None:
+def from_replica(replica: Path, target: Path) -> None:
+    """The newest state that a Litestream replica has, in the new file `target`. Raises BackupError."""
     litestream = Path(sys.executable).with_name("litestream")
-    command = [str(litestream), "restore", "-o", str(target), layout.replica.absolute().as_uri()]
+    command = [str(litestream), "restore", "-o", str(target), replica.absolute().as_uri()]
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode != 0:
         raise BackupError(f"litestream ended with {finished.returncode}: {finished.stderr.strip()}")

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal import __version__
-from portal.jobs import audit, restore
-from portal.settings import Settings
+from portal.jobs import audit, restore, standby
+from portal.settings import Follow, Settings
 from portal.store import files, runs, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
@@ -21,6 +21,7 @@ from portal.store.store import Store, open_store
 
 OVERDUE_SECONDS = 26 * 3600  # a nightly job, and two hours of grace
 REPLICA_LAG_SECONDS = 60
+STANDBY_LAG_SECONDS = 15 * 60
 FREE_BYTES_MIN = 1024 * 1024 * 1024
 PROBE_SECONDS = 5
 
@@ -36,7 +37,8 @@ class Line:
 
 def status(settings: Settings) -> list[Line]:
     """Every fact that can be had; a broken part takes no other with it."""
-    lines = [Line("version", True, __version__), _portal(settings), _database(settings), _disk(settings)]
+    role = _standby(settings, settings.follow) if settings.follow else _portal(settings)
+    lines = [Line("version", True, __version__), role, _database(settings), _disk(settings)]
     try:
         store = open_store(settings)
     except (DatabaseUnusable, OSError):
@@ -76,11 +78,21 @@ def _portal(settings: Settings) -> Line:
     return Line("portal", answer == 200, f"{'ready' if answer == 200 else f'answers {answer}'} at {place}")
 
 
+def _standby(settings: Settings, source: Follow) -> Line:
+    copy = standby.read(Layout(settings.root)) or standby.Copy(source.store)
+    age = None if copy.success_at is None else now() - copy.success_at
+    text = f"follows {source.store}, last success {'never' if age is None else f'{age} s ago'}"
+    if copy.failure:
+        text += f"; failed {_time(copy.failure_at)}: {copy.failure}"
+    return Line("standby", age is not None and age <= STANDBY_LAG_SECONDS, text)
+
+
 def _database(settings: Settings) -> Line:
     layout = Layout(settings.root)
     try:
         if not layout.database.exists():
             hint = "`mosis restore` brings it back" if restore.has_backup(settings) else "`mosis init` creates it"
+            hint = "`mosis follow` brings it" if settings.follow else hint
             return Line("database", False, f"{layout.database} is missing: {hint}")
         found = schema.require(layout.database)
     except (DatabaseUnusable, OSError) as error:  # a share may let nobody in
@@ -107,6 +119,8 @@ def _store(store: Store) -> Iterator[Line]:
     yield Line("storage", used <= 0.8 * budget, f"{_bytes(used)} of {_bytes(budget)}")
     faults = list(audit.faults(store))
     yield Line("audit", not faults, " ".join(faults) or "log verifies")
+    if settings.follow:
+        return  # what is left is the work of the store that this host follows
     if settings.litestream:
         yield _replica(layout)
     done, since = runs.every(db), db.execute("SELECT min(at) FROM audit").fetchone()[0] or now()

@@ -35,6 +35,11 @@ class Layout:
     def presign_keys(self) -> Path:
         return self.root / "secrets" / "presign-keys"
 
+    @property
+    def standby_metrics(self) -> Path:
+        """What Prometheus reads of a standby, which has no portal; for nginx to send."""
+        return self.root / "standby" / "metrics"
+
     def staging(self, upload_id: str) -> Path:
         return self.root / "temp" / upload_id
 

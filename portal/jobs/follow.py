@@ -1,0 +1,158 @@
+"""Follow another store: pull its Litestream replica, packages and images by rsync, then restore its database.
+
+The restore goes into a new file: follow mode (`litestream restore -f`) writes into the one that is there, so that a cut
+in the middle would leave neither the old state nor the new.
+"""
+
+import os
+import shlex
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from portal.jobs import backup, restore, standby
+from portal.jobs.backup import BackupError
+from portal.jobs.standby import Copy, FollowError
+from portal.settings import Follow, Settings
+from portal.store import audit, files, schema, versions
+from portal.store.clock import now
+from portal.store.database import connect
+from portal.store.errors import DatabaseUnusable
+from portal.store.layout import SYSTEM_NAMES, Layout
+
+REPLICA = "backups/portal/"
+FILES = ("packages/", "assets/")
+STALLED_SECONDS = 60
+VANISHED = 24  # rsync's exit code where the store deleted a file that rsync had listed
+TRIES = 3
+KEPT_SECONDS = 86400  # a package that the database does not name may be too new for it
+
+
+def follow(settings: Settings) -> Copy | None:
+    """Pull once; None while another pull is under way. Raises FollowError and leaves what was there before."""
+    if settings.follow is None:
+        raise FollowError("This host is a store of its own and follows none.")
+    layout = Layout(settings.root)
+    with standby.alone(layout) as locked:
+        if not locked:
+            return None
+        before, began = standby.require(layout, settings.follow.store), now()
+        try:
+            found = _pull(settings.follow, layout, before)
+        except (BackupError, DatabaseUnusable, OSError, sqlite3.Error) as error:
+            standby.write(layout, replace(before, failure_at=began, failure=str(error)))
+            raise FollowError(f"{before.store} was not copied: {error}") from error
+        after = Copy(before.store, success_at=began, replica=found)
+        standby.write(layout, after)
+        return after
+
+
+def followed(layout: Layout) -> Path:
+    """The store's replica as it was pulled; never this host's own, which Litestream starts when it is a store."""
+    return layout.area("backups") / "followed"
+
+
+def _pull(source: Follow, layout: Layout, before: Copy) -> str:
+    # The replica first: what its database names is then among the files that are pulled after it.
+    _rsync(source, REPLICA, followed(layout), "--delete-delay", "--exclude=*.tmp")
+    for area in FILES:
+        _rsync(source, area, layout.root / area, "--exclude=.*", *(f"--exclude={n}" for n in sorted(SYSTEM_NAMES)))
+    found = _fingerprint(followed(layout))
+    if found != before.replica or not layout.database.exists():
+        _replace_database(layout)
+    return found
+
+
+def _rsync(source: Follow, area: str, target: Path, *options: str) -> None:
+    ssh = shlex.join(["ssh", "-F", str(source.ssh_config)])
+    common = ["--recursive", "--times", "--fsync", f"--timeout={STALLED_SECONDS}", "-e", ssh]
+    command = ["rsync", *common, *options, f"{source.store}:{area}", f"{target}/"]
+    for _ in range(TRIES):
+        finished = subprocess.run(command, capture_output=True, text=True)
+        if finished.returncode != VANISHED:
+            break
+    if finished.returncode != 0:
+        why = (finished.stderr.strip() or "no reason given").splitlines()[0]
+        raise FollowError(f"rsync of {area} ended with {finished.returncode}: {why}")
+
+
+def _fingerprint(replica: Path) -> str:
+    """Changes with every file of the replica that comes or goes; none of them is ever written to again."""
+    listed = sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in replica.rglob("*.ltx"))
+    return sha256(repr(listed).encode()).hexdigest()
+
+
+def _replace_database(layout: Layout) -> None:
+    beside = layout.database.with_name(".followed.db")
+    _discard(beside)
+    try:
+        restore.from_replica(followed(layout), beside)
+        backup.check_database(beside)
+        with closing(connect(beside, litestream=False)) as db:
+            # Without a WAL: beside a file that is replaced, one that was left over would be taken for the new one's.
+            db.execute("PRAGMA journal_mode = DELETE")
+            _require_schema(beside)
+            _require_history(layout, db)
+            _require_files(layout, db)
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+            beside.rename(layout.database)
+            files.flush_directory(layout.database.parent)
+            _prune(layout, db)
+    finally:
+        _discard(beside)
+
+
+def _discard(path: Path) -> None:
+    for leftover in path.parent.glob(f"{path.name}*"):
+        leftover.unlink()
+
+
+def _require_schema(path: Path) -> None:
+    found, own = schema.usable(path).number, len(schema.migrations())
+    if found < own:
+        raise FollowError(f"its database has schema {found}, the release of this host needs {own}: deploy both.")
+
+
+def _require_history(layout: Layout, db: sqlite3.Connection) -> None:
+    """A store that was emptied, or went back to an old copy, must not take the better copy here with it."""
+    if not layout.database.exists():
+        return
+    with closing(connect(layout.database, litestream=False)) as before:
+        head = audit.head(before)
+    if not audit.contains(db, head):
+        raise FollowError(
+            f"its audit log has no row {head.seq} as it is here: it lost data or is another store."
+            f" Promote this host, or move {layout.area('data')} away to follow what is there now."
+        )
+
+
+def _require_files(layout: Layout, db: sqlite3.Connection) -> None:
+    if missing := [str(path.relative_to(layout.root)) for path, size in _named(layout, db) if _size(path) != size]:
+        raise FollowError(f"{len(missing)} files that its database names were not there: {', '.join(missing[:3])}.")
+
+
+def _named(layout: Layout, db: sqlite3.Connection) -> Iterator[tuple[Path, int]]:
+    for version in versions.every_placed(db):
+        yield layout.package(version.developer_id, version.app_id, version.version_code), version.size
+    for row in db.execute("SELECT app_id, name, size FROM assets"):
+        yield layout.asset(row["app_id"], row["name"]), row["size"]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _prune(layout: Layout, db: sqlite3.Connection) -> None:
+    """Packages that the store deleted go here too, by its database and not by an empty disk over there."""
+    named, oldest = {path.parent for path, _ in _named(layout, db)}, now() - KEPT_SECONDS
+    for directory in layout.area("packages").glob("*/*/*/"):
+        if directory not in named and directory.stat().st_mtime < oldest:
+            files.discard(directory)

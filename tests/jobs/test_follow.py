@@ -1,0 +1,306 @@
+"""A standby: pulls that are whole or change nothing, a store that is only ever read, and promotion.
+
+The store's half is real: its Litestream replica, its `feed` and rrsync. Only SSH is not: a script of that name runs the
+command that SSH would carry.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploys.render import render
+from portal.jobs import follow, standby
+from portal.jobs import status as status_job
+from portal.jobs.standby import Copy, FollowError
+from portal.store import audit, files
+from portal.store.clock import now
+from portal.store.errors import DatabaseUnusable
+from portal.store.layout import Layout
+from portal.store.store import Store, open_store
+from tests.packages.samples import KEY
+from tests.support.portal import Portal, Publisher, add_developer, environ, free_port, make_store, mosis
+
+APP = "org.example.app"
+SSH = """#!/bin/sh
+[ "$1 $2 $3" = "-F {config} store" ] || exit 2
+shift 3
+[ ! -e {away} ] || {{ echo "ssh: no route to host" >&2; exit 255; }}
+export SSH_ORIGINAL_COMMAND="$*"
+[ ! -e {cut} ] || {{ sh {feed} | head -c "$(cat {cut})"; exit 1; }}
+exec sh {feed}
+"""
+
+
+@dataclass
+class Pair:
+    """A store that runs, and its standby; the files `away` and `cut` trouble the way between them."""
+
+    publisher: Publisher
+    standby: Store
+    path: str
+    trouble: Path
+
+    @property
+    def store(self) -> Store:
+        return self.publisher.portal.store
+
+    @property
+    def copy(self) -> Layout:
+        return self.standby.layout
+
+    def publish(self, version_code: int) -> None:
+        """Publish a version, and let Litestream write that down."""
+        self.publisher.publish(version_code, payload_bytes=200_000)
+        self.replicate()
+
+    def replicate(self) -> None:
+        config = self.trouble / "litestream.yml"
+        replica = f"replica: {{type: file, path: {self.store.layout.replica}}}"
+        config.write_text(f"dbs:\n  - path: {self.store.layout.database}\n    {replica}\n")
+        litestream = Path(sys.executable).with_name("litestream")
+        subprocess.run([litestream, "replicate", "-once", "-config", config], check=True, capture_output=True)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command on the standby."""
+        return mosis(self.standby, *arguments, PATH=self.path)
+
+    def follow(self) -> None:
+        ran = self.run("follow")
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+    def fails(self, reason: str) -> None:
+        """A pull fails for `reason`, in one sentence, and leaves data and files as they are."""
+        before, known = contents(self.copy), standby.read(self.copy)
+        ran = self.run("follow")
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert reason in ran.stderr and len(ran.stderr.splitlines()) == 1, ran.stderr
+        after = contents(self.copy)
+        assert {path: after.get(path) for path in before} == before
+        found = standby.read(self.copy)
+        assert (found.success_at, found.replica) == (known.success_at, known.replica)
+        assert reason in found.failure
+
+    def codes(self) -> list[int]:
+        """Version codes that the standby's database has as published."""
+        query = "SELECT version_code FROM versions WHERE status = 'published' ORDER BY 1"
+        return [row[0] for row in open_store(self.standby.settings).db.read().execute(query)]
+
+
+def contents(layout: Layout) -> dict[str, bytes]:
+    """Every file of a store but what is only known about the copy."""
+    found = [layout.database, *(p for area in ("packages", "assets") for p in layout.area(area).rglob("*"))]
+    return {str(p.relative_to(layout.root)): p.read_bytes() for p in found if p.is_file()}
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    for program in ("rsync", "rrsync"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    portal = Portal(make_store(tmp_path / "store", port=free_port(), litestream=True)).start()
+    try:
+        token = add_developer(portal.store, "dev")
+        reviewer = add_developer(portal.store, "reviewer", key=None, scope="reviewer")
+        with portal.client(token) as client, portal.client(reviewer) as second:
+            client.post("/api/apps", json={"app_id": APP, "name": "App"}).raise_for_status()
+            publisher = Publisher(portal, client, second, tmp_path, APP, KEY)
+            yield Pair(publisher, _standby(tmp_path, portal.store), f"{tmp_path}/bin:{os.environ['PATH']}", tmp_path)
+    finally:
+        portal.stop()
+
+
+def _standby(directory: Path, store: Store) -> Store:
+    config, feed, ssh = directory / "ssh_config", directory / "feed", directory / "bin/ssh"
+    feed.write_text(render("standby/feed.j2", root=store.layout.root))
+    ssh.parent.mkdir()
+    ssh.write_text(SSH.format(config=config, away=directory / "away", cut=directory / "cut", feed=feed))
+    ssh.chmod(0o755)
+    made = make_store(directory / "standby", port=free_port())
+    made.db.close()
+    made.layout.database.unlink()
+    made.layout.presign_keys.unlink()
+    follows = {"store": "store", "ssh_config": str(config)}
+    settings = made.settings.model_validate(made.settings.model_dump() | {"follow": follows})
+    return Store(settings, made.db, made.layout)
+
+
+@pytest.fixture
+def followed(pair: Pair) -> Pair:
+    """After one pull of one version."""
+    pair.publish(1)
+    pair.follow()
+    return pair
+
+
+def test_a_pull_brings_the_database_and_every_file_it_names(followed: Pair) -> None:
+    followed.publish(2)
+    assert followed.codes() == [1]
+    followed.follow()
+    assert followed.codes() == [1, 2]
+    ours, theirs = contents(followed.copy), contents(followed.store.layout)
+    assert len(ours) == 5 and ours.keys() == theirs.keys()
+    assert all(ours[path] == theirs[path] for path in ours if not path.endswith("portal.db"))
+    assert audit.first_fault(open_store(followed.standby.settings).db.read()) is None
+
+
+def test_a_pull_without_news_writes_no_database(followed: Pair) -> None:
+    before, at = followed.copy.database.stat(), standby.read(followed.copy)
+    followed.follow()
+    assert followed.copy.database.stat() == before
+    assert standby.read(followed.copy).success_at >= at.success_at
+
+
+def test_the_store_is_never_written_to(pair: Pair) -> None:
+    pair.publish(1)
+
+    def state() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in pair.store.layout.root.rglob("*")}
+
+    before = state()
+    pair.follow()
+    assert state() == before
+
+
+def test_a_store_that_is_away_changes_nothing(followed: Pair) -> None:
+    (followed.trouble / "away").touch()
+    followed.fails("no route to host")
+
+
+@pytest.mark.parametrize("size", [0, 100, 1000, 100_000])
+def test_a_pull_that_is_cut_changes_nothing(followed: Pair, size: int) -> None:
+    followed.publish(2)
+    (followed.trouble / "cut").write_text(str(size))
+    followed.fails("rsync of backups/portal/ ended with")
+    (followed.trouble / "cut").unlink()
+    followed.follow()
+    assert followed.codes() == [1, 2]
+
+
+def test_a_replica_that_is_damaged_changes_nothing(followed: Pair) -> None:
+    followed.publish(2)
+    for path in followed.store.layout.replica.rglob("*.ltx"):
+        path.write_bytes(path.read_bytes()[:-100] + bytes(100))
+    followed.fails("litestream ended with")
+
+
+def test_a_database_whose_files_are_not_there_stays_away(followed: Pair) -> None:
+    followed.publish(2)
+    followed.store.layout.package("dev", APP, 2).unlink()
+    followed.fails("1 files that its database names were not there: packages/dev/")
+
+
+def test_a_store_that_lost_data_does_not_take_the_copy_with_it(followed: Pair) -> None:
+    followed.publisher.portal.stop()
+    root = followed.store.layout.root
+    shutil.rmtree(root)
+    make_store(root, litestream=True).db.close()
+    followed.replicate()
+    followed.fails("lost data or is another store")
+    assert followed.codes() == [1]
+
+
+def test_data_of_this_host_is_not_replaced(pair: Pair) -> None:
+    pair.publish(1)
+    files.write_file(pair.copy.database, b"own")
+    ran = pair.run("follow")
+    assert (ran.returncode, "this host's own" in ran.stderr) == (1, True)
+    assert pair.copy.database.read_bytes() == b"own"
+
+
+def test_a_copy_of_another_store_is_not_replaced(followed: Pair) -> None:
+    standby.write(followed.copy, Copy("elsewhere", success_at=1))
+    assert "is a copy of elsewhere" in followed.run("follow").stderr
+
+
+def test_one_pull_at_a_time(followed: Pair) -> None:
+    at = standby.read(followed.copy)
+    with standby.alone(followed.copy):
+        followed.follow()
+    assert standby.read(followed.copy) == at
+
+
+def test_what_the_store_deleted_goes_a_day_later(followed: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = followed.copy.area("packages") / "dev" / APP / "9"
+    files.write_file(directory / "package.mosis", b"deleted over there")
+    followed.publish(2)
+    followed.follow()
+    assert directory.exists()
+    os.utime(directory, (0, now() - follow.KEPT_SECONDS - 60))
+    followed.publish(3)
+    followed.follow()
+    assert not directory.exists() and followed.codes() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("command", [["token", "create", "dev", "--scope", "admin"], ["init"], ["serve"], ["cleanup"]])
+def test_a_standby_is_only_read(followed: Pair, command: list[str]) -> None:
+    before = followed.copy.database.read_bytes()
+    ran = followed.run(*command)
+    assert (ran.returncode, "standby" in ran.stderr, len(ran.stderr.splitlines())) == (1, True, 1), ran.stderr
+    assert followed.copy.database.read_bytes() == before
+
+
+def test_status_tells_how_old_the_copy_is(pair: Pair) -> None:
+    def lines() -> dict[str, status_job.Line]:
+        return {line.name: line for line in status_job.status(pair.standby.settings)}
+
+    assert (lines()["standby"].ok, lines()["standby"].text) == (False, "follows store, last success never")
+    assert "mosis follow" in lines()["database"].text
+    pair.publish(1)
+    pair.follow()
+    told = lines()
+    assert [line for line in told.values() if not line.ok] == []
+    assert told.keys() == {"version", "standby", "database", "disk", "versions", "storage", "audit"}
+    standby.write(pair.copy, Copy("store", success_at=now() - 16 * 60, failure_at=now(), failure="away"))
+    assert not lines()["standby"].ok and lines()["standby"].text.endswith(": away")
+
+
+def test_prometheus_reads_when_the_copy_was_made(followed: Pair) -> None:
+    (line,) = [x for x in followed.copy.standby_metrics.read_text().splitlines() if not x.startswith("#")]
+    assert float(line.split()[1]) == standby.read(followed.copy).success_at
+    assert line.startswith("mosis_standby_last_success_timestamp_seconds ")
+
+
+def test_a_promoted_standby_is_a_store_and_does_not_follow_again(followed: Pair) -> None:
+    url = f"/downloads/dev/{APP}/1/package.mosis"
+    package = followed.publisher.client.get(url).content
+    followed.publisher.portal.stop()
+    assert "deploy it without mosis_follows" in followed.run("promote").stderr
+    own = followed.standby.settings.model_copy(update={"follow": None})
+    promoted = Store(own, followed.standby.db, followed.copy)
+    assert (
+        mosis(promoted, "promote").stdout.splitlines()[-1].startswith("promoted: this host has the data of store as of")
+    )
+    portal = Portal(promoted).start()
+    try:
+        with portal.client() as client:
+            assert client.get(url).content == package
+    finally:
+        portal.stop()
+    assert mosis(promoted, "audit", "verify").returncode == 0
+    assert list(audit.entries(open_store(own).db.read()))[-1].action == "store.promote"
+    assert (mosis(promoted, "promote").returncode, mosis(promoted, "promote").stdout) == (0, "")
+    assert "follows none" in mosis(promoted, "follow").stderr
+    assert "this host's own" in followed.run("follow").stderr
+
+
+def test_a_standby_without_a_whole_copy_is_not_promoted(pair: Pair) -> None:
+    (pair.trouble / "away").touch()
+    pair.run("follow")
+    own = pair.standby.settings.model_copy(update={"follow": None})
+    with pytest.raises(FollowError, match="never had a whole copy"), standby.promotion(own):
+        pytest.fail("promoted")
+    assert not pair.copy.database.exists()
+
+
+def test_an_empty_standby_says_so(pair: Pair) -> None:
+    with pytest.raises(DatabaseUnusable, match="missing"):
+        open_store(pair.standby.settings)
+    assert json.loads(pair.run("status", "--json").stdout)["ok"] is False
+    assert environ(pair.standby)["MOSIS_CONFIG"].endswith("standby/mosis.toml")
