@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 
-from portal.store import apps, audit, files, uploads
+from portal.store import apps, audit, files, retention, uploads
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
@@ -108,12 +108,14 @@ def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfe
     settings = store.settings
     if size > settings.package_max_bytes:
         raise Refused("FILE_TOO_LARGE", f"A package may have {settings.package_max_bytes} bytes, not {size}.")
-    _discard_expired(store, app.developer_id)
+    if _quota_fault(store.db.read(), store, app.developer_id, size):
+        _discard_expired(store, app.developer_id)
     upload = uploads.new(store, app)
     files.write_file(upload.package, b"")
     try:
         with store.db.write() as tx:
-            _require_quota(tx, store, app.developer_id, size)
+            if fault := _quota_fault(tx, store, app.developer_id, size):
+                raise Refused("QUOTA_EXCEEDED", fault)
             uploads.note(tx, upload)
             tx.execute(
                 "INSERT INTO uploads (upload_id, developer_id, size, sha256, expires_at) VALUES (?, ?, ?, ?, ?)",
@@ -123,6 +125,18 @@ def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfe
         files.discard(upload.directory)
         raise
     return find(store.db.read(), upload.upload_id)
+
+
+def renew(store: Store, upload_id: str) -> Transfer:
+    """Let its URL hold anew, while the bytes are kept. Raises Refused (NOT_FOUND, UPLOAD_USED, UPLOAD_EXPIRED)."""
+    with store.db.write() as tx:
+        transfer = find(tx, upload_id)
+        kept_until = transfer.created_at + retention.UPLOAD_SECONDS
+        if now() >= kept_until:
+            raise Refused("UPLOAD_EXPIRED", "The upload is not kept any more: open another.")
+        expires_at = min(now() + store.settings.upload_url_seconds, kept_until)
+        tx.execute("UPDATE uploads SET expires_at = ? WHERE upload_id = ?", (expires_at, upload_id))
+        return find(tx, upload_id)
 
 
 def find(db: sqlite3.Connection, upload_id: str) -> Transfer:
@@ -202,23 +216,23 @@ def _lock(file: FileIO, wait: float) -> bool:
             time.sleep(LOCK_POLL_SECONDS)
 
 
-def _require_quota(tx: sqlite3.Connection, store: Store, developer_id: str, size: int) -> None:
+def _quota_fault(db: sqlite3.Connection, store: Store, developer_id: str, size: int) -> str | None:
     settings = store.settings
-    number, taken = tx.execute(
+    number, taken = db.execute(
         f"SELECT count(*), coalesce(sum(size), 0) FROM ({OPEN} AND uploads.developer_id = ?)", (developer_id,)
     ).fetchone()
     if number >= settings.open_uploads_max:
-        raise Refused("QUOTA_EXCEEDED", f"{number} uploads are open, which is the most: complete or delete one.")
+        return f"{number} uploads are open, which is the most: complete or delete one."
     if taken + size > settings.open_uploads_max_bytes:
-        raise Refused(
-            "QUOTA_EXCEEDED",
+        return (
             f"Uploads of {taken} bytes are open, and {settings.open_uploads_max_bytes} is the most:"
-            f" {size} more do not fit.",
+            f" {size} more do not fit."
         )
+    return None
 
 
 def _discard_expired(store: Store, developer_id: str) -> None:
-    """Give back what URLs reserved that expired before their body was whole."""
+    """Give back what URLs reserved that expired before their body was whole; until then their owner may renew them."""
     expired = f"{OPEN} AND uploads.developer_id = ? AND expires_at <= ? AND received < uploads.size"
     for row in store.db.read().execute(expired, (developer_id, now())).fetchall():
         try:

@@ -137,6 +137,48 @@ def test_an_expired_url_is_refused(publisher: Publisher, body: bytes) -> None:
     problem(put(publisher, upload | {"url": f"{path}?{urlencode(query)}"}, body), 403, "URL_EXPIRED")
 
 
+def test_an_upload_whose_url_expired_goes_on_by_another(publisher: Publisher, body: bytes) -> None:
+    upload = issued(publisher, size=len(body), sha256=sha256(body))
+    tus = {"Tus-Resumable": "1.0.0"}
+    piece = tus | {"Content-Type": "application/offset+octet-stream"}
+
+    def send(url: str, offset: int, stop: int | None = None) -> httpx.Response:
+        headers = piece | {"Upload-Offset": str(offset)}
+        return httpx.patch(publisher.portal.url + url, content=body[offset:stop], headers=headers)
+
+    assert send(upload["url"], 0, 40_000).status_code == 204
+    store = publisher.portal.store
+    with store.db.write() as tx:
+        tx.execute("UPDATE uploads SET expires_at = ? WHERE upload_id = ?", (now() - 1, upload["upload_id"]))
+    issued(publisher, size=1)  # which leaves it alone, as long as there is room for both
+    renewal = f"/api/uploads/{upload['upload_id']}/url"
+    answer = publisher.client.post(renewal)
+    assert answer.status_code == 201, answer.text
+    renewed = answer.json()
+    assert answer.headers["location"] == renewed["url"]
+    assert renewed["upload_id"] == upload["upload_id"]
+    assert answer.headers["upload-offset"] == "40000"
+    head = httpx.head(publisher.portal.url + renewed["url"], headers=tus)
+    assert head.headers["upload-offset"] == "40000"
+    assert head.headers["upload-expires"] == answer.headers["upload-expires"]
+    assert send(renewed["url"], 40_000).status_code == 204
+    assert complete(publisher, upload).status_code == 201
+    problem(publisher.client.post(renewal), 409, "UPLOAD_USED")
+
+
+def test_only_its_owner_renews_an_upload(publisher: Publisher) -> None:
+    upload = issued(publisher, size=100)
+    renewal = f"/api/uploads/{upload['upload_id']}/url"
+    stranger = add_developer(publisher.portal.store, f"{publisher.developer_id}-stranger", key=None)
+    with publisher.portal.client(stranger) as client:
+        problem(client.post(renewal), 404, "NOT_FOUND")
+    problem(httpx.post(publisher.portal.url + renewal), 401, "UNAUTHENTICATED")
+    put(publisher, upload, bytes(100)).raise_for_status()
+    assert publisher.client.post(renewal).status_code == 201  # harmless: the body is here, and stays what it is
+    problem(complete(publisher, upload), 422, "VALIDATION_ERROR")
+    problem(publisher.client.post(renewal), 409, "UPLOAD_USED")
+
+
 def test_a_body_with_another_digest_than_announced_may_be_sent_again(publisher: Publisher, body: bytes) -> None:
     upload = issued(publisher, size=len(body), sha256=sha256(body))
     problem(put(publisher, upload, bytes(len(body))), 422, "DIGEST_MISMATCH")

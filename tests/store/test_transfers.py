@@ -1,5 +1,6 @@
 """Bodies in pieces: what is acknowledged is on the disk, and nothing else counts."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import cleanup
-from portal.store import apps, audit, transfers
+from portal.store import apps, audit, retention, transfers
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
@@ -86,6 +87,7 @@ def test_an_atomic_piece_is_all_or_nothing(store: Store, app: apps.App) -> None:
 
 
 def test_only_one_has_it(store: Store, app: apps.App) -> None:
+    store = dataclasses.replace(store, settings=store.settings.model_copy(update={"open_uploads_max": 2}))
     transfer = transfers.issue(store, app, 10, None)
 
     def hold() -> None:
@@ -99,8 +101,21 @@ def test_only_one_has_it(store: Store, app: apps.App) -> None:
         transfers.issue(store, app, 10, None)  # does not take it away from the one who has it
         assert transfers.find(store.db.read(), transfer.upload_id) is not None
     hold()
-    transfers.issue(store, app, 10, None)
+    transfers.issue(store, app, 10, None)  # now it does, for want of room
     assert refusal(hold) == "NOT_FOUND"
+
+
+def test_an_upload_is_renewed_as_long_as_it_is_kept(store: Store, app: apps.App) -> None:
+    upload_id = transfers.issue(store, app, 10, None).upload_id
+    valid, kept = store.settings.upload_url_seconds, retention.UPLOAD_SECONDS
+    for age, left in ((0, valid), (valid + 1, valid), (kept - 100, 100)):
+        with store.db.write() as tx:
+            tx.execute("UPDATE versions SET created_at = ?", (now() - age,))
+            tx.execute("UPDATE uploads SET expires_at = created_at + ? FROM versions", (valid,))
+        assert transfers.renew(store, upload_id).expires_at - now() in (left - 1, left)
+    with store.db.write() as tx:
+        tx.execute("UPDATE versions SET created_at = ?", (now() - kept,))
+    assert refusal(transfers.renew, store, upload_id) == "UPLOAD_EXPIRED"
 
 
 def test_retention_takes_the_row_and_the_directory(store: Store, app: apps.App) -> None:

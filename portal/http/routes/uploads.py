@@ -14,6 +14,7 @@ from portal.store import apps, presign, transfers
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.transfers import Transfer
+from portal.store.versions import Version
 
 MEDIA_TYPE = "application/octet-stream"
 
@@ -43,7 +44,13 @@ def add(api: Api, metrics: Metrics) -> None:
             size, sha256 = tus.number(call.request, "Upload-Length"), tus.announced_sha256(call.request)
         if not size:
             raise Refused("VALIDATION_ERROR", "The body does not fit.", ["size: how many bytes, 1 or more."])
-        transfer = transfers.issue(store, app, size, sha256)
+        return with_url(transfers.issue(store, app, size, sha256))
+
+    def renew(call: Call, upload_id: str) -> HTTPResponse:
+        owned(call, upload_id)
+        return with_url(transfers.renew(store, upload_id))
+
+    def with_url(transfer: Transfer) -> HTTPResponse:
         grant = _grant(transfer)
         url = f"{settings.public_url}{grant.path}?{urlencode(presign.sign(presign.load(keys_path), grant))}"
         headers = {"Content-Type": MEDIA_TYPE}
@@ -115,14 +122,18 @@ def add(api: Api, metrics: Metrics) -> None:
         return tus.capabilities(settings.package_max_bytes)
 
     def complete(call: Call, upload_id: str) -> schemas.Version:
-        version = transfers.owned(store.db.read(), upload_id, call.actor.developer_id)
+        version = owned(call, upload_id)
         if version.status == "uploading":
             with metrics.upload("package", seconds=now() - version.created_at) as measured:
                 version = transfers.complete(store, call.actor, upload_id)
                 measured.bytes = version.size
-        elif version.status == "failed":
-            raise Refused("UPLOAD_USED", "The upload was refused; its version has the reasons.")
         return schemas.Version.of(version, settings.public_url)
+
+    def owned(call: Call, upload_id: str) -> Version:
+        version = transfers.owned(store.db.read(), upload_id, call.actor.developer_id)
+        if version.status == "failed":
+            raise Refused("UPLOAD_USED", "The upload was refused; its version has the reasons.")
+        return version
 
     def require_grant(request: BaseRequest, upload_id: str) -> None:
         query = {name: request.query.getall(name) for name in request.query}
@@ -151,6 +162,8 @@ def add(api: Api, metrics: Metrics) -> None:
                   query=query, status=204, problems=(*signed, "TUS_VERSION")),
         Operation("POST", upload, post, "PATCH or DELETE by X-HTTP-Method-Override (tus)", ANYONE,
                   query=query, status=204, problems=piece),
+        Operation("POST", f"{upload}/url", renew, "Sign another URL for an upload, to go on with it", DEVELOPER,
+                  status=201, answer=SignedUpload, problems=("NOT_FOUND", "UPLOAD_USED", "UPLOAD_EXPIRED")),
         Operation("POST", f"{upload}/complete", complete, "Make the upload a version", DEVELOPER,
                   status=201, answer=schemas.Version,
                   problems=("NOT_FOUND", "UPLOAD_INCOMPLETE", "UPLOAD_USED", "UPLOAD_LOCKED", "UPLOAD_EXPIRED",
