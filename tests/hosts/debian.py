@@ -4,6 +4,7 @@ import secrets
 import time
 from pathlib import Path
 
+from tests.hosts.hammer import UPLOADS
 from tests.hosts.machine import Machine
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
 from tests.hosts.shell import Say
@@ -18,7 +19,7 @@ DATA = {
     "mosis_runtime": "systemd",
     "mosis_root": ROOT,
     "mosis_prometheus": "install",
-    "mosis_settings": {"backup": {"mount": DRIVE, "directory": BACKUP}},
+    "mosis_settings": {"backup": {"mount": DRIVE, "directory": BACKUP}, **UPLOADS},
     "mosis_schedules": dict.fromkeys(("cleanup", "backup-database", "backup-packages"), "* * * * *"),
     "mosis_secrets": {"test": f"env:{SECRET}"},
 }

@@ -1,5 +1,6 @@
 """A client that never rests: it downloads and uploads for as long as a host is worked on, and counts what failed."""
 
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -11,7 +12,10 @@ from typing import Self
 
 from tests.hosts.store import Store, Upload
 
-UPLOAD_PAUSE = 2.0  # seconds; the store takes 120 uploads an hour from a developer
+UPLOADS = {"uploads_per_hour": 3600}
+"""Settings of a store that is hammered."""
+
+UPLOAD_PAUSE = 2.0  # seconds
 DOWNLOAD_PAUSE = 0.02
 
 
@@ -25,6 +29,7 @@ class Hammer:
         """`wanted` is downloaded again and again; versions from `first_code` on, made in `directory`, are uploaded."""
         self._store, self._wanted, self._directory = store, wanted, directory
         self._codes, self._over = count(first_code), threading.Event()
+        self._uploaded: dict[int, str] = {}
         self._counts: Counter[str] = Counter()
         self._slowest = 0.0
         self.failures: list[str] = []
@@ -47,6 +52,14 @@ class Hammer:
         done = ", ".join(f"{number} {kind}s" for kind, number in sorted(self._counts.items()))
         return f"{done}, {len(self.failures)} failed, slowest {self._slowest:.1f} s"
 
+    def all_is_there(self) -> None:
+        """Raises AssertionError unless every upload that was answered is given back to its owner byte for byte."""
+        owner = {"Authorization": f"Bearer {self._store.developer}"}
+        assert self._uploaded, "nothing was uploaded"
+        for code, sha256 in self._uploaded.items():
+            content = self._store.get(self._store.path(code), headers=owner).content
+            assert hashlib.sha256(content).hexdigest() == sha256, f"version {code} is another one"
+
     def _again(self, kind: str, step: Callable[[], None], pause: float) -> None:
         while not self._over.wait(pause):
             began = time.monotonic()
@@ -63,5 +76,5 @@ class Hammer:
 
     def _upload(self) -> None:
         code = next(self._codes)
-        self._store.upload(self._directory, code, megabytes=1)
+        self._uploaded[code] = self._store.upload(self._directory, code, megabytes=1).sha256
         (self._directory / f"{code}.mosis").unlink()

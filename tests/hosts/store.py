@@ -92,7 +92,13 @@ class Store:
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Wait until requests succeed. Raises AssertionError."""
-        until("the portal's readiness", lambda: self.get("/readyz"), seconds=seconds, every=0.05)
+        until("the portal's readiness", self._ready, seconds=seconds, every=0.05)
+
+    def _ready(self) -> bool:
+        try:
+            return self.get("/readyz").is_success
+        except httpx.TransportError:  # a proxy in front of it ends the connection
+            return False
 
     def path(self, version_code: int) -> str:
         """Where a version is downloaded from."""

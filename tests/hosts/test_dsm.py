@@ -8,18 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.checkout import Checkout
 from tests.hosts.dsm.deployed import BACKUP, HOMES, PORT, ROOT, Deployed
 from tests.hosts.dsm.nas import OWNER, PASSWORD, USB, Nas
 from tests.hosts.forward import forwarded
-from tests.hosts.hammer import Hammer
 from tests.hosts.pyinfra_run import Result
 from tests.hosts.shell import Say, until
 from tests.hosts.store import Store, Upload
 
 FRONT = 8000  # where the reverse proxy in front of the store listens
 MEGABYTES = {1: 1, 2: 17}  # version_code: size of the package
-HAMMERED = 100  # version_code of the first upload under load
 SERVICES = {"portal", "nginx", "litestream"}
 BACKED_UP = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
 CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itself
@@ -137,21 +134,6 @@ def test_all_is_as_declared(deployed: Deployed, nas: Nas, store: Store) -> None:
     nas.attach(deployed.drive, USB)
     until("a copy", lambda: deployed.backup().returncode == 0)
     assert deployed.verify() == ()
-
-
-def test_nobody_notices_an_upgrade_a_broken_release_and_the_way_back(
-    deployed: Deployed, store: Store, published: dict[int, Upload], checkout: Checkout, tmp_path: Path, say: Say
-) -> None:
-    with Hammer(store, published[1], tmp_path, HAMMERED) as hammer:
-        checkout.change("second")
-        assert deployed.deploy(checkout=checkout.path).changed
-        checkout.break_portal()
-        assert deployed.deploy(checkout=checkout.path, check=False).returncode
-        assert deployed.deploy().changed
-    say(str(hammer))
-    assert hammer.failures == []
-    assert deployed.deploy().changed == ()
-    store.serves(published)
 
 
 def test_after_a_boot_all_is_back_without_a_deploy(

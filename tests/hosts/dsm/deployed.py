@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.hosts.dsm.nas import OWNER, PASSWORD, USB, VOLUME, Nas
 from tests.hosts.engine import IMAGE
+from tests.hosts.hammer import UPLOADS
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_inventory
 from tests.hosts.shell import Say
 
@@ -25,7 +26,7 @@ DATA = ACCOUNT | {
     "mosis_root": ROOT,
     "mosis_port": PORT,
     "mosis_base_image": IMAGE,
-    "mosis_settings": {"backup": {"mount": USB, "directory": BACKUP}},
+    "mosis_settings": {"backup": {"mount": USB, "directory": BACKUP}, **UPLOADS},
     "mosis_schedules": {"cleanup": EVERY_MINUTE, "backup-database": EVERY_MINUTE, "backup-packages": NO_TASK},
     "mosis_secrets": {"test": f"env:{SECRET}"},
 }
