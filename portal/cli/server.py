@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import tempfile
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -93,19 +93,34 @@ def serve() -> None:
     memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     metrics = tempfile.TemporaryDirectory(prefix="mosis-metrics-", dir=memory)
     with restore.lock_file(layout).open("a") as lock, metrics as shared:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DatabaseUnusable("A restore is running: start the portal when it has ended.") from None
+        alone = _share(lock)
         _migrate(chosen, layout)
         store = open_store(chosen)
-        idempotency.forget_unanswered(store.db)
+        if alone:  # else another portal may be answering them, in an exchange
+            idempotency.forget_unanswered(store.db)
         store.db.close()
         # Before anything imports the client library, which looks at it only then.
         os.environ[settings.METRICS_VARIABLE] = shared
         if chosen.socket:
             chosen.socket.unlink(missing_ok=True)  # a killed portal leaves it
         _granian(chosen)
+
+
+def _share(lock: TextIO) -> bool:
+    """Hold the lock that portals share and a restore has alone; whether no other portal holds it.
+
+    Raises DatabaseUnusable.
+    """
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except BlockingIOError:
+        alone = False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DatabaseUnusable("A restore is running: start the portal when it has ended.") from None
+    return alone
 
 
 def _granian(chosen: settings.Settings) -> None:

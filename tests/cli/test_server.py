@@ -1,5 +1,6 @@
 """The processes of `mosis serve`."""
 
+import dataclasses
 import json
 import os
 import select
@@ -116,3 +117,25 @@ def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_pa
         assert ran.returncode == 1
         assert f"for programs of schema {number} and newer" in ran.stderr
     assert not store.layout.snapshots.exists()
+
+
+def test_a_second_portal_leaves_what_the_first_is_answering(own_portal: Portal) -> None:
+    """In an exchange both run; what nobody answers any more is forgotten by the next that is alone."""
+    store = own_portal.store
+    add_developer(store, "acme")
+    with store.db.write() as tx:
+        [token_id] = tx.execute("SELECT token_id FROM tokens").fetchone()
+        tx.execute("INSERT INTO idempotency (token_id, target, key, at) VALUES (?, '/', 'k', 0)", (token_id,))
+    second = Portal(dataclasses.replace(store, settings=store.settings.model_copy(update={"port": free_port()})))
+    try:
+        second.start()
+        assert answering(store) == ["k"]
+    finally:
+        second.stop(signal.SIGKILL)
+        own_portal.stop()
+    own_portal.start()
+    assert answering(store) == []
+
+
+def answering(store: Store) -> list[str]:
+    return [row["key"] for row in store.db.read().execute("SELECT key FROM idempotency")]
