@@ -85,6 +85,7 @@ def before_migration(layout: Layout, number: int) -> Path:
         schema.migrate(trial, litestream=False)
         check_database(trial)
     except sqlite3.DatabaseError as error:
+        target.unlink()
         raise BackupError(f"The migration to schema {number} fails on a copy of the database: {error}.") from error
     finally:
         for path in target.parent.glob(f"{trial.name}*"):

@@ -44,4 +44,4 @@ def test_a_step_that_fails_never_touches_the_database(layout: Layout) -> None:
     with pytest.raises(BackupError, match="schema 2 fails on a copy"):
         backup.before_migration(layout, 2)
     assert schema_and_value(layout.database) == (1, "before")
-    assert all(path.name.startswith("before-schema-2-") for path in layout.snapshots.iterdir())
+    assert list(layout.snapshots.iterdir()) == []
