@@ -149,8 +149,8 @@ def shared_folder(dump):
 
 
 def writes(permission):
-    """Whether what `synoacltool -get-perm` prints lets the user read and write."""
-    return any(set("rwx") <= set(row.partition("[")[2]) for row in permission if row.startswith("Final permission"))
+    """Whether what `synoacltool -get-perm` prints last, letters in brackets, lets the user read and write."""
+    return set("rwx") <= set(permission[-1].partition("[")[2]) if permission else False
 
 
 def tasks(wanted):

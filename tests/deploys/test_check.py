@@ -4,7 +4,6 @@ import ast
 import hashlib
 import json
 import os
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -33,9 +32,13 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bin"
 
 
-def says(program: Path, text: str) -> None:
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+def program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def says(path: Path, text: str) -> None:
+    program(path, f"cat <<'END'\n{text}\nEND")
 
 
 def faults(found: list[dict]) -> list[str]:
@@ -102,8 +105,7 @@ def test_a_container_is_what_it_was_started_as(
 
 
 def test_without_an_engine_there_is_one_line(programs: Path) -> None:
-    (programs / "docker").write_text("#!/bin/sh\nexit 1\n")
-    (programs / "docker").chmod(0o755)
+    program(programs / "docker", "exit 1")
     (line,) = check.containers({"portal": {}, "nginx": {}})
     assert "Docker does not answer" in line["text"]
 
@@ -114,11 +116,50 @@ def test_without_an_engine_there_is_one_line(programs: Path) -> None:
         ("Final permission: [rwxpdDaARWc--]", True),
         ("Final permission: [r-x---a-R-c--]", False),
         ("Final permission: [-------------]", False),
-        ("(synoacltool.c, 334)No such file or directory", False),
     ],
 )
 def test_an_acl_is_read_from_what_dsm_prints(permission: str, may: bool) -> None:
     assert check.writes(["User/Group: [mosis]", permission]) is may
+    assert not check.writes([])
+
+
+WEB_API = """case $* in
+*list*) echo '{"data": {"tasks": [{"id": 3, "name": "mosis-a"}, {"id": 4, "name": "mosis-b"}]}, "success": true}' ;;
+*TaskScheduler*id=3*) echo '{"data": {"enable": true, "id": 3}, "success": true}' ;;
+*TaskScheduler*id=4*) echo '{"data": {"enable": false, "id": 4}, "success": true}' ;;
+*EventScheduler*) echo '{"data": {"event": "bootup"}, "success": true}' ;;
+esac"""
+
+
+def test_tasks_are_there_and_as_declared(programs: Path) -> None:
+    program(programs / "synowebapi", WEB_API)
+    wanted = [{"name": f"mosis-{name}", "when": "5 * * * *", "fields": {"enable": True}} for name in "abc"]
+    boot = {"name": "mosis-boot", "when": "every boot", "fields": {"event": "bootup"}}
+    assert faults(check.tasks([*wanted, boot])) == [
+        "task mosis-b at 5 * * * *: not as declared",
+        "task mosis-c at 5 * * * *: missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dump", "permission", "named"),
+    [
+        ("Path .[/volume1/mosis]\nRW list .[mosis]", "[rwxpdDaARWc--]", []),
+        ("Path .[/volume1/mosis]\nRW list .[other]", "[rwxpdDaARWc--]", ["mosis at /volume1/mosis, written by other"]),
+        ("Path .[/volume2/mosis]\nRW list .[mosis]", "[rwxpdDaARWc--]", ["mosis at /volume2/mosis, written by mosis"]),
+        (
+            "Path .[/volume1/mosis]\nRW list .[mosis]",
+            "[-------------]",
+            ["mosis may not read and write /volume1/mosis"],
+        ),
+        ("", "", ["mosis is missing", "mosis may not read and write /volume1/mosis"]),
+    ],
+)
+def test_a_share_belongs_to_the_store(dump: str, permission: str, named: list[str], programs: Path) -> None:
+    says(programs / "synouser", "")
+    says(programs / "synoshare", dump)
+    says(programs / "synoacltool", f"Final permission: {permission}")
+    assert faults(check.share({"name": "mosis", "path": "/volume1/mosis", "user": "mosis"})) == named
 
 
 def test_a_drive_is_mounted_marked_and_the_one(tmp_path: Path, programs: Path) -> None:

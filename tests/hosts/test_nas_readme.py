@@ -193,11 +193,11 @@ def test_after_an_update_status_tells_on_the_nas_what_is_gone(laptop: Laptop, na
     nas.wait_engine()
     gone = status(nas, check=False)
     say(f"mosis status names: {'; '.join(gone)}")
-    for service in ("portal", "nginx", "litestream"):
-        assert f"container: {service} stopped" in gone
+    stopped = {f"container: {service} stopped" for service in ("portal", "nginx", "litestream")}
+    assert stopped <= set(gone)
     done = laptop.types(block("nas after an update", nas))
     assert done.returncode == 0, done.output[-6000:]
     told = [line.partition("FAULT ")[2].split(maxsplit=1) for line in done.output.splitlines() if "  FAULT " in line]
-    assert {f"{name}: {text}" for name, text in told} >= set(gone)
+    assert stopped <= {f"{name}: {text}" for name, text in told}
     assert status(nas) == ()
     assert nas.refused() == ""
