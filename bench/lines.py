@@ -13,6 +13,7 @@ from bench.stack import Ours, Server
 ICON = f"/assets/{fixtures.APP}/icon-64.png"
 INFO = f"/api/store/apps/{fixtures.APP}"
 PACKAGE = f"/downloads/{fixtures.DEVELOPER}/{fixtures.APP}/1/package.mosis"
+SMALL = "/healthz"
 UPLOAD = f"/api/apps/{fixtures.upload_app(0)}/versions"
 OPERATORS = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
 
@@ -46,6 +47,21 @@ class Bench:
     @cached_property
     def large(self) -> Ours:
         return self._stack.enter_context(stack.ours(self._directory / "large", self.packages, catalogue=10_000))
+
+    @cached_property
+    def granian(self) -> Ours:
+        return self._portal("granian")
+
+    @cached_property
+    def gthread(self) -> Ours:
+        return self._portal("gthread")
+
+    @cached_property
+    def gevent(self) -> Ours:
+        return self._portal("gevent")
+
+    def _portal(self, server: str) -> Ours:
+        return self._stack.enter_context(stack.portal(self._directory / server, self.packages, server))
 
     @cached_property
     def reference(self) -> Server:
@@ -147,6 +163,18 @@ def _static(b: Bench) -> Server:
     return b.static
 
 
+def _granian(b: Bench) -> Ours:
+    return b.granian
+
+
+def _gthread(b: Bench) -> Ours:
+    return b.gthread
+
+
+def _gevent(b: Bench) -> Ours:
+    return b.gevent
+
+
 def _disk(b: Bench) -> float:
     return load.disk_rate(b.ours, 4)
 
@@ -174,6 +202,10 @@ LINES = (
          _info_among_slow_uploads(_reference), "< 20", "ours"),
     Line("list", "ms", _latency(_large, LIST), _latency(_small, LIST), "< 20", "ours"),
     Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
+    # Why granian: the portal alone on it, against the same portal on others.
+    Line("gthread-json", "requests/s", _rate(SMALL)(_granian), _rate(SMALL)(_gthread), "≥ 1.0"),
+    Line("gthread-raw", "MB/s", _raw(_granian), _raw(_gthread), "≥ 1.0"),
+    Line("gevent-json", "requests/s", _rate(SMALL)(_granian), _rate(SMALL)(_gevent), "≥ 1.0"),
 )  # fmt: skip
 
 

@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from bench import fixtures
-from bench.processes import BenchError, free_port, running
+from bench.processes import READY_SECONDS, BenchError, free_port, running
 from deploys.render import render
 from portal import settings
 from portal.store import files, presign, schema
@@ -69,33 +70,56 @@ def ours(root: Path, packages: Path, *, durable: bool = True, catalogue: int = 0
     """nginx with the deploy's configuration, the portal behind it. Not `durable`: nothing is flushed to the disk."""
     port, listening = free_port(), root / "run/portal.sock"
     chosen = settings.parse({"root": root, "socket": listening, "accel": True, "proxied": True, **NO_LIMIT})
-    layout = Layout(root)
-    for area in (*AREAS, "run", "etc", "secrets"):
-        files.make_directory(root / area)
-    schema.migrate(layout.database, litestream=True)
-    presign.create(layout.presign_keys)
-    store = open_store(chosen)
-    token = fixtures.fill(store, packages)
+    store, token = _filled(chosen, packages)
     if catalogue:
         fixtures.add_catalogue(store, catalogue)
-    (root / "etc/mosis.toml").write_text(chosen.to_toml())
     variables = {
         "root": root, "run": root / "run", "settings": chosen, "data": {"port": port, "server_names": ("_",)},
         "superuser": os.geteuid() == 0, "addresses": ("127.0.0.1",),
         "cache": root / "run/cache", "log": root / "access.log",
     }  # fmt: skip
     (root / "etc/nginx.conf").write_text(render("nginx/nginx.conf.j2", **variables))
-    environment = os.environ | {"MOSIS_CONFIG": str(root / "etc/mosis.toml")}
-    if not durable:
-        environment["LD_PRELOAD"] = str(eatmydata())
+    environment = _environment(root) | ({} if durable else {"LD_PRELOAD": str(eatmydata())})
     with (
+        closing(store.db),
         running([MOSIS, "serve"], root / "portal.log", listening, environment=environment) as portal,
         running(["nginx", "-c", root / "etc/nginx.conf"], root / "nginx.log", port) as nginx,
     ):
-        try:
-            yield Ours(port, root, (portal, nginx), store, token)
-        finally:
-            store.db.close()
+        yield Ours(port, root, (portal, nginx), store, token)
+
+
+@contextmanager
+def portal(root: Path, packages: Path, server: str) -> Iterator[Ours]:
+    """The portal without nginx: `server` is `granian`, as it is run, or a kind of gunicorn's workers."""
+    port = free_port()
+    chosen = settings.parse({"root": root, "host": "127.0.0.1", "port": port, **NO_LIMIT})
+    store, token = _filled(chosen, packages)
+    gunicorn = [
+        MOSIS.with_name("gunicorn"), "--worker-class", server, "--workers", str(chosen.workers), "--threads",
+        str(chosen.threads), "--bind", f"127.0.0.1:{port}", "--no-control-socket", "portal.cli.server:worker()",
+    ]  # fmt: skip
+    command = [MOSIS, "serve"] if server == "granian" else gunicorn
+    environment = _environment(root) | {settings.METRICS_VARIABLE: str(root / "run")}
+    with closing(store.db), running(command, root / "portal.log", port, environment=environment) as pid:
+        alone = Ours(port, root, (pid,), store, token)
+        urlopen(alone.url("/healthz"), timeout=READY_SECONDS).close()  # gunicorn listens before it has a worker
+        yield alone
+
+
+def _filled(chosen: settings.Settings, packages: Path) -> tuple[Store, str]:
+    """A store with something in it, and its developer's token."""
+    layout = Layout(chosen.root)
+    for area in (*AREAS, "run", "etc", "secrets"):
+        files.make_directory(chosen.root / area)
+    schema.migrate(layout.database, litestream=True)
+    presign.create(layout.presign_keys)
+    (chosen.root / "etc/mosis.toml").write_text(chosen.to_toml())
+    store = open_store(chosen)
+    return store, fixtures.fill(store, packages)
+
+
+def _environment(root: Path) -> dict[str, str]:
+    return os.environ | {"MOSIS_CONFIG": str(root / "etc/mosis.toml")}
 
 
 def build_reference(directory: Path) -> Path:
