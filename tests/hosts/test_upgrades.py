@@ -4,6 +4,7 @@ The tests are steps in the life of one host, in this order, first of the one and
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -33,13 +34,17 @@ Unnoticed = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Host:
-    """A host with a store. `home` has the links to its releases, `portal` prints the portal's main process."""
+    """A host with a store. `home` has the links to its releases.
+
+    `portal` is a shell command that prints the portal's main process, `declared` one that prints what a boot starts.
+    """
 
     machine: Machine
     store: Store
     deploy: Callable[..., Result]
     home: str
     portal: str
+    declared: str
 
     def release(self, link: str) -> str:
         """The id of the release that is `current` or `previous`."""
@@ -66,7 +71,8 @@ def debian_host(machine: Machine, directory: Path, wheels: Path, say: Say) -> Ho
     own.deploy()
     admin = machine.ssh(f"sudo cat {debian.ROOT}/secrets/admin-token").strip()
     portal = "systemctl show --property=MainPID --value mosis-portal.service"
-    return Host(machine, Store(machine, debian.ROOT, admin), own.deploy, "/opt/mosis", portal)
+    declared = "readlink /opt/mosis/current"
+    return Host(machine, Store(machine, debian.ROOT, admin), own.deploy, "/opt/mosis", portal, declared)
 
 
 def nas_host(nas: Nas, directory: Path, wheels: Path, say: Say) -> Host:
@@ -76,7 +82,8 @@ def nas_host(nas: Nas, directory: Path, wheels: Path, say: Say) -> Host:
     admin = nas.ssh(f"sudo cat {deployed.ROOT}/secrets/admin-token").strip()
     urls = {"url": f"http://{nas.address}:{FRONT}", "inside": f"http://127.0.0.1:{deployed.PORT}"}
     portal = "sudo /usr/local/bin/docker inspect --format '{{.State.Pid}}' mosis-portal-1"
-    return Host(nas, Store(nas, deployed.ROOT, admin, **urls), own.deploy, "/volume1/@mosis", portal)
+    declared = "sudo cat /volume1/@mosis/etc/compose.yml"
+    return Host(nas, Store(nas, deployed.ROOT, admin, **urls), own.deploy, "/volume1/@mosis", portal, declared)
 
 
 @pytest.fixture(scope="module", params=["debian", "nas"])
@@ -172,7 +179,6 @@ def test_the_mended_release_is_deployed(host: Host, checkout: Checkout, nobody_n
     with nobody_notices():
         assert host.deploy(checkout=checkout.path).changed
     assert host.release("previous") == before
-    assert host.deploy(checkout=checkout.path).changed == ()
 
 
 def test_the_way_back_is_a_deploy(host: Host, checkout: Checkout, nobody_notices: Unnoticed, say: Say) -> None:
@@ -197,4 +203,18 @@ def test_a_release_that_is_too_old_for_the_database_is_refused(
         refused = host.deploy(check=False)
     assert refused.returncode and f"for releases of schema {checkout.schema - 1} and newer" in refused.output
     assert (host.release("current"), host.release("previous")) == before
+
+
+def test_a_host_that_goes_down_during_an_upgrade_comes_up_with_it(host: Host, checkout: Checkout, say: Say) -> None:
+    before = host.machine.ssh(host.declared)
+    checkout.expand()
+    with ThreadPoolExecutor() as pool:
+        cut = pool.submit(host.deploy, checkout=checkout.path, check=False)
+        until("files of the new release", lambda: host.machine.ssh(host.declared) != before, every=0.1)
+        host.machine.reboot()
+        assert cut.result().returncode
+    host.store.wait_ready(180)
+    assert host.schema() == checkout.schema and host.copies(checkout.schema)
+    say("after the boot the new release has migrated the database")
+    host.deploy(checkout=checkout.path)
     assert host.deploy(checkout=checkout.path).changed == ()
