@@ -18,13 +18,15 @@ CALLS = Mapping[str, tuple[range, Callable[..., None]]]
 
 @contextmanager
 def state(name: str) -> Iterator[dict]:
-    """The state called `name`, saved when the block ends; one process at a time."""
+    """The state called `name`, saved when the block has changed it; one process at a time."""
     path = STATE / f"{name}.json"
-    with path.with_suffix(".lock").open("w") as lock:
+    with path.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        values = json.loads(path.read_text()) if path.exists() else {}
+        before = path.read_text() if path.exists() else "{}"
+        values = json.loads(before)
         yield values
-        path.write_text(json.dumps(values, indent=1))
+        if (after := json.dumps(values, indent=1)) != before:
+            path.write_text(after)
 
 
 def log_refusal(reason: str) -> None:
