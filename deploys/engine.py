@@ -12,7 +12,7 @@ ARCHITECTURES = ("x86_64", "aarch64")
 
 
 class Engine(FactBase[dict[str, str]]):
-    """uid, machine, dsm (its version), engine and compose (theirs, empty where they do not answer), volume."""
+    """uid, machine, dsm (its version), paths of cron and docker, versions of engine and compose; empty: not there."""
 
     default = dict
 
@@ -22,6 +22,7 @@ class Engine(FactBase[dict[str, str]]):
                 "echo uid=$(id -u)",
                 "echo machine=$(uname -m)",
                 "echo dsm=$(sed -n 's/^productversion=\"\\(.*\\)\"$/\\1/p' /etc.defaults/VERSION 2>/dev/null)",
+                "echo cron=$(command -v cron || command -v crond)",
                 "echo docker=$(command -v docker)",
                 "echo engine=$(docker info --format '{{.ServerVersion}}' 2>/dev/null)",
                 "echo compose=$(docker compose version --short 2>/dev/null)",
@@ -57,6 +58,8 @@ def _dsm_fault(plan: Plan, found: dict[str, str], share: SharedFolder | None) ->
 
 
 def _engine_fault(found: dict[str, str]) -> str | None:
+    if not found["dsm"] and not found["cron"]:
+        return "cron, which keeps the schedules, is missing on this host; install it first (apt-get install cron)."
     where = "Package Center > Container Manager" if found["dsm"] else "package docker.io or docker-ce"
     if not found["docker"]:
         return f"Docker is not installed; install it first ({where})."

@@ -174,13 +174,14 @@ def test_containers_are_read_from_docker() -> None:
         (NAS, {}, None),
         (NAS, {"compose": "v2.20.1-6047-g6817716"}, None),
         (DOCKER, {"dsm": ""}, None),
+        (DOCKER, {"dsm": "", "cron": ""}, "cron, which keeps the schedules, is missing"),
     ],
 )
 def test_what_is_not_supported_is_refused(
     data: dict[str, object], found: dict[str, str], sentence: str | None, release: Release
 ) -> None:
     fine = {"uid": "0", "machine": "x86_64", "dsm": "7.2.1", "docker": "/usr/local/bin/docker"}
-    fine |= {"engine": "24.0.2", "compose": "v2.20.1"}
+    fine |= {"engine": "24.0.2", "compose": "v2.20.1", "cron": "/usr/sbin/cron"}
     share = SharedFolder("/volume1/mosis", ("mosis",))
     told = engine.fault(plan(data, release), fine | found, share)
     assert (told is None) if sentence is None else sentence in told

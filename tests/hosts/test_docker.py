@@ -27,7 +27,6 @@ DATA = {
 @pytest.fixture(scope="module")
 def host(boot_engine: Callable[[], Engine]) -> Iterator[Engine]:
     host = boot_engine()
-    host.ssh("sudo apt-get install -q -y cron")  # Debian's own images have it
     with forwarded((host.address, FRONT), ("127.0.0.1", PORT), host.name):
         yield host
 
@@ -44,6 +43,12 @@ def first(inventory: Path, say: Say) -> Result:
     result = deploy(inventory)
     say(f"deploy: {result}")
     return result
+
+
+def test_a_host_without_cron_is_refused(inventory: Path, host: Engine) -> None:
+    refused = deploy(inventory, check=False)
+    assert refused.returncode and "cron, which keeps the schedules, is missing" in refused.output
+    host.ssh("sudo apt-get install -q -y cron")
 
 
 def test_a_dry_run_makes_nothing(inventory: Path, host: Engine) -> None:

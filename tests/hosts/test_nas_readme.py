@@ -175,8 +175,7 @@ def test_what_is_lost_is_named_and_mended(laptop: Laptop, nas: Nas, say: Say) ->
             acl,
             "schedule: task mosis-backup-database at 30 2 * * *: missing",
         },
-        f"sudo {LOOK_ALIKE}/real/chmod 700 /volume1/mosis": {acl},
-        f"sudo rm {job}": {f"file: {job} is missing"},
+        f"sudo {LOOK_ALIKE}/real/chmod 700 /volume1/mosis; sudo rm {job}": {acl, f"file: {job} is missing"},
     }
     click(nas, "delete", "mosis-backup-database")
     for loss, named in losses.items():
