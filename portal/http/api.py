@@ -49,6 +49,8 @@ class Call:
 class Operation:
     """A route as declared. `answer` is None where the body is not JSON; `file` names the multipart file part.
 
+    `content` is the media type of a request whose body is bytes. `takes`, `gives` and `may_give` name header fields of
+    `fields`, of the request and of the answer when it succeeds; what whole kinds of routes have is not repeated.
     An `upload` counts against its developer's limit.
     """
 
@@ -60,10 +62,14 @@ class Operation:
     body: type[BaseModel] | None = None
     file: str | None = None
     fields: tuple[str, ...] = ()
+    content: str | None = None
+    takes: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
     status: int = 200
     answer: type[BaseModel] | None = None
     media_type: str = "application/json"
+    gives: tuple[str, ...] = ()
+    may_give: tuple[str, ...] = ()
     ranges: bool = False  # answers parts and conditions too: 206 and 304
     problems: tuple[str, ...] = ()
     upload: bool = False

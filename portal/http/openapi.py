@@ -7,12 +7,22 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from portal import __version__
-from portal.http import idempotency, problems, schemas
+from portal.http import fields, idempotency, problems, schemas
 from portal.http.api import Operation
 from portal.packages.identifiers import LARGEST_INTEGER
+from portal.store import presign
 
 PARAMETER = re.compile(r"<(\w+)(?::(\w+)(?::((?:[^\\>]|\\.)+))?)?>")
 ANYWHERE = {"INTERNAL_ERROR", "INVALID_REQUEST", "RATE_LIMITED", "STORAGE_ERROR", "UNAUTHENTICATED", "UNAVAILABLE"}
+SECURITY = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "signed_url": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "signature",
+        "description": "The URL as an upload or …/download-url gave it, whole: it needs no token.",
+    },
+}
 REFERENCE = "#/components/schemas/{model}"
 
 
@@ -33,7 +43,7 @@ def describe(operations: list[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": definitions.get("$defs", {}),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": SECURITY,
         },
     }
 
@@ -49,9 +59,13 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.scopes:
         described["security"] = [{"token": []}]
         described["description"] = f"Scope: {' or '.join(sorted(operation.scopes))}."
+    elif _is_signed(operation):
+        described["security"] = [{"signed_url": []}, *([{"token": []}, {}] if operation.ranges else [])]
     if operation.body:
         required = any(field.is_required() for field in operation.body.model_fields.values())
         described["requestBody"] = {"required": required, "content": {"application/json": _schema(operation.body)}}
+    if operation.content:
+        described["requestBody"] = {"content": {operation.content: {}}}
     if operation.file:
         form: dict[str, Any] = {
             "type": "object",
@@ -75,10 +89,19 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         elif pattern:
             schema["pattern"] = f"^(?:{pattern})$"
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    for name in operation.query:
+        schema = {"type": "string"}
+        if name in presign.QUERY and not operation.ranges:  # where a token will do, a URL that is none is ignored
+            schema["pattern"] = f"^(?:{presign.QUERY[name].pattern})$"
+        found.append({"name": name, "in": "query", "schema": schema})
+    taken = [*operation.takes]
+    if operation.body or operation.file or operation.content:
+        taken += fields.DIGESTS
+    if operation.ranges:
+        taken += fields.CONDITIONS
     if idempotency.applies(operation.rule, operation.method):
-        found.append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}})
-    found += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in operation.query]
-    return found
+        taken.append("Idempotency-Key")
+    return found + fields.parameters(tuple(taken))
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -87,6 +110,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
         answer["content"] = {"application/json": _schema(operation.answer)}
     elif operation.status != 204:
         answer["content"] = {operation.media_type: {}}
+    given = operation.gives + (fields.FILE if operation.ranges else ())
+    if operation.answer and "Cache-Control" not in given:
+        given += ("Cache-Control",)
+    answer["headers"] = fields.headers(given) | fields.headers(operation.may_give, always=False)
     codes = set(operation.problems) | ANYWHERE
     if operation.scopes:
         codes.add("FORBIDDEN")
@@ -103,12 +130,30 @@ def _responses(operation: Operation) -> dict[str, Any]:
         str(status): {
             "description": ", ".join(names),
             "content": {problems.CONTENT_TYPE: _schema(schemas.Problem)},
+            "headers": fields.headers(("Cache-Control", *fields.REFUSAL.get(status, ())))
+            | fields.headers(fields.REFUSAL_AT_TIMES.get(status, ()), always=False),
         }
         for status, names in sorted(by_status.items())
     }
     if operation.ranges:
-        described |= {"206": answer | {"description": "The part asked for"}, "304": {"description": "Not modified"}}
-    return {str(operation.status): answer} | described
+        part = {
+            "description": "The part or parts asked for",
+            "content": {operation.media_type: {}, "multipart/byteranges": {}},
+            "headers": answer["headers"] | fields.headers(fields.PART, always=False),
+        }
+        described |= {
+            "206": part,
+            "304": {"description": "Not modified", "headers": fields.headers(fields.NOT_MODIFIED)},
+        }
+    responses = {str(operation.status): answer} | described
+    if set(fields.TUS_UPLOAD) & {*operation.takes, *operation.gives}:
+        for response in responses.values():
+            response["headers"] |= fields.headers(("Tus-Resumable",), always=False)
+    return responses
+
+
+def _is_signed(operation: Operation) -> bool:
+    return presign.QUERY.keys() <= set(operation.query)
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from bottle import BaseRequest, HTTPResponse
 from pydantic import BaseModel, Field
 
-from portal.http import digests, schemas, tus
+from portal.http import digests, fields, schemas, tus
 from portal.http.api import ANYONE, DEVELOPER, Api, Call, Operation, json_response
 from portal.http.forms import CHUNK
 from portal.metrics import Metrics
@@ -141,29 +141,36 @@ def add(api: Api, metrics: Metrics) -> None:
 
     keys_path = store.layout.presign_keys
     create, upload = "/api/apps/<app_id>/uploads", "/api/uploads/<upload_id:re:[0-9a-f]{32}>"
-    query = tuple(presign.QUERY)
+    query, spoken = tuple(presign.QUERY), ("Tus-Resumable",)
     signed = ("URL_INVALID", "URL_EXPIRED", "NOT_FOUND", "UPLOAD_USED", "UPLOAD_LOCKED")
     body = (*signed, "INVALID_REQUEST", "FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "DIGEST_MISMATCH", "UPLOAD_EXPIRED")
     piece = (*body, "TUS_VERSION", "OFFSET_CONFLICT", "CHECKSUM_MISMATCH")
     api.app.add_hook("after_request", tus.mark)
     for operation in (
         Operation("POST", create, issue, "Open an upload: a signed URL for one package, also by tus", DEVELOPER,
-                  body=NewUpload, status=201, answer=SignedUpload, upload=True,
+                  body=NewUpload, takes=("Upload-Length", "Upload-Metadata"), status=201, answer=SignedUpload,
+                  gives=("Location", *fields.UPLOAD), upload=True,
                   problems=("NOT_FOUND", "QUOTA_EXCEEDED", "TUS_VERSION")),
-        Operation("OPTIONS", create, options, "What of tus is spoken", ANYONE, status=204),
-        Operation("OPTIONS", upload, options, "What of tus is spoken here", ANYONE, status=204),
+        Operation("OPTIONS", create, options, "What of tus is spoken", ANYONE, status=204,
+                  gives=fields.CAPABILITIES),
+        Operation("OPTIONS", upload, options, "What of tus is spoken here", ANYONE, status=204,
+                  gives=fields.CAPABILITIES),
         Operation("PUT", upload, put, "Send the body to its signed URL", ANYONE,
-                  query=query, status=204, problems=body),
+                  query=query, content=MEDIA_TYPE, status=204, gives=fields.UPLOAD, problems=body),
         Operation("PATCH", upload, patch, "Send the next piece of the body to its signed URL (tus)", ANYONE,
-                  query=query, status=204, problems=piece),
+                  query=query, content=tus.CONTENT_TYPE, takes=(*spoken, "Upload-Offset", "Upload-Checksum"),
+                  status=204, gives=fields.UPLOAD, problems=piece),
         Operation("HEAD", upload, head, "How much of the body is here (tus)", ANYONE,
-                  query=query, media_type=MEDIA_TYPE, problems=(*signed, "TUS_VERSION")),
+                  query=query, takes=spoken, media_type=MEDIA_TYPE, gives=fields.UPLOAD,
+                  problems=(*signed, "TUS_VERSION")),
         Operation("DELETE", upload, delete, "Give an upload up (tus)", ANYONE,
-                  query=query, status=204, problems=(*signed, "TUS_VERSION")),
+                  query=query, takes=spoken, status=204, problems=(*signed, "TUS_VERSION")),
         Operation("POST", upload, post, "PATCH or DELETE by X-HTTP-Method-Override (tus)", ANYONE,
-                  query=query, status=204, problems=piece),
+                  query=query, content=tus.CONTENT_TYPE, takes=(*spoken, "X-HTTP-Method-Override", "Upload-Checksum"),
+                  status=204, may_give=fields.UPLOAD, problems=piece),
         Operation("POST", f"{upload}/url", renew, "Sign another URL for an upload, to go on with it", DEVELOPER,
-                  status=201, answer=SignedUpload, problems=("NOT_FOUND", "UPLOAD_USED", "UPLOAD_EXPIRED")),
+                  status=201, answer=SignedUpload, gives=("Location", *fields.UPLOAD),
+                  problems=("NOT_FOUND", "UPLOAD_USED", "UPLOAD_EXPIRED")),
         Operation("POST", f"{upload}/complete", complete, "Make the upload a version", DEVELOPER,
                   status=201, answer=schemas.Version,
                   problems=("NOT_FOUND", "UPLOAD_INCOMPLETE", "UPLOAD_USED", "UPLOAD_LOCKED", "UPLOAD_EXPIRED",
