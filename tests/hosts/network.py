@@ -62,6 +62,16 @@ def network(number: int) -> Iterator[str]:
         _remove(name)
 
 
+def link(one: tuple[str, str], other: tuple[str, str]) -> None:
+    """A wire between two hosts, each told by name and address; it goes when one of them goes."""
+    ends = [(one, other, "peer1"), (other, one, "peer2")]
+    (first, _), (second, _) = one, other
+    run("ip", "link", "add", "peer1", "netns", first, "type", "veth", "peer", "name", "peer2", "netns", second)
+    for (name, address), (_, far), device in ends:
+        run("ip", "-n", name, "link", "set", device, "up")
+        run("ip", "-n", name, "route", "add", far, "dev", device, "src", address)
+
+
 def _remove(name: str) -> None:
     for thing in (("link",), ("netns",)):
         with suppress(CommandError):

@@ -29,8 +29,17 @@ class Result:
         return f"{len(self.changed)} changed, {len(self.unchanged)} unchanged, {len(self.errors)} failed"
 
 
-def write_inventory(path: Path, machines: Mapping[str, Machine], data: Mapping[str, object], group_data: Path) -> Path:
-    """An inventory file at `path` with `machines` under their names, all with `data`, beside a link to `group_data`."""
+def write_inventory(
+    path: Path,
+    machines: Mapping[str, Machine],
+    data: Mapping[str, object],
+    group_data: Path,
+    own: Mapping[str, Mapping[str, object]] | None = None,
+) -> Path:
+    """An inventory file at `path` with `machines` under their names, all with `data`, beside a link to `group_data`.
+
+    `own` is, by name, what a host has besides.
+    """
     hosts = [
         (
             name,
@@ -42,6 +51,7 @@ def write_inventory(path: Path, machines: Mapping[str, Machine], data: Mapping[s
                 "ssh_strict_host_key_checking": "yes",
                 "_sudo": True,
                 **data,
+                **(own or {}).get(name, {}),
             },
         )
         for name, machine in machines.items()

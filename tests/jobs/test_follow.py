@@ -4,12 +4,11 @@ The store's half is real: its Litestream replica, its `feed` and rrsync. Only SS
 command that SSH would carry.
 """
 
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,66 +20,54 @@ from portal.jobs import status as status_job
 from portal.jobs.standby import Copy, FollowError
 from portal.store import audit, files
 from portal.store.clock import now
-from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 from tests.packages.samples import KEY
-from tests.support.portal import Portal, Publisher, add_developer, environ, free_port, make_store, mosis
+from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, mosis
 
 APP = "org.example.app"
+SOME = "import os, sys; n = int(sys.argv[1])\nwhile n > 0 and (b := os.read(0, n)): n -= os.write(1, b)"
 SSH = """#!/bin/sh
 [ "$1 $2 $3" = "-F {config} store" ] || exit 2
 shift 3
 [ ! -e {away} ] || {{ echo "ssh: no route to host" >&2; exit 255; }}
 export SSH_ORIGINAL_COMMAND="$*"
-[ ! -e {cut} ] || {{ sh {feed} | head -c "$(cat {cut})"; exit 1; }}
+[ ! -e {cut} ] || sh {feed} | {{ {python} -c '{some}' "$(cat {cut})"; kill $$; }}
 exec sh {feed}
 """
 
 
 @dataclass
 class Pair:
-    """A store that runs, and its standby; the files `away` and `cut` trouble the way between them."""
+    """A store as it lies on its disk, and its standby; the files `away` and `cut` trouble the way between them."""
 
-    publisher: Publisher
+    store: Layout
     standby: Store
-    path: str
+    stages: list[Path]
     trouble: Path
-
-    @property
-    def store(self) -> Store:
-        return self.publisher.portal.store
 
     @property
     def copy(self) -> Layout:
         return self.standby.layout
 
     def publish(self, version_code: int) -> None:
-        """Publish a version, and let Litestream write that down."""
-        self.publisher.publish(version_code, payload_bytes=200_000)
-        self.replicate()
-
-    def replicate(self) -> None:
-        config = self.trouble / "litestream.yml"
-        replica = f"replica: {{type: file, path: {self.store.layout.replica}}}"
-        config.write_text(f"dbs:\n  - path: {self.store.layout.database}\n    {replica}\n")
-        litestream = Path(sys.executable).with_name("litestream")
-        subprocess.run([litestream, "replicate", "-once", "-config", config], check=True, capture_output=True)
+        """The store has published that many versions, and Litestream has written it down."""
+        shutil.rmtree(self.store.root, ignore_errors=True)
+        shutil.copytree(self.stages[version_code - 1], self.store.root)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command on the standby."""
-        return mosis(self.standby, *arguments, PATH=self.path)
+        return mosis(self.standby, *arguments)
 
     def follow(self) -> None:
-        ran = self.run("follow")
-        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+        follow.follow(self.standby.settings)
 
     def fails(self, reason: str) -> None:
         """A pull fails for `reason`, in one sentence, and leaves data and files as they are."""
         before, known = contents(self.copy), standby.read(self.copy)
-        ran = self.run("follow")
-        assert (ran.returncode, ran.stdout) == (1, "")
-        assert reason in ran.stderr and len(ran.stderr.splitlines()) == 1, ran.stderr
+        with pytest.raises(FollowError, match=re.escape(reason)) as raised:
+            self.follow()
+        assert len(str(raised.value).splitlines()) == 1
         after = contents(self.copy)
         assert {path: after.get(path) for path in before} == before
         found = standby.read(self.copy)
@@ -99,28 +86,53 @@ def contents(layout: Layout) -> dict[str, bytes]:
     return {str(p.relative_to(layout.root)): p.read_bytes() for p in found if p.is_file()}
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+def replicate(layout: Layout) -> None:
+    """Let Litestream write down what is in the database."""
+    config = layout.root / "litestream.yml"
+    config.write_text(f"dbs:\n  - path: {layout.database}\n    replica: {{type: file, path: {layout.replica}}}\n")
+    litestream = Path(sys.executable).with_name("litestream")
+    subprocess.run([litestream, "replicate", "-once", "-config", config], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The root of a store when it has published one version, two, and three."""
     for program in ("rsync", "rrsync"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
-    portal = Portal(make_store(tmp_path / "store", port=free_port(), litestream=True)).start()
+    directory = tmp_path_factory.mktemp("stages")
+    portal = Portal(make_store(directory / "store", port=free_port(), litestream=True)).start()
+    stages = [directory / str(code) for code in (1, 2, 3)]
     try:
         token = add_developer(portal.store, "dev")
         reviewer = add_developer(portal.store, "reviewer", key=None, scope="reviewer")
         with portal.client(token) as client, portal.client(reviewer) as second:
             client.post("/api/apps", json={"app_id": APP, "name": "App"}).raise_for_status()
-            publisher = Publisher(portal, client, second, tmp_path, APP, KEY)
-            yield Pair(publisher, _standby(tmp_path, portal.store), f"{tmp_path}/bin:{os.environ['PATH']}", tmp_path)
+            publisher = Publisher(portal, client, second, directory, APP, KEY)
+            for code, stage in enumerate(stages, start=1):
+                publisher.publish(code, payload_bytes=200_000)
+                replicate(portal.store.layout)
+                shutil.copytree(portal.store.layout.root, stage)
     finally:
         portal.stop()
+    return stages
 
 
-def _standby(directory: Path, store: Store) -> Store:
+@pytest.fixture
+def pair(stages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return Pair(Layout(tmp_path / "store"), _standby(tmp_path), stages, tmp_path)
+
+
+def _standby(directory: Path) -> Store:
     config, feed, ssh = directory / "ssh_config", directory / "feed", directory / "bin/ssh"
-    feed.write_text(render("standby/feed.j2", root=store.layout.root))
+    feed.write_text(render("standby/feed.j2", root=directory / "store"))
     ssh.parent.mkdir()
-    ssh.write_text(SSH.format(config=config, away=directory / "away", cut=directory / "cut", feed=feed))
+    ssh.write_text(
+        SSH.format(
+            python=sys.executable, some=SOME, config=config, away=directory / "away", cut=directory / "cut", feed=feed
+        )
+    )
     ssh.chmod(0o755)
     made = make_store(directory / "standby", port=free_port())
     made.db.close()
@@ -144,7 +156,7 @@ def test_a_pull_brings_the_database_and_every_file_it_names(followed: Pair) -> N
     assert followed.codes() == [1]
     followed.follow()
     assert followed.codes() == [1, 2]
-    ours, theirs = contents(followed.copy), contents(followed.store.layout)
+    ours, theirs = contents(followed.copy), contents(followed.store)
     assert len(ours) == 5 and ours.keys() == theirs.keys()
     assert all(ours[path] == theirs[path] for path in ours if not path.endswith("portal.db"))
     assert audit.first_fault(open_store(followed.standby.settings).db.read()) is None
@@ -161,7 +173,7 @@ def test_the_store_is_never_written_to(pair: Pair) -> None:
     pair.publish(1)
 
     def state() -> dict[str, int]:
-        return {str(path): path.stat().st_mtime_ns for path in pair.store.layout.root.rglob("*")}
+        return {str(path): path.stat().st_mtime_ns for path in pair.store.root.rglob("*")}
 
     before = state()
     pair.follow()
@@ -173,7 +185,7 @@ def test_a_store_that_is_away_changes_nothing(followed: Pair) -> None:
     followed.fails("no route to host")
 
 
-@pytest.mark.parametrize("size", [0, 100, 1000, 100_000])
+@pytest.mark.parametrize("size", [0, 100, 1000, 3000])
 def test_a_pull_that_is_cut_changes_nothing(followed: Pair, size: int) -> None:
     followed.publish(2)
     (followed.trouble / "cut").write_text(str(size))
@@ -185,23 +197,21 @@ def test_a_pull_that_is_cut_changes_nothing(followed: Pair, size: int) -> None:
 
 def test_a_replica_that_is_damaged_changes_nothing(followed: Pair) -> None:
     followed.publish(2)
-    for path in followed.store.layout.replica.rglob("*.ltx"):
+    for path in followed.store.replica.rglob("*.ltx"):
         path.write_bytes(path.read_bytes()[:-100] + bytes(100))
     followed.fails("litestream ended with")
 
 
 def test_a_database_whose_files_are_not_there_stays_away(followed: Pair) -> None:
     followed.publish(2)
-    followed.store.layout.package("dev", APP, 2).unlink()
+    followed.store.package("dev", APP, 2).unlink()
     followed.fails("1 files that its database names were not there: packages/dev/")
 
 
 def test_a_store_that_lost_data_does_not_take_the_copy_with_it(followed: Pair) -> None:
-    followed.publisher.portal.stop()
-    root = followed.store.layout.root
-    shutil.rmtree(root)
-    make_store(root, litestream=True).db.close()
-    followed.replicate()
+    shutil.rmtree(followed.store.root)
+    make_store(followed.store.root, litestream=True).db.close()
+    replicate(followed.store)
     followed.fails("lost data or is another store")
     assert followed.codes() == [1]
 
@@ -209,14 +219,15 @@ def test_a_store_that_lost_data_does_not_take_the_copy_with_it(followed: Pair) -
 def test_data_of_this_host_is_not_replaced(pair: Pair) -> None:
     pair.publish(1)
     files.write_file(pair.copy.database, b"own")
-    ran = pair.run("follow")
-    assert (ran.returncode, "this host's own" in ran.stderr) == (1, True)
+    with pytest.raises(FollowError, match="this host's own"):
+        pair.follow()
     assert pair.copy.database.read_bytes() == b"own"
 
 
 def test_a_copy_of_another_store_is_not_replaced(followed: Pair) -> None:
     standby.write(followed.copy, Copy("elsewhere", success_at=1))
-    assert "is a copy of elsewhere" in followed.run("follow").stderr
+    with pytest.raises(FollowError, match="is a copy of elsewhere"):
+        followed.follow()
 
 
 def test_one_pull_at_a_time(followed: Pair) -> None:
@@ -262,6 +273,8 @@ def test_status_tells_how_old_the_copy_is(pair: Pair) -> None:
 
 
 def test_prometheus_reads_when_the_copy_was_made(followed: Pair) -> None:
+    ran = followed.run("follow")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     (line,) = [x for x in followed.copy.standby_metrics.read_text().splitlines() if not x.startswith("#")]
     assert float(line.split()[1]) == standby.read(followed.copy).success_at
     assert line.startswith("mosis_standby_last_success_timestamp_seconds ")
@@ -269,9 +282,9 @@ def test_prometheus_reads_when_the_copy_was_made(followed: Pair) -> None:
 
 def test_a_promoted_standby_is_a_store_and_does_not_follow_again(followed: Pair) -> None:
     url = f"/downloads/dev/{APP}/1/package.mosis"
-    package = followed.publisher.client.get(url).content
-    followed.publisher.portal.stop()
-    assert "deploy it without mosis_follows" in followed.run("promote").stderr
+    package = followed.store.package("dev", APP, 1).read_bytes()
+    with pytest.raises(FollowError, match="deploy it without"), standby.promotion(followed.standby.settings):
+        pytest.fail("promoted")
     own = followed.standby.settings.model_copy(update={"follow": None})
     promoted = Store(own, followed.standby.db, followed.copy)
     assert (
@@ -285,22 +298,18 @@ def test_a_promoted_standby_is_a_store_and_does_not_follow_again(followed: Pair)
         portal.stop()
     assert mosis(promoted, "audit", "verify").returncode == 0
     assert list(audit.entries(open_store(own).db.read()))[-1].action == "store.promote"
-    assert (mosis(promoted, "promote").returncode, mosis(promoted, "promote").stdout) == (0, "")
-    assert "follows none" in mosis(promoted, "follow").stderr
-    assert "this host's own" in followed.run("follow").stderr
+    with standby.promotion(own) as copy:
+        assert copy is None
+    for settings, refusal in ((own, "follows none"), (followed.standby.settings, "this host's own")):
+        with pytest.raises(FollowError, match=refusal):
+            follow.follow(settings)
 
 
 def test_a_standby_without_a_whole_copy_is_not_promoted(pair: Pair) -> None:
     (pair.trouble / "away").touch()
-    pair.run("follow")
+    ran = pair.run("follow")
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1)
     own = pair.standby.settings.model_copy(update={"follow": None})
     with pytest.raises(FollowError, match="never had a whole copy"), standby.promotion(own):
         pytest.fail("promoted")
     assert not pair.copy.database.exists()
-
-
-def test_an_empty_standby_says_so(pair: Pair) -> None:
-    with pytest.raises(DatabaseUnusable, match="missing"):
-        open_store(pair.standby.settings)
-    assert json.loads(pair.run("status", "--json").stdout)["ok"] is False
-    assert environ(pair.standby)["MOSIS_CONFIG"].endswith("standby/mosis.toml")
