@@ -1,7 +1,7 @@
 """Runtime `compose`: the image of a release, and containers that run with exactly its files and stamps."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from shlex import join, quote
 
@@ -80,9 +80,12 @@ def loaded(stack: Stack) -> str:
 
 
 def observed(plan: Plan, stack: Stack) -> State:
+    """What runs; a file with other content than the declared one counts as missing, because a run replaces it."""
     environment = f"{stack.etc}/.env"
     paths = [path for name in running_services(plan) for path in plan.services[name].paths]
-    return host.get_fact(Containers, files=[*paths, environment, loaded(stack)])
+    state = host.get_fact(Containers, files=[*paths, environment, loaded(stack)])
+    other = files.drifted(file for service in running_services(plan).values() for file in service.files)
+    return replace(state, files={path: age for path, age in state.files.items() if path not in other})
 
 
 def running_services(plan: Plan) -> dict[str, Service]:

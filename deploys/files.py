@@ -53,6 +53,13 @@ def sha256(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def drifted(wanted: Iterable[File]) -> set[str]:
+    """Paths of files that are missing or have other content, whatever their age: a run will write them anew."""
+    contents = {file.path: sha256(file.content) for file in wanted}
+    found = host.get_fact(Digests, paths=list(contents)) if contents else {}
+    return {path for path, content in contents.items() if found.get(path) != content}
+
+
 @operation()
 def kept(wanted: tuple[File, ...], links: tuple[str, ...], good: str) -> Iterator[str]:
     """Below `good` are copies of the files that run now, and of the links that exist, for a return from what comes."""

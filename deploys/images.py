@@ -9,7 +9,7 @@ from pyinfra.api import FactBase, FileUploadCommand, StringCommand, operation
 from deploys.check import RECIPE
 from deploys.model import Plan, Stack
 from deploys.plan_compose import ENVIRONMENT
-from deploys.release import Release, Releases, wheelhouse_tar
+from deploys.release import Release, Releases, earlier, wheelhouse_tar
 from deploys.render import CHECKOUT
 
 
@@ -58,6 +58,5 @@ def images_built(plan: Plan, stack: Stack) -> Iterator[StringCommand | FileUploa
 def images_pruned(release: Release, home: str) -> Iterator[str]:
     """Of the releases only this one and the one before it keep their image."""
     found = host.get_fact(Releases, home=home)
-    before = found["previous"] if release.id in found["current"] else found["current"]
-    for identity in sorted(found["all"] - {release.id} - before):
+    for identity in sorted(found["all"] - {release.id} - earlier(found, release)):
         yield f"{ENVIRONMENT}docker image rm mosis:{quote(identity)} >/dev/null 2>&1; rm -rf {home}/releases/{identity}"

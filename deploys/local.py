@@ -23,6 +23,7 @@ def _differing(plan: Plan, control: str) -> list[str]:
         name
         for name, pid in pids.items()
         if host.get_fact(Process, pid=pid, files=plan.services[name].paths) != Running(plan.services[name].stamp)
+        or files.drifted(plan.services[name].files)
     ]
 
 

@@ -31,7 +31,7 @@ def serving(service: Service) -> Iterator[str]:
     if not host.get_fact(SystemdEnabled, services=["nginx.service"]).get("nginx.service"):
         yield "systemctl enable --quiet nginx.service"
     worker = host.get_fact(Process, pid=NEWEST_WORKER, files=[*service.paths, SITES, MAIN])
-    if worker != Running():
+    if worker != Running() or files.drifted(service.files):
         yield "nginx -t -q"
         yield "systemctl reload-or-restart nginx.service"
 

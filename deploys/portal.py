@@ -14,6 +14,7 @@ from deploys.model import Plan
 from deploys.plan import EXCHANGE, GOOD
 from deploys.processes import portal_health, unit_running, unit_stopped
 from deploys.release import CURRENT, PREVIOUS
+from portal.store.layout import Layout
 from portal.store.schema import Schema, migrations
 
 UNIT = "mosis-portal.service"
@@ -21,15 +22,20 @@ BRIDGE = "mosis-portal-bridge.service"
 
 
 class HostSchema(FactBase[Schema | None]):
-    """The host's database, None while there is none or nothing to ask it with."""
+    """The host's database, None while there is none; schema 0 where there is nothing to ask it with before a run."""
 
-    def command(self, asking: str) -> str:
-        return f"{asking} init --check 2>/dev/null || true"
+    def command(self, asking: str, database: str) -> str:
+        unknown = f"{{ [ ! -s {quote(database)} ] || echo '{{\"schema\": 0}}'; }}"
+        return f"{asking} init --check 2>/dev/null || {unknown}"
 
     def process(self, output: list[str]) -> Schema | None:
         told = json.loads(output[-1])
         number = told["schema"]
         return None if number is None else Schema(number, told.get("compatible_from", number))
+
+
+def _schema(plan: Plan) -> Schema | None:
+    return host.get_fact(HostSchema, asking=plan.asking, database=str(Layout(plan.settings.root).database))
 
 
 @operation()
@@ -38,7 +44,7 @@ def database_there(plan: Plan) -> Iterator[str]:
 
     An older one is migrated when the portal is exchanged or started, and not before: until then nothing has happened.
     """
-    if host.get_fact(HostSchema, asking=plan.asking) is None:
+    if _schema(plan) is None:
         yield f"{quote(plan.mosis)} init"
 
 
@@ -58,7 +64,7 @@ def configured(plan: Plan) -> None:
 @deploy("Portal")
 def database(plan: Plan) -> None:
     """Raises DeployError where the host's database is not for this release, before anything is touched."""
-    found, own = host.get_fact(HostSchema, asking=plan.asking), len(migrations())
+    found, own = _schema(plan), len(migrations())
     if found and found.compatible_from > own:
         raise DeployError(
             f"{host.name}: The database has schema {found.number}, for releases of schema {found.compatible_from} and "

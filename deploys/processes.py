@@ -13,6 +13,7 @@ from pyinfra import host
 from pyinfra.api import FactBase, operation
 from pyinfra.facts.systemd import SystemdEnabled
 
+from deploys import files
 from deploys.model import Plan, Service
 
 
@@ -86,7 +87,8 @@ def unit_running(
     if not host.get_fact(SystemdEnabled, services=[unit]).get(unit):
         yield f"systemctl daemon-reload && systemctl enable --quiet {quote(unit)}"
     running = host.get_fact(Process, pid=main, files=service.paths)
-    if running == Running(service.stamp) and (health is None or host.get_fact(Succeeds, command=health.asked)):
+    current = running == Running(service.stamp) and not files.drifted(service.files)
+    if current and (health is None or host.get_fact(Succeeds, command=health.asked)):
         return
     if running and exchange:
         yield exchange

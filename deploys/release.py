@@ -112,20 +112,25 @@ def installed(release: Release, wheelhouse: Path | None) -> Iterator[StringComma
 @operation()
 def switched(release: Release, home: str = HOME) -> Iterator[str]:
     """`current` is this release and `previous` the one before; each link changes in one rename."""
-    (running,) = host.get_fact(Releases, home=home)["current"] or {""}
+    found = host.get_fact(Releases, home=home)
+    (running,) = found["current"] or {""}
     if running == release.id:
         return
-    links = {"previous": running, "current": release.id} if running else {"current": release.id}
+    links = {"previous": running, "current": release.id} if running in found["all"] else {"current": release.id}
     for name, identity in links.items():
         yield f"ln -sfn releases/{identity} {home}/{name}.new && mv -T {home}/{name}.new {home}/{name}"
 
 
+def earlier(found: dict[str, set[str]], release: Release) -> set[str]:
+    """The release to go back to from this one: the same before the switch and after."""
+    return found["current"] & found["all"] - {release.id} or found["previous"]
+
+
 @operation()
 def pruned(release: Release) -> Iterator[str]:
-    """Of the releases only this one and the one before it stay; says the same before the switch and after."""
+    """Of the releases only this one and the one before it stay."""
     found = host.get_fact(Releases)
-    before = found["previous"] if release.id in found["current"] else found["current"]
-    for identity in sorted(found["all"] - {release.id} - before):
+    for identity in sorted(found["all"] - {release.id} - earlier(found, release)):
         yield f"rm -rf {HOME}/releases/{quote(identity)}"
 
 
