@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from portal.app import create_app
+from portal.http.forms import CHUNK
 from portal.store import files, transfers
 from portal.store.layout import Layout
 from portal.store.store import Store
@@ -86,7 +87,7 @@ def failing(function: Callable, error: int, calls: int) -> Callable:
 
 
 FAULTS = {
-    "full": (files, "write_all", errno.ENOSPC, 36),  # some 9 MiB later
+    "full": (files, "write_all", errno.ENOSPC, 9 * MIB // CHUNK),
     "quota": (files, "write_all", errno.EDQUOT, 0),
     "body not flushed": (os, "fdatasync", errno.EIO, 1),
     "file not flushed": (os, "fsync", errno.EIO, 0),
