@@ -22,6 +22,19 @@ from tests.hosts.wheelhouse import wheelhouse
 Host = TypeVar("Host", bound=Engine)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logstart(location: tuple[str, int | None, str]) -> None:
+    """A line a test: what it shows. Below it come the lines of its steps, see `say`."""
+    print(f"\n  {location[2].removeprefix('test_').replace('_', ' ')}", end="", flush=True)
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """No dot for what is well, a line for what is not."""
+    if report.failed:
+        return ("failed" if report.when == "call" else "error"), "\n    FAILED", "FAILED"
+    return ("passed", "", "PASSED") if report.when == "call" and report.passed else None
+
+
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Say:
     """Print one line about a step, whatever pytest captures."""
