@@ -5,12 +5,12 @@ import fcntl
 import json
 import os
 import signal
-import tempfile
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from portal import settings
+from portal.cli.metrics_directory import metrics_directory
 from portal.http import idempotency
 from portal.jobs import backup, restore
 from portal.jobs import status as status_job
@@ -32,7 +32,6 @@ BUFFER = 128 * 1024
 # Above the pieces of a body, which would be mapped, zeroed and unmapped each: 25,000 page faults in an upload, not 200.
 M_MMAP_THRESHOLD, MMAP_THRESHOLD = -3, 1024 * 1024  # mallopt(3), bytes
 PR_SET_PDEATHSIG = 1  # prctl(2)
-SHARED_MEMORY = "/dev/shm"  # a write to a mapped file of a disk that is full would kill the worker (SIGBUS)
 
 
 def add(app: typer.Typer) -> None:
@@ -90,9 +89,7 @@ def serve() -> None:
     layout = Layout(chosen.root)
     _require_store(chosen)
     schema.usable(layout.database)
-    memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    metrics = tempfile.TemporaryDirectory(prefix="mosis-metrics-", dir=memory)
-    with restore.lock_file(layout).open("a") as lock, metrics as shared:
+    with restore.lock_file(layout).open("a") as lock, metrics_directory() as shared:
         alone = _share(lock)
         _migrate(chosen, layout)
         store = open_store(chosen)
