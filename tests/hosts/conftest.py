@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,27 +23,47 @@ from tests.hosts.wheelhouse import wheelhouse
 Host = TypeVar("Host", bound=Engine)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one host run one after another, in one worker; hosts beside each other."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem.removeprefix("test_")))
+
+
+def _hosts_of(nodeid: str) -> str:
+    """`dsm` of `tests/hosts/test_dsm.py::test_it`, in a worker the group behind the @."""
+    _, _, group = nodeid.rpartition("@")
+    return group if "::" not in group else Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_logstart(location: tuple[str, int | None, str]) -> None:
+def pytest_runtest_logstart(nodeid: str, location: tuple[str, int | None, str]) -> None:
     """A line a test: what it shows. Below it come the lines of its steps, see `say`."""
-    print(f"\n  {location[2].removeprefix('test_').replace('_', ' ')}", end="", flush=True)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        _print(f"  {_hosts_of(nodeid)}: {location[2].partition('[')[0].removeprefix('test_').replace('_', ' ')}")
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     """No dot for what is well, a line for what is not."""
     if report.failed:
-        return ("failed" if report.when == "call" else "error"), "\n    FAILED", "FAILED"
+        _print(f"  {_hosts_of(report.nodeid)}: FAILED {report.nodeid.partition('::')[2]}")
+        return ("failed" if report.when == "call" else "error"), "", "FAILED"
     return ("passed", "", "PASSED") if report.when == "call" and report.passed else None
+
+
+def _print(line: str) -> None:
+    """Of a worker only standard error reaches the terminal."""
+    print(line, file=sys.stderr, flush=True)
 
 
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Say:
-    """Print one line about a step, whatever pytest captures."""
+    """Print one line about a step of the test under way, whatever pytest captures."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def line(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n    {text}", end="", flush=True)
+            _print(f"    {_hosts_of(os.environ['PYTEST_CURRENT_TEST'].rpartition(' ')[0])}: {text}")
 
     return line
 
@@ -51,10 +72,11 @@ def say(request: pytest.FixtureRequest) -> Say:
 def ready(say: Say) -> Iterator[None]:
     """This machine has what it takes to boot a host, or the run stops with the reason."""
     if os.geteuid() == 0 and (packages := probe.missing_packages()):
-        say(f"installing {' '.join(packages)}")
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run("apt-get", "update", "-q", env=environment)
-        run("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages, env=environment)
+        with rootfs.alone(rootfs.cache_folder() / "apt.lock"):
+            say(f"installing {' '.join(packages)}")
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            run("apt-get", "update", "-q", env=environment)
+            run("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages, env=environment)
     if faults := probe.faults():
         pytest.exit("\n".join(faults), returncode=1)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by `timeout`, hosts stop as on Ctrl-C

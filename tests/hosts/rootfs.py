@@ -1,5 +1,6 @@
 """Root file systems, each built once and kept in a cache folder; here a plain Debian server."""
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -55,11 +56,12 @@ def base(recipe: Recipe, cache: Path, say: Say) -> Path:
 
 
 def built(what: str, done: Path, say: Say, build: Callable[[Path], None]) -> Path:
-    """The cache entry `done`; `build` makes it in a path beside it if it is missing."""
-    if not done.exists():
+    """The cache entry `done`; `build` makes it in a path beside it if it is missing, for all who wait for it."""
+    with alone(done.with_suffix(".lock")):
+        if done.exists():
+            return done
         say(f"building {what} in {done}")
         partial = done.with_suffix(f".{os.getpid()}")
-        done.parent.mkdir(parents=True, exist_ok=True)
         try:
             build(partial)
             partial.rename(done)
@@ -68,6 +70,15 @@ def built(what: str, done: Path, say: Say, build: Callable[[Path], None]) -> Pat
                 shutil.rmtree(partial, ignore_errors=True)
             partial.unlink(missing_ok=True)
     return done
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """One process at a time is in the block."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def debootstrap(suite: str, installed: tuple[str, ...], root: Path) -> None:
