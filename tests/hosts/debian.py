@@ -1,18 +1,24 @@
-"""The Debian host that the store is deployed to: its inventory, and everything that its deploys have printed."""
+"""The Debian host that the store is deployed to: its inventory, and all that its deploys have printed and its processes
+were called meanwhile."""
 
 import secrets
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.hosts.hammer import UPLOADS
 from tests.hosts.machine import Machine
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
+from tests.hosts.secrecy import process_list
 from tests.hosts.shell import Say
+from tests.hosts.untouched import untouched
 
 ROOT = "/srv/mosis"
 DRIVE = "/volumeUSB1"
 BACKUP = f"{DRIVE}/mosis-backup"
 UNITS = ("mosis-portal", "mosis-litestream", "nginx", "cron", "prometheus")
+BUSY = (*(f"{ROOT}/{area}" for area in ("data", "backups", "temp")), DRIVE)  # what cron and Litestream write
 SECRET = "MOSIS_TEST_SECRET"
 
 DATA = {
@@ -36,21 +42,30 @@ class Debian:
         self.printed: list[str] = []
 
     def deploy(
-        self, *, dry: bool = False, check: bool = True, checkout: Path = REPOSITORY, **changes: object
+        self,
+        *,
+        dry: bool = False,
+        check: bool = True,
+        checkout: Path = REPOSITORY,
+        options: Sequence[str] = (),
+        **changes: object,
     ) -> Result:
-        """Run deploy.py of `checkout`, with `changes` to the host's data.
+        """Run deploy.py of `checkout`, with `options` of pyinfra and `changes` to the host's data.
 
-        Raises AssertionError with the end of the host's journal if `check` and the run failed.
+        Raises AssertionError if a dry run changes the host; with the end of its journal if `check` and the run failed.
         """
         began = time.monotonic()
         data = DATA | {"mosis_wheelhouse": str(self._wheels)} | changes
         group_data = REPOSITORY / "inventory/group_data"
         inventory = write_inventory(self._directory / "test.py", {"nas": self.machine}, data, group_data)
         try:
-            result = deploy(inventory, checkout=checkout, dry=dry, check=check, secrets={SECRET: self.secret})
+            with process_list(self.machine) as seen, untouched(self.machine, *BUSY) if dry else nullcontext():
+                result = deploy(
+                    inventory, checkout=checkout, dry=dry, check=check, options=options, secrets={SECRET: self.secret}
+                )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.machine.ssh('sudo journalctl --no-pager --lines=60')}") from None
-        self.printed.append(result.output)
+        self.printed += [result.output, *seen]
         self._say(f"deploy{' --dry' if dry else ''}: {result}, {time.monotonic() - began:.0f} s")
         return result
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from tests.hosts import cgroups
 from tests.hosts.network import RUN, namespace, network, number
@@ -129,11 +129,19 @@ class Machine:
 
     def try_ssh(self, command: str, *, stdin: str = "", timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """The same, for a command that may fail; exit code 255 is SSH's own failure."""
+        words = self._ssh(command)
+        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+
+    def started(self, command: str, output: IO[str]) -> subprocess.Popen[bytes]:
+        """The same, for a command that goes on and prints to `output`; without SSH it ends when it prints."""
+        words = self._ssh(command)
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL)
+
+    def _ssh(self, command: str) -> list[str]:
         options = ("IdentitiesOnly=yes", "BatchMode=yes", "ConnectTimeout=3", "StrictHostKeyChecking=yes")
         words = ["ssh", "-F", "/dev/null", "-i", str(self.key), "-o", f"UserKnownHostsFile={self.known_hosts}"]
         words += [word for option in options for word in ("-o", option)]
-        words += [f"{OPERATOR}@{self.address}", "--", command]
-        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+        return [*words, f"{OPERATOR}@{self.address}", "--", command]
 
     def fetch(self, url: str) -> str:
         """The body of a GET that the host itself makes, for what listens on its loopback. Raises CommandError."""

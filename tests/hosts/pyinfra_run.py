@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Result:
     output: str
 
     def __str__(self) -> str:
+        if self.returncode and not self.hosts:
+            return f"stopped with exit code {self.returncode}"
         return f"{len(self.changed)} changed, {len(self.unchanged)} unchanged, {len(self.errors)} failed"
 
 
@@ -71,14 +73,15 @@ def deploy(
     checkout: Path = REPOSITORY,
     dry: bool = False,
     check: bool = True,
+    options: Sequence[str] = (),
     secrets: Mapping[str, str] | None = None,
     timeout: float = 600,
 ) -> Result:
-    """Run a deploy of `checkout` on the hosts of `inventory`, at the highest verbosity.
+    """Run a deploy of `checkout` on the hosts of `inventory`, at the highest verbosity and with further `options`.
 
     `secrets` are environment variables. Raises AssertionError if `check` and the run failed anywhere.
     """
-    words = ["-vvv", "--json", "--dry" if dry else "--yes", str(inventory), str(deploy_file)]
+    words = ["-vvv", "--json", *options, "--dry" if dry else "--yes", str(inventory), str(deploy_file)]
     result = _result(_pyinfra(words, checkout, secrets, timeout))
     if check and (result.returncode or result.errors or not result.hosts):
         raise AssertionError(f"pyinfra ended with exit code {result.returncode}, {result}:\n{result.output[-6000:]}")

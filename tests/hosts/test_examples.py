@@ -83,6 +83,11 @@ def pyinfra(home: Path, *words: str) -> str:
     return output
 
 
+def changes(output: str) -> list[tuple[str, str]]:
+    """Host and operation of what a dry run shows."""
+    return [(name, row["operation"]) for row in CHANGE.finditer(output) for name in row["hosts"].split(", ")]
+
+
 def test_a_nas_is_let_in_by_the_example(home: Path, hosts: Mapping[str, Machine]) -> None:
     output = pyinfra(home, "-y", "inventory/nas.py", "bootstrap.py")
     assert "Directory for what is uploaded" in output
@@ -97,11 +102,21 @@ def test_an_example_passes_a_dry_run_of_fresh_hosts(
         for name in EXAMPLES[example]:
             each.enter_context(untouched(hosts[name]))
         output = pyinfra(home, f"inventory/{example}.py", "deploy.py", "--dry")
-    told = [(name, row["operation"]) for row in CHANGE.finditer(output) for name in row["hosts"].split(", ")]
+    told = changes(output)
     counts = Counter(name for name, _ in told)
     assert counts.keys() == EXAMPLES[example].keys() and set(EXAMPLES[example].items()) <= set(told)
     assert not [secret for secret in SECRETS.values() if secret.splitlines()[-1] in output]
     say(f"inventory/{example}.py: {', '.join(f'{count} changes on {name}' for name, count in counts.items())}")
+
+
+def test_an_example_is_deployed_and_then_its_dry_run_tells_no_change(
+    home: Path, hosts: Mapping[str, Machine], wheels: Path
+) -> None:
+    words = ("inventory/debian.py", "deploy.py", "--data", f"mosis_wheelhouse={wheels}")  # no host here has a way out
+    pyinfra(home, "-y", *words)
+    with untouched(hosts[STORE], *(f"/srv/mosis/{area}" for area in ("data", "backups"))):
+        output = pyinfra(home, "--dry", *words)
+    assert changes(output) == [] and "Portal runs as declared" in output
 
 
 def test_every_example_is_tried() -> None:

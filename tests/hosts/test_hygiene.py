@@ -6,7 +6,6 @@ The tests are steps in the life of one host, in this order.
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,11 @@ from portal.mirror import lifecycle
 from portal.settings import S3
 from tests.hosts.checkout import Checkout
 from tests.hosts.debian import ROOT, Debian
+from tests.hosts.drift import Drift, does_what_the_dry_run_told, drift, edited, is_mended
 from tests.hosts.forward import forwarded
 from tests.hosts.machine import Machine
-from tests.hosts.pyinfra_run import REPOSITORY, Result
+from tests.hosts.pyinfra_run import REPOSITORY
+from tests.hosts.secrecy import secrets_of, unreadable, untold
 from tests.hosts.shell import Say
 from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
 
@@ -25,36 +26,88 @@ S3_PORT = 8333  # where the bucket is reached from the host
 RELEASES = "/opt/mosis/releases"
 
 
-@dataclass(frozen=True)
-class Drift:
-    """A shell command that takes the host away from what is declared, one that succeeds when it is mended, and what
-    `mosis status` on the host says of it."""
-
-    damage: str
-    mended: str
-    named: str = ""
-
-
+SITE = "/etc/nginx/sites-available/mosis.conf"
 DRIFTS = {
     "files and links": (
-        Drift("rm /etc/cron.d/mosis", "test -s /etc/cron.d/mosis"),
-        Drift("echo '# x' >> /etc/nginx/sites-available/mosis.conf", "! grep x$ /etc/nginx/sites-available/mosis.conf"),
-        Drift("rm /etc/nginx/sites-enabled/mosis.conf", "test -e /etc/nginx/sites-enabled/mosis.conf"),
-        Drift("rm /usr/local/bin/mosis", "/usr/local/bin/mosis status --help"),
-        Drift(f"chmod 755 {ROOT}/secrets", f'test "$(stat -c %a {ROOT}/secrets)" = 700'),
-        Drift("systemctl stop mosis-litestream", "systemctl is-active mosis-litestream"),
-        Drift("systemctl disable mosis-portal", "systemctl is-enabled mosis-portal"),
+        Drift("rm /etc/cron.d/mosis", "test -s /etc/cron.d/mosis", ("Schedules | File /etc/cron.d/mosis",)),
+        Drift(edited(SITE), f"! grep x$ {SITE}", (f"nginx | File {SITE}", "nginx | nginx serves the site as declared")),
+        Drift("rm /usr/local/bin/mosis", "/usr/local/bin/mosis status --help", ("Portal | File /usr/local/bin/mosis",)),
+        Drift(
+            f"chmod 755 {ROOT}/secrets",
+            f'test "$(stat -c %a {ROOT}/secrets)" = 700',
+            (f"Base | Directory {ROOT}/secrets",),
+        ),
+        Drift(
+            "systemctl stop mosis-litestream",
+            "systemctl is-active mosis-litestream",
+            ("Litestream | Litestream runs as declared",),
+        ),
+        Drift(
+            "systemctl disable mosis-portal",
+            "systemctl is-enabled mosis-portal",
+            ("Portal | Portal runs as declared",),
+        ),
     ),
     "services and accounts": (
-        Drift("rm /etc/mosis/mosis.toml", "test -s /etc/mosis/mosis.toml", "/etc/mosis/mosis.toml is missing"),
-        Drift("rm -r /etc/mosis/prometheus", "test -s /etc/mosis/prometheus/rules.yml", "/rules.yml is missing"),
         Drift(
-            "echo >> /etc/systemd/system/mosis-litestream.service",
+            "rm /etc/mosis/mosis.toml",
+            "test -s /etc/mosis/mosis.toml",
+            ("Portal | File /etc/mosis/mosis.toml", "Portal | Portal runs as declared"),
+            "/etc/mosis/mosis.toml is missing",
+        ),
+        Drift(
+            "rm -r /etc/mosis/prometheus",
+            "test -s /etc/mosis/prometheus/rules.yml",
+            (
+                "Base | Directory /etc/mosis/prometheus",
+                "Prometheus | File /etc/mosis/prometheus/prometheus.yml",
+                "Prometheus | File /etc/mosis/prometheus/rules.yml",
+                "Prometheus | Prometheus runs as declared",
+            ),
+            "/rules.yml is missing",
+        ),
+        Drift(
+            "echo >>/etc/systemd/system/mosis-litestream.service",
             "systemctl is-active mosis-litestream",
+            (
+                "Litestream | File /etc/systemd/system/mosis-litestream.service",
+                "Litestream | Litestream runs as declared",
+            ),
             "mosis-litestream.service not as declared",
         ),
-        Drift("systemctl stop nginx", "systemctl is-active nginx", "nginx.service stopped"),
-        Drift("gpasswd -d www-data mosis", "id -nG www-data | grep -w mosis"),
+        Drift(
+            "systemctl stop nginx",
+            "systemctl is-active nginx",
+            ("nginx | nginx serves the site as declared",),
+            "nginx.service stopped",
+        ),
+        Drift(
+            "gpasswd -d www-data mosis",
+            "id -nG www-data | grep -w mosis",
+            ("Base | nginx in group mosis",),
+        ),
+    ),
+    "a release that is not there": (
+        Drift(
+            "ln -sfn releases/none /opt/mosis/current",
+            "readlink -e /opt/mosis/current && test ! -e /opt/mosis/previous",
+            ("Release | Make the release the current one", "Portal | Portal runs as declared"),
+            "release",
+        ),
+        Drift(
+            "rm -r /opt/mosis/good /etc/nginx/sites-enabled/mosis.conf",
+            "test -s /opt/mosis/good/etc/mosis/mosis.toml && test -e /etc/nginx/sites-enabled/mosis.conf",
+            (
+                "Portal | Keep the portal's files",
+                "nginx | Site mosis enabled",
+                "nginx | nginx serves the site as declared",
+            ),
+        ),
+        Drift(
+            f"chmod 644 {ROOT}/secrets/test",
+            f'test "$(stat -c %a {ROOT}/secrets/test)" = 600',
+            (f"Secrets | Secret {ROOT}/secrets/test",),
+        ),
     ),
 }
 
@@ -81,22 +134,13 @@ def gateway(host: Machine) -> str:
     return host.ssh("echo $SSH_CONNECTION").split()[0]
 
 
-def does_what_the_dry_run_told(debian: Debian, checkout: Path = REPOSITORY, **changes: object) -> Result:
-    """A run, with the same operations changed as its dry run told, and none by another one. Raises AssertionError."""
-    told = debian.deploy(dry=True, checkout=checkout, **changes)
-    done = debian.deploy(checkout=checkout, **changes)
-    assert set(told.changed) == set(done.changed) and done.changed
-    assert debian.deploy(checkout=checkout, **changes).changed == ()
-    return done
-
-
 def portal(host: Machine) -> str:
     """Main process of the portal."""
     return host.ssh("systemctl show --property=MainPID --value mosis-portal")
 
 
 def test_a_fresh_host_gets_what_the_dry_run_told(debian: Debian) -> None:
-    does_what_the_dry_run_told(debian)
+    does_what_the_dry_run_told(debian.deploy)
     debian.all_units_run()
 
 
@@ -104,16 +148,12 @@ def test_a_fresh_host_gets_what_the_dry_run_told(debian: Debian) -> None:
 def test_drift_is_shown_by_a_dry_run_and_mended_by_a_run(
     debian: Debian, host: Machine, drifts: tuple[Drift, ...]
 ) -> None:
-    for drift in drifts:
-        host.ssh(f"sudo sh -c {json.dumps(drift.damage)}")
+    drift(host, drifts)
     status = host.try_ssh("sudo mosis status")
     assert status.returncode
-    for drift in drifts:
-        assert drift.named in status.stdout
-    done = does_what_the_dry_run_told(debian)
-    assert len(done.changed) >= len(drifts)
-    for drift in drifts:
-        host.ssh(f"sudo sh -c '{drift.mended}'")
+    for each in drifts:
+        assert each.named in status.stdout
+    is_mended(host, debian.deploy, drifts)
     debian.all_units_run()
 
 
@@ -125,7 +165,7 @@ def test_a_failed_upgrade_is_finished_by_the_next_run(
     failed = debian.deploy(checkout=checkout.path, check=False, mosis_wheelhouse=str(tmp_path))
     assert failed.returncode and "No matching distribution found" in failed.output
     assert (portal(host), host.ssh("readlink /opt/mosis/current")) == (before, released)
-    does_what_the_dry_run_told(debian, checkout.path)
+    does_what_the_dry_run_told(debian.deploy, checkout=checkout.path)
     assert portal(host) != before
     assert host.ssh("readlink /opt/mosis/previous") == released
 
@@ -133,7 +173,7 @@ def test_a_failed_upgrade_is_finished_by_the_next_run(
 def test_another_upgrade_keeps_one_release_to_go_back_to(debian: Debian, host: Machine, checkout: Checkout) -> None:
     second = host.ssh("readlink /opt/mosis/current")
     checkout.change("third")
-    does_what_the_dry_run_told(debian, checkout.path)
+    does_what_the_dry_run_told(debian.deploy, checkout=checkout.path)
     assert host.ssh("readlink /opt/mosis/previous") == second
     kept = {Path(host.ssh(f"readlink /opt/mosis/{link}").strip()).name for link in ("current", "previous")}
     assert set(host.ssh(f"ls {RELEASES}").split()) == kept
@@ -150,22 +190,24 @@ def test_a_bucket_gets_its_rules_and_keeps_them(
         "mosis_secrets": {"mirror-credentials": f"file:{credentials}"},
     }
     declared = json.loads((REPOSITORY / "files/r2/lifecycle.json").read_text())["Rules"]
-    does_what_the_dry_run_told(debian, checkout.path, **data)
+    does_what_the_dry_run_told(debian.deploy, checkout=checkout.path, **data)
     rules = lifecycle.current(bucket)
     assert lifecycle.canonical(rules) == lifecycle.canonical(declared)
     rules[0]["Expiration"]["Days"] += 1
     lifecycle.apply(bucket, rules)
-    does_what_the_dry_run_told(debian, checkout.path, **data)
+    does_what_the_dry_run_told(debian.deploy, checkout=checkout.path, **data)
     assert lifecycle.canonical(lifecycle.current(bucket)) == lifecycle.canonical(declared)
     say(f"a bucket of {len(declared)} rules: set, drifted, mended")
 
 
-def test_no_secret_is_told_or_readable(debian: Debian, host: Machine) -> None:
-    told = [*debian.printed, host.ssh("sudo journalctl --no-pager --output=cat")]
-    told.append(host.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '"))
-    for secret in (debian.secret, SECRET_KEY, host.ssh(f"sudo cat {ROOT}/secrets/admin-token").strip()):
-        assert all(secret not in text for text in told)
-        readable = host.try_ssh(
-            "sudo -u nobody grep -rsl --fixed-strings --file=- /etc /opt /srv /var /home", stdin=secret
-        )
-        assert readable.stdout == ""
+def test_no_secret_is_told_or_readable(debian: Debian, host: Machine, say: Say) -> None:
+    path = f"{ROOT}/secrets/test"
+    host.ssh(f"sudo rm {path}")
+    for dry in (True, False):
+        assert f"Secrets | Secret {path}" in debian.deploy(dry=dry, options=("--debug", "--diff")).changed
+    secrets = {debian.secret, SECRET_KEY} | secrets_of(host, f"{ROOT}/secrets")
+    journal = host.ssh("sudo journalctl --no-pager --output=cat")
+    assert "COMMAND=" in journal  # sudo's word for what each operation ran
+    untold(secrets, [*debian.printed, journal, host.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '")])
+    unreadable(host, secrets, "/etc", "/opt", "/srv", "/var", "/home", "/tmp", "/run")
+    say(f"{len(secrets)} secrets looked for in {len(debian.printed)} texts, the journal and files")

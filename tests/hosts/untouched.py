@@ -38,6 +38,7 @@ def _running(machine: Machine) -> list[str]:
     told = machine.ssh(f"systemctl show --property=Id,ActiveState,MainPID $({UNITS})")
     if isinstance(machine, Engine):
         asked = "{{.Name}} {{.Image}} {{.State.Status}} {{.State.StartedAt}}"
-        told += machine.ssh(f"sudo {machine.DOCKER} ps -aq | xargs -r sudo {machine.DOCKER} inspect --format '{asked}'")
+        found = f"sudo {machine.DOCKER} ps -aq --filter label=com.docker.compose.project=mosis"
+        told += machine.ssh(f"{found} | xargs -r sudo {machine.DOCKER} inspect --format '{asked}'")
         told += machine.docker("images --no-trunc --format '{{.ID}} {{.Repository}} {{.Tag}}'")
     return sorted(told.splitlines())

@@ -3,18 +3,24 @@
 import secrets
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.hosts.dsm.nas import OWNER, PASSWORD, USB, VOLUME, Nas
 from tests.hosts.engine import IMAGE
 from tests.hosts.hammer import UPLOADS
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_inventory
+from tests.hosts.secrecy import process_list
 from tests.hosts.shell import Say
+from tests.hosts.untouched import untouched
 
 ROOT = f"{VOLUME}/mosis"
 BACKUP = f"{USB}/mosis"
 PORT = 8080
 HOMES = "/var/services/homes"
+HOME = f"{VOLUME}/@mosis"
+BUSY = (*(f"{ROOT}/{area}" for area in ("data", "backups", "temp")), f"{HOME}/run", USB)  # what jobs and services write
 MOSIS = "sudo /usr/local/bin/mosis"
 SECRET = "MOSIS_TEST_SECRET"
 EVERY_MINUTE, NO_TASK = "* * * * *", "* * 1-31 * *"  # Task Scheduler cannot say the second, /etc/crontab can
@@ -54,14 +60,27 @@ class Deployed:
         self._say(f"bootstrap: {result}")
         return result
 
-    def deploy(self, *, dry: bool = False, check: bool = True, checkout: Path = REPOSITORY) -> Result:
-        """Run deploy.py of `checkout`. Raises AssertionError with the end of the journal if `check` and it failed."""
+    def deploy(
+        self, *, dry: bool = False, check: bool = True, checkout: Path = REPOSITORY, options: Sequence[str] = ()
+    ) -> Result:
+        """Run deploy.py of `checkout`, with `options` of pyinfra.
+
+        Raises AssertionError if a dry run changes the NAS; with the end of its journal if `check` and the run failed.
+        """
         began = time.monotonic()
         try:
-            result = deploy(self._inventory, checkout=checkout, dry=dry, check=check, secrets={SECRET: self.secret})
+            with process_list(self.nas) as seen, untouched(self.nas, *BUSY) if dry else nullcontext():
+                result = deploy(
+                    self._inventory,
+                    checkout=checkout,
+                    dry=dry,
+                    check=check,
+                    options=options,
+                    secrets={SECRET: self.secret},
+                )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.nas.journal()}\nrefused:\n{self.nas.refused()}") from None
-        self.printed.append(result.output)
+        self.printed += [result.output, *seen]
         self._say(f"deploy{' --dry' if dry else ''}: {result}, {time.monotonic() - began:.0f} s")
         return result
 
