@@ -9,6 +9,7 @@ from tests.hosts.machine import Machine
 
 SECONDS = 0.02  # between two looks
 LENGTH_MIN = 16  # of a line that is a secret
+DECOY, SHOWN = "what everybody may see", "/tmp/decoy"
 WATCH = f"""
 import pathlib, time
 seen = set()
@@ -65,7 +66,11 @@ def untold(secrets: Iterable[str], told: Iterable[str]) -> None:
 
 
 def unreadable(machine: Machine, secrets: Iterable[str], *places: str) -> None:
-    """Raises AssertionError where anybody may read a file with one below these places."""
-    grep = f"sudo -u nobody grep -rsIl --fixed-strings --file=- {' '.join(places)}"
-    if found := machine.try_ssh(grep, stdin="\n".join(secrets)).stdout:
-        raise AssertionError(f"{machine.name} shows secrets to everybody in {', '.join(found.splitlines())}")
+    """Raises AssertionError where anybody may read a file with one below these places, or could not look."""
+    machine.ssh(f"echo {DECOY} >{SHOWN}")
+    grep = f"sudo -u nobody grep -rsl --fixed-strings --file=- {SHOWN} {' '.join(places)}"
+    found = machine.try_ssh(grep, stdin="\n".join([DECOY, *secrets])).stdout.split("\n")[:-1]
+    if found != [SHOWN]:
+        raise AssertionError(
+            f"{machine.name} shows everybody {', '.join(found) or 'nothing'}, where {SHOWN} has a decoy"
+        )

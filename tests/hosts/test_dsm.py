@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.dsm.deployed import BACKUP, HOMES, PORT, ROOT, Deployed
+from tests.hosts.drift import Drift, does_what_the_dry_run_told, drift, edited, is_mended
+from tests.hosts.dsm.deployed import BACKUP, HOME, HOMES, PORT, ROOT, Deployed
 from tests.hosts.dsm.nas import OWNER, PASSWORD, USB, Nas
 from tests.hosts.forward import forwarded
 from tests.hosts.pyinfra_run import Result
+from tests.hosts.secrecy import secrets_of, unreadable, untold
 from tests.hosts.shell import Say, until
 from tests.hosts.store import Store, Upload
 
@@ -20,6 +22,60 @@ MEGABYTES = {1: 1, 2: 17}  # version_code: size of the package
 SERVICES = {"portal", "nginx", "litestream"}
 BACKED_UP = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
 CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itself
+
+
+DOCKER = "/usr/local/bin/docker"
+DRIFTS = {
+    "files, lines and modes": (
+        Drift(
+            edited(f"{HOME}/etc/compose.yml"),
+            f"! grep x$ {HOME}/etc/compose.yml",
+            (f"Compose | File {HOME}/etc/compose.yml",),
+        ),
+        Drift(
+            edited(f"{HOME}/etc/nginx/site.conf"),
+            f"! grep x$ {HOME}/etc/nginx/site.conf",
+            (f"Compose | File {HOME}/etc/nginx/site.conf", "Compose | Containers run as declared"),
+        ),
+        Drift(
+            f"rm -r {HOME}/good", f"test -s {HOME}/good{HOME}/etc/compose.yml", ("Compose | Keep the files that run",)
+        ),
+        Drift("rm /usr/local/bin/mosis", "test -x /usr/local/bin/mosis", ("Compose | Command mosis",)),
+        Drift(
+            "sed -i s/job-backup-packages/job-other/ /etc/crontab",
+            "grep job-backup-packages /etc/crontab",
+            ("Schedules | Lines in /etc/crontab",),
+        ),
+        Drift(f"chmod 777 {HOME}/etc", f'test "$(stat -c %a {HOME}/etc)" = 755', (f"Base | Directory {HOME}/etc",)),
+        Drift(
+            f"chmod 644 {HOME}/secrets/test",
+            f'test "$(stat -c %a {HOME}/secrets/test)" = 600',
+            (f"Secrets | Secret {HOME}/secrets/test",),
+        ),
+    ),
+    "containers and images": (
+        Drift(
+            f"{DOCKER} image rm --force $({DOCKER} images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' mosis)",
+            f'test -n "$({DOCKER} images -q mosis)"',
+            ("Compose | Images of the release",),
+        ),
+        Drift(
+            f"ln -sfn releases/none {HOME}/current",
+            f"readlink -e {HOME}/current && test ! -e {HOME}/previous",
+            ("Compose | Make the release the current one",),
+        ),
+        Drift(
+            f"{DOCKER} stop mosis-litestream-1",
+            f"{DOCKER} inspect --format '{{{{.State.Status}}}}' mosis-litestream-1 | grep running",
+            ("Compose | Containers run as declared",),
+        ),
+        Drift(
+            f"sed -i s/UID=/UID=1/ {HOME}/etc/.env",
+            f'grep -x "MOSIS_UID=$(id -u mosis)" {HOME}/etc/.env',
+            ("Compose | uid and gid of the account",),
+        ),
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +93,7 @@ def deployed(nas: Nas, wheels: Path, tmp_path_factory: pytest.TempPathFactory, s
 @pytest.fixture(scope="module")
 def first(deployed: Deployed) -> Result:
     deployed.bootstrap()
-    return deployed.deploy()
+    return does_what_the_dry_run_told(deployed.deploy)
 
 
 @pytest.fixture(scope="module")
@@ -80,20 +136,10 @@ def test_bootstrap_needs_the_password_once(deployed: Deployed, nas: Nas) -> None
     assert nas.ssh(f"sudo stat -c '%U %a' /etc/sudoers.d/mosis-{OWNER}") == "root 440\n"
 
 
-def test_a_dry_run_tells_the_changes_and_makes_none(deployed: Deployed, nas: Nas) -> None:
-    assert deployed.deploy(dry=True).changed
-    assert nas.try_ssh("ls -d /volume1/mosis /volume1/@mosis").stdout == ""
-    assert nas.try_ssh("grep mosis /etc/passwd").returncode == 1
-
-
-def test_one_command_makes_a_store(nas: Nas, first: Result) -> None:
+def test_one_command_makes_the_store_that_its_dry_run_told(nas: Nas, first: Result) -> None:
     assert first.hosts == {"nas"}
     assert running(nas) == SERVICES
     assert nas.refused() == ""
-
-
-def test_deploying_again_changes_nothing(deployed: Deployed, first: Result) -> None:
-    assert deployed.deploy().changed == ()
 
 
 def test_containers_are_hardened_users_of_the_nas(nas: Nas, first: Result) -> None:
@@ -136,6 +182,15 @@ def test_all_is_as_declared(deployed: Deployed, nas: Nas, store: Store) -> None:
     assert deployed.verify() == ()
 
 
+@pytest.mark.parametrize("drifts", DRIFTS.values(), ids=DRIFTS)
+def test_drift_is_shown_by_a_dry_run_and_mended_by_a_run(
+    deployed: Deployed, nas: Nas, store: Store, drifts: tuple[Drift, ...]
+) -> None:
+    drift(nas, drifts)
+    is_mended(nas, deployed.deploy, drifts)
+    assert running(nas) == SERVICES
+
+
 def test_after_a_boot_all_is_back_without_a_deploy(
     deployed: Deployed, nas: Nas, store: Store, published: dict[int, Upload], say: Say
 ) -> None:
@@ -176,7 +231,17 @@ def test_dsm_was_left_alone(nas: Nas) -> None:
     assert nas.fetch("http://127.0.0.1:5000/") == "DSM\n"
 
 
-def test_no_secret_was_printed(deployed: Deployed, nas: Nas, store: Store) -> None:
-    seen = [*deployed.printed, nas.journal("--output=cat"), nas.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '")]
-    for secret in (store.admin, store.developer, deployed.secret, PASSWORD):
-        assert all(secret not in text for text in seen)
+def test_no_secret_is_told_or_readable(deployed: Deployed, nas: Nas, store: Store, say: Say) -> None:
+    path = f"{HOME}/secrets/test"
+    nas.ssh(f"sudo rm {path}")
+    for dry in (True, False):
+        assert deployed.deploy(dry=dry, options=("--debug", "--diff")).changed == (f"Secrets | Secret {path}",)
+    secrets = {store.admin, store.developer, deployed.secret, PASSWORD}
+    secrets |= secrets_of(nas, f"{HOME}/secrets", f"{ROOT}/secrets")
+    journal = nas.journal("--output=cat")
+    assert "COMMAND=" in journal  # sudo's word for what each operation ran
+    containers = nas.docker("inspect $(sudo /usr/local/bin/docker ps -aq)")
+    processes = nas.ssh("sudo cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    untold(secrets, [*deployed.printed, journal, containers, processes])
+    unreadable(nas, secrets - {PASSWORD}, "/etc", "/volume1", "/var", "/usr/local", "/home", "/run")
+    say(f"{len(secrets)} secrets looked for in {len(deployed.printed)} texts, the journal, containers and files")
