@@ -179,8 +179,10 @@ def test_a_migration_that_fails_changes_nothing(host: Host, checkout: Checkout, 
 
 def test_the_mended_release_is_deployed(host: Host, checkout: Checkout, nobody_notices: Unnoticed) -> None:
     before = host.release("current")
+    told = host.deploy(checkout=checkout.path, dry=True)
     with nobody_notices():
-        assert host.deploy(checkout=checkout.path).changed
+        done = host.deploy(checkout=checkout.path)
+    assert done.changed and sorted(done.changed) == sorted(told.changed)
     assert host.release("previous") == before
 
 
