@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 4096
 # Bytes a connection may take for a head, and for a body that comes faster than it is read; with 64 KiB an upload is
 # handed from thread to thread twice as often.
-BUFFER = 128 * 1024
+BUFFER = 256 * 1024
 # Set, because glibc would learn to keep large blocks with the thread that freed them: 345 MB, not 115, after 64 icons.
 # Above the pieces of a body, which would be mapped, zeroed and unmapped each: 25,000 page faults in an upload, not 200.
 M_MMAP_THRESHOLD, MMAP_THRESHOLD = -3, 1024 * 1024  # mallopt(3), bytes
