@@ -28,7 +28,7 @@ test: .venv/dev.done
 	$(BIN)/pytest -n auto
 
 test-hosts: .venv/dev.done
-	$(BIN)/pytest -n 2 --dist loadgroup -o console_output_style=classic $(HOSTS_PYTEST)
+	$(BIN)/pytest -n 3 --dist loadfile -o console_output_style=classic $(HOSTS_PYTEST)
 
 # New inputs are kept in .cache/fuzz, so that the next run goes on from there; what it finds is left beside them.
 fuzz: .venv/fuzz.done

@@ -23,17 +23,9 @@ from tests.hosts.wheelhouse import wheelhouse
 Host = TypeVar("Host", bound=Engine)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one host run one after another, in one worker; hosts beside each other."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem.removeprefix("test_")))
-
-
 def _hosts_of(nodeid: str) -> str:
-    """`dsm` of `tests/hosts/test_dsm.py::test_it`, in a worker the group behind the @."""
-    _, _, group = nodeid.rpartition("@")
-    return group if "::" not in group else Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
+    """`dsm` of `tests/hosts/test_dsm.py::test_it`."""
+    return Path(nodeid.partition("::")[0]).stem.removeprefix("test_")
 
 
 @pytest.hookimpl(trylast=True)

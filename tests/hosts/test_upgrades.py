@@ -86,10 +86,7 @@ def nas_host(nas: Nas, directory: Path, wheels: Path, say: Say) -> Host:
     return Host(nas, Store(nas, deployed.ROOT, admin, **urls), own.deploy, "/volume1/@mosis", portal, declared)
 
 
-BESIDE_EACH_OTHER = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("debian", "nas")]
-
-
-@pytest.fixture(scope="module", params=BESIDE_EACH_OTHER)
+@pytest.fixture(scope="module", params=["debian", "nas"])
 def host(
     request: pytest.FixtureRequest,
     boot: Callable[[], Machine],
