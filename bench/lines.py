@@ -139,40 +139,9 @@ def _latency(server: Callable[[Bench], Ours], path: str) -> Measure:
     return measure
 
 
-def _ours(b: Bench) -> Ours:
-    return b.ours
-
-
-def _unflushed(b: Bench) -> Ours:
-    return b.unflushed
-
-
-def _small(b: Bench) -> Ours:
-    return b.small
-
-
-def _large(b: Bench) -> Ours:
-    return b.large
-
-
-def _reference(b: Bench) -> Server:
-    return b.reference
-
-
-def _static(b: Bench) -> Server:
-    return b.static
-
-
-def _granian(b: Bench) -> Ours:
-    return b.granian
-
-
-def _gthread(b: Bench) -> Ours:
-    return b.gthread
-
-
-def _gevent(b: Bench) -> Ours:
-    return b.gevent
+_ours, _unflushed, _small, _large = map(operator.attrgetter, ("ours", "unflushed", "small", "large"))
+_reference, _static = map(operator.attrgetter, ("reference", "static"))
+_granian, _gthread, _gevent = map(operator.attrgetter, ("granian", "gthread", "gevent"))
 
 
 def _disk(b: Bench) -> float:

@@ -35,10 +35,14 @@ def pytest_runtest_logstart(nodeid: str, location: tuple[str, int | None, str]) 
         _print(f"  {_hosts_of(nodeid)}: {location[2].partition('[')[0].removeprefix('test_').replace('_', ' ')}")
 
 
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """No dot for what is well, a line for what is not."""
-    if report.failed:
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A line for what is not well, and no dot for what is."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         _print(f"  {_hosts_of(report.nodeid)}: FAILED {report.nodeid.partition('::')[2]}")
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    if report.failed:
         return ("failed" if report.when == "call" else "error"), "", "FAILED"
     return ("passed", "", "PASSED") if report.when == "call" and report.passed else None
 
