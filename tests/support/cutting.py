@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+from contextlib import suppress
 from types import TracebackType
 
 CHUNK = 65536
@@ -44,16 +45,21 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 break
-            server = socket.create_connection(self._target)
-            for work in (self._upstream, self._downstream):
-                threads.append(threading.Thread(target=work, args=(client, server)))
-                threads[-1].start()
+            threads.append(threading.Thread(target=self._carry, args=(client,)))
+            threads[-1].start()
         for thread in threads:
             thread.join()
 
+    def _carry(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self._target) as server:
+            downstream = threading.Thread(target=_downstream, args=(client, server))
+            downstream.start()
+            self._upstream(client, server)
+            downstream.join()
+
     def _upstream(self, client: socket.socket, server: socket.socket) -> None:
         sent = 0
-        try:
+        with suppress(OSError):  # the server has answered and closed
             while chunk := client.recv(CHUNK):
                 chunk = chunk[: self._after - sent] if self.cuts_left else chunk
                 server.sendall(chunk)
@@ -63,22 +69,11 @@ class CuttingProxy:
                     self._count(cut=1)
                     client.close()
                     break
-        except OSError:
-            pass  # the server has answered and closed
-        finally:
-            self._count(carried=sent)
-            _end(server)
-
-    @staticmethod
-    def _downstream(client: socket.socket, server: socket.socket) -> None:
-        try:
-            while chunk := server.recv(CHUNK):
-                client.sendall(chunk)
-        except OSError:
-            pass  # the client was cut
-        finally:
-            _end(client)
-            server.close()
+        self._count(carried=sent)
+        _end(server)
+        with suppress(OSError):  # a client that still sends reads the answer only afterwards
+            while client.recv(CHUNK):
+                pass
 
     def _count(self, *, cut: int = 0, carried: int = 0) -> None:
         with self._lock:
@@ -86,8 +81,13 @@ class CuttingProxy:
             self.carried += carried
 
 
+def _downstream(client: socket.socket, server: socket.socket) -> None:
+    with suppress(OSError):  # the client was cut
+        while chunk := server.recv(CHUNK):
+            client.sendall(chunk)
+    _end(client)
+
+
 def _end(connection: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
-    except OSError:
-        connection.close()
