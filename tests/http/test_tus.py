@@ -234,7 +234,7 @@ def test_tuspy_uploads_through_ten_disconnects(publisher: Publisher, checksum: b
     with CuttingProxy(port, cuts=10, after=4_500_000) as proxy:
         client = TusClient(f"{proxy.url}/api/apps/{publisher.app_id}/uploads", headers=dict(publisher.client.headers))
         uploader = client.uploader(
-            str(path), retries=12, retry_delay=0, upload_checksum=checksum,
+            str(path), retries=30, retry_delay=0, upload_checksum=checksum,
             **({"chunk_size": 4_000_000} if checksum else {}),
         )  # fmt: skip
         uploader.upload()
