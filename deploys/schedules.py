@@ -23,6 +23,7 @@ JOBS = (
     Job("cleanup", "17 * * * *", "cleanup"),
     Job("backup-database", "30 2 * * *", "backup database"),
     Job("backup-packages", "0 3 * * *", "backup packages"),
+    Job("drill", "0 4 * * 0", "drill"),
 )
 STANDBY_JOBS = (Job("follow", "* * * * *", "follow"),)
 

@@ -160,6 +160,10 @@ class _StoreCollector(Collector):
             "kind",
             {kind: run.success_at for kind, run in backups.items() if run.success_at},
         )
+        if (rehearsed := jobs.get("drill")) and rehearsed.success_at:
+            text = "When a restore was last rehearsed with success."
+            name = "mosis_restore_drill_last_success_timestamp_seconds"
+            yield GaugeMetricFamily(name, text, value=rehearsed.success_at)
         deleted = CounterMetricFamily("mosis_cleanup_deleted", "Versions that cleanup deleted.", labels=["status"])
         for label, value in runs.counters(db, "cleanup_deleted").items():
             deleted.add_metric([label], value)

@@ -45,7 +45,8 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # mosis_settings = {}
 
 # Times of the host's schedules that differ, as in crontab(5); None switches one off. The schedules and their times:
-#     {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *"}
+#     {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *",
+#      "drill": "0 4 * * 0"}
 # on a Synology NAS also {"share-snapshot": None, "hyper-backup": "0 5 * * *"}, the latter with mosis_hyper_backup,
 # and on a standby only {"follow": "* * * * *"}.
 # mosis_schedules = {}

@@ -1,4 +1,4 @@
-"""`mosis cleanup`, `backup`, `restore`, `follow`, `promote`: what cron runs, and what an operator runs at 2 a.m."""
+"""`mosis cleanup`, `backup`, `drill`, `restore`, `follow`, `promote`: what cron runs, or an operator at 2 a.m."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from portal import settings
 from portal.cli import server
 from portal.cli.progress import progress
-from portal.jobs import backup, cleanup, restore, standby
+from portal.jobs import backup, cleanup, drill, restore, standby
 from portal.jobs import follow as following
 from portal.store import audit, files
 from portal.store.clock import rfc3339
@@ -21,6 +21,7 @@ def add(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command("cleanup")(run_cleanup)
     app.command("restore")(run_restore)
+    app.command("drill")(run_drill)
     app.command()(follow)
     app.command()(promote)
     group = typer.Typer(help="Make a backup now.", no_args_is_help=True)
@@ -68,6 +69,16 @@ def run_restore(
     print(f"{report.good} files good, {len(report.restored)} {would}restored, {len(report.missing)} missing")
     if report.missing:
         raise typer.Exit(1)
+
+
+def run_drill() -> None:
+    """Rehearse a restore beside the store: every copy of the database, and every file on the drive."""
+    with progress("checking files on the drive") as advance:
+        report = drill.drill(open_store(settings.load()), progress=advance)
+    for name in report.copies:
+        print(f"{name} can be restored")
+    if report.files is not None:
+        print(f"{report.files} files on the drive are good")
 
 
 def follow() -> None:

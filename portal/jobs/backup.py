@@ -30,7 +30,7 @@ def packages(store: Store) -> Path:
 
     rsync copies each file beside its target and renames it, so a pulled cable leaves no half package.
     """
-    with runs.recorded(store.db, "backup-packages"), _lock(store, "backup-packages"):
+    with runs.recorded(store.db, "backup-packages"), alone(store, "backup-packages"):
         target = require_drive(store.settings.backup)
         excludes = [f"--exclude={name}" for name in sorted(SYSTEM_NAMES)]
         sources = [f"{store.layout.root}/./{part}" for part in COPIED if store.layout.area(part).is_dir()]
@@ -65,7 +65,7 @@ def mounts() -> set[str]:
 
 def database(store: Store) -> Path:
     """A compact, independent copy of the database, checked before it counts. Raises BackupError."""
-    with runs.recorded(store.db, "backup-database"), _lock(store, "backup-database"):
+    with runs.recorded(store.db, "backup-database"), alone(store, "backup-database"):
         target = _copy(store.db.read(), store.layout.snapshots, "portal")
         for old in snapshots(target.parent)[SNAPSHOTS_KEPT:]:
             old.unlink()
@@ -132,7 +132,8 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def _lock(store: Store, job: str) -> Iterator[None]:
+def alone(store: Store, job: str) -> Iterator[None]:
+    """Raises BackupError while the job runs elsewhere."""
     with (store.layout.area("data") / f"{job}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,7 +8,6 @@ import os
 import shlex
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
@@ -18,7 +17,7 @@ from portal.jobs import backup, restore, standby
 from portal.jobs.backup import BackupError
 from portal.jobs.standby import Copy, FollowError
 from portal.settings import Follow, Settings
-from portal.store import audit, files, schema, versions
+from portal.store import audit, files, named, schema
 from portal.store.clock import now
 from portal.store.database import connect
 from portal.store.errors import DatabaseUnusable
@@ -88,7 +87,7 @@ def _fingerprint(replica: Path) -> str:
 
 def _replace_database(layout: Layout) -> None:
     beside = layout.database.with_name(".followed.db")
-    _discard(beside)
+    restore.discard(beside)
     try:
         restore.from_replica(followed(layout), beside)
         backup.check_database(beside)
@@ -104,12 +103,7 @@ def _replace_database(layout: Layout) -> None:
             files.flush_directory(layout.database.parent)
             _prune(layout, db)
     finally:
-        _discard(beside)
-
-
-def _discard(path: Path) -> None:
-    for leftover in path.parent.glob(f"{path.name}*"):
-        leftover.unlink()
+        restore.discard(beside)
 
 
 def _require_schema(path: Path) -> None:
@@ -132,15 +126,8 @@ def _require_history(layout: Layout, db: sqlite3.Connection) -> None:
 
 
 def _require_files(layout: Layout, db: sqlite3.Connection) -> None:
-    if missing := [str(path.relative_to(layout.root)) for path, size in _named(layout, db) if _size(path) != size]:
+    if missing := [str(file.path) for file in named.every(db, layout) if _size(layout.root / file.path) != file.size]:
         raise FollowError(f"{len(missing)} files that its database names were not there: {', '.join(missing[:3])}.")
-
-
-def _named(layout: Layout, db: sqlite3.Connection) -> Iterator[tuple[Path, int]]:
-    for version in versions.every_placed(db):
-        yield layout.package(version.developer_id, version.app_id, version.version_code), version.size
-    for row in db.execute("SELECT app_id, name, size FROM assets"):
-        yield layout.asset(row["app_id"], row["name"]), row["size"]
 
 
 def _size(path: Path) -> int | None:
@@ -152,7 +139,7 @@ def _size(path: Path) -> int | None:
 
 def _prune(layout: Layout, db: sqlite3.Connection) -> None:
     """Packages that the store deleted go here too, by its database and not by an empty disk over there."""
-    named, oldest = {path.parent for path, _ in _named(layout, db)}, now() - KEPT_SECONDS
+    wanted, oldest = {layout.root / file.path.parent for file in named.every(db, layout)}, now() - KEPT_SECONDS
     for directory in layout.area("packages").glob("*/*/*/"):
-        if directory not in named and directory.stat().st_mtime < oldest:
+        if directory not in wanted and directory.stat().st_mtime < oldest:
             files.discard(directory)

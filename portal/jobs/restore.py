@@ -18,8 +18,9 @@ from pathlib import Path
 from portal.jobs import backup
 from portal.jobs.backup import BackupError
 from portal.settings import Settings
-from portal.store import files, versions
+from portal.store import files, named
 from portal.store.layout import Layout
+from portal.store.named import NamedFile
 from portal.store.store import Store, open_store
 
 SIDECARS = ("-wal", "-shm")
@@ -36,12 +37,21 @@ class Report:
 
 
 @dataclass(frozen=True)
-class _File:
-    """A file as the database knows it; `path` is relative to the root and to the drive alike."""
+class Source:
+    """A copy of the database, the first of its `kind` the newest; `fetch` writes it to a new file or raises."""
 
-    path: Path
-    sha256: str
-    manifest: str | None = None
+    kind: str
+    name: str
+    fetch: Callable[[Path], object]
+
+    def fetch_checked(self, target: Path) -> None:
+        """Write it to a new file, which SQLite finds whole. Raises BackupError."""
+        discard(target)
+        try:
+            self.fetch(target)
+            backup.check_database(target)
+        except (BackupError, OSError) as error:
+            raise BackupError(f"{self.name}: {error}") from error
 
 
 def restore(
@@ -95,22 +105,49 @@ def has_replica(layout: Layout) -> bool:
 
 def has_backup(settings: Settings) -> bool:
     """Whether a missing database can be restored, from here or the drive: nobody starts an empty one over it then."""
-    return any(True for _ in _sources(settings, Layout(settings.root)))
+    return any(True for _ in sources(settings))
+
+
+def sources(settings: Settings) -> Iterator[Source]:
+    """Copies of the database, the best first; those from the drive only when it is attached."""
+    layout = Layout(settings.root)
+    if has_replica(layout):
+        yield Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target))
+    for snapshot in backup.snapshots(layout.snapshots):
+        yield _snapshot("snapshot", snapshot, "")
+    attached = drive(settings)
+    for snapshot in backup.snapshots(attached / "backups/snapshots") if attached else []:
+        yield _snapshot("drive", snapshot, " on the drive")
+
+
+def _snapshot(kind: str, path: Path, where: str) -> Source:
+    return Source(kind, f"snapshot {path.name}{where}", lambda target: shutil.copyfile(path, target))
+
+
+def drive(settings: Settings) -> Path | None:
+    """The directory on the external drive, None when it is away."""
+    try:
+        return backup.require_drive(settings.backup)
+    except BackupError:
+        return None
+
+
+def discard(path: Path) -> None:
+    """Delete a database and what stands beside it."""
+    for leftover in path.parent.glob(f"{path.name}*"):
+        leftover.unlink()
 
 
 def _restore_database(settings: Settings, layout: Layout, dry_run: bool) -> str:
     beside = layout.database.with_name(".restored.db")
     faults = []
-    for name, fetch in _sources(settings, layout):
+    for source in sources(settings):
         if dry_run:
-            return name
-        for path in (beside, *_sidecars(beside)):
-            path.unlink(missing_ok=True)
+            return source.name
         try:
-            fetch(beside)
-            backup.check_database(beside)
-        except (BackupError, OSError) as error:
-            faults.append(f"{name}: {error}")
+            source.fetch_checked(beside)
+        except BackupError as error:
+            faults.append(str(error))
             continue
         _set_aside(layout)
         for path in _sidecars(beside):
@@ -119,19 +156,8 @@ def _restore_database(settings: Settings, layout: Layout, dry_run: bool) -> str:
             os.fsync(file.fileno())
         beside.rename(layout.database)
         files.flush_directory(layout.database.parent)
-        return name
+        return source.name
     raise BackupError("No copy of the database can be restored. " + (" ".join(faults) or "There is none."))
-
-
-def _sources(settings: Settings, layout: Layout) -> Iterator[tuple[str, Callable[[Path], object]]]:
-    """Copies of the database, the best first; those from the drive only when it is attached."""
-    if has_replica(layout):
-        yield "Litestream replica", lambda target: from_replica(layout.replica, target)
-    for snapshot in backup.snapshots(layout.snapshots):
-        yield f"snapshot {snapshot.name}", lambda target, path=snapshot: shutil.copyfile(path, target)
-    drive = _drive(settings)
-    for snapshot in backup.snapshots(drive / "backups/snapshots") if drive else []:
-        yield f"snapshot {snapshot.name} on the drive", lambda target, path=snapshot: shutil.copyfile(path, target)
 
 
 def from_replica(replica: Path, target: Path) -> None:
@@ -161,56 +187,33 @@ def _sidecars(path: Path) -> list[Path]:
 def _restore_files(store: Store, report: Report, dry_run: bool, progress: Callable[[int, int], None]) -> None:
     for area in ("packages", "assets", "temp"):
         files.make_directory(store.layout.area(area))
-    drive, wanted = _drive(store.settings), list(_named_files(store))
+    attached, wanted = drive(store.settings), list(named.every(store.db.read(), store.layout))
     for done, file in enumerate(wanted, start=1):
-        if _is_good(store.layout.root / file.path, file.sha256):
+        if file.is_good(store.layout.root):
             report.good += 1
-        elif drive is None or not _is_good(drive / file.path, file.sha256):
+        elif attached is None or not file.is_good(attached):
             report.missing.append(str(file.path))
         else:
             if not dry_run:
-                _restore_file(store, drive, file)
+                _restore_file(store, attached, file)
             report.restored.append(str(file.path))
         progress(done, len(wanted))
 
 
-def _named_files(store: Store) -> Iterator[_File]:
-    root, db = store.layout.root, store.db.read()
-    for version in versions.every_placed(db):
-        path = store.layout.package(version.developer_id, version.app_id, version.version_code)
-        yield _File(path.relative_to(root), version.sha256, version.manifest)
-    for row in db.execute("SELECT app_id, name, sha256 FROM assets"):
-        yield _File(store.layout.asset(row["app_id"], row["name"]).relative_to(root), row["sha256"])
-
-
-def _is_good(path: Path, sha256: str) -> bool:
-    try:
-        return files.digest(path) == sha256
-    except OSError:
-        return False
-
-
-def _restore_file(store: Store, drive: Path, file: _File) -> None:
+def _restore_file(store: Store, attached: Path, file: NamedFile) -> None:
     target = store.layout.root / file.path
     if file.manifest is None:
-        files.write_file(target, (drive / file.path).read_bytes())
+        files.write_file(target, (attached / file.path).read_bytes())
         return
     staging = store.layout.staging(f"restore-{os.urandom(8).hex()}")
     staging.mkdir()
     sink = files.Sink(staging / target.name, sys.maxsize)
-    with (drive / file.path).open("rb") as source:
+    with (attached / file.path).open("rb") as source:
         while chunk := source.read(1 << 20):
             sink.write(chunk)
     if sink.finish().sha256 != file.sha256:
-        raise BackupError(f"{drive / file.path} changed while it was read.")
+        raise BackupError(f"{attached / file.path} changed while it was read.")
     files.write_file(staging / "manifest.json", file.manifest.encode())
     if target.parent.exists():
         target.parent.rename(staging.with_name(f"damaged-{staging.name}"))
     files.place_directory(staging, target.parent)
-
-
-def _drive(settings: Settings) -> Path | None:
-    try:
-        return backup.require_drive(settings.backup)
-    except BackupError:
-        return None

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal import __version__
-from portal.jobs import audit, restore, standby
+from portal.jobs import audit, drill, restore, standby
 from portal.settings import Follow, Settings
 from portal.store import files, runs, schema, versions
 from portal.store.clock import now
@@ -20,6 +20,7 @@ from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 
 OVERDUE_SECONDS = 26 * 3600  # a nightly job, and two hours of grace
+DRILL_OVERDUE_SECONDS = 8 * 86400  # a weekly job, and a day of grace
 REPLICA_LAG_SECONDS = 60
 STANDBY_LAG_SECONDS = 15 * 60
 FREE_BYTES_MIN = 1024 * 1024 * 1024
@@ -128,6 +129,7 @@ def _store(store: Store) -> Iterator[Line]:
     if settings.backup:
         yield _job(done, "backup-packages", since)
     yield _job(done, "cleanup", since)
+    yield _job(done, drill.JOB, since, DRILL_OVERDUE_SECONDS)
 
 
 def _replica(layout: Layout) -> Line:
@@ -144,15 +146,15 @@ def _replica_files(layout: Layout) -> Iterator[Path]:
     return layout.replica.rglob("*.ltx")
 
 
-def _job(done: dict[str, runs.Run], job: str, since: int) -> Line:
-    """How a job is that a store has been waiting for `since`, s since the epoch."""
+def _job(done: dict[str, runs.Run], job: str, since: int, overdue: int = OVERDUE_SECONDS) -> Line:
+    """How a job is that a store has been waiting for `since`, s since the epoch; it is `overdue` after so many s."""
     run = done.get(job)
     if run is None:
-        return Line(job, now() - since <= OVERDUE_SECONDS, "never ran")
+        return Line(job, now() - since <= overdue, "never ran")
     last = _time(run.success_at) if run.success_at else "never"
     if run.failure:
         return Line(job, False, f"last success {last}; failed {_time(run.failure_at)}: {run.failure}")
-    return Line(job, now() - run.success_at <= OVERDUE_SECONDS, f"last success {last}")
+    return Line(job, now() - run.success_at <= overdue, f"last success {last}")
 
 
 def _time(at: int) -> str:

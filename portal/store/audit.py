@@ -79,6 +79,12 @@ def contains(db: sqlite3.Connection, earlier: Head) -> bool:
     return row is not None and row["hash"] == earlier.hash
 
 
+def seconds_behind(db: sqlite3.Connection, earlier: Head, at: int) -> int:
+    """For how long, at the time `at`, the log has been longer than that head; 0 if it is not."""
+    row = db.execute("SELECT min(at) FROM audit WHERE seq > ?", (earlier.seq,)).fetchone()
+    return 0 if row[0] is None else max(0, at - row[0])
+
+
 def entries(db: sqlite3.Connection) -> Iterator[Entry]:
     """Every row, oldest first."""
     return (Entry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM audit ORDER BY seq"))

@@ -134,12 +134,20 @@ def test_a_new_release_restarts_the_portal_and_a_new_lock_litestream_too(release
 @pytest.mark.parametrize(
     ("data", "jobs"),
     [
-        ({}, {"cleanup": "17 * * * *", "backup-database": "30 2 * * *"}),
+        ({}, {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "drill": "0 4 * * 0"}),
         (
             {"mosis_settings": {"backup": DRIVE}},
-            {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *"},
+            {
+                "cleanup": "17 * * * *",
+                "backup-database": "30 2 * * *",
+                "backup-packages": "0 3 * * *",
+                "drill": "0 4 * * 0",
+            },
         ),
-        ({"mosis_schedules": {"cleanup": "* * * * *", "backup-database": None}}, {"cleanup": "* * * * *"}),
+        (
+            {"mosis_schedules": {"cleanup": "* * * * *", "backup-database": None, "drill": None}},
+            {"cleanup": "* * * * *"},
+        ),
     ],
 )
 def test_schedules(data: dict[str, object], jobs: dict[str, str], release: Release) -> None:

@@ -218,6 +218,15 @@ def test_a_lost_store_is_restored(debian: Debian, host: Machine, store: Store, p
     until("a status without a fault", lambda: host.ssh("sudo mosis status"), seconds=CRON_SECONDS, every=2)
 
 
+def test_a_drill_restores_from_every_copy(debian: Debian, host: Machine, say: Say) -> None:
+    told = host.ssh("sudo mosis drill")
+    say("; ".join(told.splitlines()))
+    assert {"Litestream replica can be restored", "on the drive can be restored"} <= {
+        line.partition(".db ")[2] or line for line in told.splitlines()
+    }
+    assert "good" in told
+
+
 def test_a_killed_portal_is_back_in_seconds(
     host: Machine, store: Store, published: dict[int, Upload], say: Say
 ) -> None:

@@ -156,6 +156,8 @@ def test_a_lost_database_and_lost_packages_come_back(nas: Nas, say: Say) -> None
     until("the store", lambda: downloaded(nas) == before)
     until("a status without a fault", lambda: status(nas) == ())
     say("database, packages and assets are back")
+    nas.ssh(f"sudo {JOBS}drill")
+    say("a drill restores from the replica, the snapshots and the drive")
 
 
 def recovery(lost: str) -> list[str]:

@@ -1,12 +1,10 @@
-"""Backups, and the restores that make them worth it. The drive is a real mount of this machine, /dev/shm."""
+"""Backups, and the restores that make them worth it."""
 
 import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,46 +13,7 @@ from portal.jobs import backup, restore
 from portal.jobs.backup import MARKER, BackupError
 from portal.store import files, runs
 from portal.store.store import Store
-from tests.packages.samples import KEY
-from tests.support.portal import MOSIS, Portal, Publisher, add_developer, environ, free_port, make_store, mosis
-
-SHM = Path("/dev/shm")
-
-
-@pytest.fixture
-def drive() -> Iterator[Path]:
-    if str(SHM) not in backup.mounts():
-        pytest.skip("this machine has no /dev/shm to stand in for a mounted drive")
-    with tempfile.TemporaryDirectory(dir=SHM, prefix="mosis-drive-") as directory:
-        path = Path(directory)
-        (path / MARKER).touch()
-        yield path
-
-
-@pytest.fixture
-def saved(tmp_path: Path, drive: Path) -> Store:
-    """An empty store that has a drive."""
-    return make_store(
-        tmp_path / "store", port=free_port(), litestream=True, backup={"mount": str(SHM), "directory": str(drive)}
-    )
-
-
-@pytest.fixture
-def published(saved: Store, tmp_path: Path) -> Iterator[Publisher]:
-    """A portal with two published versions and one draft, all backed up on the drive; Litestream is not part of it."""
-    portal = Portal(saved).start()
-    try:
-        token = add_developer(saved, "acme")
-        reviewer = add_developer(saved, "reviewer", key=None, scope="reviewer")
-        with portal.client(token) as client, portal.client(reviewer) as second:
-            client.post("/api/apps", json={"app_id": "org.example.app", "name": "App"}).raise_for_status()
-            publisher = Publisher(portal, client, second, tmp_path, "org.example.app", KEY)
-            for code in (1, 2):
-                publisher.publish(code, payload_bytes=200_000)
-            publisher.upload(publisher.package(3)).raise_for_status()
-            yield publisher
-    finally:
-        portal.stop()
+from tests.support.portal import MOSIS, Publisher, environ, make_store, mosis
 
 
 def downloads(publisher: Publisher) -> list[bytes]:
@@ -156,7 +115,7 @@ def test_what_is_in_no_backup_is_named(published: Publisher) -> None:
 
 @pytest.mark.parametrize("fault", ["not mounted", "not marked", "outside the mount"])
 def test_without_the_right_drive_the_backup_fails_and_writes_nothing(tmp_path: Path, drive: Path, fault: str) -> None:
-    mount, directory = (SHM, drive)
+    mount, directory = drive.parent, drive
     if fault == "not mounted":
         mount = directory = tmp_path / "volumeUSB1"
         directory.mkdir()
@@ -186,7 +145,7 @@ def test_the_copy_leaves_out_what_nobody_uploaded(saved: Store, drive: Path) -> 
 
 
 def test_one_backup_at_a_time(saved: Store) -> None:
-    with backup._lock(saved, "backup-packages"), pytest.raises(BackupError, match="running already"):
+    with backup.alone(saved, "backup-packages"), pytest.raises(BackupError, match="running already"):
         backup.packages(saved)
 
 

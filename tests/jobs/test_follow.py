@@ -23,6 +23,7 @@ from portal.store.clock import now
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 from tests.packages.samples import KEY
+from tests.support.litestream import replicate
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, mosis
 
 APP = "org.example.app"
@@ -84,14 +85,6 @@ def contents(layout: Layout) -> dict[str, bytes]:
     """Every file of a store but what is only known about the copy."""
     found = [layout.database, *(p for area in ("packages", "assets") for p in layout.area(area).rglob("*"))]
     return {str(p.relative_to(layout.root)): p.read_bytes() for p in found if p.is_file()}
-
-
-def replicate(layout: Layout) -> None:
-    """Let Litestream write down what is in the database."""
-    config = layout.root / "litestream.yml"
-    config.write_text(f"dbs:\n  - path: {layout.database}\n    replica: {{type: file, path: {layout.replica}}}\n")
-    litestream = Path(sys.executable).with_name("litestream")
-    subprocess.run([litestream, "replicate", "-once", "-config", config], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

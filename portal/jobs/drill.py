@@ -1,0 +1,126 @@
+"""Rehearse a restore: of each kind of copy of the database the newest, then on the drive every file that it names.
+
+A copy that looks well is not yet one that can be restored. Each is restored into a place of its own, must be whole and
+usable by this release, and its audit log must be the store's own up to a short while ago. The store is only read.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from portal.jobs import backup, restore
+from portal.jobs.backup import BackupError
+from portal.jobs.restore import Source
+from portal.store import audit, files, named, runs, schema
+from portal.store.clock import now
+from portal.store.database import connect
+from portal.store.errors import DatabaseUnusable
+from portal.store.store import Store
+
+JOB = "drill"
+TRIES = 3  # Litestream may compact what is being read, and a nightly copy give way to the next
+NIGHTLY_SECONDS = 26 * 3600  # a nightly job, and two hours of grace
+BEHIND_SECONDS_MAX = {"replica": 60, "snapshot": NIGHTLY_SECONDS, "drive": 2 * NIGHTLY_SECONDS}
+"""How old the oldest change that a copy lacks may be, by kind of copy; to the drive a snapshot goes a night later."""
+
+
+@dataclass
+class Report:
+    """What a drill found good: names of copies, and files on the drive (None without one)."""
+
+    copies: list[str] = field(default_factory=list)
+    files: int | None = None
+
+
+def drill(store: Store, *, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
+    """Raises BackupError, which names everything that would not come back. `progress` is told files done and in all."""
+    if store.settings.follow:
+        raise BackupError("This host follows a store, which rehearses its own restore.")
+    with runs.recorded(store.db, JOB), backup.alone(store, JOB), _place(store) as place:
+        report, faults = Report(), []
+        for source in _newest(store):
+            try:
+                _rehearse(store, source, place / f"{source.kind}.db")
+            except (BackupError, DatabaseUnusable, sqlite3.DatabaseError) as error:
+                faults.append(str(error))
+            else:
+                report.copies.append(source.name)
+        if attached := restore.drive(store.settings):
+            report.files, lost = _compare(store, attached, progress)
+            faults += lost
+        elif store.settings.backup:
+            faults.append("The drive is away: what it has was not looked at.")
+        if not report.copies:
+            faults.append("There is no copy of the database that can be restored.")
+        if faults:
+            raise BackupError(" ".join(faults))
+        return report
+
+
+@contextmanager
+def _place(store: Store) -> Iterator[Path]:
+    """A directory that is gone afterwards; after a crash cleanup takes it."""
+    place = store.layout.staging(f"drill-{secrets.token_hex(8)}")
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        files.discard(place)
+
+
+def _newest(store: Store) -> list[Source]:
+    newest: dict[str, Source] = {}
+    for source in restore.sources(store.settings):
+        newest.setdefault(source.kind, source)
+    return list(newest.values())
+
+
+def _fetch(source: Source, target: Path) -> None:
+    for left in reversed(range(TRIES)):
+        try:
+            return source.fetch_checked(target)
+        except BackupError:
+            if not left:
+                raise
+
+
+def _rehearse(store: Store, source: Source, target: Path) -> None:
+    _fetch(source, target)
+    schema.usable(target)
+    with closing(connect(target, litestream=False)) as copy:
+        head, fault = audit.head(copy), audit.first_fault(copy)
+    if fault is not None:
+        raise BackupError(f"{source.name}: row {fault} of its audit log is missing or not as it was written.")
+    if not audit.contains(store.db.read(), head):
+        raise BackupError(f"{source.name}: its row {head.seq} of the audit log is not this store's.")
+    behind = audit.seconds_behind(store.db.read(), head, now())
+    if behind > BEHIND_SECONDS_MAX[source.kind]:
+        raise BackupError(f"{source.name}: a change that was made {behind} s ago is not in it.")
+
+
+def _compare(store: Store, attached: Path, progress: Callable[[int, int], None]) -> tuple[int, list[str]]:
+    """How many files the drive has as the database names them, and a sentence for each that it should have and has not.
+
+    The live database names them: what its copies name beyond it was deleted since.
+    """
+    wanted, good, faults = list(named.every(store.db.read(), store.layout)), 0, []
+    for done, file in enumerate(wanted, start=1):
+        if file.is_good(attached):
+            good += 1
+        elif (attached / file.path).exists():
+            faults.append(f"{attached / file.path} is damaged.")
+        elif _since(store.layout.root / file.path) > NIGHTLY_SECONDS:
+            faults.append(f"{attached / file.path} is missing.")
+        progress(done, len(wanted))
+    return good, faults
+
+
+def _since(path: Path) -> float:
+    """Age in seconds; what is not there could have been copied long ago."""
+    try:
+        return now() - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")

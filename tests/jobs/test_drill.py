@@ -1,0 +1,171 @@
+"""A drill finds what a restore would not bring back, before anybody needs it, and leaves the store alone."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from portal.jobs import backup, drill
+from portal.jobs.backup import BackupError
+from portal.settings import Follow
+from portal.store import files
+from portal.store.clock import now
+from portal.store.store import Store
+from tests.support.litestream import replicate
+from tests.support.portal import Publisher, add_developer, make_store, mosis
+
+
+@pytest.fixture
+def kept(published: Publisher) -> Store:
+    """A store without a portal whose three packages are in every backup there is."""
+    store = published.portal.store
+    published.portal.stop()
+    backup.database(store)
+    backup.packages(store)
+    replicate(store.layout)
+    return store
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    at = now() + seconds
+    monkeypatch.setattr(drill, "now", lambda: at)
+
+
+def snapshot(store: Store) -> Path:
+    return backup.snapshots(store.layout.snapshots)[0]
+
+
+def content(store: Store) -> dict[Path, bytes]:
+    kept = [path for area in ("packages", "assets", "backups") for path in store.layout.area(area).rglob("*")]
+    return {path: path.read_bytes() for path in kept if path.is_file()}
+
+
+def test_every_copy_and_every_file_is_looked_at(kept: Store) -> None:
+    before = content(kept)
+    ran = mosis(kept, "drill")
+    assert ran.returncode == 0, ran.stderr
+    name = snapshot(kept).name
+    assert ran.stdout.splitlines() == [
+        "Litestream replica can be restored",
+        f"snapshot {name} can be restored",
+        f"snapshot {name} on the drive can be restored",
+        "3 files on the drive are good",
+    ]
+    assert content(kept) == before
+    assert list(kept.layout.area("temp").glob("drill-*")) == []
+
+
+def test_monitoring_knows_when(kept: Store, published: Publisher) -> None:
+    name, began = "mosis_restore_drill_last_success_timestamp_seconds", now()
+    portal = published.portal.start()
+    assert name not in published.client.get("/metrics").text
+    drill.drill(kept)
+    [line] = [line for line in published.client.get("/metrics").text.splitlines() if line.startswith(name)]
+    assert began <= float(line.split()[1]) <= now()
+    portal.stop()
+    snapshot(kept).write_bytes(b"damaged")
+    with pytest.raises(BackupError):
+        drill.drill(kept)
+    status = mosis(kept, "status").stdout
+    [line] = [line for line in status.splitlines() if " drill " in line]
+    assert "last success 2" in line and "damaged" not in line.split("failed")[0] and "cannot be read" in line
+
+
+def damage_replica(store: Store) -> None:
+    for path in store.layout.replica.rglob("*.ltx"):
+        path.write_bytes(path.read_bytes()[:-8])
+
+
+def damage_snapshot(store: Store) -> None:
+    path = snapshot(store)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def rewrite_history(store: Store) -> None:
+    with closing(sqlite3.connect(snapshot(store))) as copy:
+        copy.executescript(
+            "DROP TRIGGER IF EXISTS audit_is_append_only_update; UPDATE audit SET actor = 'nobody' WHERE seq = 2"
+        )
+
+
+def take_another_store_s(store: Store) -> None:
+    other = make_store(store.layout.root.parent / "other")
+    add_developer(other, "other")
+    shutil.copyfile(backup.database(other), snapshot(store))
+
+
+def take_a_newer_release_s(store: Store) -> None:
+    with closing(sqlite3.connect(snapshot(store))) as copy:
+        copy.executescript("INSERT INTO migrations VALUES (99, 99); PRAGMA user_version = 99")
+
+
+def package_on_the_drive(store: Store, code: int) -> Path:
+    return store.settings.backup.directory / "packages/acme/org.example.app" / str(code) / "package.mosis"
+
+
+def damage_package(store: Store) -> None:
+    files.write_file(package_on_the_drive(store, 1), b"bit rot")
+
+
+def lose_an_old_package(store: Store) -> None:
+    package_on_the_drive(store, 2).unlink()
+    yesterday = now() - drill.NIGHTLY_SECONDS - 60
+    os.utime(store.layout.package("acme", "org.example.app", 2), (yesterday, yesterday))
+
+
+def pull_the_drive(store: Store) -> None:
+    (store.settings.backup.directory / backup.MARKER).unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (damage_replica, "Litestream replica: litestream ended with"),
+        (damage_snapshot, "snapshot .* cannot be read|snapshot .* is damaged"),
+        (rewrite_history, "snapshot .*: row 2 of its audit log"),
+        (take_another_store_s, "snapshot .*: its row [0-9]+ of the audit log is not this store's"),
+        (take_a_newer_release_s, "upgrade the program"),
+        (damage_package, "org.example.app/1/package.mosis is damaged"),
+        (lose_an_old_package, "org.example.app/2/package.mosis is missing"),
+        (pull_the_drive, "The drive is away"),
+    ],
+)
+def test_what_would_not_come_back_is_named(kept: Store, harm: Callable[[Store], None], reason: str) -> None:
+    harm(kept)
+    with pytest.raises(BackupError, match=reason):
+        drill.drill(kept)
+    assert list(kept.layout.area("temp").glob("drill-*")) == []
+
+
+def test_what_is_younger_than_the_last_night_is_no_fault(kept: Store) -> None:
+    package_on_the_drive(kept, 3).unlink()
+    assert drill.drill(kept).files == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("replica", "Litestream replica"), ("snapshot", "snapshot"), ("drive", "on the drive")]
+)
+def test_a_copy_that_stood_still_is_a_fault(kept: Store, monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    add_developer(kept, "late", key=None)
+    drill.drill(kept)
+    for source, bound in drill.BEHIND_SECONDS_MAX.items():
+        monkeypatch.setitem(drill.BEHIND_SECONDS_MAX, source, bound if source == kind else 10**9)
+    later(monkeypatch, drill.BEHIND_SECONDS_MAX[kind] + 5)
+    with pytest.raises(BackupError, match=f"{name}.*a change that was made [0-9]+ s ago is not in it"):
+        drill.drill(kept)
+
+
+def test_nothing_to_restore_is_a_fault(store: Store) -> None:
+    with pytest.raises(BackupError, match="There is no copy"):
+        drill.drill(store)
+
+
+def test_a_standby_rehearses_nothing(store: Store) -> None:
+    follow = Follow(store="store.example.org", ssh_config="/none")
+    following = Store(store.settings.model_copy(update={"follow": follow}), store.layout, store.db)
+    with pytest.raises(BackupError, match="follows a store"):
+        drill.drill(following)
