@@ -81,10 +81,12 @@ def _newest(store: Store) -> list[Source]:
 def _fetch(source: Source, target: Path) -> None:
     for left in reversed(range(TRIES)):
         try:
-            return source.fetch_checked(target)
+            source.fetch_checked(target)
         except BackupError:
             if not left:
                 raise
+        else:
+            return
 
 
 def _rehearse(store: Store, source: Source, target: Path) -> None:
