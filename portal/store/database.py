@@ -39,7 +39,8 @@ class Database:
         """A transaction that holds the write lock from the start; rolled back when the block raises.
 
         A block that must know whether it was committed says COMMIT itself, last.
-        Raises DatabaseBusy after TURN_SECONDS behind other writers, or BUSY_TIMEOUT_MS behind another program.
+        Raises DatabaseBusy after TURN_SECONDS behind writers of this process (in the queue of processes it waits for as
+        long as it takes), or BUSY_TIMEOUT_MS behind another program.
         """
         connection = self.read()
         with self._in_turn():

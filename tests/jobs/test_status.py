@@ -18,18 +18,20 @@ def job(store: Store, name: str) -> status.Line:
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
-    at = now() + ahead
+    at = status.now() + ahead
     monkeypatch.setattr(status, "now", lambda: at)
 
 
-@pytest.mark.parametrize("name", ["backup-database", "cleanup"])
-def test_a_job_is_overdue_when_it_has_not_run_for_more_than_a_day(
-    name: str, store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "days", "hours"), [("backup-database", 1, 2), ("cleanup", 1, 2), ("drill", 8, 0)])
+def test_a_job_is_overdue_when_it_has_not_run_in_its_time(
+    name: str, days: int, hours: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with runs.recorded(store.db, name):
         pass
     assert job(store, name).ok
-    clock(monkeypatch, LATER)
+    clock(monkeypatch, (days * 24 + hours) * 3600 - 60)
+    assert job(store, name).ok
+    clock(monkeypatch, 120)  # after the former
     assert not job(store, name).ok
 
 
