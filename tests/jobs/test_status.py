@@ -6,7 +6,6 @@ import pytest
 
 from portal.jobs import status
 from portal.store import runs
-from portal.store.clock import now
 from portal.store.store import Store
 from tests.support.portal import add_developer
 
