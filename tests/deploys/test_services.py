@@ -58,7 +58,7 @@ def test_nginx_takes_the_configuration_of_a_local_store(release: Release, tmp_pa
 def test_prometheus_takes_its_files(mode: str, release: Release, tmp_path: Path) -> None:
     for name, content in services(release, mosis_prometheus=mode).items():
         (tmp_path / name).write_text(content)
-    assert "6 rules found" in run("promtool", "check", "config", tmp_path / "prometheus.yml")
+    assert "8 rules found" in run("promtool", "check", "config", tmp_path / "prometheus.yml")
 
 
 @needs("promtool")
