@@ -5,6 +5,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,16 @@ import pytest
 
 from portal.store import database, developers, schema
 from portal.store.store import Store
-from tests.support.portal import Portal, add_developer, free_port, make_store, mosis, only_publisher
+from tests.support.portal import (
+    MOSIS,
+    Portal,
+    add_developer,
+    environ,
+    free_port,
+    make_store,
+    mosis,
+    only_publisher,
+)
 
 
 @pytest.fixture
@@ -37,6 +47,21 @@ def test_a_killed_server_takes_its_workers_along(own_portal: Portal) -> None:
         assert select.select([wait], [], [], 30)[0], "a worker outlives its server"
         os.close(wait)
     own_portal.start()
+
+
+def test_a_server_that_is_still_starting_can_be_stopped(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", port=free_port())
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen([MOSIS, "serve"], env=environ(store), stderr=output, stdout=output)
+    try:
+        while not children(server.pid):
+            assert server.poll() is None, log.read_text()
+        server.terminate()
+        server.wait(60)
+    finally:
+        server.kill()
+    assert "Killing" not in log.read_text(), "a worker did not hear that it was to stop"
 
 
 def test_a_killed_worker_is_replaced(own_portal: Portal) -> None:
