@@ -125,7 +125,7 @@ def _granian(chosen: settings.Settings) -> None:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
 
-    # A worker is forked with the server's handler, which does nothing in it: until it had its own, nobody could stop it.
+    # A worker is forked with the server's handler, which does nothing in it: until it had its own, none could stop it.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     Granian(
         "portal.cli.server:worker",
