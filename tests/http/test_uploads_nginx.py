@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import socket
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from tests.support.nginx import NGINX, nginx_before
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
 MIB = 1024 * 1024
+PIECE = "Content-Type: application/offset+octet-stream"
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
@@ -70,6 +72,32 @@ def test_tuspy_through_nginx_and_ten_disconnects(publisher: Publisher) -> None:
     version = publisher.client.post(f"/api/uploads/{upload_id}/complete")
     assert version.status_code == 201, version.text
     assert version.json()["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def resumed(url: str, body: bytes) -> bool:
+    """Whether the upload is whole now, or still locked."""
+    tus = {"Tus-Resumable": "1.0.0"}
+    found = httpx.head(url, headers=tus)
+    if found.status_code == 200:
+        offset = int(found.headers["Upload-Offset"])
+        headers = tus | {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+        found = httpx.patch(url, content=body[offset:], headers=headers)
+        if found.status_code == 204:
+            return True
+    assert found.status_code in (409, 423), found.text
+    return False
+
+
+def test_a_client_that_vanished_does_not_keep_its_upload(publisher: Publisher) -> None:
+    body = publisher.package(2).read_bytes()
+    url = issued(publisher, len(body))
+    with begin(url, "PATCH", len(body), "Tus-Resumable: 1.0.0", "Upload-Offset: 0", PIECE) as vanished:
+        vanished.sendall(body[:1000])
+        deadline = time.monotonic() + 60
+        while not resumed(url, body):  # another network, the same client
+            assert time.monotonic() < deadline
+    upload_id = urlsplit(url).path.rsplit("/", 1)[1]
+    publisher.client.post(f"/api/uploads/{upload_id}/complete").raise_for_status()
 
 
 def test_expect_100(publisher: Publisher) -> None:
