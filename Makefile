@@ -22,7 +22,7 @@ deploy: .venv/operator.done
 	    sed '/^$$/d'
 
 down:
-	@if [ -x $(BIN)/python ]; then $(BIN)/python deploys/down.py '$(ROOT)'; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python deploys/remote/down.py '$(ROOT)'; fi
 
 test: .venv/dev.done
 	$(BIN)/pytest -n auto

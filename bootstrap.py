@@ -8,7 +8,7 @@ import sys
 import pyinfra
 from pyinfra import host
 
-from deploys import bootstrap
+from deploys.synology import bootstrap
 
 if pyinfra.is_cli:
     bootstrap.visit(host.data.get("_temp_dir"), host.data.get("ssh_key"))

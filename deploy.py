@@ -1,46 +1,32 @@
 """What a host gets, in order: `pyinfra INVENTORY deploy.py`."""
 
 import pyinfra
-from pyinfra import host
 
-from deploys import (
-    base,
-    compose,
-    cron,
-    declared,
-    dsm,
-    dsm_schedules,
-    lifecycle,
-    litestream,
-    local,
-    nginx,
-    portal,
-    preflight,
-    prometheus,
-    release,
-    secrets,
-    standby,
-)
-from deploys.plan import plan
+from deploys.checks import declared, preflight
+from deploys.containers import compose
+from deploys.host import releases, secrets
+from deploys.host.planned import planned
+from deploys.services import base, cron, lifecycle, litestream, nginx, portal, prometheus, standby, supervisor
+from deploys.synology import shared_folder, task_scheduler
 
 if pyinfra.is_cli:
-    wanted = plan(host.data.dict(), release.build())
+    wanted = planned()
     preflight.check(wanted)
     standby.check(wanted)
 
     if wanted.runtime == "local":
         base.directories(wanted)
         secrets.install(wanted.secrets, wanted.owner)
-        local.configured(wanted)
+        supervisor.configured(wanted)
         portal.database(wanted)
-        local.running(wanted)
+        supervisor.running(wanted)
         portal.access(wanted)
 
     if wanted.runtime == "systemd":
         base.system(wanted, standby.login_shell())
         base.directories(wanted)
         secrets.install(wanted.secrets, wanted.owner)
-        release.install(wanted.release, wanted.data.wheelhouse)
+        releases.install(wanted.release, wanted.data.wheelhouse)
         if wanted.data.follows:
             standby.following(wanted)
         else:
@@ -56,12 +42,12 @@ if pyinfra.is_cli:
         cron.schedules(wanted)
         lifecycle.bucket(wanted)
         prometheus.monitoring(wanted)
-        release.prune(wanted.release)
+        releases.prune(wanted.release)
         declared.written(wanted)
 
     if wanted.stack:
         if wanted.data.share:
-            dsm.prepared(wanted, wanted.stack)
+            shared_folder.prepared(wanted, wanted.stack)
         else:
             base.account(wanted.stack.user)
         base.directories(wanted)
@@ -71,6 +57,6 @@ if pyinfra.is_cli:
         compose.running(wanted, wanted.stack)
         portal.access(wanted)
         if wanted.data.share:
-            dsm_schedules.schedules(wanted, wanted.stack)
+            task_scheduler.schedules(wanted, wanted.stack)
         lifecycle.bucket(wanted)
         declared.written(wanted)

@@ -6,8 +6,8 @@ Exit code 1 where something needs attention. `--data json=yes` prints a line of 
 import pyinfra
 from pyinfra import host
 
-from deploys import release, verify
-from deploys.plan import plan
+from deploys.checks import verify
+from deploys.host.planned import planned
 
 if pyinfra.is_cli:
-    verify.report(plan(host.data.dict(), release.build()), as_json=bool(host.data.get("json")))
+    verify.report(planned(), as_json=bool(host.data.get("json")))

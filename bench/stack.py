@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from bench import fixtures
 from bench.processes import READY_SECONDS, BenchError, free_port, running
-from deploys.render import render
+from deploys.plan.render import render
 from portal import settings
 from portal.store import files, presign, schema
 from portal.store.layout import AREAS, Layout

@@ -1,1 +1,1 @@
-"""The deploys: `plan` decides what a host gets, one module a service declares it."""
+"""The deploys, in floors: checks → services | containers → synology → host → plan | remote."""

@@ -1,4 +1,4 @@
-"""What an inventory may say about its hosts. Each line shows the default; a test holds them equal to deploys/data.py.
+"""What an inventory may say about its hosts. Each line shows the default, as in deploys/plan/data.py.
 
 Uncomment here to change it for every host, or say it in an inventory for one host or group.
 """

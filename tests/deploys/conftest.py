@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.release import Release
+from deploys.plan.release import Release
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploys import down
-from deploys.render import CHECKOUT
+from deploys.plan.render import CHECKOUT
+from deploys.remote import down
 
 DEPLOYED = [
     "deploy.py",

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deploys import check
-from deploys.declared import checks, declared
+from deploys.checks.declared import checks, declared
 from deploys.plan import plan
-from deploys.release import Release
+from deploys.plan.release import Release
+from deploys.remote import check
 
 DRIVE = {"backup": {"mount": "/proc", "directory": "/proc/self"}}
 HOSTS = {

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from deploys import compose, engine, images
-from deploys.compose import Container, State
-from deploys.data import PlanError
-from deploys.dsm import SharedFolder
-from deploys.files import Digests
-from deploys.model import Plan
+from deploys.containers import compose, engine, images
+from deploys.containers.compose import Container, State
+from deploys.host.files import Digests
 from deploys.plan import plan
-from deploys.release import Release
-from deploys.render import CHECKOUT
+from deploys.plan.data import PlanError
+from deploys.plan.model import Plan
+from deploys.plan.release import Release
+from deploys.plan.render import CHECKOUT
+from deploys.synology.shared_folder import SharedFolder
 
 NAS = {"mosis_runtime": "compose", "mosis_share": "mosis", "mosis_root": "/volume1/mosis", "mosis_port": 8080}
 DOCKER = {"mosis_runtime": "compose"}

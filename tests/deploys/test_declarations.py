@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deploys.render import CHECKOUT
+from deploys.plan.render import CHECKOUT
 
-SOURCES = [CHECKOUT / "deploy.py", *sorted((CHECKOUT / "deploys").glob("*.py"))]
+SOURCES = [CHECKOUT / "deploy.py", *sorted((CHECKOUT / "deploys").rglob("*.py"))]
 
 
 def trees() -> Iterator[tuple[Path, ast.Module]]:

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from deploys import dsm, dsm_schedules
-from deploys.check import answer, same
-from deploys.crontab import ALL_DAYS, block, task_schedule
-from deploys.schedules import Job
+from deploys.plan.dsm_times import ALL_DAYS, block, task_schedule
+from deploys.plan.schedules import Job
+from deploys.remote.check import answer, same
+from deploys.synology import shared_folder, task_scheduler
 
-TASK = dsm_schedules.task_wanted(Job("cleanup", "17 * * * *", "cleanup"), "/volume1/@mosis/bin/job-cleanup")
+TASK = task_scheduler.task_wanted(Job("cleanup", "17 * * * *", "cleanup"), "/volume1/@mosis/bin/job-cleanup")
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_answers_are_judged_by_what_they_say() -> None:
     assert answer('{"error": {"code": 4800}, "success": false}') is None
     assert answer("") is None
     listed = {"data": {"tasks": [{"id": 3, "name": "mosis-cleanup"}, {"name": "mosis-boot"}]}, "success": True}
-    assert dsm_schedules.Tasks().process([json.dumps(listed)]) == {"mosis-cleanup": 3}
+    assert task_scheduler.Tasks().process([json.dumps(listed)]) == {"mosis-cleanup": 3}
 
 
 def test_a_task_is_compared_in_what_matters() -> None:
-    wanted = dsm_schedules.matters(TASK)
+    wanted = task_scheduler.matters(TASK)
     found = json.loads(json.dumps(TASK)) | {"id": 3, "action": "Run"}
     found["schedule"] |= {"next_trigger_time": "x", "monthly_week": "[]"}
     assert same(found, wanted)
@@ -62,6 +62,6 @@ def test_a_share_is_read_from_its_dump() -> None:
         "\t Path .......[/volume1/mosis]",
         "\t RW list ....[a,mosis]",
     ]
-    assert dsm.Share().process(lines) == dsm.SharedFolder("/volume1/mosis", ("a", "mosis"))
-    assert dsm.Share().process(["\t Path .......[/volume1/x]", "\t RW list ....[]"]).writers == ()
-    assert dsm.Share().process([]) is None
+    assert shared_folder.Share().process(lines) == shared_folder.SharedFolder("/volume1/mosis", ("a", "mosis"))
+    assert shared_folder.Share().process(["\t Path .......[/volume1/x]", "\t RW list ....[]"]).writers == ()
+    assert shared_folder.Share().process([]) is None

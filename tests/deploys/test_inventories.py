@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deploys.data import PREFIX, HostData
 from deploys.plan import plan
-from deploys.release import Release
-from deploys.render import CHECKOUT
+from deploys.plan.data import PREFIX, HostData
+from deploys.plan.release import Release
+from deploys.plan.render import CHECKOUT
 
 EXAMPLES = sorted((CHECKOUT / "inventory").glob("*.py"))
 

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from deploys import down
+from deploys.remote import down
 from tests.deploys.local_store import LocalStore, local_store
 
 ANSWERING = (

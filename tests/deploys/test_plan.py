@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from deploys.data import PlanError
-from deploys.model import Plan
 from deploys.plan import plan
-from deploys.release import Release
+from deploys.plan.data import PlanError
+from deploys.plan.model import Plan
+from deploys.plan.release import Release
 
 LOCAL = {"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_port": 8080}
 SYSTEMD = {"mosis_runtime": "systemd"}

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deploys import preflight, probe
-from deploys.data import PlanError
-from deploys.declared import declared
+from deploys.checks import preflight
+from deploys.checks.declared import declared
 from deploys.plan import plan
-from deploys.release import Release
-from deploys.render import render
+from deploys.plan.data import PlanError
+from deploys.plan.release import Release
+from deploys.plan.render import render
+from deploys.remote import probe
 
 STORE = {"mosis_runtime": "systemd"}
 STANDBY = STORE | {"mosis_follows": "store.example.org"}

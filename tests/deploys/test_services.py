@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deploys.plan import plan
-from deploys.release import Release
-from deploys.render import CHECKOUT
+from deploys.plan.release import Release
+from deploys.plan.render import CHECKOUT
 
 EXPOSURE_MAX = 2.0  # of systemd-analyze security, 10 is the worst
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deploys.render import render
+from deploys.plan.render import render
 from portal.jobs import follow, standby
 from portal.jobs import status as status_job
 from portal.jobs.standby import Copy, FollowError

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploys.render import CHECKOUT
+from deploys.plan.render import CHECKOUT
 from portal.mirror import lifecycle
 from portal.mirror.lifecycle import LifecycleError, canonical
 from portal.settings import S3

@@ -1,0 +1,1 @@
+"""Whether a host can take a plan, and whether it is as declared."""

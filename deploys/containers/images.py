@@ -1,0 +1,63 @@
+"""The images of a release: built on the host by its own engine, side by side with those of the release before."""
+
+from collections.abc import Iterator
+from shlex import join, quote
+
+from pyinfra import host
+from pyinfra.api import FactBase, FileUploadCommand, StringCommand, operation
+
+from deploys.host.releases import Releases, earlier
+from deploys.plan.model import Plan, Stack
+from deploys.plan.paths import ENVIRONMENT
+from deploys.plan.release import Release, wheelhouse_tar
+from deploys.plan.render import CHECKOUT
+from deploys.remote.check import RECIPE
+
+
+class Recipes(FactBase[dict[str, str]]):
+    """Image name to the recipe it was built by, of those that are there."""
+
+    default = dict
+
+    def command(self, images: list[str]) -> str:
+        label = f'{{{{index .Config.Labels "{RECIPE}"}}}}'
+        each = f"docker image inspect --format {quote(label)} $image 2>/dev/null"
+        return ENVIRONMENT + f'for image in {join(images)}; do echo "$image $({each})"; done'
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {words[0]: words[1] for words in map(str.split, output) if len(words) == 2}
+
+
+def _upload(source: str, target: str) -> FileUploadCommand:
+    """By way of `_temp_dir`: /tmp of a NAS is small."""
+    place = (host.current_op_global_arguments or {}).get("_temp_dir")
+    return FileUploadCommand(source, target, remote_temp_filename=host.get_temp_filename(target, temp_directory=place))
+
+
+@operation()
+def images_built(plan: Plan, stack: Stack) -> Iterator[StringCommand | FileUploadCommand]:
+    """The images of the release are there, built on the host from its own directory."""
+    names, release, wheelhouse = stack.images, plan.release, plan.data.wheelhouse
+    if host.get_fact(Recipes, images=list(names.values())) == dict.fromkeys(names.values(), stack.recipe):
+        return
+    path = f"{stack.home}/releases/{release.id}"
+    yield StringCommand(f"rm -rf {path} && mkdir -p {path}/wheels")
+    for source in (release.wheel, release.lock, CHECKOUT / "files/compose/Dockerfile"):
+        yield _upload(str(source), f"{path}/{source.name}")
+    if wheelhouse:
+        yield _upload(str(wheelhouse_tar(wheelhouse)), f"{path}/wheels.tar")
+        yield StringCommand(f"tar -xf {path}/wheels.tar -C {path}/wheels && rm {path}/wheels.tar")
+    source = "--no-index --find-links /build/wheels" if wheelhouse else "--no-cache-dir"
+    build = f"docker build --quiet --label {RECIPE}={stack.recipe} --build-arg BASE={quote(plan.data.base_image)}"
+    build += f" --build-arg PIP={quote(source)}"
+    yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --target nginx --tag {names['nginx']} .")
+    yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --tag {names['portal']} .")
+    yield StringCommand(f"rm -rf {path}/wheels && touch {path}/complete")
+
+
+@operation()
+def images_pruned(release: Release, home: str) -> Iterator[str]:
+    """Of the releases only this one and the one before it keep their image."""
+    found = host.get_fact(Releases, home=home)
+    for identity in sorted(found["all"] - {release.id} - earlier(found, release)):
+        yield f"{ENVIRONMENT}docker image rm mosis:{quote(identity)} >/dev/null 2>&1; rm -rf {home}/releases/{identity}"

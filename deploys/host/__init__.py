@@ -1,0 +1,1 @@
+"""Facts and operations that any service uses."""

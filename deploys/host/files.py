@@ -1,0 +1,70 @@
+"""Directories, files and secrets of a plan, declared."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from shlex import join, quote
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
+from pyinfra.operations import files
+
+from deploys.plan.model import Directory, File
+
+
+def _owner(owner: str) -> dict[str, str | None]:
+    user, _, group = owner.partition(":")
+    return {"user": user or None, "group": group or None}
+
+
+def directories(wanted: Iterable[Directory]) -> None:
+    """Declare directories with mode and owner, parents first."""
+    for entry in host.loop(list(wanted)):
+        files.directory(name=f"Directory {entry.path}", path=entry.path, mode=entry.mode, **_owner(entry.owner))
+
+
+def written(wanted: Iterable[File]) -> None:
+    """Declare files with content, mode and owner."""
+    for entry in host.loop(list(wanted)):
+        files.put(
+            name=f"File {entry.path}",
+            src=StringIO(entry.content),
+            dest=entry.path,
+            mode=entry.mode,
+            create_remote_dir=False,
+            **_owner(entry.owner),
+        )
+
+
+class Digests(FactBase[dict[str, str]]):
+    """Path to SHA-256 of the files that are there."""
+
+    default = dict
+
+    def command(self, paths: list[str]) -> str:
+        return f"sha256sum {join(paths)} 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {path: digest for digest, path in (line.split(maxsplit=1) for line in output)}
+
+
+def sha256(content: str) -> str:
+    """The digest of a file with this content."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def drifted(wanted: Iterable[File]) -> set[str]:
+    """Paths of files that are missing or have other content, whatever their age: a run will write them anew."""
+    contents = {file.path: sha256(file.content) for file in wanted}
+    found = host.get_fact(Digests, paths=list(contents)) if contents else {}
+    return {path for path, content in contents.items() if found.get(path) != content}
+
+
+@operation()
+def kept(wanted: tuple[File, ...], links: tuple[str, ...], good: str) -> Iterator[str]:
+    """Below `good` are copies of the files that run now, and of the links that exist, for a return from what comes."""
+    found = host.get_fact(Digests, paths=[f"{good}{file.path}" for file in wanted])
+    if found != {f"{good}{file.path}": sha256(file.content) for file in wanted}:
+        paths, there = (join([path.lstrip("/") for path in group]) for group in ([f.path for f in wanted], links))
+        copy = f"tar -C / -cf - {paths} $(cd / && ls -d {there} 2>/dev/null) | tar -C {quote(good)} -xf -"
+        yield f"rm -rf {quote(good)} && mkdir {quote(good)} && {copy}"

@@ -1,0 +1,193 @@
+"""The plan of the runtime `compose`: containers of one image on a Synology NAS or any host with Docker."""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from deploys.plan import schedules
+from deploys.plan.data import HostData, PlanError
+from deploys.plan.dsm_times import block
+from deploys.plan.model import Directory, File, Listener, Plan, Service, Stack
+from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
+from deploys.plan.release import Release
+from deploys.plan.render import CHECKOUT, digest, render
+from deploys.plan.schedules import Job
+from deploys.plan.shared import prometheus_of, secrets_of, settings_of
+from portal.settings import Settings
+
+ACCOUNT = "mosis"
+READY_SECONDS = 120  # a slow NAS starts Python under load
+NGINX_PORT = 8080  # inside its container, where nobody is root
+
+
+def home_of(data: HostData) -> Path:
+    """Where the deploy lays down its files. Raises PlanError where the root is not the share that was named."""
+    if not data.share:
+        return Path(HOME)
+    if not re.fullmatch(rf"/volume\d+/{data.share}", str(data.root)):
+        raise PlanError(f"Host data: the root of the share {data.share} is /volumeN/{data.share}, not {data.root}.")
+    return data.root.parent / DSM_HOME
+
+
+def plan(data: HostData, release: Release) -> Plan:
+    """The plan. Raises PlanError."""
+    home = home_of(data)
+    etc, run, secrets = home / "etc", home / "run", home / "secrets"
+    settings = _settings(data, run, secrets)
+    images, recipe = _images(data, release)
+    jobs = schedules.wanted(data, settings)
+    variables = {
+        "data": data,
+        "settings": settings,
+        "backup": settings.backup,
+        "root": data.root,
+        "etc": str(etc),
+        "run": str(run),
+        "secrets": str(secrets),
+        "images": images,
+        "nginx_port": NGINX_PORT,
+        "path": PATH,
+        "network": "mosis_default" if settings.mirror else "none",
+        "checks": (f"{home}/check.py", f"{etc}/declared.json"),
+    }
+    services = _services(data, release, etc, recipe, variables)
+    stamps = {name: service.stamp for name, service in services.items()}
+    command = File(f"{home}/bin/mosis", render("compose/mosis.j2", **variables), "755", "root:root")
+    scripts = {job.name: f"{home}/bin/job-{job.name}" for job in jobs}
+    boot = f"{home}/bin/boot"
+    return Plan(
+        data=data,
+        settings=settings,
+        release=release,
+        owner=ACCOUNT,
+        config=f"{etc}/mosis.toml",
+        mosis=command.path,
+        asking=_asking(data, home, images["portal"]),
+        binaries="",
+        directories=_directories(data, home),
+        command=command,
+        services=services | {"prometheus": prometheus_of(data, f"{etc}/prometheus", data.port)},
+        secrets=secrets_of(data, settings, secrets),
+        listeners=(Listener(data.port, "docker-proxy"), Listener(data.litestream_port, "docker-proxy")),
+        jobs=jobs,
+        lifecycle=_lifecycle(etc) if settings.mirror else None,
+        stack=Stack(
+            home=str(home),
+            user=ACCOUNT,
+            images=images,
+            recipe=recipe,
+            files=_scripts(data, jobs, scripts, variables | {"stamps": stamps, "mosis": command.path}),
+            boot=boot,
+            scripts=scripts,
+        ),
+        checks=variables["checks"],
+    )
+
+
+def _settings(data: HostData, run: Path, secrets: Path) -> Settings:
+    if data.prometheus == "install":
+        raise PlanError("Host data: mosis_prometheus = 'install' is for the runtime systemd; compose lays down files.")
+    if data.cloudflared and "cloudflare-token" not in data.secrets:
+        raise PlanError("Host data: mosis_secrets must say where cloudflare-token comes from.")
+    # What asks on the host itself arrives from the engine's gateway.
+    metrics = {"metrics_networks": ["127.0.0.0/8", "::1/128", f"{data.subnet[1]}/32"]}
+    own = data.model_copy(update={"settings": metrics | data.settings})
+    return settings_of(own, secrets, socket=run / "portal.sock", accel=True, proxied=True)
+
+
+def _images(data: HostData, release: Release) -> tuple[dict[str, str], str]:
+    """Names of the images, and what tells builds of the same name apart. nginx's changes with Debian's alone."""
+    recipe = digest((CHECKOUT / "files/compose/Dockerfile").read_text(), data.base_image)
+    return {"portal": f"mosis:{release.id}", "nginx": f"mosis-nginx:{recipe}"}, recipe
+
+
+def _services(data: HostData, release: Release, etc: Path, recipe: str, variables: dict) -> dict[str, Service]:
+    settings = variables["settings"]
+    inside = data.model_copy(update={"port": NGINX_PORT})
+    site = render(
+        "nginx/mosis.conf.j2",
+        **variables | {"data": inside},
+        cache="/var/cache/nginx/mosis",
+        log="/dev/stdout",
+        addresses=("0.0.0.0",),
+    )
+    port = data.litestream_port
+    litestream = render("litestream/litestream.yml.j2", root=data.root, port=port, address="0.0.0.0")
+    files = {
+        "portal": (_file(etc / "mosis.toml", settings.to_toml()),),
+        "nginx": (
+            _file(etc / "nginx/site.conf", site),
+            _file(etc / "nginx/nginx.conf", render("compose/nginx.conf.j2", **variables)),
+        ),
+        "litestream": (_file(etc / "litestream.yml", litestream),),
+        "cloudflared": (),
+    }
+    if not data.cloudflared:
+        del files["cloudflared"]
+    # A change of the compose file is one of all services, a release one of those that run it; nginx takes a new site
+    # without being restarted.
+    blank = dict.fromkeys(files, "")
+    unnamed = {"stamps": blank, "images": dict.fromkeys(variables["images"], "")}
+    declared = render("compose/compose.yml.j2", **variables | unnamed)
+    made_of = {
+        "portal": (release.id, recipe, *(file.content for file in files["portal"])),
+        "litestream": (release.id, recipe, litestream),
+        "nginx": (recipe,),
+        "cloudflared": (),
+    }
+    return {name: Service(own, digest(declared, *made_of[name])) for name, own in files.items()}
+
+
+def _scripts(data: HostData, jobs: tuple[Job, ...], scripts: dict[str, str], variables: dict) -> tuple[File, ...]:
+    """The compose file, a script a job, and what a host without cron.d needs to keep its schedules."""
+    etc, home = variables["etc"], str(home_of(data))
+    lines = block(jobs, scripts) if data.share else ""
+    declared = [
+        File(f"{etc}/compose.yml", render("compose/compose.yml.j2", **variables), "644", "root:root"),
+        File(
+            f"{home}/bin/boot",
+            render("compose/boot.j2", crontab=f"{home}/bin/crontab" if lines else None, **variables),
+            "755",
+            "root:root",
+        ),
+    ]
+    exchange = render("compose/exchange.j2", home=home, seconds=READY_SECONDS, **variables)
+    declared.append(File(f"{home}/bin/exchange", exchange, "755", "root:root"))
+    for job in jobs:
+        command = job.command if job.of_host else f"{variables['mosis']} {job.command}"
+        script = render("compose/job.j2", job=job, command=command, **variables)
+        declared.append(File(scripts[job.name], script, "755", "root:root"))
+    if lines:
+        declared.append(File(f"{home}/bin/crontab", render("compose/crontab.j2", **variables), "755", "root:root"))
+        declared.append(File(f"{etc}/crontab", lines, "644", "root:root"))
+    if not data.share:
+        cron = render("compose/cron.j2", jobs=jobs, scripts=scripts)
+        declared.append(File("/etc/cron.d/mosis", cron, "644", "root:root"))
+    return tuple(declared)
+
+
+def _file(path: PurePosixPath, content: str) -> File:
+    return File(str(path), content, "644", "root:root")
+
+
+def _directories(data: HostData, home: Path) -> tuple[Directory, ...]:
+    """The deploy's own. Below a share nothing is declared: what is there belongs to its ACL."""
+    own = {"": "", "etc": "", "etc/nginx": "", "etc/prometheus": "", "bin": "", "releases": "", "run": ACCOUNT}
+    declared = [Directory(str(home / name), "755", owner or "root") for name, owner in own.items()]
+    declared.append(Directory(f"{home}/secrets", "700", ACCOUNT))
+    if not data.share:
+        declared.append(Directory(str(data.root), "750", ACCOUNT))
+    return tuple(declared)
+
+
+def _asking(data: HostData, home: Path, image: str) -> str:
+    """Any image of the store will do: the newest, or the one that runs."""
+    known = f'{image} "mosis:$(basename "$(readlink {home}/current)")"'
+    found = f"docker image inspect --format '{{{{.Id}}}}' {known} 2>/dev/null | head -n 1"
+    root = f"--env MOSIS_CONFIG=/dev/null --env MOSIS_ROOT={data.root} --volume {data.root}:{data.root}"
+    user = f'--user "$(id -u {ACCOUNT}):$(id -g {ACCOUNT})"'
+    run = f"docker run --rm --pull never --network none {user} {root}"
+    return f'{ENVIRONMENT}image=$({found}); [ -n "$image" ] && {run} "$image" mosis'
+
+
+def _lifecycle(etc: Path) -> File:
+    return _file(etc / "lifecycle.json", (CHECKOUT / "files/r2/lifecycle.json").read_text())

@@ -1,0 +1,98 @@
+"""What an inventory may say about a host: `mosis_NAME` in its data is the field NAME here."""
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from portal.settings import AbsolutePath
+
+PREFIX = "mosis_"
+
+
+class PlanError(ValueError):
+    """The inventory cannot be deployed; the message is one sentence for the operator."""
+
+
+def _plain(path: Path) -> Path:
+    if not re.fullmatch(r"[\w./+@-]+", str(path), re.ASCII):
+        raise ValueError("may hold letters, digits and . _ + @ - / only, because it stands in files of several formats")
+    return path
+
+
+def _cron_time(value: str | None) -> str | None:
+    if value is not None and (len(value.split()) != 5 or not set(value) <= set("0123456789*/,- ")):
+        raise ValueError("must be five fields of digits and * / , - as in crontab(5), or None")
+    return value
+
+
+def _source(value: str) -> str:
+    kind, _, rest = value.partition(":")
+    if kind not in ("env", "file") or not rest:
+        raise ValueError("must be env:VARIABLE or file:PATH, never the secret itself")
+    return value
+
+
+PlainPath = Annotated[AbsolutePath, AfterValidator(_plain)]
+CronTime = Annotated[str | None, AfterValidator(_cron_time)]
+SecretSource = Annotated[str, AfterValidator(_source)]
+ImageName = Annotated[str, Field(pattern=r"^[a-z0-9][\w./:@-]*$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class HostData(BaseModel):
+    """The data of one host. `inventory/group_data/all.py` shows every field with its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runtime: Literal["local", "systemd", "compose"] = Field(description="how the processes are kept up")
+    root: PlainPath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
+    port: Port = Field(80, description="TCP port that people and devices connect to")
+    server_names: tuple[str, ...] = Field(("_",), description="host names nginx answers to; _: any")
+    nginx: PlainPath | None = Field(None, description="runtime local: nginx's program; None: the portal alone answers")
+    litestream_port: Port = Field(9099, description="loopback port of Litestream's metrics")
+    prometheus_port: Port = Field(9090, description="loopback port of an installed Prometheus")
+    prometheus: Literal["files", "install"] = Field(
+        "files", description="only lay down scrape and rule files, or install Debian's Prometheus too"
+    )
+    share: str | None = Field(
+        None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", description="Synology: the shared folder that is the root"
+    )
+    base_image: ImageName = Field("debian:bookworm-slim", description="image of Debian that the store's is built on")
+    cloudflared: ImageName | None = Field(None, description="image of cloudflared; None: no tunnel")
+    subnet: IPv4Network = Field(
+        IPv4Network("172.30.77.0/28"), description="addresses of the containers, free in the host's networks"
+    )
+    drive_uuid: str | None = Field(
+        None, pattern=r"^[0-9A-Fa-f-]+$", description="UUID of the external drive's file system; None: any drive"
+    )
+    hyper_backup: int | None = Field(None, ge=1, description="id of a Hyper Backup task that the store starts nightly")
+    follows: HostName | None = Field(
+        None, description="the store of this inventory that the host follows as its standby; None: it is a store"
+    )
+    settings: dict[str, object] = Field(default_factory=dict, description="settings of the portal that differ")
+    schedules: dict[str, CronTime] = Field(default_factory=dict, description="cron times that differ; None: never")
+    secrets: dict[str, SecretSource] = Field(
+        default_factory=dict, description="file below <root>/secrets: where the operator's machine has it"
+    )
+    wheelhouse: AbsolutePath | None = Field(
+        None, description="directory of wheels on the operator's machine, for hosts that reach no package index"
+    )
+
+
+def parse(host_data: Mapping[str, object]) -> HostData:
+    """The host's own data out of everything pyinfra knows about it. Raises PlanError."""
+    values = {key.removeprefix(PREFIX): value for key, value in host_data.items() if key.startswith(PREFIX)}
+    try:
+        return HostData.model_validate(values)
+    except ValidationError as error:
+        faults = [
+            (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
+        ]
+        raise PlanError(
+            f"Host data: {'; '.join(f'{PREFIX}{name}: {text.lower()}' for name, text in faults)}."
+        ) from None

@@ -1,0 +1,89 @@
+"""The plan of the runtime `local`: this machine, no root, a supervisor; nginx in front where the machine has it."""
+
+import os
+import sys
+from pathlib import Path
+
+from deploys.plan.data import HostData, PlanError
+from deploys.plan.model import File, Listener, Plan, Service
+from deploys.plan.release import Release
+from deploys.plan.render import digest, render
+from deploys.plan.shared import DIRECTORIES, asking_of, directories_of, secrets_of, settings_of, stamped
+from portal.settings import Settings
+
+SOCKET_PATH_MAX = 107  # bytes, sun_path of unix(7) without its final zero
+LOCAL_DIRECTORIES = {"bin": "750", "etc": "750", "run": "700", "log": "750"}
+PROGRAM = "supervisor/program.conf.j2"
+
+# nginx writes its title over the environment that a deploy and `make down` know processes by; its shell keeps one.
+NGINX = """trap 'kill "$nginx"' TERM; {program} -c {config} & nginx=$!; wait; wait"""
+
+
+def plan(data: HostData, release: Release) -> Plan:
+    """The plan. Raises PlanError."""
+    root = data.root
+    if len(os.fsencode(root / "run/supervisor.sock.1234567")) > SOCKET_PATH_MAX:
+        raise PlanError(f"The root {root} is too long for a Unix socket below it; take a shorter path.")
+    behind = {"socket": root / "run/portal.sock", "accel": True, "proxied": True} if data.nginx else {}
+    settings = settings_of(data, port=data.port, **behind)
+    binaries = Path(sys.executable).parent
+    config = File(f"{root}/etc/mosis.toml", settings.to_toml(), "640")
+    services = _services(data, release, settings, config, binaries)
+    supervised = render("supervisor/supervisord.conf.j2", root=root, programs=sorted(services))
+    supervisor = File(f"{root}/etc/supervisord.conf", supervised, "644")
+    command = f"{root}/bin/mosis"
+    called = render("portal/mosis.j2", user=None, root=root, binaries=binaries, config=config.path)
+    return Plan(
+        data=data,
+        settings=settings,
+        release=release,
+        owner="",
+        config=config.path,
+        mosis=command,
+        asking=asking_of(root, str(binaries)),
+        binaries=str(binaries),
+        directories=directories_of(root, DIRECTORIES | LOCAL_DIRECTORIES, ""),
+        command=File(command, called, "755"),
+        services=services | {"supervisor": Service((supervisor,), digest(supervised))},
+        secrets=secrets_of(data, settings),
+        listeners=(Listener(data.port, config.path),),
+    )
+
+
+def _services(data: HostData, release: Release, settings: Settings, config: File, binaries: Path) -> dict[str, Service]:
+    root = data.root
+    replication = render("litestream/litestream.yml.j2", root=root, port=None)
+    litestream = File(f"{root}/etc/litestream.yml", replication, "640")
+    programs = {
+        "portal": (release.id, config, [binaries / "mosis", "serve"]),
+        "litestream": (
+            digest(release.lock.read_text()),
+            litestream,
+            [binaries / "litestream", "replicate", "-config", litestream.path],
+        ),
+    }
+    if data.nginx:
+        nginx = File(f"{root}/etc/nginx-main.conf", _nginx(data, settings), "640")
+        script = NGINX.format(program=data.nginx, config=nginx.path)
+        programs["nginx"] = (str(data.nginx), nginx, ["sh", "-c", script])
+    return {
+        name: stamped(
+            code, read, f"{root}/etc/{name}.conf", PROGRAM, program=name, command=command, root=root, config=config.path
+        )
+        for name, (code, read, command) in programs.items()
+    }
+
+
+def _nginx(data: HostData, settings: Settings) -> str:
+    root = data.root
+    return render(
+        "nginx/nginx.conf.j2",
+        root=root,
+        run=root / "run",
+        cache=root / "run/cache",
+        log=root / "log/access.log",
+        data=data,
+        settings=settings,
+        addresses=(settings.host,),
+        superuser=os.geteuid() == 0,
+    )

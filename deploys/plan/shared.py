@@ -1,0 +1,88 @@
+"""Parts that the plans of several runtimes are made of."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
+
+from deploys.plan.data import HostData, PlanError
+from deploys.plan.model import Directory, File, Secret, Service
+from deploys.plan.render import CHECKOUT, digest, render
+from portal import settings as portal_settings
+from portal.settings import Settings
+
+CREDENTIALS = "mirror-credentials"
+
+DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member of the group
+    "": "750",
+    "data": "700",
+    "packages": "750",
+    "assets": "750",
+    "temp": "700",
+    "backups": "700",
+    "backups/portal": "700",
+    "backups/snapshots": "700",
+    "secrets": "700",
+}
+
+
+def settings_of(data: HostData, secrets: Path | None = None, /, **derived: object) -> Settings:
+    """The portal's settings; what is `derived` the deploy decides. `secrets`: where they lie, else `<root>/secrets`."""
+    values = {"root": data.root, **derived, **data.settings}
+    if isinstance(mirror := values.get("mirror"), dict):
+        values["mirror"] = {"credentials": f"{secrets or data.root / 'secrets'}/{CREDENTIALS}", **mirror}
+    decided = {"root", *derived, *(("host", "port") if "socket" in derived else ())}
+    if fixed := data.settings.keys() & decided:
+        raise PlanError(f"Host data: mosis_settings may not set {', '.join(sorted(fixed))}, the deploy does.")
+    try:
+        return portal_settings.parse(values)
+    except portal_settings.SettingsError as error:
+        raise PlanError(f"Host data: mosis_{error}") from None
+
+
+def secrets_of(data: HostData, settings: Settings, secrets: Path | None = None) -> tuple[Secret, ...]:
+    place = secrets or data.root / "secrets"
+    credentials = settings.mirror and settings.mirror.credentials
+    if credentials and credentials.parent == place and credentials.name not in data.secrets:
+        raise PlanError(f"Host data: mosis_secrets must say where {credentials.name} comes from.")
+    return tuple(Secret(f"{place}/{name}", _read(source)) for name, source in data.secrets.items())
+
+
+def _read(source: str) -> str:
+    kind, _, place = source.partition(":")
+    try:
+        content = os.environ[place] if kind == "env" else Path(place).expanduser().read_text()
+    except KeyError:
+        raise PlanError(f"The environment variable {place}, which holds a secret, is not set.") from None
+    except OSError as error:
+        raise PlanError(f"The secret in {place} cannot be read: {error.strerror}.") from None
+    return content.rstrip("\n") + "\n"
+
+
+def directories_of(root: Path, modes: Mapping[str, str], owner: str) -> tuple[Directory, ...]:
+    return tuple(Directory(str(root / name), mode, owner) for name, mode in modes.items())
+
+
+def stamped(
+    code: str, config: File, path: str, template: str, /, reads: tuple[str, ...] = (), **variables: object
+) -> Service:
+    """A process of `code` that reads `config`, started by the file `path`, which carries a stamp over all three."""
+    stamp = digest(code, config.content, render(template, stamp="", **variables))
+    return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp, reads)
+
+
+def asking_of(root: Path, binaries: str) -> str:
+    return f"env MOSIS_CONFIG=/dev/null MOSIS_ROOT={quote(str(root))} {quote(f'{binaries}/mosis')}"
+
+
+def prometheus_of(data: HostData, place: str, scraped: int) -> Service:
+    """Scrape and rule files below `place`; the portal's metrics are had at the loopback port `scraped`."""
+    targets = render("prometheus/prometheus.yml.j2", data=data, scraped=scraped)
+    files = [
+        File(f"{place}/prometheus.yml", targets, "644", "root:root"),
+        File(f"{place}/rules.yml", (CHECKOUT / "files/prometheus/rules.yml").read_text(), "644", "root:root"),
+    ]
+    if data.prometheus == "install":
+        arguments = render("prometheus/default.j2", data=data)
+        files.append(File("/etc/default/prometheus", arguments, "644", "root:root"))
+    return Service(tuple(files))

@@ -1,0 +1,100 @@
+"""The plan of the runtime `systemd`: a Debian host with hardened units, nginx in front, cron."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from deploys.plan import schedules, standby
+from deploys.plan.data import HostData
+from deploys.plan.model import Directory, File, Listener, Plan, Service
+from deploys.plan.paths import CHECKS, COMMAND, CURRENT, EXCHANGE, GOOD, PREVIOUS, RUN, UNITS
+from deploys.plan.release import Release
+from deploys.plan.render import CHECKOUT, digest, render
+from deploys.plan.shared import (
+    DIRECTORIES,
+    asking_of,
+    directories_of,
+    prometheus_of,
+    secrets_of,
+    settings_of,
+    stamped,
+)
+from portal.settings import Settings
+
+READY_SECONDS = 60
+
+
+def plan(data: HostData, release: Release) -> Plan:
+    """The plan. Raises PlanError."""
+    root, owner, binaries = data.root, "mosis:mosis", f"{CURRENT}/venv/bin"
+    settings = settings_of(data, socket=f"{RUN}/portal.sock", accel=True, proxied=True, follow=standby.follow_of(data))
+    config = File("/etc/mosis/mosis.toml", settings.to_toml(), "644", "root:root")
+    litestream_config = render("litestream/litestream.yml.j2", root=root, port=data.litestream_port)
+    litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")
+    variables = {"root": root, "binaries": binaries, "config": config.path, "data": data}
+    site = render("nginx/mosis.conf.j2", settings=settings, **variables)
+    jobs, locked = schedules.wanted(data, settings), digest(release.lock.read_text())
+    services = {
+        "portal": _portal(release, config, settings, variables),
+        "litestream": stamped(
+            locked,
+            litestream,
+            f"{UNITS}/mosis-litestream.service",
+            "litestream/mosis-litestream.service.j2",
+            **variables,
+        ),
+        "nginx": Service(
+            (
+                File("/etc/nginx/sites-available/mosis.conf", site, "644", "root:root"),
+                # Debian reads this directory at the top level of nginx.conf; two files a connection.
+                File("/etc/nginx/modules-enabled/90-mosis.conf", "worker_rlimit_nofile 8192;\n", "644", "root:root"),
+            )
+        ),
+        "cron": Service((File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs), "644", "root:root"),)),
+        "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.port),
+    }
+    lifecycle = File("/etc/mosis/lifecycle.json", (CHECKOUT / "files/r2/lifecycle.json").read_text(), "644")
+    listeners = [(data.port, "nginx"), (data.litestream_port, "litestream")]
+    if data.prometheus == "install":
+        listeners.append((data.prometheus_port, "prometheus"))
+    return Plan(
+        data=data,
+        settings=settings,
+        release=release,
+        owner=owner,
+        config=config.path,
+        mosis=COMMAND,
+        asking=f"runuser -u mosis -- {asking_of(root, binaries)}",
+        binaries=binaries,
+        directories=(
+            *directories_of(root, DIRECTORIES, owner),
+            Directory("/etc/mosis", "755", "root:root"),
+            Directory("/etc/mosis/prometheus", "755", "root:root"),
+        ),
+        command=File(COMMAND, render("portal/mosis.j2", user="mosis", checks=CHECKS, **variables), "755", "root:root"),
+        services=services,
+        secrets=secrets_of(data, settings),
+        listeners=tuple(Listener(*listener) for listener in listeners),
+        jobs=jobs,
+        lifecycle=lifecycle if settings.mirror else None,
+        checks=CHECKS,
+    )
+
+
+def _portal(release: Release, config: File, settings: Settings, variables: Mapping[str, object]) -> Service:
+    """The unit, a second one that takes over while the first is exchanged, and the script that does it."""
+    unit, template = f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2"
+    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **variables)
+    second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **variables)
+    bridge = File(f"{UNITS}/mosis-portal-bridge.service", second, "644", "root:root")
+    kept = (config.path, unit, bridge.path, CURRENT, PREVIOUS)
+    script = render(
+        "portal/exchange.j2",
+        mosis=COMMAND,
+        settings=settings,
+        run=RUN,
+        seconds=READY_SECONDS,
+        good=GOOD,
+        kept=kept,
+    )
+    exchange = File(EXCHANGE, script, "755", "root:root")
+    return dataclasses.replace(service, files=(*service.files, bridge, exchange))

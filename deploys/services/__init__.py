@@ -1,0 +1,1 @@
+"""One module per service, with the verbs `configured` and `running`."""

@@ -1,0 +1,56 @@
+"""What the host itself brings: packages, the account of the store, directories."""
+
+from collections.abc import Iterator
+from shlex import join
+
+from pyinfra import host
+from pyinfra.api import deploy, operation
+from pyinfra.facts.deb import DebPackages
+from pyinfra.operations import server
+
+from deploys.host import files
+from deploys.plan.model import Plan
+
+PACKAGES = ("ca-certificates", "cron", "nginx-light", "procps", "python3-venv", "rsync")
+NO_LOGIN = "/usr/sbin/nologin"
+
+
+@operation()
+def packages_present(packages: tuple[str, ...]) -> Iterator[str]:
+    """The packages are installed; lists are only fetched where those at hand do not suffice."""
+    if missing := [package for package in packages if package not in host.get_fact(DebPackages)]:
+        install = f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {join(missing)}"
+        yield f"{install} || {{ apt-get update -q && {install}; }}"
+
+
+@deploy("Base")
+def system(plan: Plan, shell: str) -> None:
+    """Packages, and the account: nginx reads packages and assets as a member of its group; `shell` is of its logins."""
+    extra = ("prometheus",) if plan.data.prometheus == "install" else ()
+    extra += ("openssh-client",) if plan.data.follows else ()
+    packages_present(name="Debian packages", packages=(*PACKAGES, *extra))
+    server.group(name="Group mosis", group="mosis", system=True)
+    server.user(
+        name="User mosis",
+        user="mosis",
+        group="mosis",
+        home=str(plan.settings.root),
+        shell=shell,
+        system=True,
+        ensure_home=False,
+    )
+    server.user(name="nginx in group mosis", user="www-data", groups=["mosis"], append=True, ensure_home=False)
+
+
+@deploy("Base")
+def account(user: str) -> None:
+    """The account that containers run as, where the host is no NAS with accounts of its own kind."""
+    server.group(name=f"Group {user}", group=user, system=True)
+    server.user(
+        name=f"User {user}", user=user, group=user, shell=NO_LOGIN, system=True, ensure_home=False
+    )  # fmt: skip
+
+
+@deploy("Base")
+def directories(plan: Plan) -> None:
+    files.directories(plan.directories)

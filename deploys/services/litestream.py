@@ -1,0 +1,19 @@
+"""Litestream: copies every committed transaction out of the database, kept up by systemd."""
+
+from pyinfra.api import deploy
+
+from deploys.host import files
+from deploys.host.processes import unit_running
+from deploys.plan.model import Plan
+
+UNIT = "mosis-litestream.service"
+
+
+@deploy("Litestream")
+def configured(plan: Plan) -> None:
+    files.written(plan.services["litestream"].files)
+
+
+@deploy("Litestream")
+def running(plan: Plan) -> None:
+    unit_running(name="Litestream runs as declared", unit=UNIT, service=plan.services["litestream"])

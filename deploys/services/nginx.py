@@ -1,0 +1,52 @@
+"""nginx in front of the portal."""
+
+from collections.abc import Iterator
+
+from pyinfra import host
+from pyinfra.api import deploy, operation
+from pyinfra.facts.files import File, Link
+from pyinfra.facts.systemd import SystemdEnabled
+from pyinfra.operations import files as pyinfra_files
+
+from deploys.host import files
+from deploys.host.processes import Process, Running
+from deploys.plan.model import Plan, Service
+
+MAIN = "/etc/nginx/nginx.conf"
+SITES = "/etc/nginx/sites-enabled"
+CONNECTIONS = 4096  # a worker; Debian's 768 are gone with some 700 phones that download slowly
+NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
+
+
+@operation()
+def default_site_disabled() -> Iterator[str]:
+    """Debian's default site is not enabled; where nginx is still to be installed, it will come with that."""
+    if host.get_fact(Link, path=f"{SITES}/default") or not host.get_fact(File, path="/usr/sbin/nginx"):
+        yield f"rm -f {SITES}/default"
+
+
+@operation()
+def serving(service: Service) -> Iterator[str]:
+    """nginx is enabled and its workers are younger than what they read; a configuration it refuses fails the deploy."""
+    if not host.get_fact(SystemdEnabled, services=["nginx.service"]).get("nginx.service"):
+        yield "systemctl enable --quiet nginx.service"
+    worker = host.get_fact(Process, pid=NEWEST_WORKER, files=[*service.paths, SITES, MAIN])
+    if worker != Running() or files.drifted(service.files):
+        yield "nginx -t -q"
+        yield "systemctl reload-or-restart nginx.service"
+
+
+@deploy("nginx")
+def front(plan: Plan) -> None:
+    service = plan.services["nginx"]
+    site, _ = service.files
+    files.written(service.files)
+    pyinfra_files.link(name="Site mosis enabled", path=f"{SITES}/mosis.conf", target=site.path)
+    default_site_disabled(name="Default site disabled")
+    pyinfra_files.replace(
+        name="Connections of a worker",
+        path=MAIN,
+        text="worker_connections 768;",
+        replace=f"worker_connections {CONNECTIONS};",
+    )
+    serving(name="nginx serves the site as declared", service=service)

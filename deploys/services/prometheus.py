@@ -1,0 +1,17 @@
+"""Scrape and rule files; Debian's Prometheus where the inventory asks for it."""
+
+from pyinfra.api import deploy
+
+from deploys.host import files
+from deploys.host.processes import unit_running
+from deploys.plan.model import Plan
+
+UNIT = "prometheus.service"
+
+
+@deploy("Prometheus")
+def monitoring(plan: Plan) -> None:
+    service = plan.services["prometheus"]
+    files.written(service.files)
+    if plan.data.prometheus == "install":
+        unit_running(name="Prometheus runs as declared", unit=UNIT, service=service)
