@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from portal import __version__
 from portal.images import ImageRejected
 from portal.settings import METRICS_VARIABLE
-from portal.store import files, runs, versions
+from portal.store import files, job_runs, versions
 from portal.store.errors import Refused
 from portal.store.states import STATUSES
 from portal.store.store import Store
@@ -141,7 +141,7 @@ class _StoreCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         db, layout = self._store.db.read(), self._store.layout
-        jobs = runs.every(db)
+        jobs = job_runs.every(db)
         sizes = {
             "packages": db.execute(
                 f"SELECT coalesce(sum(size), 0) FROM versions WHERE {versions.PLACED}"
@@ -165,7 +165,7 @@ class _StoreCollector(Collector):
             name = "mosis_restore_drill_last_success_timestamp_seconds"
             yield GaugeMetricFamily(name, text, value=rehearsed.success_at)
         deleted = CounterMetricFamily("mosis_cleanup_deleted", "Versions that cleanup deleted.", labels=["status"])
-        for label, value in runs.counters(db, "cleanup_deleted").items():
+        for label, value in job_runs.counters(db, "cleanup_deleted").items():
             deleted.add_metric([label], value)
         yield deleted
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})

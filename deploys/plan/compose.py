@@ -61,7 +61,7 @@ def plan(data: HostData, release: Release) -> Plan:
         owner=ACCOUNT,
         config=f"{etc}/mosis.toml",
         mosis=command.path,
-        asking=_asking(data, home, images["portal"]),
+        offline_command=_offline_command(data, home, images["portal"]),
         binaries="",
         directories=_directories(data, home),
         command=command,
@@ -179,7 +179,7 @@ def _directories(data: HostData, home: Path) -> tuple[Directory, ...]:
     return tuple(declared)
 
 
-def _asking(data: HostData, home: Path, image: str) -> str:
+def _offline_command(data: HostData, home: Path, image: str) -> str:
     """Any image of the store will do: the newest, or the one that runs."""
     known = f'{image} "mosis:$(basename "$(readlink {home}/current)")"'
     found = f"docker image inspect --format '{{{{.Id}}}}' {known} 2>/dev/null | head -n 1"

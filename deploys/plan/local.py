@@ -8,7 +8,7 @@ from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import File, Listener, Plan, Service
 from deploys.plan.release import Release
 from deploys.plan.render import digest, render
-from deploys.plan.shared import DIRECTORIES, asking_of, directories_of, secrets_of, settings_of, stamped
+from deploys.plan.shared import DIRECTORIES, directories_of, offline_command_of, secrets_of, settings_of, stamped
 from portal.settings import Settings
 
 SOCKET_PATH_MAX = 107  # bytes, sun_path of unix(7) without its final zero
@@ -40,7 +40,7 @@ def plan(data: HostData, release: Release) -> Plan:
         owner="",
         config=config.path,
         mosis=command,
-        asking=asking_of(root, str(binaries)),
+        offline_command=offline_command_of(root, str(binaries)),
         binaries=str(binaries),
         directories=directories_of(root, DIRECTORIES | LOCAL_DIRECTORIES, ""),
         command=File(command, called, "755"),

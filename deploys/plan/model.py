@@ -86,9 +86,9 @@ class Stack:
 class Plan:
     """Everything a host gets. `owner` is USER:GROUP of the store, empty for the user that deploys.
 
-    `mosis` is the path of the command, `asking` a shell prefix that runs it without any file of the deploy, because
-    such a file may be what is missing; `binaries` is the directory of the release's programs; `checks` are the paths of
-    the script and of the values by which `mosis status` checks the host, if it does.
+    `mosis` is the path of the command, `offline_command` a shell prefix that runs it without any file of the deploy,
+    because such a file may be what is missing; `binaries` is the directory of the release's programs; `checks` are the
+    paths of the script and of the values by which `mosis status` checks the host, if it does.
     """
 
     data: HostData
@@ -97,7 +97,7 @@ class Plan:
     owner: str
     config: str
     mosis: str
-    asking: str
+    offline_command: str
     binaries: str
     directories: tuple[Directory, ...]
     command: File

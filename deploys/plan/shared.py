@@ -71,7 +71,7 @@ def stamped(
     return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp, reads)
 
 
-def asking_of(root: Path, binaries: str) -> str:
+def offline_command_of(root: Path, binaries: str) -> str:
     return f"env MOSIS_CONFIG=/dev/null MOSIS_ROOT={quote(str(root))} {quote(f'{binaries}/mosis')}"
 
 

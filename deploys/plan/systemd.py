@@ -11,8 +11,8 @@ from deploys.plan.release import Release
 from deploys.plan.render import CHECKOUT, digest, render
 from deploys.plan.shared import (
     DIRECTORIES,
-    asking_of,
     directories_of,
+    offline_command_of,
     prometheus_of,
     secrets_of,
     settings_of,
@@ -63,7 +63,7 @@ def plan(data: HostData, release: Release) -> Plan:
         owner=owner,
         config=config.path,
         mosis=COMMAND,
-        asking=f"runuser -u mosis -- {asking_of(root, binaries)}",
+        offline_command=f"runuser -u mosis -- {offline_command_of(root, binaries)}",
         binaries=binaries,
         directories=(
             *directories_of(root, DIRECTORIES, owner),

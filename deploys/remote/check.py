@@ -22,7 +22,7 @@ def line(name, ok, text):
     return {"name": name, "ok": ok, "text": text}
 
 
-def said(*words):
+def output(*words):
     """Standard output of a command, None where it fails or does not exist."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -70,7 +70,7 @@ def release(wanted):
 def images(wanted):
     """`{image: recipe}`, which tells builds of the same name apart."""
     for image, recipe in wanted.items():
-        found = said("docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{RECIPE}"}}}}', image)
+        found = output("docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{RECIPE}"}}}}', image)
         word = "missing" if found is None else "there" if found.strip() == recipe else "not as declared"
         yield line("image", word == "there", f"{image} {word}")
 
@@ -78,11 +78,11 @@ def images(wanted):
 def containers(wanted):
     """`{service: {stamp, reads, loaded}}`; `loaded`, if any, is touched when the service has read its files anew."""
     mine = ("--filter", "label=com.docker.compose.project=mosis", "--filter", "label=com.docker.compose.oneoff=False")
-    listed = said("docker", "ps", "--all", "--quiet", *mine)
+    listed = output("docker", "ps", "--all", "--quiet", *mine)
     if listed is None:
         yield line("engine", False, "Docker does not answer: start it (Package Center > Container Manager)")
         return
-    inspected = json.loads(said("docker", "inspect", *listed.split()) or "[]") if listed.split() else []
+    inspected = json.loads(output("docker", "inspect", *listed.split()) or "[]") if listed.split() else []
     found = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in inspected}
     for service, declared in wanted.items():
         word = container(found.get(service), declared)
@@ -105,7 +105,7 @@ def container(found, declared):
 def units(wanted):
     """`{unit: {stamp, reads}}`; a unit of the system has no stamp."""
     for unit, declared in wanted.items():
-        shown = said("systemctl", "show", "--property=MainPID", "--property=UnitFileState", unit) or ""
+        shown = output("systemctl", "show", "--property=MainPID", "--property=UnitFileState", unit) or ""
         state = dict(row.split("=", 1) for row in shown.splitlines())
         word = "runs" if state.get("MainPID", "0") != "0" else "stopped"
         if word == "runs" and declared["stamp"] and not as_started(state["MainPID"], **declared):
@@ -126,16 +126,16 @@ def as_started(pid, stamp, reads):
 def share(wanted):
     """A share of a Synology NAS that `user` may write to: `name`, `path`."""
     name, user, path = wanted["name"], wanted["user"], wanted["path"]
-    account = said("synouser", "--get", user) is not None
+    account = output("synouser", "--get", user) is not None
     yield line("account", account, f"DSM user {user}{'' if account else ' is missing'}")
-    found = shared_folder((said("synoshare", "--get", name) or "").splitlines())
+    found = shared_folder((output("synoshare", "--get", name) or "").splitlines())
     if found is None:
         yield line("share", False, f"{name} is missing")
     else:
         fine = found["path"] == path and user in found["writers"]
         writers = ",".join(found["writers"]) or "nobody"
         yield line("share", fine, f"{name} at {found['path']}, written by {writers}")
-    fine = writes((said("synoacltool", "-get-perm", path, user) or "").splitlines())
+    fine = writes((output("synoacltool", "-get-perm", path, user) or "").splitlines())
     yield line("acl", fine, f"{user} may {'' if fine else 'not '}read and write {path}")
 
 
@@ -172,7 +172,7 @@ def webapi(api, method, version, **values):
     """The data of an answer of DSM's web API, None where it refuses."""
     given = [f"{key}={json.dumps(value)}" for key, value in values.items()]
     call = ("api=" + api, "method=" + method, f"version={version}")
-    return answer(said("synowebapi", "--exec", *call, *given) or "")
+    return answer(output("synowebapi", "--exec", *call, *given) or "")
 
 
 def answer(text):
@@ -193,7 +193,7 @@ def same(found, wanted):
 
 def crontab(wanted):
     """`script` tells with --check whether the lines of `jobs` stand in /etc/crontab."""
-    kept = said("sh", wanted["script"], "--check") is not None
+    kept = output("sh", wanted["script"], "--check") is not None
     yield line("schedule", kept, f"lines of {', '.join(wanted['jobs'])} in /etc/crontab")
 
 
@@ -207,7 +207,7 @@ def drive(wanted):
     elif not Path(directory, MARKER).is_file():
         yield line("drive", False, f"{directory} has no {MARKER}: is it the right drive?")
     else:
-        found = (said("blkid", "-s", "UUID", "-o", "value", devices[-1]) or "-").strip()
+        found = (output("blkid", "-s", "UUID", "-o", "value", devices[-1]) or "-").strip()
         other = "" if uuid in (None, found) else f", declared is {uuid}"
         yield line("drive", not other, f"{directory} on drive {found}{other}")
 

@@ -23,9 +23,9 @@ BRIDGE = "mosis-portal-bridge.service"
 class HostSchema(FactBase[Schema | None]):
     """The host's database, None while there is none; schema 0 where there is nothing to ask it with before a run."""
 
-    def command(self, asking: str, database: str) -> str:
+    def command(self, offline_command: str, database: str) -> str:
         unknown = f"{{ [ ! -s {quote(database)} ] || echo '{{\"schema\": 0}}'; }}"
-        return f"{asking} init --check 2>/dev/null || {unknown}"
+        return f"{offline_command} init --check 2>/dev/null || {unknown}"
 
     def process(self, output: list[str]) -> Schema | None:
         told = json.loads(output[-1])
@@ -34,7 +34,9 @@ class HostSchema(FactBase[Schema | None]):
 
 
 def _schema(plan: Plan) -> Schema | None:
-    return host.get_fact(HostSchema, asking=plan.asking, database=str(Layout(plan.settings.root).database))
+    return host.get_fact(
+        HostSchema, offline_command=plan.offline_command, database=str(Layout(plan.settings.root).database)
+    )
 
 
 @operation()

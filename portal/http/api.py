@@ -17,7 +17,7 @@ from portal.http.problems import CODE_OF_STATUS, problem
 from portal.images import ImageRejected
 from portal.store import audit, tokens
 from portal.store.errors import DatabaseBusy, RateLimited, Refused
-from portal.store.limits import RateLimit
+from portal.store.rate_limit import RateLimit
 from portal.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from portal import __version__
-from portal.http import fields, idempotency, problems, schemas
+from portal.http import headers, idempotency, problems, schemas
 from portal.http.api import Operation
 from portal.packages.identifiers import LARGEST_INTEGER
 from portal.store import presign
@@ -96,12 +96,12 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         found.append({"name": name, "in": "query", "schema": schema})
     taken = [*operation.takes]
     if operation.body or operation.file or operation.content:
-        taken += fields.DIGESTS
+        taken += headers.DIGESTS
     if operation.ranges:
-        taken += fields.CONDITIONS
+        taken += headers.CONDITIONS
     if idempotency.applies(operation.rule, operation.method):
         taken.append("Idempotency-Key")
-    return found + fields.parameters(tuple(taken))
+    return found + headers.parameters(tuple(taken))
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -110,10 +110,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
         answer["content"] = {"application/json": _schema(operation.answer)}
     elif operation.status != 204:
         answer["content"] = {operation.media_type: {}}
-    given = operation.gives + (fields.FILE if operation.ranges else ())
+    given = operation.gives + (headers.FILE if operation.ranges else ())
     if operation.answer and "Cache-Control" not in given:
         given += ("Cache-Control",)
-    answer["headers"] = fields.headers(given) | fields.headers(operation.may_give, always=False)
+    answer["headers"] = headers.headers(given) | headers.headers(operation.may_give, always=False)
     codes = set(operation.problems) | ANYWHERE
     if operation.scopes:
         codes.add("FORBIDDEN")
@@ -130,8 +130,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
         str(status): {
             "description": ", ".join(names),
             "content": {problems.CONTENT_TYPE: _schema(schemas.Problem)},
-            "headers": fields.headers(("Cache-Control", *fields.REFUSAL.get(status, ())))
-            | fields.headers(fields.REFUSAL_AT_TIMES.get(status, ()), always=False),
+            "headers": headers.headers(("Cache-Control", *headers.REFUSAL.get(status, ())))
+            | headers.headers(headers.REFUSAL_AT_TIMES.get(status, ()), always=False),
         }
         for status, names in sorted(by_status.items())
     }
@@ -139,16 +139,16 @@ def _responses(operation: Operation) -> dict[str, Any]:
         part = {
             "description": "The part or parts asked for",
             "content": {operation.media_type: {}, "multipart/byteranges": {}},
-            "headers": answer["headers"] | fields.headers(fields.PART, always=False),
+            "headers": answer["headers"] | headers.headers(headers.PART, always=False),
         }
         described |= {
             "206": part,
-            "304": {"description": "Not modified", "headers": fields.headers(fields.NOT_MODIFIED)},
+            "304": {"description": "Not modified", "headers": headers.headers(headers.NOT_MODIFIED)},
         }
     responses = {str(operation.status): answer} | described
-    if set(fields.TUS_UPLOAD) & {*operation.takes, *operation.gives}:
+    if set(headers.TUS_UPLOAD) & {*operation.takes, *operation.gives}:
         for response in responses.values():
-            response["headers"] |= fields.headers(("Tus-Resumable",), always=False)
+            response["headers"] |= headers.headers(("Tus-Resumable",), always=False)
     return responses
 
 

@@ -8,7 +8,7 @@ from bottle import BaseRequest, HTTPResponse, request, response
 from portal.http.conditional import http_date
 from portal.http.digests import Check, decode
 from portal.store.errors import Refused
-from portal.store.transfers import Transfer
+from portal.store.signed_uploads import Transfer
 
 VERSION = "1.0.0"
 EXTENSIONS = ("creation", "expiration", "termination", "checksum")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal.settings import Backup
-from portal.store import files, runs, schema
+from portal.store import files, job_runs, schema
 from portal.store.database import connect
 from portal.store.layout import SYSTEM_NAMES, Layout
 from portal.store.store import Store
@@ -30,7 +30,7 @@ def packages(store: Store) -> Path:
 
     rsync copies each file beside its target and renames it, so a pulled cable leaves no half package.
     """
-    with runs.recorded(store.db, "backup-packages"), alone(store, "backup-packages"):
+    with job_runs.recorded(store.db, "backup-packages"), alone(store, "backup-packages"):
         target = require_drive(store.settings.backup)
         excludes = [f"--exclude={name}" for name in sorted(SYSTEM_NAMES)]
         sources = [f"{store.layout.root}/./{part}" for part in COPIED if store.layout.area(part).is_dir()]
@@ -65,7 +65,7 @@ def mounts() -> set[str]:
 
 def database(store: Store) -> Path:
     """A compact, independent copy of the database, checked before it counts. Raises BackupError."""
-    with runs.recorded(store.db, "backup-database"), alone(store, "backup-database"):
+    with job_runs.recorded(store.db, "backup-database"), alone(store, "backup-database"):
         target = _copy(store.db.read(), store.layout.snapshots, "portal")
         for old in snapshots(target.parent)[SNAPSHOTS_KEPT:]:
             old.unlink()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.store import audit, files, retention, runs
+from portal.store import audit, files, job_runs, retention
 from portal.store.clock import now
 from portal.store.layout import SYSTEM_NAMES
 from portal.store.retention import Rule
@@ -26,12 +26,12 @@ def cleanup(store: Store, *, dry_run: bool = False) -> list[Deletion]:
     """Delete what is due and return it; with `dry_run` only return it."""
     if dry_run:
         return list(_due(store))
-    with runs.recorded(store.db, "cleanup"):
+    with job_runs.recorded(store.db, "cleanup"):
         deleted = [Deletion(rule.label, _subject(version)) for rule, version in _expire(store)]
         deleted += list(_sweep(store))
         with store.db.write() as tx:
             for label, number in Counter(deletion.label for deletion in deleted).items():
-                runs.count(tx, "cleanup_deleted", label, number)
+                job_runs.count(tx, "cleanup_deleted", label, number)
     return deleted
 
 

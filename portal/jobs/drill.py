@@ -14,7 +14,7 @@ from pathlib import Path
 from portal.jobs import backup, restore
 from portal.jobs.backup import BackupError
 from portal.jobs.restore import Source
-from portal.store import audit, files, named, runs, schema
+from portal.store import audit, files, job_runs, known_files, schema
 from portal.store.clock import now
 from portal.store.database import connect
 from portal.store.errors import DatabaseUnusable
@@ -39,7 +39,7 @@ def drill(store: Store, *, progress: Callable[[int, int], None] = lambda done, t
     """Raises BackupError, which names everything that would not come back. `progress` is told files done and in all."""
     if store.settings.follow:
         raise BackupError("This host follows a store, which rehearses its own restore.")
-    with runs.recorded(store.db, JOB), backup.alone(store, JOB), _place(store) as place:
+    with job_runs.recorded(store.db, JOB), backup.alone(store, JOB), _place(store) as place:
         report, faults = Report(), []
         for source in _newest(store):
             try:
@@ -108,7 +108,7 @@ def _compare(store: Store, attached: Path, progress: Callable[[int, int], None])
 
     The live database names them: what its copies name beyond it was deleted since.
     """
-    wanted, good, faults = list(named.every(store.db.read(), store.layout)), 0, []
+    wanted, good, faults = list(known_files.every(store.db.read(), store.layout)), 0, []
     for done, file in enumerate(wanted, start=1):
         if file.is_good(attached):
             good += 1

@@ -17,7 +17,7 @@ from portal.jobs import backup, restore, standby
 from portal.jobs.backup import BackupError
 from portal.jobs.standby import Copy, FollowError
 from portal.settings import Follow, Settings
-from portal.store import audit, files, named, schema
+from portal.store import audit, files, known_files, schema
 from portal.store.clock import now
 from portal.store.database import connect
 from portal.store.errors import DatabaseUnusable
@@ -126,7 +126,9 @@ def _require_history(layout: Layout, db: sqlite3.Connection) -> None:
 
 
 def _require_files(layout: Layout, db: sqlite3.Connection) -> None:
-    if missing := [str(file.path) for file in named.every(db, layout) if _size(layout.root / file.path) != file.size]:
+    if missing := [
+        str(file.path) for file in known_files.every(db, layout) if _size(layout.root / file.path) != file.size
+    ]:
         raise FollowError(f"{len(missing)} files that its database names were not there: {', '.join(missing[:3])}.")
 
 
@@ -139,7 +141,7 @@ def _size(path: Path) -> int | None:
 
 def _prune(layout: Layout, db: sqlite3.Connection) -> None:
     """Packages that the store deleted go here too, by its database and not by an empty disk over there."""
-    wanted, oldest = {layout.root / file.path.parent for file in named.every(db, layout)}, now() - KEPT_SECONDS
+    wanted, oldest = {layout.root / file.path.parent for file in known_files.every(db, layout)}, now() - KEPT_SECONDS
     for directory in layout.area("packages").glob("*/*/*/"):
         if directory not in wanted and directory.stat().st_mtime < oldest:
             files.discard(directory)

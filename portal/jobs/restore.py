@@ -18,9 +18,9 @@ from pathlib import Path
 from portal.jobs import backup
 from portal.jobs.backup import BackupError
 from portal.settings import Settings
-from portal.store import files, named
+from portal.store import files, known_files
+from portal.store.known_files import NamedFile
 from portal.store.layout import Layout
-from portal.store.named import NamedFile
 from portal.store.store import Store, open_store
 
 SIDECARS = ("-wal", "-shm")
@@ -187,7 +187,7 @@ def _sidecars(path: Path) -> list[Path]:
 def _restore_files(store: Store, report: Report, dry_run: bool, progress: Callable[[int, int], None]) -> None:
     for area in ("packages", "assets", "temp"):
         files.make_directory(store.layout.area(area))
-    attached, wanted = drive(store.settings), list(named.every(store.db.read(), store.layout))
+    attached, wanted = drive(store.settings), list(known_files.every(store.db.read(), store.layout))
     for done, file in enumerate(wanted, start=1):
         if file.is_good(store.layout.root):
             report.good += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from portal import __version__
 from portal.jobs import audit, drill, restore, standby
 from portal.settings import Follow, Settings
-from portal.store import files, runs, schema, versions
+from portal.store import files, job_runs, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
@@ -124,7 +124,7 @@ def _store(store: Store) -> Iterator[Line]:
         return  # what is left is the work of the store that this host follows
     if settings.litestream:
         yield _replica(layout)
-    done, since = runs.every(db), db.execute("SELECT min(at) FROM audit").fetchone()[0] or now()
+    done, since = job_runs.every(db), db.execute("SELECT min(at) FROM audit").fetchone()[0] or now()
     yield _job(done, "backup-database", since)
     if settings.backup:
         yield _job(done, "backup-packages", since)
@@ -146,7 +146,7 @@ def _replica_files(layout: Layout) -> Iterator[Path]:
     return layout.replica.rglob("*.ltx")
 
 
-def _job(done: dict[str, runs.Run], job: str, since: int, overdue: int = OVERDUE_SECONDS) -> Line:
+def _job(done: dict[str, job_runs.Run], job: str, since: int, overdue: int = OVERDUE_SECONDS) -> Line:
     """How a job is that a store has been waiting for `since`, s since the epoch; it is `overdue` after so many s."""
     run = done.get(job)
     if run is None:

@@ -45,7 +45,7 @@ class Grant:
     size: int
     sha256: str | None
     expires_at: int
-    upload_id: str
+    subject: str
 
 
 def sign(keys: Sequence[Key], grant: Grant) -> dict[str, str]:
@@ -61,7 +61,7 @@ def sign(keys: Sequence[Key], grant: Grant) -> dict[str, str]:
 
 
 def verify(
-    keys: Sequence[Key], method: str, path: str, upload_id: str, query: Mapping[str, Sequence[str]]
+    keys: Sequence[Key], method: str, path: str, subject: str, query: Mapping[str, Sequence[str]]
 ) -> Grant:  # fmt: skip
     """What the URL grants; `query` has every value of each parameter. Raises Refused (URL_INVALID, URL_EXPIRED)."""
     if query.keys() != QUERY.keys() or not all(
@@ -69,7 +69,7 @@ def verify(
     ):
         raise _invalid()
     value = {name: values[0] for name, values in query.items()}
-    grant = Grant(method, path, int(value["size"]), value["sha256"] or None, int(value["expires"]), upload_id)
+    grant = Grant(method, path, int(value["size"]), value["sha256"] or None, int(value["expires"]), subject)
     key = next((key for key in keys if key.key_id == value["key"]), None)
     if key is None or not hmac.compare_digest(_signature(key, grant), value["signature"]):
         raise _invalid()
@@ -123,7 +123,7 @@ def _save(path: Path, keys: Sequence[Key]) -> None:
 def _signature(key: Key, grant: Grant) -> str:
     statement = "\n".join(
         (VERSION, key.key_id, grant.method, grant.path, str(grant.size), grant.sha256 or "", str(grant.expires_at),
-         grant.upload_id, "")
+         grant.subject, "")
     )  # fmt: skip
     return hmac.digest(key.secret, statement.encode(), hashlib.sha256).hex()
 

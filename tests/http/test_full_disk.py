@@ -14,7 +14,7 @@ import pytest
 
 from portal.app import create_app
 from portal.http.forms import CHUNK
-from portal.store import files, transfers
+from portal.store import files, signed_uploads
 from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.cli.test_server import children
@@ -119,7 +119,7 @@ def test_a_signed_upload_keeps_what_was_flushed(
     with monkeypatch.context() as broken:
         broken.setattr(where, name, failing(getattr(where, name), error, calls))
         problem(send(client, package, upload["url"]), 507, "STORAGE_ERROR")
-    flushed = 0 if fault == "quota" else transfers.CHECKPOINT
+    flushed = 0 if fault == "quota" else signed_uploads.CHECKPOINT
     assert offset(client, upload["url"]) == flushed
     assert (store.layout.staging(upload["upload_id"]) / "package.mosis").stat().st_size == flushed
     assert send(client, package, upload["url"]).status_code == 204

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from portal.http.fields import RESPONSE
+from portal.http.headers import RESPONSE
 from tests.support.portal import Portal, Publisher
 
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
-from portal.store import transfers
+from portal.store import signed_uploads
 from tests.support.cutting import CuttingProxy
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
@@ -114,7 +114,7 @@ def test_a_piece_must_continue_where_the_upload_is(publisher: Publisher, body: b
 def test_a_refused_piece_leaves_nothing(
     publisher: Publisher, headers: dict[str, str], status: int, code: str
 ) -> None:  # fmt: skip
-    size = transfers.CHECKPOINT + 1000
+    size = signed_uploads.CHECKPOINT + 1000
     upload = Upload(publisher, size)
     encoded = {name: value.encode() for name, value in ({"Upload-Offset": "0"} | headers).items()}
     answer = httpx.patch(upload.url, content=bytes(size), headers=PIECE | encoded)
@@ -185,20 +185,20 @@ def received(portal: Portal, upload: Upload, at_least: int) -> int:
     """What the portal's disk has for sure, once it is that much."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        row = transfers.find(portal.store.db.read(), upload.upload_id)
+        row = signed_uploads.find(portal.store.db.read(), upload.upload_id)
         if row.received >= at_least:
             return row.received
     pytest.fail(f"{row.received} bytes arrived, not {at_least}")
 
 
 def test_one_request_at_a_time(publisher: Publisher) -> None:
-    size = 2 * transfers.CHECKPOINT
+    size = 2 * signed_uploads.CHECKPOINT
     upload = Upload(publisher, size)
     with begin_patch(upload.url, 0, size) as first:
-        first.sendall(bytes(transfers.CHECKPOINT))
-        received(publisher.portal, upload, transfers.CHECKPOINT)
-        problem(upload.patch(transfers.CHECKPOINT, b"x"), 423, "UPLOAD_LOCKED")
-        first.sendall(bytes(transfers.CHECKPOINT))
+        first.sendall(bytes(signed_uploads.CHECKPOINT))
+        received(publisher.portal, upload, signed_uploads.CHECKPOINT)
+        problem(upload.patch(signed_uploads.CHECKPOINT, b"x"), 423, "UPLOAD_LOCKED")
+        first.sendall(bytes(signed_uploads.CHECKPOINT))
         assert first.recv(1000).startswith(b"HTTP/1.1 204")
     assert upload.offset == size
 
@@ -263,13 +263,13 @@ def test_a_killed_portal_has_what_it_acknowledged(mortal: Publisher) -> None:
     upload = Upload(mortal, len(body))
     with begin_patch(upload.url, 0, len(body)) as connection:
         connection.sendall(body[: 20 * MIB])
-        acknowledged = received(mortal.portal, upload, 2 * transfers.CHECKPOINT)
+        acknowledged = received(mortal.portal, upload, 2 * signed_uploads.CHECKPOINT)
         mortal.portal.stop(signal.SIGKILL)
     file = mortal.portal.store.layout.staging(upload.upload_id) / "package.mosis"
     with file.open("ab") as tail:  # as a power cut may leave it
         tail.write(os.urandom(1000))
     mortal.portal.start()
-    assert upload.offset == acknowledged == 2 * transfers.CHECKPOINT
+    assert upload.offset == acknowledged == 2 * signed_uploads.CHECKPOINT
     assert upload.patch(acknowledged, body[acknowledged:]).status_code == 204
     version = upload.complete()
     assert (version.status_code, version.json()["sha256"]) == (201, hashlib.sha256(body).hexdigest())

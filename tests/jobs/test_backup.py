@@ -11,7 +11,7 @@ import pytest
 
 from portal.jobs import backup, restore
 from portal.jobs.backup import MARKER, BackupError
-from portal.store import files, runs
+from portal.store import files, job_runs
 from portal.store.store import Store
 from tests.support.portal import MOSIS, Publisher, environ, make_store, mosis
 
@@ -132,7 +132,7 @@ def test_without_the_right_drive_the_backup_fails_and_writes_nothing(tmp_path: P
     assert ran.returncode == 1
     assert len(ran.stderr.splitlines()) == 1
     assert [path.name for path in directory.iterdir()] == ([MARKER] if fault == "not mounted" else [])
-    run = runs.every(store.db.read())["backup-packages"]
+    run = job_runs.every(store.db.read())["backup-packages"]
     assert (run.success_at, run.failure) == (1234, ran.stderr.strip())
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from portal.jobs import cleanup
 from portal.jobs.cleanup import Deletion
-from portal.store import apps, audit, files, retention, runs, uploads, versions
+from portal.store import apps, audit, files, job_runs, retention, uploads, versions
 from portal.store.clock import now
 from portal.store.store import Store
 from portal.store.versions import Version
@@ -66,7 +66,7 @@ def test_drafts_and_rejected_versions_end_on_time(
     assert left(store) == []
     assert not list(store.layout.area("packages").rglob("*.mosis"))
     assert list(store.layout.area("temp").iterdir()) == []
-    assert runs.counters(store.db.read(), "cleanup_deleted") == {label: 1}
+    assert job_runs.counters(store.db.read(), "cleanup_deleted") == {label: 1}
     assert audit.first_fault(store.db.read()) is None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import status
-from portal.store import runs
+from portal.store import job_runs
 from portal.store.store import Store
 from tests.support.portal import add_developer
 
@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
 def test_a_job_is_overdue_when_it_has_not_run_in_its_time(
     name: str, days: int, hours: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with runs.recorded(store.db, name):
+    with job_runs.recorded(store.db, name):
         pass
     assert job(store, name).ok
     clock(monkeypatch, (days * 24 + hours) * 3600 - 60)
@@ -46,11 +46,11 @@ def test_a_job_that_never_ran_is_a_fault_once_the_store_is_a_day_old(
 
 
 def test_a_failure_stands_until_the_next_success(store: Store) -> None:
-    with pytest.raises(OSError), runs.recorded(store.db, "cleanup"):
+    with pytest.raises(OSError), job_runs.recorded(store.db, "cleanup"):
         raise OSError("the disk is full")
     line = job(store, "cleanup")
     assert not line.ok and "last success never" in line.text and "the disk is full" in line.text
-    with runs.recorded(store.db, "cleanup"):
+    with job_runs.recorded(store.db, "cleanup"):
         pass
     assert job(store, "cleanup").ok
 

@@ -23,7 +23,7 @@ def query(keys: list[presign.Key], grant: Grant = GRANT) -> dict[str, list[str]]
 
 
 def verify(keys: list[presign.Key], values: dict[str, list[str]], method: str = "PUT") -> Grant:
-    return presign.verify(keys, method, GRANT.path, GRANT.upload_id, values)
+    return presign.verify(keys, method, GRANT.path, GRANT.subject, values)
 
 
 def test_what_was_signed_is_what_is_granted(path: Path) -> None:
@@ -37,7 +37,7 @@ def test_every_part_is_signed(path: Path) -> None:
         presign.sign(keys, Grant(**(vars(GRANT) | change)))["signature"]
         for change in (
             {}, {"method": "GET"}, {"path": "/other"}, {"size": 11}, {"sha256": None}, {"expires_at": 1},
-            {"upload_id": "2"},
+            {"subject": "2"},
         )
     }  # fmt: skip
     assert len(signatures) == 7

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.store import apps, audit, files, transfers
+from portal.store import apps, audit, files, signed_uploads
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, make_package
 from tests.support.portal import add_developer
@@ -20,8 +20,8 @@ def test_a_commit_that_fails_leaves_the_package_where_it_was(
     with store.db.write() as tx:
         app = apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
     make_package(tmp_path / "p.mosis")
-    transfer = transfers.issue(store, app, (tmp_path / "p.mosis").stat().st_size, None)
-    with transfers.held(store, transfer.upload_id) as upload:
+    transfer = signed_uploads.issue(store, app, (tmp_path / "p.mosis").stat().st_size, None)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
         upload.append([(tmp_path / "p.mosis").read_bytes()])
     place = files.place_directory
 
@@ -33,6 +33,6 @@ def test_a_commit_that_fails_leaves_the_package_where_it_was(
     with monkeypatch.context() as broken:
         broken.setattr(files, "place_directory", place_and_break)
         with pytest.raises(sqlite3.IntegrityError):
-            transfers.complete(store, DEVELOPER, transfer.upload_id)
+            signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
     assert not list(store.layout.area("packages").rglob("package.mosis"))
-    assert transfers.complete(store, DEVELOPER, transfer.upload_id).status == "draft"
+    assert signed_uploads.complete(store, DEVELOPER, transfer.upload_id).status == "draft"

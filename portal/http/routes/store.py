@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 
 from bottle import HTTPResponse
 
-from portal.http import access, fields, schemas
+from portal.http import access, headers, schemas
 from portal.http.api import ANYONE, MEMBER, STARTED, Api, Call, Operation, json_response
 from portal.http.files import Representation, respond
 from portal.metrics import Metrics
@@ -146,11 +146,11 @@ def add(api: Api, metrics: Metrics) -> None:
         Operation("GET", "/api/store/apps/<app_id>", show_app, "Show an app's current version", ANYONE,
                   answer=schemas.StoreApp, problems=("NOT_FOUND",)),
         Operation("GET", "/api/store/apps/<app_id>/download", download_latest, "Download the current version", ANYONE,
-                  media_type=PACKAGE_TYPE, ranges=True, gives=fields.PACKAGE, problems=mutable_problems),
+                  media_type=PACKAGE_TYPE, ranges=True, gives=headers.PACKAGE, problems=mutable_problems),
         Operation("GET", "/downloads/<developer_id>/<app_id>/<version_code:code>/package.mosis", download,
                   "Download one version; one not published needs the owner's or a reviewer's token, or a signed URL",
                   ANYONE, query=tuple(presign.QUERY),
-                  media_type=PACKAGE_TYPE, ranges=True, gives=fields.PACKAGE,
+                  media_type=PACKAGE_TYPE, ranges=True, gives=headers.PACKAGE,
                   problems=(*file_problems, "URL_EXPIRED")),
         Operation("POST", "/api/apps/<app_id>/versions/<version_code:code>/download-url", sign_download,
                   "Sign a URL by which anyone can download the version for a while, whatever its status", MEMBER,

@@ -6,14 +6,14 @@ from urllib.parse import urlencode
 from bottle import BaseRequest, HTTPResponse
 from pydantic import BaseModel, Field
 
-from portal.http import digests, fields, schemas, tus
+from portal.http import digests, headers, schemas, tus
 from portal.http.api import ANYONE, DEVELOPER, Api, Call, Operation, json_response
 from portal.http.forms import CHUNK
 from portal.metrics import Metrics
-from portal.store import apps, presign, transfers
+from portal.store import apps, presign, signed_uploads
 from portal.store.clock import now
 from portal.store.errors import Refused
-from portal.store.transfers import Transfer
+from portal.store.signed_uploads import Transfer
 from portal.store.versions import Version
 
 MEDIA_TYPE = "application/octet-stream"
@@ -44,11 +44,11 @@ def add(api: Api, metrics: Metrics) -> None:
             size, sha256 = tus.number(call.request, "Upload-Length"), tus.announced_sha256(call.request)
         if not size:
             raise Refused("VALIDATION_ERROR", "The body does not fit.", ["size: how many bytes, 1 or more."])
-        return with_url(transfers.issue(store, app, size, sha256))
+        return with_url(signed_uploads.issue(store, app, size, sha256))
 
     def renew(call: Call, upload_id: str) -> HTTPResponse:
         owned(call, upload_id)
-        return with_url(transfers.renew(store, upload_id))
+        return with_url(signed_uploads.renew(store, upload_id))
 
     def with_url(transfer: Transfer) -> HTTPResponse:
         grant = _grant(transfer)
@@ -66,12 +66,12 @@ def add(api: Api, metrics: Metrics) -> None:
     def put(call: Call, upload_id: str) -> HTTPResponse:
         require_grant(call.request, upload_id)
         length = call.request.content_length
-        with metrics.upload_part("package"), transfers.held(store, upload_id) as upload:
+        with metrics.upload_part("package"), signed_uploads.held(store, upload_id) as upload:
             if upload.transfer.whole:
                 raise Refused("UPLOAD_USED", "The body is here already: complete the upload.")
             _require_plain(call.request)
             if length > upload.transfer.size:
-                raise transfers.too_large(upload.transfer)
+                raise signed_uploads.too_large(upload.transfer)
             if 0 <= length < upload.transfer.size:
                 raise Refused(
                     "INVALID_REQUEST", f"The URL is for {upload.transfer.size} bytes, the body has only {length}."
@@ -89,14 +89,14 @@ def add(api: Api, metrics: Metrics) -> None:
             raise Refused("UNSUPPORTED_MEDIA_TYPE", f"The body must be {tus.CONTENT_TYPE}.")
         _require_plain(call.request)
         offset, length = tus.number(call.request, "Upload-Offset"), call.request.content_length
-        with metrics.upload_part("package"), transfers.held(store, upload_id) as upload:
+        with metrics.upload_part("package"), signed_uploads.held(store, upload_id) as upload:
             transfer = upload.transfer
             if offset != transfer.received:
                 raise Refused(
                     "OFFSET_CONFLICT", f"The upload has {transfer.received} bytes, the body begins at {offset}."
                 )
             if offset + length > transfer.size:
-                raise transfers.too_large(transfer)
+                raise signed_uploads.too_large(transfer)
             if checks := tus.checksum(call.request):
                 digests.check_body(call.request, checks)
             upload.append(_chunks(call.request), atomic=digests.is_checked(call.request))
@@ -107,13 +107,13 @@ def add(api: Api, metrics: Metrics) -> None:
     def head(call: Call, upload_id: str) -> HTTPResponse:
         tus.require_version(call.request)
         require_grant(call.request, upload_id)
-        with transfers.held(store, upload_id) as upload:
+        with signed_uploads.held(store, upload_id) as upload:
             return HTTPResponse(status=200, headers=tus.state(upload.transfer))
 
     def delete(call: Call, upload_id: str) -> None:
         tus.require_version(call.request)
         require_grant(call.request, upload_id)
-        transfers.terminate(store, upload_id)
+        signed_uploads.terminate(store, upload_id)
 
     def post(call: Call, upload_id: str) -> HTTPResponse | None:
         return {"PATCH": patch, "DELETE": delete}[tus.overridden(call.request)](call, upload_id)
@@ -125,12 +125,12 @@ def add(api: Api, metrics: Metrics) -> None:
         version = owned(call, upload_id)
         if version.status == "uploading":
             with metrics.upload("package", seconds=now() - version.created_at) as measured:
-                version = transfers.complete(store, call.actor, upload_id)
+                version = signed_uploads.complete(store, call.actor, upload_id)
                 measured.bytes = version.size
         return schemas.Version.of(version, settings.public_url)
 
     def owned(call: Call, upload_id: str) -> Version:
-        version = transfers.owned(store.db.read(), upload_id, call.actor.developer_id)
+        version = signed_uploads.owned(store.db.read(), upload_id, call.actor.developer_id)
         if version.status == "failed":
             raise Refused("UPLOAD_USED", "The upload was refused; its version has the reasons.")
         return version
@@ -149,27 +149,27 @@ def add(api: Api, metrics: Metrics) -> None:
     for operation in (
         Operation("POST", create, issue, "Open an upload: a signed URL for one package, also by tus", DEVELOPER,
                   body=NewUpload, takes=("Upload-Length", "Upload-Metadata"), status=201, answer=SignedUpload,
-                  gives=("Location", *fields.UPLOAD), upload=True,
+                  gives=("Location", *headers.UPLOAD), upload=True,
                   problems=("NOT_FOUND", "QUOTA_EXCEEDED", "TUS_VERSION")),
         Operation("OPTIONS", create, options, "What of tus is spoken", ANYONE, status=204,
-                  gives=fields.CAPABILITIES),
+                  gives=headers.CAPABILITIES),
         Operation("OPTIONS", upload, options, "What of tus is spoken here", ANYONE, status=204,
-                  gives=fields.CAPABILITIES),
+                  gives=headers.CAPABILITIES),
         Operation("PUT", upload, put, "Send the body to its signed URL", ANYONE,
-                  query=query, content=MEDIA_TYPE, status=204, gives=fields.UPLOAD, problems=body),
+                  query=query, content=MEDIA_TYPE, status=204, gives=headers.UPLOAD, problems=body),
         Operation("PATCH", upload, patch, "Send the next piece of the body to its signed URL (tus)", ANYONE,
                   query=query, content=tus.CONTENT_TYPE, takes=(*spoken, "Upload-Offset", "Upload-Checksum"),
-                  status=204, gives=fields.UPLOAD, problems=piece),
+                  status=204, gives=headers.UPLOAD, problems=piece),
         Operation("HEAD", upload, head, "How much of the body is here (tus)", ANYONE,
-                  query=query, takes=spoken, media_type=MEDIA_TYPE, gives=fields.UPLOAD,
+                  query=query, takes=spoken, media_type=MEDIA_TYPE, gives=headers.UPLOAD,
                   problems=(*signed, "TUS_VERSION")),
         Operation("DELETE", upload, delete, "Give an upload up (tus)", ANYONE,
                   query=query, takes=spoken, status=204, problems=(*signed, "TUS_VERSION")),
         Operation("POST", upload, post, "PATCH or DELETE by X-HTTP-Method-Override (tus)", ANYONE,
                   query=query, content=tus.CONTENT_TYPE, takes=(*spoken, "X-HTTP-Method-Override", "Upload-Checksum"),
-                  status=204, may_give=fields.UPLOAD, problems=piece),
+                  status=204, may_give=headers.UPLOAD, problems=piece),
         Operation("POST", f"{upload}/url", renew, "Sign another URL for an upload, to go on with it", DEVELOPER,
-                  status=201, answer=SignedUpload, gives=("Location", *fields.UPLOAD),
+                  status=201, answer=SignedUpload, gives=("Location", *headers.UPLOAD),
                   problems=("NOT_FOUND", "UPLOAD_USED", "UPLOAD_EXPIRED")),
         Operation("POST", f"{upload}/complete", complete, "Make the upload a version", DEVELOPER,
                   status=201, answer=schemas.Version,

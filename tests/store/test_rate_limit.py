@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from portal.store import limits
+from portal.store import rate_limit
 from portal.store.errors import RateLimited
-from portal.store.limits import RateLimit
+from portal.store.rate_limit import RateLimit
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Its one element is the time."""
     at = [1_000_000.0]
-    monkeypatch.setattr(limits.time, "time_ns", lambda: int(at[0] * 10**9))
+    monkeypatch.setattr(rate_limit.time, "time_ns", lambda: int(at[0] * 10**9))
     return at
 
 
@@ -90,4 +90,4 @@ def test_the_file_has_a_fixed_size(tmp_path: Path) -> None:
     limit = RateLimit(tmp_path / "limit", "tries", 3, 60)
     for number in range(500):
         limit.take(f"2001:db8:{number:x}::/64")
-    assert (tmp_path / "limit").stat().st_size == limits.SLOTS * limits.SLOT.size
+    assert (tmp_path / "limit").stat().st_size == rate_limit.SLOTS * rate_limit.SLOT.size

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import cleanup
-from portal.store import apps, audit, retention, transfers
+from portal.store import apps, audit, retention, signed_uploads
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
@@ -25,7 +25,7 @@ def app(store: Store) -> apps.App:
         return apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
 
 
-def file_of(store: Store, transfer: transfers.Transfer) -> Path:
+def file_of(store: Store, transfer: signed_uploads.Transfer) -> Path:
     return store.layout.staging(transfer.upload_id) / "package.mosis"
 
 
@@ -38,31 +38,31 @@ def refusal(call: object, *arguments: object) -> str:
 def test_bytes_are_flushed_before_they_are_acknowledged(
     store: Store, app: apps.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    transfer = transfers.issue(store, app, 3 * transfers.CHECKPOINT, None)
+    transfer = signed_uploads.issue(store, app, 3 * signed_uploads.CHECKPOINT, None)
     seen: list[tuple[int, int]] = []
     real = os.fdatasync
 
     def fdatasync(descriptor: int) -> None:
         real(descriptor)
-        row = transfers.find(store.db.read(), transfer.upload_id)
+        row = signed_uploads.find(store.db.read(), transfer.upload_id)
         seen.append((os.fstat(descriptor).st_size, row.received))
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
-    chunk = bytes(transfers.CHECKPOINT // 2)
-    with transfers.held(store, transfer.upload_id) as upload:
+    chunk = bytes(signed_uploads.CHECKPOINT // 2)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
         upload.append(chunk for _ in range(5))
-    size = transfers.CHECKPOINT
+    size = signed_uploads.CHECKPOINT
     assert seen == [(size, 0), (2 * size, size), (2 * size + len(chunk), 2 * size)]
-    assert transfers.find(store.db.read(), transfer.upload_id).received == 2 * size + len(chunk)
+    assert signed_uploads.find(store.db.read(), transfer.upload_id).received == 2 * size + len(chunk)
 
 
 def test_a_tail_that_nobody_was_told_of_is_cut_off(store: Store, app: apps.App) -> None:
-    transfer = transfers.issue(store, app, 10, None)
-    with transfers.held(store, transfer.upload_id) as upload:
+    transfer = signed_uploads.issue(store, app, 10, None)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
         upload.append([b"01234"])
     with file_of(store, transfer).open("ab") as file:
         file.write(b"from a crash")
-    with transfers.held(store, transfer.upload_id) as upload:
+    with signed_uploads.held(store, transfer.upload_id) as upload:
         upload.append([b"5"])
         assert upload.transfer.received == 6
     assert file_of(store, transfer).read_bytes() == b"012345"
@@ -74,65 +74,65 @@ def failing(*chunks: bytes) -> Iterator[bytes]:
 
 
 def test_an_atomic_piece_is_all_or_nothing(store: Store, app: apps.App) -> None:
-    transfer = transfers.issue(store, app, 2 * transfers.CHECKPOINT, None)
-    with transfers.held(store, transfer.upload_id) as upload:
+    transfer = signed_uploads.issue(store, app, 2 * signed_uploads.CHECKPOINT, None)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
         upload.append([b"01234"])
-        piece = bytes(transfers.CHECKPOINT)
+        piece = bytes(signed_uploads.CHECKPOINT)
         with pytest.raises(Refused):
             upload.append(failing(piece, b"x"), atomic=True)
-        assert transfers.find(store.db.read(), transfer.upload_id).received == 5
+        assert signed_uploads.find(store.db.read(), transfer.upload_id).received == 5
         with pytest.raises(Refused):
             upload.append(failing(piece, b"x"))
-        assert transfers.find(store.db.read(), transfer.upload_id).received == 5 + transfers.CHECKPOINT
+        assert signed_uploads.find(store.db.read(), transfer.upload_id).received == 5 + signed_uploads.CHECKPOINT
 
 
 def test_only_one_has_it(store: Store, app: apps.App) -> None:
     store = dataclasses.replace(store, settings=store.settings.model_copy(update={"open_uploads_max": 2}))
-    transfer = transfers.issue(store, app, 10, None)
+    transfer = signed_uploads.issue(store, app, 10, None)
 
     def hold() -> None:
-        with transfers.held(store, transfer.upload_id, wait=0):
+        with signed_uploads.held(store, transfer.upload_id, wait=0):
             pass
 
-    with transfers.held(store, transfer.upload_id):
+    with signed_uploads.held(store, transfer.upload_id):
         assert refusal(hold) == "UPLOAD_LOCKED"
         with store.db.write() as tx:
             tx.execute("UPDATE uploads SET expires_at = 0")
-        transfers.issue(store, app, 10, None)  # does not take it away from the one who has it
-        assert transfers.find(store.db.read(), transfer.upload_id) is not None
+        signed_uploads.issue(store, app, 10, None)  # does not take it away from the one who has it
+        assert signed_uploads.find(store.db.read(), transfer.upload_id) is not None
     hold()
-    transfers.issue(store, app, 10, None)  # now it does, for want of room
+    signed_uploads.issue(store, app, 10, None)  # now it does, for want of room
     assert refusal(hold) == "NOT_FOUND"
 
 
 def test_an_upload_is_renewed_as_long_as_it_is_kept(store: Store, app: apps.App) -> None:
-    upload_id = transfers.issue(store, app, 10, None).upload_id
+    upload_id = signed_uploads.issue(store, app, 10, None).upload_id
     valid, kept = store.settings.upload_url_seconds, retention.UPLOAD_SECONDS
     for age, left in ((0, valid), (valid + 1, valid), (kept - 100, 100)):
         with store.db.write() as tx:
             tx.execute("UPDATE versions SET created_at = ?", (now() - age,))
             tx.execute("UPDATE uploads SET expires_at = created_at + ? FROM versions", (valid,))
-        assert transfers.renew(store, upload_id).expires_at - now() in (left - 1, left)
+        assert signed_uploads.renew(store, upload_id).expires_at - now() in (left - 1, left)
     with store.db.write() as tx:
         tx.execute("UPDATE versions SET created_at = ?", (now() - kept,))
-    assert refusal(transfers.renew, store, upload_id) == "UPLOAD_EXPIRED"
+    assert refusal(signed_uploads.renew, store, upload_id) == "UPLOAD_EXPIRED"
 
 
 def test_retention_takes_the_row_and_the_directory(store: Store, app: apps.App) -> None:
-    transfer = transfers.issue(store, app, 10, None)
-    with transfers.held(store, transfer.upload_id) as upload:
+    transfer = signed_uploads.issue(store, app, 10, None)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
         store.db.read().execute("UPDATE versions SET status_at = ?", (now() - 3600,))
         assert [deletion.label for deletion in cleanup.cleanup(store)] == ["uploading"]
         assert refusal(upload.append, [b"0"]) == "UPLOAD_EXPIRED"
     assert store.db.read().execute("SELECT count(*) FROM uploads").fetchone()[0] == 0
     assert not file_of(store, transfer).parent.exists()
-    assert refusal(transfers.terminate, store, transfer.upload_id) == "NOT_FOUND"
+    assert refusal(signed_uploads.terminate, store, transfer.upload_id) == "NOT_FOUND"
 
 
 def test_a_directory_that_is_gone_is_said(store: Store, app: apps.App) -> None:
-    transfer = transfers.issue(store, app, 10, None)
+    transfer = signed_uploads.issue(store, app, 10, None)
     file_of(store, transfer).unlink()
-    assert refusal(transfers.terminate, store, transfer.upload_id) == "NOT_FOUND"
+    assert refusal(signed_uploads.terminate, store, transfer.upload_id) == "NOT_FOUND"
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
@@ -141,13 +141,13 @@ def test_the_whole_is_verified_whether_it_came_whole_or_not(
 ) -> None:
     make_package(tmp_path / "p.mosis")
     body = (tmp_path / "p.mosis").read_bytes()
-    transfer = transfers.issue(store, app, len(body), None)
+    transfer = signed_uploads.issue(store, app, len(body), None)
     step = -(-len(body) // pieces)
     for start in range(0, len(body), step):
-        with transfers.held(store, transfer.upload_id) as upload:
+        with signed_uploads.held(store, transfer.upload_id) as upload:
             upload.append([body[start : start + step]])
-    row = transfers.find(store.db.read(), transfer.upload_id)
+    row = signed_uploads.find(store.db.read(), transfer.upload_id)
     assert (row.digest is None) == (pieces > 1)
-    version = transfers.complete(store, DEVELOPER, transfer.upload_id)
+    version = signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
     assert (version.status, version.size) == ("draft", len(body))
     assert store.db.read().execute("SELECT count(*) FROM uploads").fetchone()[0] == 0
