@@ -13,7 +13,8 @@ from bottle import Bottle, HTTPError, HTTPResponse, LocalRequest, request
 from pydantic import BaseModel
 
 from portal.http import digests, forms, idempotency
-from portal.http.problems import CODE_OF_STATUS, problem
+from portal.http.problems import CODE_OF_STATUS
+from portal.http.responses import json_response, problem
 from portal.images import ImageRejected
 from portal.store import audit, tokens
 from portal.store.errors import DatabaseBusy, RateLimited, Refused
@@ -160,11 +161,6 @@ class Api:
 
 
 CHALLENGE = {"UNAUTHENTICATED": {"WWW-Authenticate": 'Bearer realm="mosis"'}}
-
-
-def json_response(answer: BaseModel, status: int = 200, cache_control: str = "no-store") -> HTTPResponse:
-    headers = {"Content-Type": "application/json", "Cache-Control": cache_control}
-    return HTTPResponse(answer.model_dump_json(), status, headers)
 
 
 def remote_address(store: Store, call: LocalRequest) -> str:

@@ -1,70 +1,69 @@
-"""Errors as `application/problem+json` (RFC 9457). This table is the whole list of codes and their statuses."""
+"""The table of problems: every error code with its status and title, as `application/problem+json` (RFC 9457) shows it.
 
-import json
-from collections.abc import Mapping
+The deploys write nginx's own errors from the same table, so this module imports nothing beyond the standard library.
+"""
+
 from dataclasses import dataclass
-
-from bottle import HTTPResponse
 
 CONTENT_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is always the same about a code."""
+    """The HTTP status and the title that all problems of one code share."""
 
     status: int
     title: str
 
 
 KINDS = {
-    "INVALID_REQUEST": Kind(400, "The request is not understood"),
-    "INVALID_FILE": Kind(400, "No usable file in the request"),
-    "INVALID_IMAGE": Kind(400, "Not a usable image"),
-    "INVALID_DIMENSIONS": Kind(400, "The image has the wrong dimensions"),
-    "INVALID_KEY": Kind(400, "Not an Ed25519 public key"),
-    "INVALID_PROOF": Kind(400, "The key's proof does not verify"),
-    "UNAUTHENTICATED": Kind(401, "A valid token is needed"),
-    "FORBIDDEN": Kind(403, "The token does not allow this"),
+    "INVALID_REQUEST": Kind(400, "Invalid request"),
+    "INVALID_FILE": Kind(400, "No usable file in the form"),
+    "INVALID_IMAGE": Kind(400, "Invalid image"),
+    "INVALID_DIMENSIONS": Kind(400, "Wrong image dimensions"),
+    "INVALID_KEY": Kind(400, "Invalid Ed25519 public key"),
+    "INVALID_PROOF": Kind(400, "The proof does not verify"),
+    "UNAUTHENTICATED": Kind(401, "Authentication required"),
+    "FORBIDDEN": Kind(403, "Forbidden"),
     "NOT_FOUND": Kind(404, "Not found"),
-    "FILE_NOT_FOUND": Kind(404, "The file is not available"),
-    "URL_EXPIRED": Kind(403, "The signed URL is expired"),
-    "URL_INVALID": Kind(403, "Not a signed URL of this store"),
+    "FILE_NOT_FOUND": Kind(404, "The file is missing"),
+    "URL_EXPIRED": Kind(403, "The signed URL has expired"),
+    "URL_INVALID": Kind(403, "Invalid signed URL"),
     "METHOD_NOT_ALLOWED": Kind(405, "Method not allowed"),
-    "APP_EXISTS": Kind(409, "The app id is taken"),
-    "DEVELOPER_EXISTS": Kind(409, "The developer id is taken"),
-    "KEY_CONFLICT": Kind(409, "The app's keys do not allow this"),
-    "KEY_EXISTS": Kind(409, "The key is registered already"),
-    "TOO_MANY_SCREENSHOTS": Kind(409, "No more screenshots"),
-    "UNTRUSTED_KEY": Kind(409, "The version's key is no longer trusted"),
-    "IDEMPOTENCY_CONFLICT": Kind(409, "The first request with this key is not answered yet"),
-    "OFFSET_CONFLICT": Kind(409, "The piece does not continue the upload"),
-    "UPLOAD_EXPIRED": Kind(409, "The upload is expired"),
-    "UPLOAD_INCOMPLETE": Kind(409, "The body is not whole yet"),
-    "UPLOAD_USED": Kind(409, "The upload is used"),
+    "APP_EXISTS": Kind(409, "The app ID is already in use"),
+    "DEVELOPER_EXISTS": Kind(409, "The developer ID is already in use"),
+    "KEY_CONFLICT": Kind(409, "Conflict with the signing keys of the app"),
+    "KEY_EXISTS": Kind(409, "The key is already registered"),
+    "TOO_MANY_SCREENSHOTS": Kind(409, "Too many screenshots"),
+    "UNTRUSTED_KEY": Kind(409, "The signing key of the version is no longer trusted"),
+    "IDEMPOTENCY_CONFLICT": Kind(409, "A request with this Idempotency-Key is still in progress"),
+    "OFFSET_CONFLICT": Kind(409, "Upload-Offset does not match the upload"),
+    "UPLOAD_EXPIRED": Kind(409, "The upload has expired"),
+    "UPLOAD_INCOMPLETE": Kind(409, "The upload is incomplete"),
+    "UPLOAD_USED": Kind(409, "The upload is already completed"),
     "VERSION_CONFLICT": Kind(409, "The version code is too low"),
-    "VERSION_EXISTS": Kind(409, "The version code is taken"),
-    "WRONG_STATE": Kind(409, "Not possible in the version's status"),
-    "LENGTH_REQUIRED": Kind(411, "Content-Length is needed"),
-    "PRECONDITION_FAILED": Kind(412, "The precondition does not hold"),
-    "TUS_VERSION": Kind(412, "Another version of tus is spoken"),
-    "FILE_TOO_LARGE": Kind(413, "The body is too large"),
-    "UNSUPPORTED_MEDIA_TYPE": Kind(415, "Unsupported Content-Type"),
-    "RANGE_NOT_SATISFIABLE": Kind(416, "No such range"),
-    "DIGEST_MISMATCH": Kind(422, "The body does not have its digest"),
-    "IDEMPOTENCY_MISMATCH": Kind(422, "The key was used for another request"),
+    "VERSION_EXISTS": Kind(409, "The version code is already in use"),
+    "WRONG_STATE": Kind(409, "Not possible in the current status of the version"),
+    "LENGTH_REQUIRED": Kind(411, "Content-Length required"),
+    "PRECONDITION_FAILED": Kind(412, "Precondition failed"),
+    "TUS_VERSION": Kind(412, "Unsupported tus version"),
+    "FILE_TOO_LARGE": Kind(413, "The request body is too large"),
+    "UNSUPPORTED_MEDIA_TYPE": Kind(415, "Unsupported media type"),
+    "RANGE_NOT_SATISFIABLE": Kind(416, "Range not satisfiable"),
+    "DIGEST_MISMATCH": Kind(422, "The body does not match its digest"),
+    "IDEMPOTENCY_MISMATCH": Kind(422, "The Idempotency-Key was used for a different request"),
     "VALIDATION_ERROR": Kind(422, "Validation failed"),
-    "UPLOAD_LOCKED": Kind(423, "Another request has the upload"),
-    "PRECONDITION_REQUIRED": Kind(428, "The request must be conditional"),
-    "QUOTA_EXCEEDED": Kind(429, "Too much is open"),
+    "UPLOAD_LOCKED": Kind(423, "Another request is using the upload"),
+    "PRECONDITION_REQUIRED": Kind(428, "Precondition required"),
+    "QUOTA_EXCEEDED": Kind(429, "Quota exceeded"),
     "RATE_LIMITED": Kind(429, "Too many requests"),
-    "CHECKSUM_MISMATCH": Kind(460, "The chunk does not have its checksum"),  # the status is tus's
-    "INTERNAL_ERROR": Kind(500, "The server failed"),
-    "STORAGE_ERROR": Kind(507, "The storage failed"),
-    "UNAVAILABLE": Kind(503, "Not ready, or too busy"),
+    "CHECKSUM_MISMATCH": Kind(460, "The chunk does not match its checksum"),  # the status that tus defines
+    "INTERNAL_ERROR": Kind(500, "Internal server error"),
+    "STORAGE_ERROR": Kind(507, "Storage error"),
+    "UNAVAILABLE": Kind(503, "Service unavailable"),
 }
 
-# What the framework itself answers, under the same roof.
+# The code of an error that Bottle raises itself.
 CODE_OF_STATUS = {
     400: "INVALID_REQUEST",
     404: "NOT_FOUND",
@@ -77,20 +76,14 @@ CODE_OF_STATUS = {
 }
 
 
-def problem(
-    code: str, detail: str, *, errors: list[str] | None = None, headers: Mapping[str, str] | None = None
-) -> HTTPResponse:
-    """The response for a code of the table."""
+def body(code: str, detail: str, errors: list[str] | None = None) -> dict[str, object]:
+    """The JSON object of a problem. `detail` says what went wrong in this request, `errors` lists the reasons."""
     kind = KINDS[code]
-    body: dict[str, object] = {
+    members: dict[str, object] = {
         "type": f"urn:mosis:problem:{code.lower().replace('_', '-')}",
         "title": kind.title,
         "status": kind.status,
         "code": code,
         "detail": detail,
     }
-    if errors is not None:
-        body["errors"] = errors
-    response = HTTPResponse(json.dumps(body), kind.status, {"Content-Type": CONTENT_TYPE, **(headers or {})})
-    response.set_header("Cache-Control", "no-store")
-    return response
+    return members if errors is None else members | {"errors": errors}

@@ -6,8 +6,9 @@ from urllib.parse import quote, urlencode
 from bottle import HTTPResponse
 
 from portal.http import access, headers, schemas
-from portal.http.api import ANYONE, MEMBER, STARTED, Api, Call, Operation, json_response
+from portal.http.api import ANYONE, MEMBER, STARTED, Api, Call, Operation
 from portal.http.files import Representation, respond
+from portal.http.responses import json_response
 from portal.metrics import Metrics
 from portal.packages.identifiers import valid_app_id
 from portal.store import apps, assets, keys, presign, versions

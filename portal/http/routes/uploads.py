@@ -7,8 +7,9 @@ from bottle import BaseRequest, HTTPResponse
 from pydantic import BaseModel, Field
 
 from portal.http import digests, headers, schemas, tus
-from portal.http.api import ANYONE, DEVELOPER, Api, Call, Operation, json_response
+from portal.http.api import ANYONE, DEVELOPER, Api, Call, Operation
 from portal.http.forms import CHUNK
+from portal.http.responses import json_response
 from portal.metrics import Metrics
 from portal.store import apps, presign, signed_uploads
 from portal.store.clock import now
