@@ -47,7 +47,7 @@ if pyinfra.is_cli:
 
     if wanted.stack:
         if wanted.data.share:
-            shared_folder.prepared(wanted, wanted.stack)
+            shared_folder.prepared(wanted.data.share, wanted, wanted.stack)
         else:
             base.account(wanted.stack.user)
         base.directories(wanted)

@@ -83,7 +83,7 @@ def _synology(plan: Plan, stack: Stack) -> dict[str, object]:
     ]
     boot = task_scheduler.boot_matters(task_scheduler.boot_wanted(stack.boot))
     tasks.append({"name": task_scheduler.BOOT_TASK, "when": "every boot", "fields": boot})
-    found = {
+    found: dict[str, object] = {
         "share": {"name": plan.data.share, "path": str(plan.settings.root), "user": stack.user},
         "tasks": tasks,
     }

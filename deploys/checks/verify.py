@@ -1,9 +1,10 @@
 """A host as the operator sees it: its files as this checkout and inventory declare them, and its own status."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from shlex import quote
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import FactBase, operation
@@ -14,17 +15,18 @@ from deploys.plan.model import Plan
 from portal.jobs.status import Line
 
 
-class Status(FactBase[list[dict] | None]):
+class Status(FactBase[list[dict[str, Any]] | None]):
     """The lines of `mosis status`, None when it does not run."""
 
     def command(self, mosis: str) -> str:
         return f"{quote(mosis)} status --json 2>/dev/null; true"
 
-    def process(self, output: list[str]) -> list[dict] | None:
+    def process(self, output: list[str]) -> list[dict[str, Any]] | None:
         try:
-            return json.loads("\n".join(output))["lines"]
+            lines: list[dict[str, Any]] = json.loads("\n".join(output))["lines"]
         except ValueError:
             return None
+        return lines
 
 
 def lines(plan: Plan) -> list[Line]:
@@ -47,7 +49,7 @@ def _status(plan: Plan) -> list[Line]:
 
 
 @operation(is_idempotent=False)
-def without_fault(faults: int) -> Iterator[str]:
+def without_fault(faults: int) -> Generator[str]:
     """Fails the run where there is one, after every host has told its own."""
     if faults:
         yield f"echo {faults} faults >&2; exit 1"

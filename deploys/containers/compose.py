@@ -1,6 +1,6 @@
 """Runtime `compose`: the image of a release, and containers that run with exactly its files and stamps."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from shlex import join, quote
@@ -120,7 +120,7 @@ def nginx_stale(plan: Plan, stack: Stack, state: State) -> bool:
 
 
 @operation()
-def stack_running(plan: Plan, stack: Stack) -> Iterator[str]:
+def stack_running(plan: Plan, stack: Stack) -> Generator[str]:
     """Every service runs as declared and answers; only those that differ are touched."""
     state = observed(plan, stack)
     compose = f"{ENVIRONMENT}cd {stack.etc} && docker compose"
@@ -178,7 +178,7 @@ class Environment(FactBase[tuple[str, ...]]):
 
 
 @operation()
-def environment_written(user: str, path: str) -> Iterator[str]:
+def environment_written(user: str, path: str) -> Generator[str]:
     """The file tells compose the uid and gid of the store's account, whatever the host gave it."""
     found = host.get_fact(Environment, user=user, path=path)
     if len(found) == 2 and found[0] and found[0] == found[1]:

@@ -1,6 +1,6 @@
 """The images of a release: built on the host by its own engine, side by side with those of the release before."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from shlex import join, quote
 
 from pyinfra import host
@@ -25,25 +25,27 @@ class Recipes(FactBase[dict[str, str]]):
         return ENVIRONMENT + f'for image in {join(images)}; do echo "$image $({each})"; done'
 
     def process(self, output: list[str]) -> dict[str, str]:
-        return {words[0]: words[1] for words in map(str.split, output) if len(words) == 2}
+        rows = [line.split() for line in output]
+        return {words[0]: words[1] for words in rows if len(words) == 2}
 
 
 def _upload(source: str, target: str) -> FileUploadCommand:
     """By way of `_temp_dir`: /tmp of a NAS is small."""
-    place = (host.current_op_global_arguments or {}).get("_temp_dir")
+    arguments = host.current_op_global_arguments
+    place = arguments.get("_temp_dir") if arguments else None
     return FileUploadCommand(source, target, remote_temp_filename=host.get_temp_filename(target, temp_directory=place))
 
 
 @operation()
-def images_built(plan: Plan, stack: Stack) -> Iterator[StringCommand | FileUploadCommand]:
+def images_built(plan: Plan, stack: Stack) -> Generator[StringCommand | FileUploadCommand]:
     """The images of the release are there, built on the host from its own directory."""
     names, release, wheelhouse = stack.images, plan.release, plan.data.wheelhouse
     if host.get_fact(Recipes, images=list(names.values())) == dict.fromkeys(names.values(), stack.recipe):
         return
     path = f"{stack.home}/releases/{release.id}"
     yield StringCommand(f"rm -rf {path} && mkdir -p {path}/wheels")
-    for source in (release.wheel, release.lock, CHECKOUT / "files/compose/Dockerfile"):
-        yield _upload(str(source), f"{path}/{source.name}")
+    for file in (release.wheel, release.lock, CHECKOUT / "files/compose/Dockerfile"):
+        yield _upload(str(file), f"{path}/{file.name}")
     if wheelhouse:
         yield _upload(str(wheelhouse_tar(wheelhouse)), f"{path}/wheels.tar")
         yield StringCommand(f"tar -xf {path}/wheels.tar -C {path}/wheels && rm {path}/wheels.tar")
@@ -56,7 +58,7 @@ def images_built(plan: Plan, stack: Stack) -> Iterator[StringCommand | FileUploa
 
 
 @operation()
-def images_pruned(release: Release, home: str) -> Iterator[str]:
+def images_pruned(release: Release, home: str) -> Generator[str]:
     """Of the releases only this one and the one before it keep their image."""
     found = host.get_fact(Releases, home=home)
     for identity in sorted(found["all"] - {release.id} - earlier(found, release)):

@@ -1,7 +1,7 @@
 """Directories, files and secrets of a plan, declared."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from io import StringIO
 from shlex import join, quote
 
@@ -12,27 +12,32 @@ from pyinfra.operations import files
 from deploys.plan.model import Directory, File
 
 
-def _owner(owner: str) -> dict[str, str | None]:
+def _owner(owner: str) -> tuple[str | None, str | None]:
     user, _, group = owner.partition(":")
-    return {"user": user or None, "group": group or None}
+    return user or None, group or None
 
 
 def directories(wanted: Iterable[Directory]) -> None:
     """Declare directories with mode and owner, parents first."""
     for entry in host.loop(list(wanted)):
-        files.directory(name=f"Directory {entry.path}", path=entry.path, mode=entry.mode, **_owner(entry.owner))
+        user, group = _owner(entry.owner)
+        files.directory(
+            name=f"Directory {entry.path}", path=entry.path, mode=entry.mode, user=user, group=group
+        )  # fmt: skip
 
 
 def written(wanted: Iterable[File]) -> None:
     """Declare files with content, mode and owner."""
     for entry in host.loop(list(wanted)):
+        user, group = _owner(entry.owner)
         files.put(
             name=f"File {entry.path}",
             src=StringIO(entry.content),
             dest=entry.path,
             mode=entry.mode,
             create_remote_dir=False,
-            **_owner(entry.owner),
+            user=user,
+            group=group,
         )
 
 
@@ -61,7 +66,7 @@ def drifted(wanted: Iterable[File]) -> set[str]:
 
 
 @operation()
-def kept(wanted: tuple[File, ...], links: tuple[str, ...], good: str) -> Iterator[str]:
+def kept(wanted: tuple[File, ...], links: tuple[str, ...], good: str) -> Generator[str]:
     """Below `good` are copies of the files that run now, and of the links that exist, for a return from what comes."""
     found = host.get_fact(Digests, paths=[f"{good}{file.path}" for file in wanted])
     if found != {f"{good}{file.path}": sha256(file.content) for file in wanted}:

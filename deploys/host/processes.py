@@ -5,7 +5,7 @@ So no restart hangs on a change of this run: the process itself is asked for the
 files that are younger than it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from shlex import join, quote
 
@@ -77,7 +77,7 @@ class Succeeds(FactBase[bool]):
 @operation()
 def unit_running(
     unit: str, service: Service, health: Health | None = None, exchange: str | None = None
-) -> Iterator[str]:
+) -> Generator[str]:
     """The unit is enabled, runs with exactly the files and the stamp of `service`, and answers.
 
     It is asked in every deploy: a start that did not work fails each of them, not just the first. A unit that runs as
@@ -99,7 +99,7 @@ def unit_running(
 
 
 @operation()
-def unit_stopped(unit: str, command: str) -> Iterator[str]:
+def unit_stopped(unit: str, command: str) -> Generator[str]:
     """The unit does not run; `command` stops it."""
     if host.get_fact(Process, pid=f"systemctl show --property MainPID --value {quote(unit)}", files=[]):
         yield command

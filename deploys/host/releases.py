@@ -1,6 +1,6 @@
 """Releases on a host: each installed side by side with those before it, one of them the current one."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from shlex import quote
 
@@ -38,7 +38,7 @@ class Releases(FactBase[dict[str, set[str]]]):
 
 
 @operation()
-def installed(release: Release, wheelhouse: Path | None) -> Iterator[StringCommand | FileUploadCommand]:
+def installed(release: Release, wheelhouse: Path | None) -> Generator[StringCommand | FileUploadCommand]:
     """The release's virtual environment is whole; the marker is written last, so half of one is made again."""
     if release.id in host.get_fact(Releases)["complete"]:
         return
@@ -58,7 +58,7 @@ def installed(release: Release, wheelhouse: Path | None) -> Iterator[StringComma
 
 
 @operation()
-def switched(release: Release, home: str = HOME) -> Iterator[str]:
+def switched(release: Release, home: str = HOME) -> Generator[str]:
     """`current` is this release and `previous` the one before; each link changes in one rename."""
     found = host.get_fact(Releases, home=home)
     (running,) = found["current"] or {""}
@@ -75,7 +75,7 @@ def earlier(found: dict[str, set[str]], release: Release) -> set[str]:
 
 
 @operation()
-def pruned(release: Release) -> Iterator[str]:
+def pruned(release: Release) -> Generator[str]:
     """Of the releases only this one and the one before it stay."""
     found = host.get_fact(Releases)
     for identity in sorted(found["all"] - {release.id} - earlier(found, release)):

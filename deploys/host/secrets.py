@@ -1,6 +1,6 @@
 """Secrets on the host: compared by digest, written through standard input, so that nothing prints or lists them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from hashlib import sha256
 from shlex import quote
 
@@ -26,7 +26,7 @@ class SecretFile(FactBase[tuple[str, ...]]):
 
 
 @operation()
-def secret(wanted: Secret, owner: str) -> Iterator[StringCommand]:
+def secret(wanted: Secret, owner: str) -> Generator[StringCommand]:
     """The file has exactly this content, mode 600 from its first moment, and appears in one rename."""
     mode, holder, digest = host.get_fact(SecretFile, path=wanted.path) or ("", "", "")
     if (mode, digest) == (MODE, sha256(wanted.content.encode()).hexdigest()) and f"{holder}:".startswith(owner):

@@ -1,7 +1,8 @@
 """The plan of the runtime `compose`: containers of one image on a Synology NAS or any host with Docker."""
 
 import re
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
@@ -35,7 +36,8 @@ def plan(data: HostData, release: Release) -> Plan:
     settings = _settings(data, run, secrets)
     images, recipe = _images(data, release)
     jobs = schedules.wanted(data, settings)
-    variables = {
+    checks = (f"{home}/check.py", f"{etc}/declared.json")
+    variables: dict[str, object] = {
         "data": data,
         "settings": settings,
         "backup": settings.backup,
@@ -47,9 +49,9 @@ def plan(data: HostData, release: Release) -> Plan:
         "nginx_port": NGINX_PORT,
         "path": PATH,
         "network": "mosis_default" if settings.mirror else "none",
-        "checks": (f"{home}/check.py", f"{etc}/declared.json"),
+        "checks": checks,
     }
-    services = _services(data, release, etc, recipe, variables)
+    services = _services(data, release, settings, etc, recipe, variables)
     stamps = {name: service.stamp for name, service in services.items()}
     command = File(f"{home}/bin/mosis", render("compose/mosis.j2", **variables), "755", "root:root")
     scripts = {job.name: f"{home}/bin/job-{job.name}" for job in jobs}
@@ -79,7 +81,7 @@ def plan(data: HostData, release: Release) -> Plan:
             boot=boot,
             scripts=scripts,
         ),
-        checks=variables["checks"],
+        checks=checks,
     )
 
 
@@ -100,19 +102,20 @@ def _images(data: HostData, release: Release) -> tuple[dict[str, str], str]:
     return {"portal": f"mosis:{release.id}", "nginx": f"mosis-nginx:{recipe}"}, recipe
 
 
-def _services(data: HostData, release: Release, etc: Path, recipe: str, variables: dict) -> dict[str, Service]:
-    settings = variables["settings"]
+def _services(
+    data: HostData, release: Release, settings: Settings, etc: Path, recipe: str, variables: Mapping[str, object]
+) -> dict[str, Service]:
     inside = data.model_copy(update={"port": NGINX_PORT})
     site = render(
         "nginx/mosis.conf.j2",
-        **variables | {"data": inside},
+        **{**variables, "data": inside},
         cache="/var/cache/nginx/mosis",
         log="/dev/stdout",
         addresses=("0.0.0.0",),
     )
     port = data.litestream_port
     litestream = render("litestream/litestream.yml.j2", root=data.root, port=port, address="0.0.0.0")
-    files = {
+    files: dict[str, tuple[File, ...]] = {
         "portal": (_file(etc / "mosis.toml", settings.to_toml()),),
         "nginx": (
             _file(etc / "nginx/site.conf", site),
@@ -126,8 +129,8 @@ def _services(data: HostData, release: Release, etc: Path, recipe: str, variable
     # A change of the compose file is one of all services, a release one of those that run it; nginx takes a new site
     # without being restarted.
     blank = dict.fromkeys(files, "")
-    unnamed = {"stamps": blank, "images": dict.fromkeys(variables["images"], "")}
-    declared = render("compose/compose.yml.j2", **variables | unnamed)
+    unnamed = {"stamps": blank, "images": {"portal": "", "nginx": ""}}
+    declared = render("compose/compose.yml.j2", **{**variables, **unnamed})
     made_of = {
         "portal": (release.id, recipe, *(file.content for file in files["portal"])),
         "litestream": (release.id, recipe, litestream),
@@ -137,7 +140,9 @@ def _services(data: HostData, release: Release, etc: Path, recipe: str, variable
     return {name: Service(own, digest(declared, *made_of[name])) for name, own in files.items()}
 
 
-def _scripts(data: HostData, jobs: tuple[Job, ...], scripts: dict[str, str], variables: dict) -> tuple[File, ...]:
+def _scripts(
+    data: HostData, jobs: tuple[Job, ...], scripts: dict[str, str], variables: Mapping[str, object]
+) -> tuple[File, ...]:
     """The compose file, a script a job, and what a host without cron.d needs to keep its schedules."""
     etc, home = variables["etc"], str(home_of(data))
     lines = block(jobs, scripts) if data.share else ""
@@ -165,7 +170,7 @@ def _scripts(data: HostData, jobs: tuple[Job, ...], scripts: dict[str, str], var
     return tuple(declared)
 
 
-def _file(path: PurePosixPath, content: str) -> File:
+def _file(path: Path, content: str) -> File:
     return File(str(path), content, "644", "root:root")
 
 

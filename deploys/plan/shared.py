@@ -63,12 +63,10 @@ def directories_of(root: Path, modes: Mapping[str, str], owner: str) -> tuple[Di
     return tuple(Directory(str(root / name), mode, owner) for name, mode in modes.items())
 
 
-def stamped(
-    code: str, config: File, path: str, template: str, /, reads: tuple[str, ...] = (), **variables: object
-) -> Service:
+def stamped(code: str, config: File, path: str, template: str, /, **variables: object) -> Service:
     """A process of `code` that reads `config`, started by the file `path`, which carries a stamp over all three."""
     stamp = digest(code, config.content, render(template, stamp="", **variables))
-    return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp, reads)
+    return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp)
 
 
 def offline_command_of(root: Path, binaries: str) -> str:

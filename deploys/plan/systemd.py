@@ -83,7 +83,7 @@ def plan(data: HostData, release: Release) -> Plan:
 def _portal(release: Release, config: File, settings: Settings, variables: Mapping[str, object]) -> Service:
     """The unit, a second one that takes over while the first is exchanged, and the script that does it."""
     unit, template = f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2"
-    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **variables)
+    service = stamped(release.id, config, unit, template, bridge="", **variables)
     second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **variables)
     bridge = File(f"{UNITS}/mosis-portal-bridge.service", second, "644", "root:root")
     kept = (config.path, unit, bridge.path, CURRENT, PREVIOUS)
@@ -97,4 +97,4 @@ def _portal(release: Release, config: File, settings: Settings, variables: Mappi
         kept=kept,
     )
     exchange = File(EXCHANGE, script, "755", "root:root")
-    return dataclasses.replace(service, files=(*service.files, bridge, exchange))
+    return dataclasses.replace(service, files=(*service.files, bridge, exchange), reads=(CURRENT,))

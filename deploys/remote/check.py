@@ -4,6 +4,8 @@ Compares the host with what the last deploy declared, one line a fact, and adds 
 where something needs attention: an operator who logs in after an update of the system sees what it took.
 """
 
+from __future__ import annotations
+
 import calendar
 import hashlib
 import json
@@ -12,17 +14,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator
 
 ROOT_FREE_KIB = 200 * 1024  # DSM stops to work properly when its system partition is full
 RECIPE, STAMP = "mosis.recipe", "mosis.stamp"  # labels of images and of containers
 MARKER = ".mosis-backup"
+Line = Dict[str, Any]  # name, ok, text
 
 
-def line(name, ok, text):
+def line(name: str, ok: bool, text: str) -> Line:
     return {"name": name, "ok": ok, "text": text}
 
 
-def output(*words):
+def output(*words: str) -> str | None:
     """Standard output of a command, None where it fails or does not exist."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -31,7 +35,7 @@ def output(*words):
     return None if done.returncode else done.stdout
 
 
-def younger(paths, since):
+def younger(paths: Iterable[str], since: float) -> bool:
     """Whether one of the files is missing or was written after `since`."""
     try:
         return any(os.lstat(path).st_mtime > since for path in paths)
@@ -39,14 +43,14 @@ def younger(paths, since):
         return True
 
 
-def files(wanted):
+def files(wanted: dict[str, str]) -> Iterator[Line]:
     """`{path: SHA-256}`, a line for each that is not so."""
     fine = True
     for path, digest in wanted.items():
         try:
             found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         except OSError:
-            found = None
+            found = ""
         if found != digest:
             fine = False
             yield line("file", False, f"{path} is {'not as declared' if found else 'missing'}")
@@ -54,12 +58,12 @@ def files(wanted):
         yield line("files", True, f"{len(wanted)} as declared")
 
 
-def root(wanted):
+def root(wanted: dict[str, int]) -> Iterator[Line]:
     free = os.statvfs("/").f_bavail * os.statvfs("/").f_frsize // 1024
     yield line("root", free >= wanted["free_kib"], f"{free // 1024} MiB free on the system's partition")
 
 
-def release(wanted):
+def release(wanted: dict[str, str]) -> Iterator[Line]:
     """`home`: directory of the links; `id`: the release that should run."""
     links = [Path(wanted["home"], name) for name in ("current", "previous")]
     current, previous = (link.resolve().name if link.is_symlink() else "none" for link in links)
@@ -67,7 +71,7 @@ def release(wanted):
     yield line("release", not other, f"{current}, before it {previous}{other}")
 
 
-def images(wanted):
+def images(wanted: dict[str, str]) -> Iterator[Line]:
     """`{image: recipe}`, which tells builds of the same name apart."""
     for image, recipe in wanted.items():
         found = output("docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{RECIPE}"}}}}', image)
@@ -75,7 +79,7 @@ def images(wanted):
         yield line("image", word == "there", f"{image} {word}")
 
 
-def containers(wanted):
+def containers(wanted: dict[str, Any]) -> Iterator[Line]:
     """`{service: {stamp, reads, loaded}}`; `loaded`, if any, is touched when the service has read its files anew."""
     mine = ("--filter", "label=com.docker.compose.project=mosis", "--filter", "label=com.docker.compose.oneoff=False")
     listed = output("docker", "ps", "--all", "--quiet", *mine)
@@ -89,12 +93,12 @@ def containers(wanted):
         yield line("container", word == "runs", f"{service} {word}")
 
 
-def container(found, declared):
+def container(found: dict[str, Any] | None, declared: dict[str, Any]) -> str:
     if found is None:
         return "missing"
     if found["State"]["Status"] != "running":
         return "stopped"
-    since = calendar.timegm(time.strptime(found["State"]["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S"))
+    since: float = calendar.timegm(time.strptime(found["State"]["StartedAt"][:19], "%Y-%m-%dT%H:%M:%S"))
     if declared["loaded"] and Path(declared["loaded"]).exists():
         since = max(since, Path(declared["loaded"]).stat().st_mtime)
     if found["Config"]["Labels"].get(STAMP) != declared["stamp"] or younger(declared["reads"], since + 1):
@@ -102,7 +106,7 @@ def container(found, declared):
     return "runs" if found["State"].get("Health", {}).get("Status", "healthy") == "healthy" else "does not answer"
 
 
-def units(wanted):
+def units(wanted: dict[str, Any]) -> Iterator[Line]:
     """`{unit: {stamp, reads}}`; a unit of the system has no stamp."""
     for unit, declared in wanted.items():
         shown = output("systemctl", "show", "--property=MainPID", "--property=UnitFileState", unit) or ""
@@ -114,7 +118,7 @@ def units(wanted):
         yield line("unit", word == "runs" and enabled, unit + " " + word + ("" if enabled else ", not enabled"))
 
 
-def as_started(pid, stamp, reads):
+def as_started(pid: str, stamp: str, reads: list[str]) -> bool:
     """Whether the process carries the stamp and is younger than all that it reads."""
     process = Path("/proc", pid)
     variables = (process / "environ").read_bytes().decode(errors="replace").split("\0")
@@ -123,7 +127,7 @@ def as_started(pid, stamp, reads):
     return "MOSIS_STAMP=" + stamp in variables and not younger(reads, booted + ticks)
 
 
-def share(wanted):
+def share(wanted: dict[str, str]) -> Iterator[Line]:
     """A share of a Synology NAS that `user` may write to: `name`, `path`."""
     name, user, path = wanted["name"], wanted["user"], wanted["path"]
     account = output("synouser", "--get", user) is not None
@@ -139,7 +143,7 @@ def share(wanted):
     yield line("acl", fine, f"{user} may {'' if fine else 'not '}read and write {path}")
 
 
-def shared_folder(dump):
+def shared_folder(dump: list[str]) -> dict[str, Any] | None:
     """Path and writers of what `synoshare --get` prints, None where it shows no share."""
     rows = dict(row.strip().rstrip("]").split("[", 1) for row in dump if "[" in row)
     fields = {name.strip(" ."): value for name, value in rows.items()}
@@ -148,12 +152,12 @@ def shared_folder(dump):
     return {"path": fields["Path"], "writers": [name for name in fields.get("RW list", "").split(",") if name]}
 
 
-def writes(permission):
+def writes(permission: list[str]) -> bool:
     """Whether what `synoacltool -get-perm` prints last, letters in brackets, lets the user read and write."""
     return set("rwx") <= set(permission[-1].partition("[")[2]) if permission else False
 
 
-def tasks(wanted):
+def tasks(wanted: list[dict[str, Any]]) -> Iterator[Line]:
     """Tasks of DSM's Task Scheduler: `name`, `when` in words, and the fields that matter; a boot task has no id."""
     listed = webapi("SYNO.Core.TaskScheduler", "list", 3, offset=0, limit=1000, sort_by="name", sort_direction="ASC")
     ids = {task["name"]: task["id"] for task in (listed or {}).get("tasks", []) if "id" in task}
@@ -161,43 +165,46 @@ def tasks(wanted):
         name = task["name"]
         if "event" in task["fields"]:
             found = webapi("SYNO.Core.EventScheduler", "get", 1, task_name=name)
+        elif name in ids:
+            found = webapi("SYNO.Core.TaskScheduler", "get", 4, id=ids[name], real_owner="root")
         else:
-            found = name in ids and webapi("SYNO.Core.TaskScheduler", "get", 4, id=ids[name], real_owner="root")
+            found = None
         text = f"task {name} at {task['when']}"
         wrong = "" if same(found, task["fields"]) else ": not as declared" if found else ": missing"
         yield line("schedule", not wrong, text + wrong)
 
 
-def webapi(api, method, version, **values):
+def webapi(api: str, method: str, version: int, **values: object) -> dict[str, Any] | None:
     """The data of an answer of DSM's web API, None where it refuses."""
     given = [f"{key}={json.dumps(value)}" for key, value in values.items()]
     call = ("api=" + api, "method=" + method, f"version={version}")
     return answer(output("synowebapi", "--exec", *call, *given) or "")
 
 
-def answer(text):
+def answer(text: str) -> dict[str, Any] | None:
     """What synowebapi printed: its data, None for a refusal; it ends with 0 either way, and talks before it answers."""
     try:
         found, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
     except ValueError:
         return None
-    return found.get("data", {}) if found.get("success") else None
+    data: dict[str, Any] | None = found.get("data", {}) if found.get("success") else None
+    return data
 
 
-def same(found, wanted):
+def same(found: Any, wanted: Any) -> bool:
     """Whether everything wanted stands in what was found; DSM adds fields of its own."""
     if isinstance(wanted, dict):
         return isinstance(found, dict) and all(same(found.get(key), value) for key, value in wanted.items())
-    return found == wanted
+    return bool(found == wanted)
 
 
-def crontab(wanted):
+def crontab(wanted: dict[str, Any]) -> Iterator[Line]:
     """`script` tells with --check whether the lines of `jobs` stand in /etc/crontab."""
     kept = output("sh", wanted["script"], "--check") is not None
     yield line("schedule", kept, f"lines of {', '.join(wanted['jobs'])} in /etc/crontab")
 
 
-def drive(wanted):
+def drive(wanted: dict[str, Any]) -> Iterator[Line]:
     """The external drive: `mount`, `directory`, and `uuid` of its file system where only one will do."""
     mount, directory, uuid = wanted["mount"], wanted["directory"], wanted["uuid"]
     table = [row.split() for row in Path("/proc/mounts").read_text().splitlines()]
@@ -212,18 +219,20 @@ def drive(wanted):
         yield line("drive", not other, f"{directory} on drive {found}{other}")
 
 
-CHECKS = (files, root, release, images, containers, units, share, tasks, crontab, drive)
+Check = Callable[[Any], Iterator[Line]]
+CHECKS: tuple[Check, ...] = (files, root, release, images, containers, units, share, tasks, crontab, drive)
 
 
-def portal(text):
+def portal(text: str) -> list[Line]:
     """The lines of `mosis status --json`."""
     try:
-        return json.loads(text)["lines"]
+        lines: list[Line] = json.loads(text)["lines"]
+        return lines
     except (KeyError, ValueError):
-        return [line("status", False, "the portal's own status cannot be had")]
+        return [line("status", False, "`mosis status` printed no JSON")]
 
 
-def told(check, wanted):
+def checked(check: Check, wanted: Any) -> list[Line]:
     """The lines of a check; one that breaks takes no other with it."""
     try:
         return list(check(wanted))
@@ -231,9 +240,9 @@ def told(check, wanted):
         return [line(check.__name__, False, f"cannot be checked: {error!r}")]
 
 
-def main(path, *options):
+def main(path: str, *options: str) -> int:
     declared = json.loads(Path(path).read_text())
-    lines = [row for check in CHECKS if check.__name__ in declared for row in told(check, declared[check.__name__])]
+    lines = [row for check in CHECKS if check.__name__ in declared for row in checked(check, declared[check.__name__])]
     lines += portal(sys.stdin.read())
     ok = all(row["ok"] for row in lines)
     if "--json" in options:

@@ -1,6 +1,6 @@
 """What the host itself brings: packages, the account of the store, directories."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from shlex import join
 
 from pyinfra import host
@@ -16,7 +16,7 @@ NO_LOGIN = "/usr/sbin/nologin"
 
 
 @operation()
-def packages_present(packages: tuple[str, ...]) -> Iterator[str]:
+def packages_present(packages: tuple[str, ...]) -> Generator[str]:
     """The packages are installed; lists are only fetched where those at hand do not suffice."""
     if missing := [package for package in packages if package not in host.get_fact(DebPackages)]:
         install = f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {join(missing)}"
@@ -26,7 +26,7 @@ def packages_present(packages: tuple[str, ...]) -> Iterator[str]:
 @deploy("Base")
 def system(plan: Plan, shell: str) -> None:
     """Packages, and the account: nginx reads packages and assets as a member of its group; `shell` is of its logins."""
-    extra = ("prometheus",) if plan.data.prometheus == "install" else ()
+    extra: tuple[str, ...] = ("prometheus",) if plan.data.prometheus == "install" else ()
     extra += ("openssh-client",) if plan.data.follows else ()
     packages_present(name="Debian packages", packages=(*PACKAGES, *extra))
     server.group(name="Group mosis", group="mosis", system=True)

@@ -1,7 +1,7 @@
 """Lifecycle rules of the bucket: asked for, compared, and only set when they differ."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from shlex import quote
 
 from pyinfra import host
@@ -26,7 +26,7 @@ class BucketRules(FactBase[list | None]):
 
 
 @operation()
-def rules_set(mosis: str, wanted: File) -> Iterator[str]:
+def rules_set(mosis: str, wanted: File) -> Generator[str]:
     """The bucket has exactly the rules of the file."""
     rules = host.get_fact(BucketRules, mosis=mosis)
     if rules is None or canonical(rules) != canonical(json.loads(wanted.content)["Rules"]):

@@ -1,6 +1,6 @@
 """nginx in front of the portal."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from pyinfra import host
 from pyinfra.api import deploy, operation
@@ -19,14 +19,14 @@ NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
 
 
 @operation()
-def default_site_disabled() -> Iterator[str]:
+def default_site_disabled() -> Generator[str]:
     """Debian's default site is not enabled; where nginx is still to be installed, it will come with that."""
     if host.get_fact(Link, path=f"{SITES}/default") or not host.get_fact(File, path="/usr/sbin/nginx"):
         yield f"rm -f {SITES}/default"
 
 
 @operation()
-def serving(service: Service) -> Iterator[str]:
+def serving(service: Service) -> Generator[str]:
     """nginx is enabled and its workers are younger than what they read; a configuration it refuses fails the deploy."""
     if not host.get_fact(SystemdEnabled, services=["nginx.service"]).get("nginx.service"):
         yield "systemctl enable --quiet nginx.service"

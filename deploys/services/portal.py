@@ -1,7 +1,7 @@
 """The portal: settings, command, database, first token; kept up by systemd."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from shlex import quote
 
 from pyinfra import host
@@ -40,7 +40,7 @@ def _schema(plan: Plan) -> Schema | None:
 
 
 @operation()
-def database_there(plan: Plan) -> Iterator[str]:
+def database_there(plan: Plan) -> Generator[str]:
     """The database exists; `mosis init` refuses to make one where a backup should come back.
 
     An older one is migrated when the portal is exchanged or started, and not before: until then nothing has happened.
@@ -50,7 +50,7 @@ def database_there(plan: Plan) -> Iterator[str]:
 
 
 @operation()
-def admin_token(mosis: str, path: str) -> Iterator[str]:
+def admin_token(mosis: str, path: str) -> Generator[str]:
     """A first admin token stands in `path`, readable by the store's user only."""
     if not host.get_fact(File, path=path):
         yield f"{quote(mosis)} token create admin --scope admin --days 3650 --output {quote(path)}"

@@ -4,7 +4,7 @@ The key is made on the standby and never leaves it; the store's own key is read 
 the standby trusts nobody on first use.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from shlex import join, quote
 
@@ -95,29 +95,30 @@ def check(plan: Plan) -> None:
     if its.follows or its.runtime != "systemd":
         what = f"a standby of {its.follows}" if its.follows else f"a host of the runtime {its.runtime}"
         raise DeployError(f"{host.name}: a standby follows a store of the runtime systemd; {name} is {what}.")
-    if not (_host_keys(store) or host.get_fact(FileFact, path=KNOWN_HOSTS)):
+    known = host.get_fact(FileFact, path=KNOWN_HOSTS)
+    if not known and not _host_keys(store):
         raise DeployError(
             f"{host.name}: {name} cannot be reached, so its host key is not known yet: it must run first."
         )
 
 
 @operation()
-def units_off(units: tuple[str, ...]) -> Iterator[str]:
+def units_off(units: tuple[str, ...]) -> Generator[str]:
     """None of the units runs or will at the next boot."""
-    states = [host.get_fact(fact, services=list(units)) for fact in (SystemdEnabled, SystemdStatus)]
-    if on := [unit for unit in units if any(state.get(unit) for state in states)]:
+    enabled, active = (host.get_fact(fact, services=list(units)) for fact in (SystemdEnabled, SystemdStatus))
+    if on := [unit for unit in units if enabled.get(unit) or active.get(unit)]:
         yield f"systemctl disable --quiet --now {join(on)}"
 
 
 @operation()
-def key_made(path: str) -> Iterator[str]:
+def key_made(path: str) -> Generator[str]:
     """The standby has a key of its own."""
     if not host.get_fact(FileFact, path=path):
         yield f"runuser -u mosis -- ssh-keygen -q -t ed25519 -N '' -C {quote(host.name)} -f {quote(path)}"
 
 
 @operation()
-def admitted(path: str, followers: list[Host]) -> Iterator[StringCommand]:
+def admitted(path: str, followers: list[Host]) -> Generator[StringCommand]:
     """The authorized_keys file has the keys of these standbys and no other, each for the one command."""
     found = host.get_fact(Admitted, path=path)
     keys = {other.name: _keys_of(other, f"{_key(_data(other).root)}.pub") for other in followers}
@@ -130,7 +131,7 @@ def admitted(path: str, followers: list[Host]) -> Iterator[StringCommand]:
 
 
 @operation()
-def copy_owned(mosis: str, note: str) -> Iterator[str]:
+def copy_owned(mosis: str, note: str) -> Generator[str]:
     """What a standby copied is this host's own data; `note` says that it is a copy."""
     if host.get_fact(FileFact, path=note):
         yield f"{quote(mosis)} promote"
@@ -139,7 +140,7 @@ def copy_owned(mosis: str, note: str) -> Iterator[str]:
 @deploy("Standby")
 def following(plan: Plan) -> None:
     """This host follows the store that its data names, and nothing of a store runs on it."""
-    store, key = inventory.get_host(plan.data.follows), _key(plan.settings.root)
+    store, key = inventory.get_host(str(plan.data.follows)), _key(plan.settings.root)
     units_off(name="No portal, no Litestream", units=OF_STORES)
     key_made(name="Key of the standby", path=key)
     config = render(

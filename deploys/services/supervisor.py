@@ -1,7 +1,7 @@
 """Runtime `local`: a process supervisor of the deploying user keeps the programs up; no root, no init."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from shlex import quote
 
@@ -29,7 +29,7 @@ def _differing(plan: Plan, control: str) -> list[str]:
 
 
 @operation()
-def supervised(plan: Plan, health: Health) -> Iterator[str]:
+def supervised(plan: Plan, health: Health) -> Generator[str]:
     """Supervisor and programs run with exactly their files and stamps; only what differs is restarted."""
     binaries, config = Path(sys.executable).parent, f"{plan.settings.root}/etc/supervisord.conf"
     control = f"{quote(str(binaries / 'supervisorctl'))} -c {quote(config)}"

@@ -1,6 +1,6 @@
 """The first visit to a NAS: a key instead of a password, sudo without one, and what only a person can click."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from shlex import quote
 
@@ -62,7 +62,7 @@ def rule(user: str) -> str:
 
 
 @operation()
-def key_accepted(key: str) -> Iterator[str]:
+def key_accepted(key: str) -> Generator[str]:
     """The key opens the account; sshd minds that nobody else may write here."""
     if key not in host.get_fact(Visitor, _sudo=False)["keys"].splitlines():
         yield (
@@ -84,14 +84,14 @@ class Private(FactBase[bool]):
 
 
 @operation()
-def private_directory(path: str) -> Iterator[str]:
+def private_directory(path: str) -> Generator[str]:
     """Where pyinfra puts what it runs and uploads: nothing may run from DSM's /tmp."""
     if not host.get_fact(Private, path=path, _sudo=False):
         yield f"umask 077 && mkdir -p {quote(path)} && chmod 700 {quote(path)}"
 
 
 @operation()
-def sudo_granted(user: str) -> Iterator[StringCommand]:
+def sudo_granted(user: str) -> Generator[StringCommand]:
     """sudo asks this account for no password; the file appears whole and with its mode."""
     if not host.get_fact(Visitor, _sudo=False)["sudo"]:
         place = f"/etc/sudoers.d/mosis-{user}"

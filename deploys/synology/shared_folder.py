@@ -1,6 +1,6 @@
 """The account and the shared folder of a store on a Synology NAS, by DSM's own commands."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from shlex import quote
 
@@ -40,7 +40,7 @@ class Share(FactBase[SharedFolder | None]):
 
     def process(self, output: list[str]) -> SharedFolder | None:
         found = shared_folder(output)
-        return found and SharedFolder(found["path"], tuple(found["writers"]))
+        return SharedFolder(found["path"], tuple(found["writers"])) if found else None
 
 
 class Writable(FactBase[bool]):
@@ -56,7 +56,7 @@ class Writable(FactBase[bool]):
 
 
 @operation()
-def account_present(user: str) -> Iterator[str]:
+def account_present(user: str) -> Generator[str]:
     """The user is one of DSM, expired: containers run as it, and nobody logs in with a password that nobody knows."""
     if not host.get_fact(Account, user=user):
         password = "$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \\n')"
@@ -64,7 +64,7 @@ def account_present(user: str) -> Iterator[str]:
 
 
 @operation()
-def share_present(share: str, path: str, user: str) -> Iterator[str]:
+def share_present(share: str, path: str, user: str) -> Generator[str]:
     """The share is there and the user may write to it, which is the business of its ACL and of no mode."""
     found = host.get_fact(Share, share=share)
     if found is None:
@@ -74,7 +74,7 @@ def share_present(share: str, path: str, user: str) -> Iterator[str]:
 
 
 @deploy("Synology")
-def prepared(plan: Plan, stack: Stack) -> None:
+def prepared(share: str, plan: Plan, stack: Stack) -> None:
     """Account and shared folder, before anything is stored."""
     account_present(name="DSM user mosis", user=stack.user)
-    share_present(name="Shared folder", share=plan.data.share, path=str(plan.data.root), user=stack.user)
+    share_present(name="Shared folder", share=share, path=str(plan.data.root), user=stack.user)

@@ -1,7 +1,7 @@
 """Schedules of a Synology NAS: tasks of Task Scheduler, lines of /etc/crontab for the rest, and a task at boot."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from shlex import quote
 
 from pyinfra import host
@@ -75,7 +75,7 @@ def task_wanted(job: Job, script: str) -> dict[str, object]:
 
 
 @operation()
-def task_present(wanted: dict[str, object]) -> Iterator[str]:
+def task_present(wanted: dict[str, object]) -> Generator[str]:
     """Task Scheduler has the task as declared, asked again after it was set."""
     number = host.get_fact(Tasks).get(wanted["name"])
     if number is None:
@@ -95,7 +95,7 @@ def matters(wanted: dict[str, object]) -> dict[str, object]:
 
 
 @operation()
-def tasks_absent(prefix: str, names: set[str]) -> Iterator[str]:
+def tasks_absent(prefix: str, names: set[str]) -> Generator[str]:
     """No task of the store is left that is not declared."""
     extra = {name: number for name, number in host.get_fact(Tasks).items() if name.startswith(prefix)}
     gone = [{"id": number, "real_owner": "root"} for name, number in sorted(extra.items()) if name not in names]
@@ -125,7 +125,7 @@ def boot_matters(wanted: dict[str, object]) -> dict[str, object]:
 
 
 @operation()
-def boot_task_present(wanted: dict[str, object]) -> Iterator[str]:
+def boot_task_present(wanted: dict[str, object]) -> Generator[str]:
     """DSM runs the script at every boot."""
     found = host.get_fact(BootTask, task=wanted["task_name"])
     if not same(found, boot_matters(wanted)):
@@ -157,7 +157,7 @@ class CrontabMarked(FactBase[bool]):
 
 
 @operation()
-def crontab_current(script: str, wanted: bool) -> Iterator[str]:
+def crontab_current(script: str, wanted: bool) -> Generator[str]:
     """/etc/crontab has exactly the block of the jobs that Task Scheduler cannot express, or none."""
     if wanted and not host.get_fact(Crontab, script=script):
         yield f"sh {quote(script)}"
