@@ -96,7 +96,7 @@ def portal(root: Path, packages: Path, server: str) -> Iterator[Ours]:
     store, token = _filled(chosen, packages)
     gunicorn = [
         MOSIS.with_name("gunicorn"), "--worker-class", server, "--workers", str(chosen.workers), "--threads",
-        str(chosen.threads), "--bind", f"127.0.0.1:{port}", "--no-control-socket", "portal.cli.server:worker()",
+        str(chosen.threads), "--bind", f"127.0.0.1:{port}", "--no-control-socket", "portal.server.worker:worker()",
     ]  # fmt: skip
     command = [MOSIS, "serve"] if server == "granian" else gunicorn
     environment = _environment(root) | {settings.METRICS_VARIABLE: str(root / "run")}

@@ -5,10 +5,10 @@ import sys
 import typer
 
 from portal.cli import accounts, audit, jobs, keys, lifecycle, packages, presign, server
-from portal.jobs.backup import BackupError
 from portal.mirror.lifecycle import LifecycleError
 from portal.packages.errors import PackageRejected
 from portal.packages.keys import KeyUnusable
+from portal.recovery.errors import BackupError
 from portal.settings import SettingsError
 from portal.store.errors import DatabaseBusy, DatabaseUnusable, Refused
 

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from portal import settings
-from portal.cli import server
 from portal.cli.progress import progress
 from portal.jobs import backup, cleanup, drill, restore, standby
 from portal.jobs import follow as following
+from portal.recovery import initialize
 from portal.store import audit, files
 from portal.store.clock import rfc3339
 from portal.store.layout import Layout
@@ -96,7 +96,7 @@ def promote() -> None:
     with standby.promotion(chosen) as copy:
         if copy is None:
             return
-        server.init()
+        initialize.initialize(chosen, print)
         with open_store(chosen).db.write() as tx:
             audit.append(tx, audit.OPERATOR, "store.promote", copy.store, copied_at=copy.success_at)
     print(f"promoted: this host has the data of {copy.store} as of {rfc3339(copy.success_at)}")

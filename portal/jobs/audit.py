@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from portal.jobs import backup
-from portal.jobs.backup import BackupError
+from portal.recovery import copies, drive
 from portal.store import audit
 from portal.store.store import Store
 
@@ -33,11 +32,9 @@ def faults(store: Store, noted: audit.Head | None = None) -> Iterator[str]:
 
 
 def _copies(store: Store) -> Iterator[Path]:
-    yield from backup.snapshots(store.layout.snapshots)
-    try:
-        yield from backup.snapshots(backup.require_drive(store.settings.backup) / "backups/snapshots")
-    except BackupError:
-        return  # the drive is away, which is its job's to report
+    yield from copies.snapshots(store.layout.snapshots)
+    if attached := drive.attached(store.settings.backup):
+        yield from copies.snapshots(attached / drive.SNAPSHOTS)
 
 
 def _head(path: Path) -> audit.Head:

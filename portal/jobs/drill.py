@@ -11,9 +11,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from portal.jobs import backup, restore
-from portal.jobs.backup import BackupError
-from portal.jobs.restore import Source
+from portal.jobs.alone import alone
+from portal.recovery import copies, drive
+from portal.recovery.copies import Source
+from portal.recovery.errors import BackupError
 from portal.store import audit, files, job_runs, known_files, schema
 from portal.store.clock import now
 from portal.store.database import connect
@@ -39,7 +40,7 @@ def drill(store: Store, *, progress: Callable[[int, int], None] = lambda done, t
     """Raises BackupError, which names everything that would not come back. `progress` is told files done and in all."""
     if store.settings.follow:
         raise BackupError("This host follows a store, which rehearses its own restore.")
-    with job_runs.recorded(store.db, JOB), backup.alone(store, JOB), _place(store) as place:
+    with job_runs.recorded(store.db, JOB), alone(store, JOB), _place(store) as place:
         report, faults = Report(), []
         for source in _newest(store):
             try:
@@ -48,7 +49,7 @@ def drill(store: Store, *, progress: Callable[[int, int], None] = lambda done, t
                 faults.append(str(error))
             else:
                 report.copies.append(source.name)
-        if attached := restore.drive(store.settings):
+        if attached := drive.attached(store.settings.backup):
             report.files, lost = _compare(store, attached, progress)
             faults += lost
         elif store.settings.backup:
@@ -73,7 +74,7 @@ def _place(store: Store) -> Iterator[Path]:
 
 def _newest(store: Store) -> list[Source]:
     newest: dict[str, Source] = {}
-    for source in restore.sources(store.settings):
+    for source in copies.sources(store.settings):
         newest.setdefault(source.kind, source)
     return list(newest.values())
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from portal.jobs import backup, restore, standby
-from portal.jobs.backup import BackupError
+from portal.jobs import standby
 from portal.jobs.standby import Copy, FollowError
+from portal.recovery import copies
+from portal.recovery.errors import BackupError
 from portal.settings import Follow, Settings
 from portal.store import audit, files, known_files, schema
 from portal.store.clock import now
@@ -87,10 +88,10 @@ def _fingerprint(replica: Path) -> str:
 
 def _replace_database(layout: Layout) -> None:
     beside = layout.database.with_name(".followed.db")
-    restore.discard(beside)
+    copies.discard(beside)
     try:
-        restore.from_replica(followed(layout), beside)
-        backup.check_database(beside)
+        copies.from_replica(followed(layout), beside)
+        copies.check(beside)
         with closing(connect(beside, litestream=False)) as db:
             # Without a WAL: beside a file that is replaced, one that was left over would be taken for the new one's.
             db.execute("PRAGMA journal_mode = DELETE")
@@ -103,7 +104,7 @@ def _replace_database(layout: Layout) -> None:
             files.flush_directory(layout.database.parent)
             _prune(layout, db)
     finally:
-        restore.discard(beside)
+        copies.discard(beside)
 
 
 def _require_schema(path: Path) -> None:

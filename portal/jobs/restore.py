@@ -6,8 +6,6 @@ in the database, so the drive may be newer or older than the database without ha
 
 import fcntl
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portal.jobs import backup
-from portal.jobs.backup import BackupError
+from portal.recovery import copies, drive
+from portal.recovery.errors import BackupError
 from portal.settings import Settings
 from portal.store import files, known_files
 from portal.store.known_files import NamedFile
@@ -34,24 +32,6 @@ class Report:
     good: int = 0
     restored: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A copy of the database, the first of its `kind` the newest; `fetch` writes it to a new file or raises."""
-
-    kind: str
-    name: str
-    fetch: Callable[[Path], object]
-
-    def fetch_checked(self, target: Path) -> None:
-        """Write it to a new file, which SQLite finds whole. Raises BackupError."""
-        discard(target)
-        try:
-            self.fetch(target)
-            backup.check_database(target)
-        except (BackupError, OSError) as error:
-            raise BackupError(f"{self.name}: {error}") from error
 
 
 def restore(
@@ -85,7 +65,7 @@ def restore(
 @contextmanager
 def stopped(layout: Layout) -> Iterator[None]:
     """Hold the lock that a running portal shares, so that none runs meanwhile. Raises BackupError."""
-    with lock_file(layout).open("a") as lock:
+    with layout.serve_lock.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,55 +73,10 @@ def stopped(layout: Layout) -> Iterator[None]:
         yield
 
 
-def lock_file(layout: Layout) -> Path:
-    """The portal holds it shared while it runs."""
-    return layout.area("data") / "serve.lock"
-
-
-def has_replica(layout: Layout) -> bool:
-    """Whether Litestream has ever written here."""
-    return any(layout.replica.rglob("*.ltx"))
-
-
-def has_backup(settings: Settings) -> bool:
-    """Whether a missing database can be restored, from here or the drive: nobody starts an empty one over it then."""
-    return any(True for _ in sources(settings))
-
-
-def sources(settings: Settings) -> Iterator[Source]:
-    """Copies of the database, the best first; those from the drive only when it is attached."""
-    layout = Layout(settings.root)
-    if has_replica(layout):
-        yield Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target))
-    for snapshot in backup.snapshots(layout.snapshots):
-        yield _snapshot("snapshot", snapshot, "")
-    attached = drive(settings)
-    for snapshot in backup.snapshots(attached / "backups/snapshots") if attached else []:
-        yield _snapshot("drive", snapshot, " on the drive")
-
-
-def _snapshot(kind: str, path: Path, where: str) -> Source:
-    return Source(kind, f"snapshot {path.name}{where}", lambda target: shutil.copyfile(path, target))
-
-
-def drive(settings: Settings) -> Path | None:
-    """The directory on the external drive, None when it is away."""
-    try:
-        return backup.require_drive(settings.backup)
-    except BackupError:
-        return None
-
-
-def discard(path: Path) -> None:
-    """Delete a database and what stands beside it."""
-    for leftover in path.parent.glob(f"{path.name}*"):
-        leftover.unlink()
-
-
 def _restore_database(settings: Settings, layout: Layout, dry_run: bool) -> str:
     beside = layout.database.with_name(".restored.db")
     faults = []
-    for source in sources(settings):
+    for source in copies.sources(settings):
         if dry_run:
             return source.name
         try:
@@ -158,15 +93,6 @@ def _restore_database(settings: Settings, layout: Layout, dry_run: bool) -> str:
         files.flush_directory(layout.database.parent)
         return source.name
     raise BackupError("No copy of the database can be restored. " + (" ".join(faults) or "There is none."))
-
-
-def from_replica(replica: Path, target: Path) -> None:
-    """The newest state that a Litestream replica has, in the new file `target`. Raises BackupError."""
-    litestream = Path(sys.executable).with_name("litestream")
-    command = [str(litestream), "restore", "-o", str(target), replica.absolute().as_uri()]
-    finished = subprocess.run(command, capture_output=True, text=True)
-    if finished.returncode != 0:
-        raise BackupError(f"litestream ended with {finished.returncode}: {finished.stderr.strip()}")
 
 
 def _set_aside(layout: Layout) -> None:
@@ -187,7 +113,7 @@ def _sidecars(path: Path) -> list[Path]:
 def _restore_files(store: Store, report: Report, dry_run: bool, progress: Callable[[int, int], None]) -> None:
     for area in ("packages", "assets", "temp"):
         files.make_directory(store.layout.area(area))
-    attached, wanted = drive(store.settings), list(known_files.every(store.db.read(), store.layout))
+    attached, wanted = drive.attached(store.settings.backup), list(known_files.every(store.db.read(), store.layout))
     for done, file in enumerate(wanted, start=1):
         if file.is_good(store.layout.root):
             report.good += 1

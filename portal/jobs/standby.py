@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from portal.jobs import backup
-from portal.jobs.backup import BackupError
+from portal.recovery import copies
+from portal.recovery.errors import BackupError
 from portal.settings import Settings
 from portal.store import files
 from portal.store.database import connect
@@ -99,7 +99,7 @@ def promotion(settings: Settings) -> Iterator[Copy | None]:
                 raise FollowError(
                     f"This host never had a whole copy of {copy.store}; remove {_note(layout)} to start an empty store."
                 )
-            backup.check_database(layout.database)
+            copies.check(layout.database)
             with closing(connect(layout.database, litestream=settings.litestream)) as db:
                 db.execute("PRAGMA journal_mode = WAL")  # as every store has it; copies have none
         yield copy

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal import __version__
-from portal.jobs import audit, drill, restore, standby
+from portal.jobs import audit, drill, standby
+from portal.recovery import copies
 from portal.settings import Follow, Settings
 from portal.store import files, job_runs, schema, versions
 from portal.store.clock import now
@@ -92,7 +93,7 @@ def _database(settings: Settings) -> Line:
     layout = Layout(settings.root)
     try:
         if not layout.database.exists():
-            hint = "`mosis restore` brings it back" if restore.has_backup(settings) else "`mosis init` creates it"
+            hint = "`mosis restore` brings it back" if copies.exist(settings) else "`mosis init` creates it"
             hint = "`mosis follow` brings it" if settings.follow else hint
             return Line("database", False, f"{layout.database} is missing: {hint}")
         found = schema.require(layout.database)

@@ -24,6 +24,11 @@ class Layout:
         return self.root / "data" / "portal.db"
 
     @property
+    def serve_lock(self) -> Path:
+        """Portals share it while they run; a restore holds it alone."""
+        return self.root / "data" / "serve.lock"
+
+    @property
     def replica(self) -> Path:
         return self.root / "backups" / "portal"
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup
-from portal.jobs.backup import MARKER
+from portal.recovery.drive import MARKER, mounts
 from portal.store.store import Store
 from tests.packages.samples import KEY
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
@@ -17,7 +16,7 @@ SHM = Path("/dev/shm")
 
 @pytest.fixture
 def drive() -> Iterator[Path]:
-    if str(SHM) not in backup.mounts():
+    if str(SHM) not in mounts():
         pytest.skip("this machine has no /dev/shm to stand in for a mounted drive")
     with tempfile.TemporaryDirectory(dir=SHM, prefix="mosis-drive-") as directory:
         path = Path(directory)

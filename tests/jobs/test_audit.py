@@ -8,6 +8,7 @@ import pytest
 
 from portal.jobs import audit as job
 from portal.jobs import backup, status
+from portal.recovery import copies, drive
 from portal.store import audit
 from portal.store.store import Store
 from tests.support.portal import add_developer, make_store
@@ -18,11 +19,11 @@ SHM = Path("/dev/shm")
 @pytest.fixture
 def saved(tmp_path: Path) -> Iterator[Store]:
     """A store whose snapshots are on a drive too; the drive is a real mount of this machine."""
-    if str(SHM) not in backup.mounts():
+    if str(SHM) not in drive.mounts():
         pytest.skip("this machine has no /dev/shm to stand in for a mounted drive")
-    with tempfile.TemporaryDirectory(dir=SHM, prefix="mosis-drive-") as drive:
-        (Path(drive) / backup.MARKER).touch()
-        store = make_store(tmp_path / "store", backup={"mount": str(SHM), "directory": drive})
+    with tempfile.TemporaryDirectory(dir=SHM, prefix="mosis-drive-") as directory:
+        (Path(directory) / drive.MARKER).touch()
+        store = make_store(tmp_path / "store", backup={"mount": str(SHM), "directory": directory})
         add_developer(store, "ann")
         backup.database(store)
         backup.packages(store)
@@ -49,7 +50,7 @@ def test_a_log_that_went_on_agrees_with_its_copies(saved: Store) -> None:
 
 
 def test_the_drive_alone_tells_of_a_log_written_anew(saved: Store) -> None:
-    for snapshot in backup.snapshots(saved.layout.snapshots):
+    for snapshot in copies.snapshots(saved.layout.snapshots):
         snapshot.unlink()
     write_anew(saved)
     [fault] = job.faults(saved)
@@ -57,7 +58,7 @@ def test_the_drive_alone_tells_of_a_log_written_anew(saved: Store) -> None:
 
 
 def test_a_drive_that_is_away_is_no_fault(saved: Store) -> None:
-    (saved.settings.backup.directory / backup.MARKER).unlink()
+    (saved.settings.backup.directory / drive.MARKER).unlink()
     assert list(job.faults(saved)) == []
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, restore
-from portal.jobs.backup import MARKER, BackupError
+from portal.jobs import backup
+from portal.jobs.alone import alone
+from portal.recovery import copies
+from portal.recovery.drive import MARKER
+from portal.recovery.errors import BackupError
 from portal.store import files, job_runs
 from portal.store.store import Store
 from tests.support.portal import MOSIS, Publisher, environ, make_store, mosis
@@ -44,7 +47,7 @@ def test_everything_comes_back_from_the_litestream_replica_and_the_drive(publish
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 30
-        while not restore.has_replica(store.layout) and time.monotonic() < deadline:
+        while not copies.has_replica(store.layout) and time.monotonic() < deadline:
             time.sleep(0.05)
         published.step(3, "submit").raise_for_status()  # after the snapshot: only the replica can know it
     finally:
@@ -145,7 +148,7 @@ def test_the_copy_leaves_out_what_nobody_uploaded(saved: Store, drive: Path) -> 
 
 
 def test_one_backup_at_a_time(saved: Store) -> None:
-    with backup.alone(saved, "backup-packages"), pytest.raises(BackupError, match="running already"):
+    with alone(saved, "backup-packages"), pytest.raises(BackupError, match="running already"):
         backup.packages(saved)
 
 
@@ -154,8 +157,8 @@ def test_snapshots_are_whole_and_few(saved: Store, monkeypatch: pytest.MonkeyPat
     for day in (1, 2, 3):
         files.write_file(saved.layout.snapshots / f"portal-2020010{day}T000000Z.db", b"old")
     made = backup.database(saved)
-    assert backup.snapshots(saved.layout.snapshots)[0] == made
-    assert len(backup.snapshots(saved.layout.snapshots)) == 2
+    assert copies.snapshots(saved.layout.snapshots)[0] == made
+    assert len(copies.snapshots(saved.layout.snapshots)) == 2
     with sqlite3.connect(made) as copy:
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

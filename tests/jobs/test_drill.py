@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import backup, drill
-from portal.jobs.backup import BackupError
+from portal.recovery import copies, drive
+from portal.recovery.errors import BackupError
 from portal.settings import Follow
 from portal.store import files
 from portal.store.clock import now
@@ -36,7 +37,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
 
 
 def snapshot(store: Store) -> Path:
-    return backup.snapshots(store.layout.snapshots)[0]
+    return copies.snapshots(store.layout.snapshots)[0]
 
 
 def content(store: Store) -> dict[Path, bytes]:
@@ -118,7 +119,7 @@ def lose_an_old_package(store: Store) -> None:
 
 
 def pull_the_drive(store: Store) -> None:
-    (store.settings.backup.directory / backup.MARKER).unlink()
+    (store.settings.backup.directory / drive.MARKER).unlink()
 
 
 @pytest.mark.parametrize(

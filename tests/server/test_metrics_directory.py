@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from portal.cli.metrics_directory import NEW_SECONDS, metrics_directory
+from portal.server.metrics_directory import NEW_SECONDS, metrics_directory
 
 
 def age(path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from portal.http.stalled import LEAST, Watch
+from portal.server.stalled import LEAST, Watch
 from tests.http.raw import head
 from tests.packages.samples import APP_ID, KEY, MIB
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup
-from portal.jobs.backup import BackupError
+from portal.recovery import copies, migration
+from portal.recovery.errors import BackupError
 from portal.store import files, schema
 from portal.store.layout import Layout
 
@@ -33,15 +33,15 @@ def schema_and_value(path: Path) -> tuple[int, str]:
 
 
 def test_the_copy_is_the_database_before(layout: Layout) -> None:
-    copy = backup.before_migration(layout, 2)
+    copy = migration.copy_before(layout, 2)
     assert schema_and_value(copy) == schema_and_value(layout.database) == (1, "before")
     assert [path.name for path in layout.snapshots.iterdir()] == [copy.name]
-    assert copy not in backup.snapshots(layout.snapshots)  # no nightly job counts or deletes it
+    assert copy not in copies.snapshots(layout.snapshots)  # no nightly job counts or deletes it
 
 
 def test_a_step_that_fails_never_touches_the_database(layout: Layout) -> None:
     schema.migrations()[1] = "UPDATE kept SET value = 'after'; INSERT INTO absent VALUES (1);"
     with pytest.raises(BackupError, match="schema 2 fails on a copy"):
-        backup.before_migration(layout, 2)
+        migration.copy_before(layout, 2)
     assert schema_and_value(layout.database) == (1, "before")
     assert list(layout.snapshots.iterdir()) == []

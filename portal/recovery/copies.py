@@ -1,0 +1,114 @@
+"""Copies of the database: Litestream's replica, and snapshots here and on the external drive."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from portal.recovery import drive
+from portal.recovery.errors import BackupError
+from portal.settings import Settings
+from portal.store import files
+from portal.store.layout import Layout
+
+
+@dataclass(frozen=True)
+class Source:
+    """A copy of the database, the first of its `kind` the newest; `fetch` writes it to a new file or raises."""
+
+    kind: str
+    name: str
+    fetch: Callable[[Path], object]
+
+    def fetch_checked(self, target: Path) -> None:
+        """Write it to a new file, which SQLite finds whole. Raises BackupError."""
+        discard(target)
+        try:
+            self.fetch(target)
+            check(target)
+        except (BackupError, OSError) as error:
+            raise BackupError(f"{self.name}: {error}") from error
+
+
+def sources(settings: Settings) -> Iterator[Source]:
+    """Copies of the database, the best first; those on the drive only while it is attached."""
+    layout = Layout(settings.root)
+    if has_replica(layout):
+        yield Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target))
+    for path in snapshots(layout.snapshots):
+        yield _snapshot("snapshot", path, "")
+    attached = drive.attached(settings.backup)
+    for path in snapshots(attached / drive.SNAPSHOTS) if attached else []:
+        yield _snapshot("drive", path, " on the drive")
+
+
+def exist(settings: Settings) -> bool:
+    """Whether there is any copy, here or on the drive: a missing database is then restored, never started empty."""
+    return any(True for _ in sources(settings))
+
+
+def has_replica(layout: Layout) -> bool:
+    """Whether Litestream has ever written here."""
+    return any(layout.replica.rglob("*.ltx"))
+
+
+def from_replica(replica: Path, target: Path) -> None:
+    """Write the newest state of a Litestream replica to the new file `target`. Raises BackupError."""
+    litestream = Path(sys.executable).with_name("litestream")
+    command = [str(litestream), "restore", "-o", str(target), replica.absolute().as_uri()]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    if finished.returncode != 0:
+        raise BackupError(f"litestream ended with {finished.returncode}: {finished.stderr.strip()}")
+
+
+def snapshots(directory: Path) -> list[Path]:
+    """The nightly copies, newest first."""
+    return sorted(directory.glob("portal-*.db"), reverse=True)
+
+
+def _snapshot(kind: str, path: Path, where: str) -> Source:
+    return Source(kind, f"snapshot {path.name}{where}", lambda target: shutil.copyfile(path, target))
+
+
+def write(connection: sqlite3.Connection, directory: Path, name: str) -> Path:
+    """Copy the database as of one moment, compact and checked, to a file that appears when it is whole.
+
+    Returns the file, `name` and the time below `directory`. Raises BackupError.
+    """
+    files.make_directory(directory)
+    target = directory / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
+    beside = directory / f".{target.name}"
+    beside.unlink(missing_ok=True)
+    try:
+        connection.execute("VACUUM INTO ?", (str(beside),))
+        check(beside)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.rename(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    files.flush_directory(directory)
+    return target
+
+
+def check(path: Path) -> None:
+    """Raises BackupError unless SQLite finds the file whole."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise BackupError(f"{path} cannot be read: {error}.") from error
+    if found != "ok":
+        raise BackupError(f"{path} is damaged: {found}.")
+
+
+def discard(path: Path) -> None:
+    """Delete a database and its sidecar files."""
+    for leftover in path.parent.glob(f"{path.name}*"):
+        leftover.unlink()

@@ -1,0 +1,1 @@
+"""How the portal is served: granian, its workers, and what they share."""

@@ -1,0 +1,48 @@
+"""Serve a store until SIGTERM."""
+
+import os
+import signal
+
+from portal.http import idempotency
+from portal.recovery import initialize, migration
+from portal.server import lock
+from portal.server.metrics_directory import metrics_directory
+from portal.server.options import options
+from portal.settings import METRICS_VARIABLE, Settings
+from portal.store import schema
+from portal.store.layout import Layout
+from portal.store.store import open_store
+
+
+def serve(settings: Settings) -> None:
+    """Run the portal in the foreground until SIGTERM. Raises DatabaseUnusable, BackupError.
+
+    It migrates an older database first: a host may go down while it is upgraded and come up with the new release.
+    """
+    initialize.require_own_store(settings)
+    layout = Layout(settings.root)
+    schema.usable(layout.database)
+    with layout.serve_lock.open("a") as shared, metrics_directory() as counted:
+        alone = lock.share(shared)
+        migration.migrate(settings, _report)
+        store = open_store(settings)
+        if alone:  # else another portal may be answering them, in an exchange
+            idempotency.forget_unanswered(store.db)
+        store.db.close()
+        # Before anything imports the client library, which looks at it only then.
+        os.environ[METRICS_VARIABLE] = counted
+        if settings.socket:
+            settings.socket.unlink(missing_ok=True)  # a killed portal leaves it
+        _run(settings)
+
+
+def _report(line: str) -> None:
+    print(line, flush=True)  # ahead of what the workers write
+
+
+def _run(settings: Settings) -> None:
+    from granian import Granian  # here, because no other command needs it
+
+    # A worker is forked with the server's handler, which does nothing in it: until it had its own, none could stop it.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    Granian("portal.server.worker:worker", factory=True, **options(settings)).serve()
