@@ -4,13 +4,14 @@ ROOT ?= var/mosis
 PORT ?= 8080
 HOSTS_PYTEST ?= tests/hosts
 SECONDS ?= 60
+STORE_COVERAGE := 80
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
 
-.PHONY: deploy down test test-hosts fuzz bench lint lock
+.PHONY: check deploy down test test-hosts fuzz bench lock
 .DELETE_ON_ERROR:
 
 deploy: .venv/operator.done
@@ -40,9 +41,16 @@ fuzz: .venv/fuzz.done
 bench: .venv/dev.done
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(LINES)
 
-lint: .venv/dev.done
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+# What can be said of the code without running it, and how much of the store's own safety its tests reach.
+check: .venv/dev.done
+	$(BIN)/python -m ruff check --quiet
+	$(BIN)/python -m ruff format --check --quiet
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m codespell_lib
+	$(BIN)/python -m pytest -n auto -q tests/packages tests/store tests/jobs --cov --cov-report=
+	$(BIN)/python -m coverage report --include='portal/packages/*' --fail-under=100
+	$(BIN)/python -m coverage report --include='portal/store/*' --fail-under=$(STORE_COVERAGE)
 
 # The versions that every machine gets, with the digests of their files; UPGRADE=1 takes the newest ones.
 lock: .cache/tools/bin/uv

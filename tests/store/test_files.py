@@ -1,6 +1,7 @@
 """The write sequence."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ def test_a_body_is_whole_hashed_and_bounded(tmp_path: Path) -> None:
     received = sink.finish()
     assert (tmp_path / "body").read_bytes() == b"0123456789"
     assert (received.size, received.sha256) == (10, files.digest(tmp_path / "body"))
-    with pytest.raises(Refused) as refused:
-        files.Sink(tmp_path / "more", limit=10).write(b"01234567890")
+    with closing(files.Sink(tmp_path / "more", limit=10)) as sink, pytest.raises(Refused) as refused:
+        sink.write(b"01234567890")
     assert refused.value.code == "FILE_TOO_LARGE"
 
 
