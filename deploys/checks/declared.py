@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyinfra.api import deploy
-
 from deploys.containers import compose
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.host.files import sha256
 from deploys.plan.dsm_times import task_schedule
 from deploys.plan.model import File, Plan, Stack

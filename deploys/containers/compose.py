@@ -6,11 +6,12 @@ from datetime import datetime
 from shlex import join, quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, deploy, operation
+from pyinfra.api import FactBase, operation
 from pyinfra.operations import files as pyinfra_files
 
 from deploys.containers import images
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.host.releases import switched
 from deploys.plan.compose import READY_SECONDS
 from deploys.plan.model import Plan, Service, Stack

@@ -5,8 +5,9 @@ from pathlib import Path
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, FileUploadCommand, StringCommand, deploy, operation
+from pyinfra.api import FactBase, FileUploadCommand, StringCommand, operation
 
+from deploys.host.deploy import deploy
 from deploys.plan.paths import HOME
 from deploys.plan.release import Release, wheelhouse_tar
 

@@ -5,8 +5,9 @@ from hashlib import sha256
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, StringCommand, deploy, operation
+from pyinfra.api import FactBase, StringCommand, operation
 
+from deploys.host.deploy import deploy
 from deploys.plan.model import Secret
 
 MODE = "600"

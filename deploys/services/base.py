@@ -4,11 +4,12 @@ from collections.abc import Generator
 from shlex import join
 
 from pyinfra import host
-from pyinfra.api import deploy, operation
+from pyinfra.api import operation
 from pyinfra.facts.deb import DebPackages
 from pyinfra.operations import server
 
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.plan.model import Plan
 
 PACKAGES = ("ca-certificates", "cron", "nginx-light", "procps", "python3-venv", "rsync")

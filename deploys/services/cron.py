@@ -1,8 +1,7 @@
 """The host's schedules."""
 
-from pyinfra.api import deploy
-
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.plan.model import Plan
 
 

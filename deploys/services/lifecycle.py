@@ -5,9 +5,10 @@ from collections.abc import Generator
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, deploy, operation
+from pyinfra.api import FactBase, operation
 
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.plan.model import File, Plan
 from portal.mirror.lifecycle import canonical
 

@@ -1,8 +1,7 @@
 """Litestream: copies every committed transaction out of the database, kept up by systemd."""
 
-from pyinfra.api import deploy
-
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.host.processes import unit_running
 from deploys.plan.model import Plan
 

@@ -3,12 +3,13 @@
 from collections.abc import Generator
 
 from pyinfra import host
-from pyinfra.api import deploy, operation
+from pyinfra.api import operation
 from pyinfra.facts.files import File, Link
 from pyinfra.facts.systemd import SystemdEnabled
 from pyinfra.operations import files as pyinfra_files
 
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.host.processes import Process, Running
 from deploys.plan.model import Plan, Service
 

@@ -5,11 +5,12 @@ from collections.abc import Generator
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, deploy, operation
+from pyinfra.api import FactBase, operation
 from pyinfra.api.exceptions import DeployError
 from pyinfra.facts.files import File
 
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.host.processes import portal_health, unit_running, unit_stopped
 from deploys.plan.model import Plan
 from deploys.plan.paths import CURRENT, EXCHANGE, GOOD, PREVIOUS

@@ -1,8 +1,7 @@
 """Scrape and rule files; Debian's Prometheus where the inventory asks for it."""
 
-from pyinfra.api import deploy
-
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.host.processes import unit_running
 from deploys.plan.model import Plan
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from shlex import join, quote
 
 from pyinfra import host, inventory
-from pyinfra.api import FactBase, Host, StringCommand, deploy, operation
+from pyinfra.api import FactBase, Host, StringCommand, operation
 from pyinfra.api.exceptions import ConnectError, DeployError
 from pyinfra.facts.files import File as FileFact
 from pyinfra.facts.systemd import SystemdEnabled, SystemdStatus
 from pyinfra.operations import files as pyinfra_files
 
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.plan.data import HostData, parse
 from deploys.plan.model import Directory, File, Plan
 from deploys.plan.paths import HOME, STANDBY_SSH_CONFIG

@@ -6,9 +6,10 @@ from pathlib import Path
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import deploy, operation
+from pyinfra.api import operation
 
 from deploys.host import files
+from deploys.host.deploy import deploy
 from deploys.host.processes import Health, Process, Running, Succeeds, portal_health
 from deploys.plan.model import Plan
 from deploys.remote import down

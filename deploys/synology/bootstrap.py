@@ -5,8 +5,10 @@ from pathlib import Path
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, StringCommand, deploy, operation
+from pyinfra.api import FactBase, StringCommand, operation
 from pyinfra.api.exceptions import DeployError
+
+from deploys.host.deploy import deploy
 
 HOME_SERVICE = (
     "The user home service is off, and keys lie in homes: switch it on in Control Panel > User & Group > Advanced >"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, deploy, operation
+from pyinfra.api import FactBase, operation
 
+from deploys.host.deploy import deploy
 from deploys.plan.model import Plan, Stack
 from deploys.plan.paths import ENVIRONMENT
 from deploys.remote.check import shared_folder, writes

@@ -5,8 +5,9 @@ from collections.abc import Generator
 from shlex import quote
 
 from pyinfra import host
-from pyinfra.api import FactBase, deploy, operation
+from pyinfra.api import FactBase, operation
 
+from deploys.host.deploy import deploy
 from deploys.plan.dsm_times import task_schedule
 from deploys.plan.model import Plan, Stack
 from deploys.plan.paths import ENVIRONMENT
