@@ -41,7 +41,8 @@ class S3(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     endpoint: HttpUrl = Field(description="URL of the S3 API")
-    region: str = Field("auto", description="region; `auto` for Cloudflare R2")
+    region: str = Field("auto", description="region; `auto`: the provider's")
+    provider: str = Field("", description="name in the table of providers; empty: known by the endpoint, else `s3`")
     bucket: str = Field(min_length=3, description="bucket that devices read")
     credentials: AbsolutePath = Field(description="file of two lines, access key and secret key, mode 600")
 

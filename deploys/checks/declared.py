@@ -41,7 +41,6 @@ def laid_down(plan: Plan) -> Iterator[File]:
         yield from service.files
     yield plan.command
     yield from plan.stack.files if plan.stack else ()
-    yield from [plan.lifecycle] if plan.lifecycle else []
 
 
 def declared(plan: Plan) -> dict[str, object]:

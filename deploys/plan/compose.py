@@ -71,7 +71,7 @@ def plan(data: HostData, release: Release) -> Plan:
         secrets=secrets_of(data, settings, secrets),
         listeners=(Listener(data.port, "docker-proxy"), Listener(data.litestream_port, "docker-proxy")),
         jobs=jobs,
-        lifecycle=_lifecycle(etc) if settings.mirror else None,
+        bucket=settings.mirror,
         stack=Stack(
             home=str(home),
             user=ACCOUNT,
@@ -192,7 +192,3 @@ def _offline_command(data: HostData, home: Path, image: str) -> str:
     user = f'--user "$(id -u {ACCOUNT}):$(id -g {ACCOUNT})"'
     run = f"docker run --rm --pull never --network none {user} {root}"
     return f'{ENVIRONMENT}image=$({found}); [ -n "$image" ] && {run} "$image" mosis'
-
-
-def _lifecycle(etc: Path) -> File:
-    return _file(etc / "lifecycle.json", (CHECKOUT / "files/r2/lifecycle.json").read_text())

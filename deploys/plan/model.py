@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from deploys.plan.data import HostData
 from deploys.plan.release import Release
 from deploys.plan.schedules import Job
-from portal.settings import Settings
+from portal.settings import S3, Settings
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Plan:
 
     `mosis` is the path of the command, `offline_command` a shell prefix that runs it without any file of the deploy,
     because such a file may be what is missing; `binaries` is the directory of the release's programs; `checks` are the
-    paths of the script and of the values by which `mosis status` checks the host, if it does.
+    paths of the script and of the values by which `mosis status` checks the host, if it does; `bucket` is where the
+    deploy sets lifecycle rules.
     """
 
     data: HostData
@@ -105,7 +106,7 @@ class Plan:
     secrets: tuple[Secret, ...]
     listeners: tuple[Listener, ...]
     jobs: tuple[Job, ...] = ()
-    lifecycle: File | None = None
+    bucket: S3 | None = None
     stack: Stack | None = None
     checks: tuple[str, str] | None = None
 

@@ -9,6 +9,7 @@ from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import Directory, File, Secret, Service
 from deploys.plan.render import CHECKOUT, digest, render
 from portal import settings as portal_settings
+from portal.mirror.providers import provider_of
 from portal.settings import Settings
 
 CREDENTIALS = "mirror-credentials"
@@ -35,7 +36,10 @@ def settings_of(data: HostData, secrets: Path | None = None, /, **derived: objec
     if fixed := data.settings.keys() & decided:
         raise PlanError(f"Host data: mosis_settings may not set {', '.join(sorted(fixed))}, the deploy does.")
     try:
-        return portal_settings.parse(values)
+        settings = portal_settings.parse(values)
+        if settings.mirror:
+            provider_of(settings.mirror)
+        return settings
     except portal_settings.SettingsError as error:
         raise PlanError(f"Host data: mosis_{error}") from None
 

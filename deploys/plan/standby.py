@@ -45,5 +45,5 @@ def plan(store: Plan) -> Plan:
         services=services,
         listeners=tuple(listeners),
         directories=(*store.directories, *directories),
-        lifecycle=None,
+        bucket=None,
     )

@@ -8,7 +8,7 @@ from deploys.plan.data import HostData
 from deploys.plan.model import Directory, File, Listener, Plan, Service
 from deploys.plan.paths import CHECKS, COMMAND, CURRENT, EXCHANGE, GOOD, PREVIOUS, RUN, UNITS
 from deploys.plan.release import Release
-from deploys.plan.render import CHECKOUT, digest, render
+from deploys.plan.render import digest, render
 from deploys.plan.shared import (
     DIRECTORIES,
     directories_of,
@@ -52,7 +52,6 @@ def plan(data: HostData, release: Release) -> Plan:
         "cron": Service((File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs), "644", "root:root"),)),
         "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.port),
     }
-    lifecycle = File("/etc/mosis/lifecycle.json", (CHECKOUT / "files/r2/lifecycle.json").read_text(), "644")
     listeners = [(data.port, "nginx"), (data.litestream_port, "litestream")]
     if data.prometheus == "install":
         listeners.append((data.prometheus_port, "prometheus"))
@@ -75,7 +74,7 @@ def plan(data: HostData, release: Release) -> Plan:
         secrets=secrets_of(data, settings),
         listeners=tuple(Listener(*listener) for listener in listeners),
         jobs=jobs,
-        lifecycle=lifecycle if settings.mirror else None,
+        bucket=settings.mirror,
         checks=CHECKS,
     )
 

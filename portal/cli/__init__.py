@@ -5,7 +5,7 @@ import sys
 import typer
 
 from portal.cli import accounts, audit, jobs, keys, lifecycle, packages, presign, server
-from portal.mirror.lifecycle import LifecycleError
+from portal.mirror.client import MirrorError
 from portal.packages.errors import PackageRejected
 from portal.packages.keys import KeyUnusable
 from portal.recovery.errors import BackupError
@@ -22,7 +22,7 @@ app = typer.Typer(
 for module in (server, jobs, accounts, keys, audit, lifecycle, packages, presign):
     module.add(app)
 
-FAULTS = (SettingsError, DatabaseUnusable, DatabaseBusy, BackupError, LifecycleError, KeyUnusable, OSError)
+FAULTS = (SettingsError, DatabaseUnusable, DatabaseBusy, BackupError, MirrorError, KeyUnusable, OSError)
 
 
 def main() -> None:

@@ -1,12 +1,14 @@
-"""`mosis lifecycle`: the bucket's expiry rules, as the deploy compares and applies them."""
+"""`mosis lifecycle`: the bucket's expiry rules, shown and brought up to date."""
 
 import json
-from pathlib import Path
+import sys
+from typing import Annotated
 
 import typer
 
 from portal import settings
 from portal.mirror import lifecycle
+from portal.mirror.client import Bucket
 from portal.settings import S3, SettingsError
 
 
@@ -19,17 +21,23 @@ def add(app: typer.Typer) -> None:
 
 
 def show() -> None:
-    """Print the bucket's rules as JSON."""
-    print(json.dumps(lifecycle.current(_engine())))
+    """Print all rules of the bucket as JSON."""
+    print(json.dumps(lifecycle.current(Bucket(_engine())), default=str))
 
 
-def apply(file: Path) -> None:
-    """Make the rules in a JSON file the bucket's, and read them back."""
-    lifecycle.apply(_engine(), json.loads(file.read_text())["Rules"])
+def apply(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+) -> None:
+    """Bring the store's own rules up to date. Rules of others are kept."""
+    done = lifecycle.apply(_engine(), dry_run=dry_run)
+    for line in done.lines():
+        print(f"would {line}" if dry_run else line)
+    for name in done.dangerous:
+        print(f"Rule {name} of somebody else expires published files: delete it or narrow its prefix.", file=sys.stderr)
 
 
 def _engine() -> S3:
     mirror = settings.load().mirror
     if mirror is None:
-        raise SettingsError("No mirror is configured.")
+        raise SettingsError("No mirror is configured: set `mirror` in the settings.")
     return mirror

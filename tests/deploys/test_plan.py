@@ -170,6 +170,6 @@ def test_a_secret_never_shows(release: Release, monkeypatch: pytest.MonkeyPatch)
 def test_the_bucket_is_only_touched_where_there_is_one(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
     secrets = {"mirror-credentials": "env:MOSIS_TEST_SECRET"}
-    assert plan(SYSTEMD, release).lifecycle is None
+    assert plan(SYSTEMD, release).bucket is None
     mirrored = plan(SYSTEMD | {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": secrets}, release)
-    assert mirrored.lifecycle is not None and "packages/" not in mirrored.lifecycle.content
+    assert mirrored.bucket == mirrored.settings.mirror

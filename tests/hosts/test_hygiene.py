@@ -4,20 +4,20 @@ failed run began, keeps one release to go back to, and tells no secret.
 The tests are steps in the life of one host, in this order.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from portal.mirror import lifecycle
+from portal.mirror.client import Bucket
+from portal.mirror.providers import provider_of
 from portal.settings import S3
 from tests.hosts.checkout import Checkout
 from tests.hosts.debian import ROOT, Debian
 from tests.hosts.drift import Drift, does_what_the_dry_run_told, drift, edited, is_mended
 from tests.hosts.forward import forwarded
 from tests.hosts.machine import Machine
-from tests.hosts.pyinfra_run import REPOSITORY
 from tests.hosts.secrecy import secrets_of, unreadable, untold
 from tests.hosts.shell import Say
 from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
@@ -189,15 +189,22 @@ def test_a_bucket_gets_its_rules_and_keeps_them(
         "mosis_settings": {"mirror": mirror},
         "mosis_secrets": {"mirror-credentials": f"file:{credentials}"},
     }
-    declared = json.loads((REPOSITORY / "files/r2/lifecycle.json").read_text())["Rules"]
+    opened, own = Bucket(bucket), lifecycle.wanted(provider_of(bucket))
+    theirs = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 90}}
+    opened.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [theirs]})
     does_what_the_dry_run_told(debian.deploy, checkout=checkout.path, **data)
-    rules = lifecycle.current(bucket)
-    assert lifecycle.canonical(rules) == lifecycle.canonical(declared)
-    rules[0]["Expiration"]["Days"] += 1
-    lifecycle.apply(bucket, rules)
+    rules = lifecycle.current(opened)
+    assert lifecycle.canonical(rules) == lifecycle.canonical([theirs, *own])
+    for rule in rules:
+        rule["Expiration"]["Days"] += 1
+    opened.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": rules})
+    drifted = debian.deploy(dry=True, checkout=checkout.path, **data)
+    assert "change mosis-temp" in drifted.output and "keep logs (not ours)" in drifted.output
     does_what_the_dry_run_told(debian.deploy, checkout=checkout.path, **data)
-    assert lifecycle.canonical(lifecycle.current(bucket)) == lifecycle.canonical(declared)
-    say(f"a bucket of {len(declared)} rules: set, drifted, mended")
+    theirs["Expiration"] = {"Days": 91}
+    assert lifecycle.canonical(lifecycle.current(opened)) == lifecycle.canonical([theirs, *own])
+    assert debian.deploy(checkout=checkout.path, **data).changed == ()
+    say(f"a bucket of {len(own)} rules of ours: set, drifted, mended, beside one of somebody else")
 
 
 def test_no_secret_is_told_or_readable(debian: Debian, host: Machine, say: Say) -> None:

@@ -1,0 +1,109 @@
+"""A bucket as its provider wants to be spoken to; the one place that knows boto3.
+
+boto3 is imported when a bucket is opened, because it takes longer to load than most commands take to run.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+from xml.etree import ElementTree
+
+from portal.mirror.providers import Provider, provider_of, url_of
+from portal.settings import S3
+
+# What is read, merged and written back; an element that boto3 does not know would be lost on the way.
+WRITTEN_BACK = ("GetBucketLifecycleConfiguration",)
+
+
+class MirrorError(RuntimeError):
+    """The engine does not answer or refuses; the message is one sentence for the operator, `code` the engine's."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Bucket:
+    """The bucket of `engine`. Raises MirrorError for unusable credentials, SettingsError for an unknown provider."""
+
+    def __init__(self, engine: S3) -> None:
+        self.engine = engine
+        self.provider = provider_of(engine)
+        self._client = _client(engine, self.provider)
+        for operation in WRITTEN_BACK:
+            self._client.meta.events.register(f"before-parse.s3.{operation}", self._refuse_loss)
+
+    def call(self, operation: str, **parameters: object) -> Mapping[str, Any]:
+        """The answer of an S3 operation, by boto3's names for both. Raises MirrorError."""
+        with self._failures():
+            answer = getattr(self._client, operation)(Bucket=self.engine.bucket, **parameters)
+        return cast(Mapping[str, Any], answer)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            raise self.failed(str(error), error.response["Error"]["Code"]) from None
+        except BotoCoreError as error:
+            raise self.failed(str(error)) from None
+
+    def failed(self, reason: str, code: str = "") -> MirrorError:
+        """The error of this bucket for `reason`, a sentence."""
+        return MirrorError(f"Bucket {self.engine.bucket} at {self.engine.endpoint}: {reason.rstrip('.')}.", code)
+
+    def _refuse_loss(self, operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
+        """An event handler of botocore, before it parses an answer. Raises MirrorError."""
+        if response_dict["status_code"] != 200:
+            return
+        sent = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(response_dict["body"]).iter()}
+        if lost := sent - {"LifecycleConfiguration"} - set(_element_names(operation_model.output_shape)):
+            raise self.failed(
+                f"its lifecycle rules contain {', '.join(sorted(lost))}, which boto3 cannot write back;"
+                " manage its rules with the provider's own tool"
+            )
+
+
+def _client(engine: S3, provider: Provider) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    access_key, secret_key = _credentials(engine)
+    return boto3.client(
+        "s3",
+        endpoint_url=url_of(engine),
+        region_name=provider.region_of(engine),
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": provider.addressing},
+            request_checksum_calculation=provider.checksums,
+            response_checksum_validation=provider.checksums,
+            retries={"mode": "standard", "total_max_attempts": 3},
+            connect_timeout=5,
+            read_timeout=30,
+        ),
+    )
+
+
+def _credentials(engine: S3) -> tuple[str, str]:
+    try:
+        access_key, secret_key = engine.credentials.read_text().split()
+    except OSError as error:
+        raise MirrorError(f"{engine.credentials} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise MirrorError(f"{engine.credentials} must contain two lines, access key and secret key.") from None
+    return access_key, secret_key
+
+
+def _element_names(shape: Any) -> Iterator[str]:
+    """Every XML element that botocore reads below `shape`."""
+    if shape.type_name == "structure":
+        for name, member in shape.members.items():
+            yield member.serialization.get("name", name)
+            yield from _element_names(member)
+    elif shape.type_name == "list":
+        yield from _element_names(shape.member)
