@@ -30,9 +30,10 @@ def seaweed() -> Iterator[S3]:
         place = Path(tempfile.mkdtemp(prefix="mosis-s3-"))
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         ports = _free_ports(2 * len(SERVERS))
+        log = stack.enter_context((place / "log").open("w"))
         process = subprocess.Popen(
             [Path(sys.executable).with_name("weed"), "mini", *_options(place, ports)],
-            stdout=(place / "log").open("w"),
+            stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"HOME": str(place)},
         )
