@@ -137,8 +137,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     }
     if operation.ranges:
         part = {
-            "description": "The part or parts asked for",
-            "content": {operation.media_type: {}, "multipart/byteranges": {}},
+            "description": "The range asked for",
+            "content": {operation.media_type: {}},
             "headers": answer["headers"] | headers.headers(headers.PART, always=False),
         }
         described |= {

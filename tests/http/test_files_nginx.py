@@ -269,7 +269,6 @@ def head(name: str, *lines: str, status: int = 200) -> Case:
     return Case(name, lines, status, None, method="HEAD")
 
 
-MANY = ",".join(f"{i * 10}-{i * 10}" for i in range(17))
 CASES = [
     whole("plain"),
     part("first bytes", 0, 100, "Range: bytes=0-99"),
@@ -280,19 +279,21 @@ CASES = [
     part("suffix", SIZE - 7, SIZE, "Range: bytes=-7"),
     part("suffix beyond the size", 0, SIZE, f"Range: bytes=-{SIZE + 1}"),
     part("end beyond the size", SIZE - 1, SIZE, f"Range: bytes={SIZE - 1}-{SIZE + 99}"),
-    part("end beyond 64 bits", 5, SIZE, f"Range: bytes=5-{'9' * 30}"),
+    part("end at the largest number of 64 bits", 5, SIZE, f"Range: bytes=5-{2**63 - 1}"),
     part("leading zeros", 5, 8, f"Range: bytes={'0' * 30}5-0007"),
     part("unit in capitals", 0, 2, "Range: BYTES=0-1"),
-    part("empty list items", 0, 2, "Range: bytes=,0-1,,"),
-    part("blanks in the list", 0, 2, "Range: bytes= 0-1 "),
-    part("overlapping become one", 0, 300, "Range: bytes=0-199,100-299"),
-    part("adjacent become one", 0, 300, "Range: bytes=200-299,0-199"),
-    part("of several one satisfiable", 3, 5, f"Range: bytes={SIZE}-,3-4"),
-    part("the whole a hundred times is once", 0, SIZE, "Range: bytes=" + ",".join(["0-"] * 16)),
     unsatisfiable("start at the size", f"Range: bytes={SIZE}-"),
     unsatisfiable("start beyond 64 bits", f"Range: bytes={'9' * 30}-"),
     unsatisfiable("empty suffix", "Range: bytes=-0"),
-    unsatisfiable("all beyond the size", f"Range: bytes={SIZE}-,{SIZE + 5}-{SIZE + 6}"),
+    whole("end beyond 64 bits", f"Range: bytes=5-{2**63}"),
+    whole("suffix beyond 64 bits", f"Range: bytes=-{2**63}"),
+    whole("several ranges", "Range: bytes=0-0,-1"),
+    whole("several ranges that overlap", "Range: bytes=0-199,100-299"),
+    whole("several ranges of which one is satisfiable", f"Range: bytes={SIZE}-,3-4"),
+    whole("several ranges beyond the size", f"Range: bytes={SIZE}-,{SIZE + 5}-{SIZE + 6}"),
+    whole("several ranges and the tag", "Range: bytes=0-0,-1", f"If-Range: {ETAG}"),
+    whole("empty list items", "Range: bytes=,0-1,,"),
+    whole("blanks in the list", "Range: bytes= 0-1 "),
     whole("unknown unit", "Range: pages=1-2"),
     whole("no unit", "Range: 0-99"),
     whole("no ranges", "Range: bytes="),
@@ -302,8 +303,6 @@ CASES = [
     whole("letters", "Range: bytes=a-b"),
     whole("sign", "Range: bytes=+0-1"),
     whole("blank inside", "Range: bytes=0 - 1"),
-    whole("one bad range spoils all", "Range: bytes=0-1,x"),
-    whole("too many ranges", f"Range: bytes={MANY}"),
     part("If-Range: tag", 5, SIZE, "Range: bytes=5-", f"If-Range: {ETAG}"),
     whole("If-Range: other tag", "Range: bytes=5-", f"If-Range: {OTHER}"),
     whole("If-Range: weak tag", "Range: bytes=5-", f"If-Range: W/{ETAG}"),
@@ -410,36 +409,6 @@ def test_an_empty_file_has_no_ranges(port):
     for lines in [(), ("Range: bytes=0-",), ("Range: bytes=-5",), ("Range: bytes=0-0",)]:
         answer = ask(port, "/empty", *lines)
         assert (answer.status, answer.get("content-length"), answer.body) == (200, "0", b"")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "parts"),
-    [
-        ("0-0,-1", [(0, 1), (SIZE - 1, SIZE)]),
-        ("500-599,100-199", [(500, 600), (100, 200)]),
-        ("0-300000,300002-", [(0, 300_001), (300_002, SIZE)]),
-        (f"0-9,20-29,5-14,{SIZE}-", [(20, 30), (0, 15)]),
-        (",".join(f"{2 * i}-{2 * i}" for i in range(16)), [(2 * i, 2 * i + 1) for i in range(16)]),
-    ],
-)
-def test_several_ranges_are_multipart(port, wanted, parts):
-    answer = ask(port, "/package", f"Range: bytes={wanted}", f"If-Range: {ETAG}")
-    assert answer.status == 206
-    assert answer.get("content-range") is None
-    assert answer.get("content-length") == str(len(answer.body))
-    assert {name: answer.get(name) for name in FIELDS if name != "content-type"} == {
-        name: value for name, value in FIELDS.items() if name != "content-type"
-    }
-    prefix = "multipart/byteranges; boundary="
-    assert answer.get("content-type").startswith(prefix)
-    delimiter = f"--{answer.get('content-type').removeprefix(prefix)}"
-    expected = b"".join(
-        f"\r\n{delimiter}\r\nContent-Type: application/vnd.mosis\r\n"
-        f"Content-Range: bytes {start}-{stop - 1}/{SIZE}\r\n\r\n".encode()
-        + CONTENT[start:stop]
-        for start, stop in parts
-    )
-    assert answer.body == expected + f"\r\n{delimiter}--\r\n".encode()
 
 
 def test_repeated_lines_are_one_list(portal_port):

@@ -158,10 +158,10 @@ class Publisher:
 
 
 @contextmanager
-def only_publisher(portal: Portal, directory: Path) -> Iterator[Publisher]:
-    """A developer with one app at a portal that has nobody else."""
+def only_publisher(portal: Portal, directory: Path, scope: tokens.Scope = "developer") -> Iterator[Publisher]:
+    """A developer with one app at a portal that has nobody else; publishing needs a token of scope `admin`."""
     key, app_id = Ed25519PrivateKey.generate(), "org.example.app"
-    token = add_developer(portal.store, "dev", key=key)
+    token = add_developer(portal.store, "dev", key, scope)
     with portal.client(token) as client:
         client.post("/api/apps", json={"app_id": app_id, "name": "App"}).raise_for_status()
         yield Publisher(portal, client, client, directory, app_id, key)
