@@ -1,4 +1,4 @@
-# make deploy: this machine, no root.  make down: stops it.  README.md says what the others do.
+# make deploy: this machine, no root.  make down: stops it.  CONTRIBUTING.md says what the others do.
 PYTHON ?= python3
 ROOT ?= var/mosis
 PORT ?= 8080
@@ -11,7 +11,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
 
-.PHONY: check deploy down test test-hosts fuzz bench lock
+.PHONY: check deploy down test test-hosts fuzz bench docs lock
 .DELETE_ON_ERROR:
 
 deploy: .venv/operator.done
@@ -51,6 +51,10 @@ check: .venv/dev.done
 	$(BIN)/python -m pytest -n auto -q tests/packages tests/store tests/jobs --cov --cov-report=
 	$(BIN)/python -m coverage report --include='portal/packages/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='portal/store/*' --fail-under=$(STORE_COVERAGE)
+
+# The tables of docs/, from the code that they describe.
+docs: .venv/dev.done
+	$(BIN)/python -m docs.tables
 
 # The versions that every machine gets, with the digests of their files; UPGRADE=1 takes the newest ones.
 lock: .cache/tools/bin/uv

@@ -38,7 +38,7 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # of its own. It reaches that store by SSH at the address and port that the inventory has for it.
 # mosis_follows = None
 
-# Settings of the portal that differ from their defaults (README.md lists them), for example
+# Settings of the portal that differ from their defaults (docs/settings.md lists them), for example
 #     {"public_url": "https://store.example.org", "storage_budget_bytes": 500_000_000_000,
 #      "backup": {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"},
 #      "mirror": {"endpoint": "https://ACCOUNT.r2.cloudflarestorage.com", "bucket": "mosis"}}

@@ -1,4 +1,4 @@
-"""README's walk-through of a Synology NAS, word for word, and what an operator meets later on that NAS.
+"""The walk-through of docs/install-synology.md, word for word, and what an operator meets later on that NAS.
 
 The tests are steps in the life of one host, in this order.
 """
@@ -16,11 +16,11 @@ from tests.hosts.engine import IMAGE
 from tests.hosts.forward import forwarded
 from tests.hosts.laptop import Laptop
 from tests.hosts.machine import Volume
-from tests.hosts.pyinfra_run import REPOSITORY
 from tests.hosts.shell import Say, run, until
+from tests.support.pages import block, section
 
 PORT, FRONT = 8080, 8000  # of the store on the NAS; of the reverse proxy in front of it
-README = (REPOSITORY / "README.md").read_text()
+PAGE = "docs/install-synology.md"
 TOTAL = re.compile(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)")
 HYPER_BACKUP = "7"
 DEPLOY = ".venv/bin/pyinfra -y inventory/my-nas.py deploy.py"
@@ -56,9 +56,9 @@ def declare(laptop: Laptop, **data: object) -> None:
         file.writelines(f"{name} = {value!r}\n" for name, value in data.items())
 
 
-def block(marker: str, nas: Nas) -> str:
-    """The shell block of README.md after the comment `marker`, with the names of `nas` and its owner."""
-    script = re.search(rf"<!-- {marker} -->\n```sh\n(.*?)```", README, re.DOTALL)[1]
+def typed(marker: str, nas: Nas) -> str:
+    """The shell block of the page after the comment `marker`, with the names of `nas` and its owner."""
+    script = block(PAGE, marker)
     own = {
         "NAS=nas.example.org": "NAS=nas.lan",
         "ACCOUNT=admin": f"ACCOUNT={OWNER}",
@@ -71,8 +71,8 @@ def block(marker: str, nas: Nas) -> str:
 
 
 def test_the_walkthrough_runs_as_written(laptop: Laptop, nas: Nas, say: Say) -> None:
-    used = "curl " + block("walkthrough", nas).partition("curl ")[2].partition("\n# A second deploy")[0]
-    done = laptop.types(block("nas", nas) + used)
+    used = "curl " + block("README.md", "walkthrough").partition("curl ")[2].partition("\n# A second deploy")[0]
+    done = laptop.types(typed("nas", nas) + used)
     assert done.returncode == 0, done.output[-6000:]
     operations, changed, _, unchanged = TOTAL.findall(done.output)[-1]
     say(f"the walk-through: its second deploy had {operations} operations, {unchanged} without a change")
@@ -161,9 +161,9 @@ def test_a_lost_database_and_lost_packages_come_back(nas: Nas, say: Say) -> None
 
 
 def recovery(lost: str) -> list[str]:
-    """The commands of README's table for a NAS."""
-    section = README.partition("\n## Recovery")[2].partition("\n## ")[0]
-    heading, _, *rows = [row.split("|")[1:-1] for row in section.splitlines() if row.startswith("|")]
+    """The commands of the page's table for a NAS."""
+    table = section("docs/recovery.md", "Recovery by what was lost")
+    heading, _, *rows = [row.split("|")[1:-1] for row in table.splitlines() if row.startswith("|")]
     (row,) = [row for row in rows if row[0].strip() == lost]
     (column,) = [number for number, title in enumerate(heading) if "NAS" in title]
     return [command.strip(" `") for command in row[column].split("<br>")]
@@ -196,7 +196,7 @@ def test_after_an_update_status_tells_on_the_nas_what_is_gone(laptop: Laptop, na
     say(f"mosis status names: {'; '.join(gone)}")
     stopped = {f"container: {service} stopped" for service in ("portal", "nginx", "litestream")}
     assert stopped <= set(gone)
-    done = laptop.types(block("nas after an update", nas))
+    done = laptop.types(typed("nas after an update", nas))
     assert done.returncode == 0, done.output[-6000:]
     told = [line.partition("FAULT ")[2].split(maxsplit=1) for line in done.output.splitlines() if "  FAULT " in line]
     assert stopped <= {f"{name}: {text}" for name, text in told}

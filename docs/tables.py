@@ -1,0 +1,199 @@
+"""`python -m docs.tables`: writes the tables of docs/*.md from the code that they describe.
+
+Each table stands in its page between `<!-- table: NAME -->` and `<!-- end of table -->`; a test holds them equal.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import typer
+import yaml  # type: ignore[import-untyped]  # its stubs would be one more dependency
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from deploys.plan import schedules
+from deploys.plan.data import PREFIX, HostData
+from portal import settings
+from portal.app import create_app
+from portal.cli import app as command
+from portal.http.problems import KINDS
+from portal.settings import S3, Backup, Follow, Settings
+from portal.store.retention import HOUR, RULES
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
+NESTED: Mapping[str, type[BaseModel]] = {"backup": Backup, "mirror": S3, "follow": Follow}
+SCOPES = ("developer", "reviewer", "admin")
+PLACE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(str(cell).replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+def portal_settings() -> str:
+    return table(("setting", "default", "meaning"), _settings(Settings))
+
+
+def _settings(model: type[BaseModel], prefix: str = "") -> Iterator[Sequence[object]]:
+    for name, field in model.model_fields.items():
+        yield f"`{prefix}{name}`", shown(field.get_default(call_default_factory=True)), field.description
+        if name in NESTED:
+            yield from _settings(NESTED[name], f"{name}.")
+
+
+def host_data() -> str:
+    fields = HostData.model_fields.items()
+    return table(
+        ("host data", "default", "meaning"),
+        (
+            (f"`{PREFIX}{name}`", shown(field.get_default(call_default_factory=True)), field.description)
+            for name, field in fields
+        ),
+    )
+
+
+def shown(default: object) -> str:
+    """A default as the pages print it."""
+    if default is PydanticUndefined:
+        return "required"
+    if default is None:
+        return "none"
+    if default in ("", {}):
+        return "empty"
+    if isinstance(default, tuple):
+        return f"`{', '.join(map(str, default))}`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def retention() -> str:
+    return table(
+        ("version", "deleted after", "counted from"),
+        ((rule.label, _duration(rule.seconds), rule.since) for rule in RULES),
+    )
+
+
+def _duration(seconds: int) -> str:
+    if seconds >= 2 * 24 * HOUR:
+        return f"{seconds // (24 * HOUR)} days"
+    return f"{seconds // HOUR} hour{'s' if seconds > HOUR else ''}"
+
+
+def jobs() -> str:
+    return table(
+        ("job", "default time", "command"),
+        (
+            (
+                f"`{job.name}`",
+                f"`{job.time}`" if job.time else "off",
+                "a command of DSM" if job.of_host else f"`mosis {job.command}`",
+            )
+            for job in (*schedules.JOBS, *schedules.STANDBY_JOBS, *schedules.DSM_JOBS)
+        ),
+    )
+
+
+def alerts() -> str:
+    groups = yaml.safe_load((REPOSITORY / "files/prometheus/rules.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return table(
+        ("alert", "severity", "after", "it reports"),
+        (
+            (
+                f"`{rule['alert']}`",
+                rule["labels"]["severity"],
+                rule.get("for", "at once"),
+                _plain(rule["annotations"]["summary"]),
+            )
+            for rule in rules
+        ),
+    )
+
+
+def _plain(template: str) -> str:
+    return re.sub(r"\{\{ *\$labels\.(\w+) *\}\}", r"*\1*", re.sub(r"\{\{ *\$value[^}]*\}\}", "*N*", template))
+
+
+def problems() -> str:
+    ordered = sorted(KINDS.items(), key=lambda item: (item[1].status, item[0]))
+    return table(("code", "status", "title"), ((f"`{code}`", kind.status, kind.title) for code, kind in ordered))
+
+
+def routes() -> str:
+    return table(
+        ("method", "path", "scope", "summary"),
+        (
+            (method.upper(), f"`{path}`", _scope(operation), operation["summary"])
+            for path, operations in openapi()["paths"].items()
+            for method, operation in operations.items()
+        ),
+    )
+
+
+def _scope(operation: Mapping[str, str]) -> str:
+    scopes = re.findall(r"[a-z]+", operation.get("description", "").removeprefix("Scope:").replace(" or ", " "))
+    return (
+        "none" if not scopes else "any" if len(scopes) == len(SCOPES) else " or ".join(sorted(scopes, key=SCOPES.index))
+    )
+
+
+def openapi() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
+    """The document that a store answers at /openapi.json."""
+    with tempfile.TemporaryDirectory() as root:
+        environment = os.environ | {settings.CONFIG_VARIABLE: "/dev/null", "MOSIS_ROOT": root}
+        subprocess.run([Path(sys.executable).with_name("mosis"), "init"], env=environment, check=True)
+        app = create_app(settings.parse({"root": root}))
+        request = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/openapi.json",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.input": None,
+        }
+        return cast(
+            "dict[str, dict[str, dict[str, dict[str, str]]]]", json.loads(b"".join(app(request, lambda *_: None)))
+        )
+
+
+def commands() -> str:
+    return table(
+        ("command", "what it does"), _commands(cast("typer.core.TyperGroup", typer.main.get_command(command)), "mosis")
+    )
+
+
+def _commands(group: typer.core.TyperGroup, prefix: str) -> Iterator[Sequence[object]]:
+    for name, found in group.commands.items():
+        if isinstance(found, typer.core.TyperGroup):
+            yield from _commands(found, f"{prefix} {name}")
+        elif not found.hidden:
+            yield f"`{prefix} {name}`", (found.help or "").partition("\n\n")[0].replace("\n", " ")
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "alerts": alerts,
+    "commands": commands,
+    "host-data": host_data,
+    "jobs": jobs,
+    "problems": problems,
+    "retention": retention,
+    "routes": routes,
+    "settings": portal_settings,
+}
+
+
+def written(page: str) -> str:
+    """The text of a page with its tables made anew. Raises KeyError for a table that does not exist."""
+    return PLACE.sub(lambda place: f"{place[1]}{TABLES[place[2]]()}{place[3]}", page)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(written(page.read_text()))

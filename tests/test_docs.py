@@ -1,0 +1,81 @@
+"""README.md and docs/ are true where a machine can tell: tables, links, commands of make, the format of packages."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs import tables
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = sorted([*REPOSITORY.glob("*.md"), *tables.PAGES])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
+def test_the_tables_are_what_the_code_says(page: Path) -> None:
+    text = page.read_text()
+    assert text == tables.written(text), f"{page.name} is out of date: run `make docs`."
+
+
+def test_every_table_has_a_place() -> None:
+    placed = [name for page in tables.PAGES for _, name, _ in tables.PLACE.findall(page.read_text())]
+    assert sorted(placed) == sorted(tables.TABLES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_resolves(page: Path) -> None:
+    broken = [link for link in links(page) if not resolves(page, link)]
+    assert not broken
+
+
+def links(page: Path) -> Iterator[str]:
+    """The relative links of a page."""
+    for link in LINK.findall(FENCED.sub("", page.read_text())):
+        if not re.match(r"[a-z]+:", link):
+            yield link
+
+
+def resolves(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, waiting = set(), [REPOSITORY / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            found = ((page.parent / link.partition("#")[0]).resolve() for link in links(page) if link[0] != "#")
+            waiting += [target for target in found if target.suffix == ".md"]
+    assert sorted(set(PAGES) - reached) == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(
+        r"`((?:portal|deploys|files|templates|tests|inventory|docs|requirements)/[\w./-]+)`", page.read_text()
+    )
+    own = {"inventory/my-host.py", "inventory/my-nas.py"}
+    assert [name for name in named if name not in own and not (REPOSITORY / name).exists()] == []
