@@ -1,5 +1,7 @@
 import hashlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -35,12 +37,22 @@ def representation(path: Path, **changes) -> Representation:
     return Representation(**(known | changes))
 
 
-def answer(of: Representation, method: str = "GET", **fields: str) -> HTTPResponse:
-    environ = {f"HTTP_{name.upper()}": value for name, value in fields.items()}
-    return respond(BaseRequest({"REQUEST_METHOD": method, **environ}), of)
+@pytest.fixture
+def answer() -> Iterator[Callable[..., HTTPResponse]]:
+    """Asks for a file; the server that would close the bodies is this fixture."""
+    with ExitStack() as bodies:
+
+        def ask(of: Representation, method: str = "GET", **fields: str) -> HTTPResponse:
+            environ = {f"HTTP_{name.upper()}": value for name, value in fields.items()}
+            response = respond(BaseRequest({"REQUEST_METHOD": method, **environ}), of)
+            if hasattr(response.body, "close"):
+                bodies.callback(response.body.close)
+            return response
+
+        yield ask
 
 
-def test_the_body_comes_in_chunks_and_closes_its_file(path):
+def test_the_body_comes_in_chunks_and_closes_its_file(answer, path):
     body = answer(representation(path)).body
     chunks = list(body)
     assert max(map(len, chunks)) == CHUNK
@@ -50,7 +62,7 @@ def test_the_body_comes_in_chunks_and_closes_its_file(path):
         next(iter(body))
 
 
-def test_no_file_is_opened_without_a_body_to_send(path):
+def test_no_file_is_opened_without_a_body_to_send(answer, path):
     for response in (
         answer(representation(path), "HEAD"),
         answer(representation(path), if_none_match=ETAG),
@@ -59,7 +71,7 @@ def test_no_file_is_opened_without_a_body_to_send(path):
         assert response.body == ""
 
 
-def test_a_missing_file_is_told_to_the_caller_before_any_precondition(path):
+def test_a_missing_file_is_told_to_the_caller_before_any_precondition(answer, path):
     path.unlink()
     with pytest.raises(FileNotFoundError):
         answer(representation(path), if_none_match=ETAG)
@@ -67,13 +79,13 @@ def test_a_missing_file_is_told_to_the_caller_before_any_precondition(path):
 
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"0", b""], ids=["shorter", "longer", "empty"])
 @pytest.mark.parametrize("accel", [None, ACCEL], ids=["portal", "nginx"])
-def test_a_file_of_another_size_is_refused(path, content, accel):
+def test_a_file_of_another_size_is_refused(answer, path, content, accel):
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match=f"has {len(content)} bytes, not the recorded {len(CONTENT)}"):
         answer(representation(path, accel=accel), range="bytes=0-1")
 
 
-def test_a_file_cut_while_it_is_sent_breaks_the_body(path):
+def test_a_file_cut_while_it_is_sent_breaks_the_body(answer, path):
     chunks = iter(answer(representation(path)).body)
     next(chunks)
     path.write_bytes(CONTENT[:CHUNK])
@@ -81,7 +93,7 @@ def test_a_file_cut_while_it_is_sent_breaks_the_body(path):
         next(chunks)
 
 
-def test_a_file_replaced_while_it_is_sent_goes_on_as_it_was(path, tmp_path):
+def test_a_file_replaced_while_it_is_sent_goes_on_as_it_was(answer, path, tmp_path):
     chunks = iter(answer(representation(path)).body)
     first = next(chunks)
     (tmp_path / "new").write_bytes(b"x" * len(CONTENT))
@@ -89,12 +101,12 @@ def test_a_file_replaced_while_it_is_sent_goes_on_as_it_was(path, tmp_path):
     assert first + b"".join(chunks) == CONTENT
 
 
-def test_errors_are_left_to_the_error_handler(path):
+def test_errors_are_left_to_the_error_handler(answer, path):
     assert isinstance(answer(representation(path), if_match='"other"'), HTTPError)
     assert isinstance(answer(representation(path), range=f"bytes={len(CONTENT)}-"), HTTPError)
 
 
-def test_last_modified_is_never_in_the_future(path, monkeypatch):
+def test_last_modified_is_never_in_the_future(answer, path, monkeypatch):
     monkeypatch.setattr("portal.http.files.time", lambda: MODIFIED)
     assert answer(representation(path, modified=MODIFIED + 3600)).get_header("Last-Modified") == DATE
 
@@ -124,7 +136,7 @@ def test_last_modified_is_never_in_the_future(path, monkeypatch):
     ],
     ids=str,
 )
-def test_nginx_carries_what_it_lets_pass_as_the_portal_does(path, fields, uri):
+def test_nginx_carries_what_it_lets_pass_as_the_portal_does(answer, path, fields, uri):
     os.utime(path, (MODIFIED, MODIFIED))
     response = answer(representation(path, accel=ACCEL), **fields)
     assert response.get_header("X-Accel-Redirect") == uri
@@ -132,11 +144,11 @@ def test_nginx_carries_what_it_lets_pass_as_the_portal_does(path, fields, uri):
 
 
 @pytest.mark.parametrize(("fields", "length"), [({}, len(CONTENT)), ({"range": "bytes=-9"}, 9)], ids=["whole", "range"])
-def test_the_portal_knows_how_much_nginx_sends(path, fields, length):
+def test_the_portal_knows_how_much_nginx_sends(answer, path, fields, length):
     assert answer(representation(path, accel=ACCEL), **fields).get_header("X-File-Content-Length") == str(length)
 
 
-def test_nginx_gets_the_fields_under_names_it_does_not_touch(path):
+def test_nginx_gets_the_fields_under_names_it_does_not_touch(answer, path):
     plain = answer(representation(path, filename="a.mosis", headers={"X-Mosis-Version": "1.0.0"}))
     handed = answer(representation(path, filename="a.mosis", headers={"X-Mosis-Version": "1.0.0"}, accel=ACCEL))
     sent = {name: value for name, value in plain.headerlist if name != "Content-Length"}

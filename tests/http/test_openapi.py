@@ -67,7 +67,7 @@ def test_downloads(described: dict[str, Any], publisher: Publisher) -> None:
     for fields, status in (
         ({}, 200),
         ({"Range": "bytes=0-9", "If-Range": etag}, 206),
-        ({"Range": "bytes=0-9,20-29", "If-Match": etag}, 206),
+        ({"Range": "bytes=0-9,20-29", "If-Match": etag}, 200),
         ({"If-None-Match": etag}, 304),
         ({"If-Match": '"another"'}, 412),
         ({"Range": "bytes=99999999-", "If-Range": etag}, 416),
