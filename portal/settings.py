@@ -15,6 +15,8 @@ import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, IPvAnyNetwork, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from portal.faults import Fault
+
 CONFIG_VARIABLE = "MOSIS_CONFIG"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where all workers count; the client library's own name
 DEFAULT_CONFIG = Path("/etc/mosis/mosis.toml")
@@ -31,7 +33,7 @@ def _absolute(path: Path) -> Path:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
-class SettingsError(ValueError):
+class SettingsError(Fault):
     """The settings are unusable; the message is one sentence for the operator."""
 
 

@@ -1,16 +1,14 @@
 """The `mosis` command. Exit status: 0 done, 1 failed with one sentence on standard error, 2 wrong usage."""
 
+import sqlite3
 import sys
 
 import typer
 
 from portal.cli import accounts, audit, jobs, keys, lifecycle, packages, presign, server
-from portal.mirror.client import MirrorError
+from portal.faults import Fault
 from portal.packages.errors import PackageRejected
-from portal.packages.keys import KeyUnusable
-from portal.recovery.errors import BackupError
-from portal.settings import SettingsError
-from portal.store.errors import DatabaseBusy, DatabaseUnusable, Refused
+from portal.store.errors import Refused
 
 app = typer.Typer(
     name="mosis",
@@ -22,7 +20,7 @@ app = typer.Typer(
 for module in (server, jobs, accounts, keys, audit, lifecycle, packages, presign):
     module.add(app)
 
-FAULTS = (SettingsError, DatabaseUnusable, DatabaseBusy, BackupError, MirrorError, KeyUnusable, OSError)
+FAULTS = (Fault, OSError, sqlite3.Error)
 
 
 def main() -> None:

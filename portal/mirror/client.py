@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 from xml.etree import ElementTree
 
+from portal.faults import Fault
 from portal.mirror.providers import Provider, provider_of, url_of
 from portal.settings import S3
 
@@ -15,7 +16,7 @@ from portal.settings import S3
 WRITTEN_BACK = ("GetBucketLifecycleConfiguration",)
 
 
-class MirrorError(RuntimeError):
+class MirrorError(Fault):
     """The engine does not answer or refuses; the message is one sentence for the operator, `code` the engine's."""
 
     def __init__(self, message: str, code: str = "") -> None:

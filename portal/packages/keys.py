@@ -7,8 +7,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from portal.faults import Fault
 
-class KeyUnusable(ValueError):
+
+class KeyUnusable(Fault):
     """A private key file cannot be used; the message is one sentence for the developer."""
 
 

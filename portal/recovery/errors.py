@@ -1,5 +1,7 @@
 """What backup and restore report."""
 
+from portal.faults import Fault
 
-class BackupError(RuntimeError):
+
+class BackupError(Fault):
     """A backup was not made, or a copy cannot be used; the message names cause and remedy."""

@@ -1,9 +1,10 @@
 """Migrate a database with a way back: a copy that stays, and a trial on a second copy."""
 
+import fcntl
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from portal.recovery import copies
@@ -20,11 +21,21 @@ def migrate(settings: Settings, report: Callable[[str], object]) -> None:
     Raises DatabaseUnusable, BackupError.
     """
     layout = Layout(settings.root)
-    found, wanted = schema.usable(layout.database), len(schema.migrations())
-    if found.number < wanted:
-        report(f"before the migration: {copy_before(layout, wanted)}")
-        schema.migrate(layout.database, litestream=settings.litestream)
-        report(f"{layout.database}: schema {found.number} -> {wanted}")
+    wanted = len(schema.migrations())
+    with _in_turn(layout):
+        found = schema.usable(layout.database)
+        if found.number < wanted:
+            report(f"before the migration: {copy_before(layout, wanted)}")
+            schema.migrate(layout.database, litestream=settings.litestream)
+            report(f"{layout.database}: schema {found.number} -> {wanted}")
+
+
+@contextmanager
+def _in_turn(layout: Layout) -> Iterator[None]:
+    """`init` and `serve` may run at the same time: the second finds the database migrated."""
+    with (layout.area("data") / "migrate.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def copy_before(layout: Layout, number: int) -> Path:

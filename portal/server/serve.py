@@ -5,9 +5,10 @@ import signal
 
 from portal.http import idempotency
 from portal.recovery import initialize, migration
-from portal.server import lock
+from portal.server import lock, place
 from portal.server.metrics_directory import metrics_directory
 from portal.server.options import options
+from portal.server.place import Place
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import schema
 from portal.store.layout import Layout
@@ -22,7 +23,7 @@ def serve(settings: Settings) -> None:
     initialize.require_own_store(settings)
     layout = Layout(settings.root)
     schema.usable(layout.database)
-    with layout.serve_lock.open("a") as shared, metrics_directory() as counted:
+    with place.held(settings) as held, layout.serve_lock.open("a") as shared, metrics_directory() as counted:
         alone = lock.share(shared)
         migration.migrate(settings, _report)
         store = open_store(settings)
@@ -31,18 +32,19 @@ def serve(settings: Settings) -> None:
         store.db.close()
         # Before anything imports the client library, which looks at it only then.
         os.environ[METRICS_VARIABLE] = counted
-        if settings.socket:
-            settings.socket.unlink(missing_ok=True)  # a killed portal leaves it
-        _run(settings)
+        _run(settings, held)
 
 
 def _report(line: str) -> None:
     print(line, flush=True)  # ahead of what the workers write
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, held: Place) -> None:
     from granian import Granian  # here, because no other command needs it
 
     # A worker is forked with the server's handler, which does nothing in it: until it had its own, none could stop it.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    Granian("portal.server.worker:worker", factory=True, **options(settings)).serve()
+    server = Granian("portal.server.worker:worker", factory=True, **options(settings))
+    server.on_startup(held.listening)
+    server.on_shutdown(lambda: setattr(server, "bind_uds", None))  # it would remove the socket, whoever's it is
+    server.serve()

@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from portal.faults import Fault
+
 
 class Refused(Exception):
     """The request cannot be done. `code` is stable and upper-case, `detail` one sentence, `errors` every reason."""
@@ -21,8 +23,8 @@ class RateLimited(Refused):
         self.retry_after = retry_after
 
 
-class DatabaseUnusable(RuntimeError):
-    """The database is missing, older or newer than this program; the message tells the operator what to do."""
+class DatabaseUnusable(Fault):
+    """The database is missing, older or newer than this program; the message names cause and remedy."""
 
 
 class DatabaseBusy(sqlite3.OperationalError):

@@ -1,6 +1,7 @@
 """Before a migration: a copy that stays, and a trial on a second copy that keeps a faulty step off the database."""
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from portal.recovery import copies, migration
 from portal.recovery.errors import BackupError
+from portal.settings import parse
 from portal.store import files, schema
 from portal.store.layout import Layout
 
@@ -45,3 +47,15 @@ def test_a_step_that_fails_never_touches_the_database(layout: Layout) -> None:
         migration.copy_before(layout, 2)
     assert schema_and_value(layout.database) == (1, "before")
     assert list(layout.snapshots.iterdir()) == []
+
+
+def test_of_two_that_migrate_at_once_one_does(layout: Layout) -> None:
+    settings, lines = parse({"root": str(layout.root), "litestream": False}), []
+    both = [threading.Thread(target=migration.migrate, args=(settings, lines.append)) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(lines) == 2
+    assert schema_and_value(layout.database) == (2, "after")
+    assert [schema_and_value(copy) for copy in layout.snapshots.iterdir()] == [(1, "before")]

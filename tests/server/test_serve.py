@@ -1,6 +1,5 @@
 """The processes of `mosis serve`."""
 
-import dataclasses
 import json
 import os
 import select
@@ -144,20 +143,21 @@ def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_pa
     assert not store.layout.snapshots.exists()
 
 
-def test_a_second_portal_leaves_what_the_first_is_answering(own_portal: Portal) -> None:
+def test_a_second_portal_leaves_what_the_first_is_answering(own_portal: Portal, tmp_path: Path) -> None:
     """In an exchange both run; what nobody answers any more is forgotten by the next that is alone."""
     store = own_portal.store
     add_developer(store, "acme")
     with store.db.write() as tx:
         [token_id] = tx.execute("SELECT token_id FROM tokens").fetchone()
         tx.execute("INSERT INTO idempotency (token_id, target, key, at) VALUES (?, '/', 'k', 0)", (token_id,))
-    second = Portal(dataclasses.replace(store, settings=store.settings.model_copy(update={"port": free_port()})))
-    try:
-        second.start()
-        assert answering(store) == ["k"]
-    finally:
-        second.stop(signal.SIGKILL)
-        own_portal.stop()
+    bridge = {"MOSIS_SOCKET": str(tmp_path / "bridge.sock")}
+    with subprocess.Popen([MOSIS, "serve"], env=environ(store, **bridge)) as second:
+        try:
+            assert mosis(store, "status", "--wait", "30", **bridge).returncode == 0
+            assert answering(store) == ["k"]
+        finally:
+            second.kill()
+    own_portal.stop()
     own_portal.start()
     assert answering(store) == []
 
