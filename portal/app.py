@@ -6,27 +6,23 @@ from typing import Any
 
 from bottle import Bottle
 
-from portal.http.api import STARTED, Api
+from portal.http.dispatch import application
 from portal.http.draining import Wsgi, drained
 from portal.http.routes import accounts, app_keys, apps, images, service, store, uploads
+from portal.http.routing import STARTED, Services
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.store import open_store
 
+MODULES = (accounts, apps, app_keys, uploads, images, store, service)
+
 
 def create_app(settings: Settings) -> Wsgi:
     """The portal over an existing store. Raises DatabaseUnusable."""
-    app = Bottle()
-    api = Api(app, open_store(settings))
-    metrics = Metrics(api.store)
-    accounts.add(api)
-    apps.add(api, metrics)
-    app_keys.add(api)
-    uploads.add(api, metrics)
-    images.add(api, metrics)
-    store.add(api, metrics)
-    service.add(api, metrics)
-    return drained(measured(app, metrics))
+    opened = open_store(settings)
+    routes = tuple(route for module in MODULES for route in module.routes)
+    services = Services(opened, Metrics(opened), routes)
+    return drained(measured(application(services), services.metrics))
 
 
 def measured(app: Bottle, metrics: Metrics) -> Wsgi:
@@ -42,7 +38,8 @@ def measured(app: Bottle, metrics: Metrics) -> Wsgi:
             return start_response(line, *rest)
 
         try:
-            return app(environ, start)
+            answer: Iterable[bytes] = app(environ, start)
+            return answer
         finally:
             route = environ.get("bottle.route")
             metrics.request(

@@ -31,9 +31,10 @@ def http_date(seconds: int) -> str:
 
 def parse_date(value: str | None) -> int | None:
     """Seconds since the epoch, or None for what is not an HTTP-date: RFC 9110 has such a field ignored."""
-    for form in DATE_FORMATS if value else ():
+    text = (value or "").strip()
+    for form in DATE_FORMATS:
         with suppress(ValueError):
-            return timegm(strptime(value.strip(), form))
+            return timegm(strptime(text, form))
     return None
 
 

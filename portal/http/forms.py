@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from bottle import BaseRequest
-from multipart import MultipartError, ParserLimitReached, PushMultipartParser, parse_options_header
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
 from pydantic import BaseModel, ValidationError
 
 from portal.packages import strict_json
@@ -63,16 +63,16 @@ def multipart_file(
         )
     texts: dict[str, bytearray] = {}
     sink: Sink | None = None
-    target: Callable[[bytes], object] | None = None
+    target: Callable[[bytes], object] = _ignore
     try:
         parser = PushMultipartParser(boundary, max_segment_count=PARTS_MAX, max_segment_size=limit)
         with parser:
             for chunk in _chunks(request, limit + OVERHEAD_MAX):
                 for event in parser.parse(chunk):
-                    if isinstance(event, (bytes, bytearray, memoryview)):
+                    if event is None:
+                        target = _ignore
+                    elif not isinstance(event, MultipartSegment):
                         target(event)
-                    elif event is None:
-                        target = None
                     elif event.name == name:
                         if sink is not None:
                             raise Refused("INVALID_FILE", f"The form has more than one part {name!r}.")
@@ -94,6 +94,10 @@ def multipart_file(
     finally:
         if sink is not None:
             sink.close()
+
+
+def _ignore(chunk: bytes) -> None:
+    """Takes what is in no part."""
 
 
 def _bounded(name: str, field: bytearray) -> Callable[[bytes], None]:

@@ -19,9 +19,6 @@ from portal.store.clock import now
 from portal.store.database import Database
 from portal.store.errors import Refused
 
-RULES = frozenset(
-    {"/api/developers", "/api/apps", "/api/apps/<app_id>/versions", "/api/apps/<app_id>/uploads"}
-)  # not the tokens': their answer has the secret, which is stored nowhere
 KEPT_SECONDS = 24 * 3600
 UNANSWERED_SECONDS = 3600  # after which a worker that died is not waited for any more
 KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
@@ -38,20 +35,13 @@ class Attempt:
     key: str
 
 
-def applies(rule: str, method: str) -> bool:
-    """Whether the route takes the header."""
-    return method == "POST" and rule in RULES
-
-
-def once(
-    db: Database, request: BaseRequest, token_id: str | None, rule: str, respond: Callable[[], HTTPResponse]
-) -> HTTPResponse:
+def once(db: Database, request: BaseRequest, token_id: str, respond: Callable[[], HTTPResponse]) -> HTTPResponse:
     """The answer of `respond`, or the one that it gave before to this token's request of this key.
 
     Raises Refused (INVALID_REQUEST, IDEMPOTENCY_CONFLICT, IDEMPOTENCY_MISMATCH).
     """
     header = request.get_header("Idempotency-Key")
-    if header is None or token_id is None or not applies(rule, request.method):
+    if header is None:
         return respond()
     match = KEY.fullmatch(header.strip())
     if match is None:
@@ -113,10 +103,11 @@ class _Fingerprinted:
 def _earlier(tx: sqlite3.Connection, attempt: Attempt) -> sqlite3.Row | None:
     tx.execute("DELETE FROM idempotency WHERE at <= ?", (now() - KEPT_SECONDS,))
     tx.execute("DELETE FROM idempotency WHERE at <= ? AND status IS NULL", (now() - UNANSWERED_SECONDS,))
-    return tx.execute(
+    row: sqlite3.Row | None = tx.execute(
         "SELECT fingerprint, status, headers, body FROM idempotency WHERE token_id = ? AND target = ? AND key = ?",
         (attempt.token_id, attempt.target, attempt.key),
     ).fetchone()
+    return row
 
 
 def _claim(tx: sqlite3.Connection, attempt: Attempt) -> None:

@@ -1,14 +1,15 @@
 """The OpenAPI 3.1 description, made of the very declarations that the server routes by."""
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from portal import __version__
-from portal.http import headers, idempotency, problems, schemas
-from portal.http.api import Operation
+from portal.http import headers, problems, schemas
+from portal.http.routing import Operation, Route
 from portal.packages.identifiers import LARGEST_INTEGER
 from portal.store import presign
 
@@ -26,17 +27,16 @@ SECURITY = {
 REFERENCE = "#/components/schemas/{model}"
 
 
-def describe(operations: list[Operation]) -> dict[str, Any]:
+def describe(routes: Iterable[Route]) -> dict[str, Any]:
     """The document as JSON values."""
     models: set[type[BaseModel]] = {schemas.Problem}
-    for operation in operations:
-        models |= {model for model in (operation.body, operation.answer) if model}
-    ordered = sorted(models, key=lambda model: model.__name__)
-    modes = [(model, "validation" if issubclass(model, schemas.Body) else "serialization") for model in ordered]
-    _, definitions = models_json_schema(modes, ref_template=REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        paths.setdefault(PARAMETER.sub(r"{\1}", operation.rule), {})[operation.method.lower()] = _operation(operation)
+    for route in routes:
+        models |= {model for model in (route.body, route.answer) if model}
+        path = PARAMETER.sub(r"{\1}", route.operation.rule)
+        paths.setdefault(path, {})[route.operation.method.lower()] = _operation(route)
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, definitions = models_json_schema([(model, _mode(model)) for model in ordered], ref_template=REFERENCE)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Mosis portal", "version": __version__},
@@ -48,39 +48,41 @@ def describe(operations: list[Operation]) -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(route: Route) -> dict[str, Any]:
+    operation = route.operation
     words = re.findall("[a-z]+", PARAMETER.sub(r"\1", operation.rule))
     described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": "_".join([operation.method.lower(), *words]),
-        "parameters": _parameters(operation),
-        "responses": _responses(operation),
+        "parameters": _parameters(route),
+        "responses": _responses(route),
     }
-    if operation.scopes:
+    if operation.access.scopes:
         described["security"] = [{"token": []}]
-        described["description"] = f"Scope: {' or '.join(sorted(operation.scopes))}."
+        described["description"] = f"Scope: {' or '.join(sorted(operation.access.scopes))}."
     elif _is_signed(operation):
-        described["security"] = [{"signed_url": []}, *([{"token": []}, {}] if operation.ranges else [])]
-    if operation.body:
-        required = any(field.is_required() for field in operation.body.model_fields.values())
-        described["requestBody"] = {"required": required, "content": {"application/json": _schema(operation.body)}}
-    if operation.content:
-        described["requestBody"] = {"content": {operation.content: {}}}
-    if operation.file:
+        described["security"] = [{"signed_url": []}, *([{"token": []}, {}] if operation.supports_ranges else [])]
+    if route.body:
+        required = any(field.is_required() for field in route.body.model_fields.values())
+        described["requestBody"] = {"required": required, "content": {"application/json": _schema(route.body)}}
+    if operation.request_media_type:
+        described["requestBody"] = {"content": {operation.request_media_type: {}}}
+    if operation.form_file:
         form: dict[str, Any] = {
             "type": "object",
             "additionalProperties": False,
-            "required": [operation.file],
+            "required": [operation.form_file],
             "properties": {
-                operation.file: {"type": "string", "format": "binary"},
-                **{name: {"type": "string", "maxLength": 64} for name in operation.fields},
+                operation.form_file: {"type": "string", "format": "binary"},
+                **{name: {"type": "string", "maxLength": 64} for name in operation.form_fields},
             },
         }
         described["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
     return described
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    operation = route.operation
     found = []
     for name, filter_name, pattern in PARAMETER.findall(operation.rule):
         schema: dict[str, Any] = {"type": "string"}
@@ -91,37 +93,40 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for name in operation.query:
         schema = {"type": "string"}
-        if name in presign.QUERY and not operation.ranges:  # where a token will do, a URL that is none is ignored
+        if (
+            name in presign.QUERY and not operation.supports_ranges
+        ):  # where a token will do, a URL that is none is ignored
             schema["pattern"] = f"^(?:{presign.QUERY[name].pattern})$"
         found.append({"name": name, "in": "query", "schema": schema})
-    taken = [*operation.takes]
-    if operation.body or operation.file or operation.content:
+    taken = [*operation.request_headers]
+    if route.body or operation.form_file or operation.request_media_type:
         taken += headers.DIGESTS
-    if operation.ranges:
+    if operation.supports_ranges:
         taken += headers.CONDITIONS
-    if idempotency.applies(operation.rule, operation.method):
+    if operation.idempotency_key:
         taken.append("Idempotency-Key")
     return found + headers.parameters(tuple(taken))
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(route: Route) -> dict[str, Any]:
+    operation = route.operation
     answer: dict[str, Any] = {"description": "Done"}
-    if operation.answer:
-        answer["content"] = {"application/json": _schema(operation.answer)}
+    if route.answer:
+        answer["content"] = {"application/json": _schema(route.answer)}
     elif operation.status != 204:
         answer["content"] = {operation.media_type: {}}
-    given = operation.gives + (headers.FILE if operation.ranges else ())
-    if operation.answer and "Cache-Control" not in given:
+    given = operation.response_headers + (headers.FILE if operation.supports_ranges else ())
+    if route.answer and "Cache-Control" not in given:
         given += ("Cache-Control",)
-    answer["headers"] = headers.headers(given) | headers.headers(operation.may_give, always=False)
+    answer["headers"] = headers.headers(given) | headers.headers(operation.optional_headers, always=False)
     codes = set(operation.problems) | ANYWHERE
-    if operation.scopes:
+    if operation.access.scopes:
         codes.add("FORBIDDEN")
     if PARAMETER.search(operation.rule):
         codes.add("NOT_FOUND")
-    if operation.body or operation.file:
+    if route.body or operation.form_file:
         codes |= {"DIGEST_MISMATCH", "FILE_TOO_LARGE", "LENGTH_REQUIRED", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
-    if idempotency.applies(operation.rule, operation.method):
+    if operation.idempotency_key:
         codes |= {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_MISMATCH"}
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):
@@ -135,7 +140,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         }
         for status, names in sorted(by_status.items())
     }
-    if operation.ranges:
+    if operation.supports_ranges:
         part = {
             "description": "The range asked for",
             "content": {operation.media_type: {}},
@@ -146,13 +151,17 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "304": {"description": "Not modified", "headers": headers.headers(headers.NOT_MODIFIED)},
         }
     responses = {str(operation.status): answer} | described
-    if set(headers.TUS_UPLOAD) & {*operation.takes, *operation.gives}:
+    if set(headers.TUS_UPLOAD) & {*operation.request_headers, *operation.response_headers}:
         for response in responses.values():
             response["headers"] |= headers.headers(("Tus-Resumable",), always=False)
     return responses
 
 
-def _is_signed(operation: Operation) -> bool:
+def _mode(model: type[BaseModel]) -> Literal["validation", "serialization"]:
+    return "validation" if issubclass(model, schemas.Body) else "serialization"
+
+
+def _is_signed(operation: Operation[Any]) -> bool:
     return presign.QUERY.keys() <= set(operation.query)
 
 

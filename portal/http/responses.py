@@ -2,16 +2,28 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from bottle import HTTPResponse
 from pydantic import BaseModel
 
 from portal.http import problems
 
+Model = TypeVar("Model", bound=BaseModel)
 
-def json_response(answer: BaseModel, status: int = 200, cache_control: str = "no-store") -> HTTPResponse:
-    headers = {"Content-Type": "application/json", "Cache-Control": cache_control}
-    return HTTPResponse(answer.model_dump_json(), status, headers)
+
+@dataclass(frozen=True)
+class Answer(Generic[Model]):
+    """A model that a handler answers with header fields of its own."""
+
+    model: Model
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_response(answer: Answer[Model], status: int) -> HTTPResponse:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **answer.headers}
+    return HTTPResponse(answer.model.model_dump_json(), status, headers)
 
 
 def problem(

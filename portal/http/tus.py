@@ -101,7 +101,7 @@ def checksum(call: BaseRequest) -> list[Check]:
 
 def overridden(call: BaseRequest) -> str:
     """The method that a client behind a strict proxy means by its POST. Raises Refused (INVALID_REQUEST)."""
-    method = call.get_header("X-HTTP-Method-Override", "")
+    method: str = call.get_header("X-HTTP-Method-Override", "")
     if method not in METHODS_OVERRIDDEN:
         raise Refused("INVALID_REQUEST", f"X-HTTP-Method-Override must be {' or '.join(METHODS_OVERRIDDEN)}.")
     return method

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.http.api import site
+from portal.http.authentication import rate_limit_key
 from portal.store import audit, tokens
 from portal.store.audit import Entry
 from tests.http.test_app_keys import key_id, recover, register, rotation
@@ -71,8 +71,8 @@ def test_uploads_are_limited_for_each_developer(strict: Portal) -> None:
     [("203.0.113.7", "203.0.113.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
      ("2001:db8:1:2::", "2001:db8:1:2::/64"), ("2001:db8:1:3::", "2001:db8:1:3::/64"), ("", ""), ("unix:", "unix:")],
 )  # fmt: skip
-def test_an_attacker_s_addresses(address: str, expected: str) -> None:
-    assert site(address) == expected
+def test_the_rate_limit_key_of_an_address(address: str, expected: str) -> None:
+    assert rate_limit_key(address) == expected
 
 
 @pytest.mark.parametrize(

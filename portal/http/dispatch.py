@@ -1,0 +1,117 @@
+"""From a request to its response: authentication, limits, the checked body, the handler, problems for what fails."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from functools import partial
+from urllib.parse import unquote_to_bytes
+
+from bottle import Bottle, HTTPError, HTTPResponse, request
+
+from portal.http import digests, forms, idempotency, tus
+from portal.http.authentication import Authentication
+from portal.http.problems import CODE_OF_STATUS
+from portal.http.responses import Answer, json_response, problem
+from portal.http.routing import VERSION_CODE, PublicCall, Route, Services
+from portal.images import ImageRejected
+from portal.store import tokens
+from portal.store.errors import DatabaseBusy, RateLimited, Refused
+from portal.store.rate_limit import RateLimit
+
+log = logging.getLogger(__name__)
+
+BUSY = {"Retry-After": "5"}  # seconds
+CHALLENGE = {"UNAUTHENTICATED": {"WWW-Authenticate": 'Bearer realm="mosis"'}}
+
+
+def application(services: Services) -> Bottle:
+    """The framework's application with all routes; GET answers HEAD too."""
+    app = Bottle()
+    app.router.add_filter("code", lambda _: (VERSION_CODE, int, str))
+    app.default_error_handler = _framework_error
+    app.add_hook("before_request", _require_utf8)
+    app.add_hook("after_request", tus.mark)
+    dispatch = Dispatch(services)
+    for route in services.routes:
+        app.route(route.operation.rule, route.operation.method, dispatch.callback(route))
+    return app
+
+
+class Dispatch:
+    """Answers the requests of one application."""
+
+    def __init__(self, services: Services) -> None:
+        self._services, store = services, services.store
+        self._authentication = Authentication(store)
+        path, count = store.layout.area("data") / "uploads.limit", store.settings.uploads_per_hour
+        self._uploads = RateLimit(path, "uploads of this developer", count, 3600)
+
+    def callback(self, route: Route) -> Callable[..., HTTPResponse]:
+        """What the framework calls with the parameters of the path."""
+
+        def callback(**parameters: object) -> HTTPResponse:
+            try:
+                return self._answer(route, parameters)
+            except Refused as refused:
+                return _refusal(refused)
+            except ImageRejected as rejected:
+                return problem(rejected.code, str(rejected))
+            except OSError as error:
+                log.exception("storage failed")
+                return problem("STORAGE_ERROR", f"The storage failed: {error.strerror or 'input/output error'}.")
+            except DatabaseBusy as busy:
+                log.warning("database busy: %s", busy)
+                return problem("UNAVAILABLE", str(busy), headers=BUSY)
+            except sqlite3.OperationalError as error:
+                log.exception("database failed")
+                return problem("STORAGE_ERROR", f"The database failed: {error}.")
+            except MemoryError:  # all other exceptions the framework answers
+                log.exception("out of memory")
+                return problem("INTERNAL_ERROR", "The server is out of memory.")
+
+        return callback
+
+    def _answer(self, route: Route, parameters: Mapping[str, object]) -> HTTPResponse:
+        operation = route.operation
+        actor = self._authentication.actor(request, operation.access)
+        if operation.rate_limited and actor:
+            self._uploads.take(actor.developer_id)
+        digests.guard(request)
+        respond = partial(_respond, route, operation.access.call(request, self._services, actor), parameters)
+        if operation.idempotency_key and actor and actor.token_id:
+            return idempotency.once(self._services.store.db, request, actor.token_id, respond)
+        return respond()
+
+
+def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -> HTTPResponse:
+    body = {"body": forms.json_body(call.request, route.body)} if route.body else {}
+    answer = route.handler(call, **body, **parameters)
+    if answer is None:
+        return HTTPResponse(status=route.operation.status)
+    if isinstance(answer, HTTPResponse):
+        return answer
+    return json_response(answer if isinstance(answer, Answer) else Answer(answer), route.operation.status)
+
+
+def _require_utf8() -> None:
+    """Hook: the framework would drop what is not UTF-8, and two addresses would name one thing."""
+    try:
+        request.environ["bottle.raw_path"].encode("latin-1").decode()
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError:
+        raise problem("INVALID_REQUEST", "The address is not UTF-8.") from None
+
+
+def _refusal(refused: Refused) -> HTTPResponse:
+    """The sentences repeat what was sent, and people send tokens in the wrong places."""
+    headers = CHALLENGE.get(refused.code, {})
+    if isinstance(refused, RateLimited):
+        headers = {"Retry-After": str(refused.retry_after)}
+    errors = None if refused.errors is None else [tokens.redacted(error) for error in refused.errors]
+    return problem(refused.code, tokens.redacted(refused.detail), errors=errors, headers=headers)
+
+
+def _framework_error(error: HTTPError) -> HTTPResponse:
+    kept = {name: value for name, value in error.headerlist if name in ("Allow", "Content-Range")}
+    detail = tokens.redacted(str(error.body))
+    return problem(CODE_OF_STATUS.get(error.status_code, "INVALID_REQUEST"), detail, headers=kept)
