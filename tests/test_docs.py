@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from docs import tables
+from portal.cli import app
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *tables.PAGES])
@@ -79,3 +82,33 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     )
     own = {"inventory/my-host.py", "inventory/my-nas.py"}
     assert [name for name in named if name not in own and not (REPOSITORY / name).exists()] == []
+
+
+ABSENT = {"push", "scrub"}  # the pages say so
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_is_named_exists(page: Path) -> None:
+    """With each of its options; those that do not exist yet are not there without notice either."""
+    assert [words for words in commands(page) if is_command(words) == (words[0] in ABSENT)] == []
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """What stands after `mosis` in the shell blocks and the inline code of a page, word by word."""
+    text = page.read_text()
+    shell = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    for code in [*shell, *re.findall(r"`([^`\n]+)`", FENCED.sub("", text))]:
+        for line in re.findall(r"(?:^|[/$]|sudo )mosis ([a-z][^\n|;&']*)", code, re.MULTILINE):
+            yield re.findall(r"--[\w-]+|[\w.-]+", line)
+
+
+def is_command(words: list[str]) -> bool:
+    found = typer.main.get_command(app)
+    for word in words:
+        if isinstance(found, TyperGroup):
+            if word not in found.commands:
+                return False
+            found = found.commands[word]
+        elif word.startswith("--") and not any(word in option.opts for option in found.params):
+            return False
+    return True

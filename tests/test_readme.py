@@ -11,19 +11,27 @@ import pytest
 from tests.support.pages import REPOSITORY, block
 from tests.support.portal import free_port
 
-WALKTHROUGHS = {"README.md": "walkthrough", "docs/publishing.md": "publishing", "docs/devices.md": "devices"}
+WALKTHROUGHS = {
+    "README.md": "walkthrough",
+    "docs/publishing.md": "publishing",
+    "docs/devices.md": "devices",
+    "docs/operations.md": "move",
+}
+WHOLE_AFTER_MOVE = (
+    "curl -sS --fail-with-body $STORE/downloads/acme/org.acme.hello/1/package.mosis | cmp - hello.mosis\n"
+)
 
 
 def test_the_walkthroughs_run_as_written(tmp_path: Path) -> None:
     for need in ("make", "curl", "cmp"):
         if shutil.which(need) is None:
             pytest.skip(f"{need} is not installed")
-    script = "".join(block(page, marker) for page, marker in WALKTHROUGHS.items())
-    port, root = free_port(), tmp_path / "store"
-    # As printed but for the place: another test may have the default port.
-    for default, own in (("127.0.0.1:8080", f"127.0.0.1:{port}"), ("ROOT=var/mosis", f"ROOT={root}")):
+    script = "".join(block(page, marker) for page, marker in WALKTHROUGHS.items()) + WHOLE_AFTER_MOVE
+    port, root, moved = free_port(), tmp_path / "store", tmp_path / "moved"
+    # As printed but for the places: another test may have the default port.
+    for default, own in (("127.0.0.1:8080", f"127.0.0.1:{port}"), ("var/mosis", root), ("/srv/mosis", moved)):
         assert default in script
-        script = script.replace(default, own)
+        script = script.replace(default, str(own))
     script = script.replace("make ", f"make -C {REPOSITORY} ").replace(".venv/", f"{REPOSITORY}/.venv/")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MOSIS_", "MAKE"))}
     environment |= {"ROOT": str(root), "PORT": str(port)}
@@ -33,11 +41,12 @@ def test_the_walkthroughs_run_as_written(tmp_path: Path) -> None:
             timeout=600,
         )  # fmt: skip
         assert ran.returncode == 0, f"{ran.stdout[-3000:]}\n{ran.stderr[-3000:]}"
-        first, second, third = re.findall(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)", ran.stderr)
+        first, second, third, _moved = re.findall(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)", ran.stderr)
         assert first[1] == first[0], "the first deploy left something out"
         assert second[3] == second[0], "the second deploy changed something"
         assert third[1] == "1", "the third deploy did more than start the processes"
         token = (root / "secrets" / "admin-token").read_text().strip()
         assert token not in ran.stdout + ran.stderr
     finally:
-        subprocess.run(["make", "-C", REPOSITORY, "down"], env=environment, capture_output=True, timeout=60)
+        for place in (root, moved):
+            subprocess.run(["make", "-C", REPOSITORY, "down", f"ROOT={place}"], env=environment, capture_output=True)
