@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from portal import __version__
+from portal import __version__, metrics_files
 from portal.images import ImageRejected
 from portal.settings import METRICS_VARIABLE
 from portal.store import files, job_runs, versions
@@ -50,6 +50,7 @@ class Metrics:
     """The metrics of one application."""
 
     def __init__(self, store: Store) -> None:
+        metrics_files.install()
         self._registry = CollectorRegistry()
         self._store = _StoreCollector(store)
 
@@ -168,6 +169,8 @@ class _StoreCollector(Collector):
         for label, value in job_runs.counters(db, "cleanup_deleted").items():
             deleted.add_metric([label], value)
         yield deleted
+        text = "1 while counts of some worker are missing here, because there was no room for them."
+        yield GaugeMetricFamily("mosis_metrics_incomplete", text, value=metrics_files.incomplete())
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})
 
 

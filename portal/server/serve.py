@@ -31,7 +31,8 @@ def serve(settings: Settings) -> None:
             idempotency.forget_unanswered(store.db)
         store.db.close()
         # Before anything imports the client library, which looks at it only then.
-        os.environ[METRICS_VARIABLE] = counted
+        if counted:
+            os.environ[METRICS_VARIABLE] = str(counted)
         _run(settings, held)
 
 
