@@ -5,19 +5,21 @@ the database and the disk know is read when Prometheus asks. Labels are from clo
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from portal import __version__, metrics_files
+from portal import __version__, metrics_files, thresholds
 from portal.images import ImageRejected
+from portal.jobs import table
 from portal.settings import METRICS_VARIABLE
 from portal.store import files, job_runs, versions
 from portal.store.errors import Refused
@@ -142,7 +144,6 @@ class _StoreCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         db, layout = self._store.db.read(), self._store.layout
-        jobs = job_runs.every(db)
         sizes = {
             "packages": db.execute(
                 f"SELECT coalesce(sum(size), 0) FROM versions WHERE {versions.PLACED}"
@@ -152,19 +153,13 @@ class _StoreCollector(Collector):
         }  # fmt: skip
         yield _gauge("storage_bytes", "Bytes in use.", "area", sizes)
         budget = self._store.settings.storage_budget_bytes
-        yield GaugeMetricFamily("mosis_storage_budget_bytes", "Bytes that may be in use.", value=budget)
+        yield _value("storage_budget_bytes", "Bytes that may be in use.", budget)
+        nearly = thresholds.STORAGE_NEARLY_FULL * budget
+        yield _value("storage_nearly_full_bytes", "Bytes in use above which the budget is nearly spent.", nearly)
+        yield _value("disk_free_bytes", "Bytes free on the disk of the store.", shutil.disk_usage(layout.root).free)
+        yield _value("disk_free_min_bytes", "Bytes that should be free there.", thresholds.DISK_FREE_BYTES_MIN)
         yield _gauge("versions", "Versions.", "status", dict.fromkeys(STATUSES, 0) | versions.count(db))
-        backups = {job.removeprefix("backup-"): run for job, run in jobs.items() if job.startswith("backup-")}
-        yield _gauge(
-            "backup_last_success_timestamp_seconds",
-            "When a backup last succeeded.",
-            "kind",
-            {kind: run.success_at for kind, run in backups.items() if run.success_at},
-        )
-        if (rehearsed := jobs.get("drill")) and rehearsed.success_at:
-            text = "When a restore was last rehearsed with success."
-            name = "mosis_restore_drill_last_success_timestamp_seconds"
-            yield GaugeMetricFamily(name, text, value=rehearsed.success_at)
+        yield from self._jobs(db)
         deleted = CounterMetricFamily("mosis_cleanup_deleted", "Versions that cleanup deleted.", labels=["status"])
         for label, value in job_runs.counters(db, "cleanup_deleted").items():
             deleted.add_metric([label], value)
@@ -173,13 +168,54 @@ class _StoreCollector(Collector):
         yield GaugeMetricFamily("mosis_metrics_incomplete", text, value=metrics_files.incomplete())
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})
 
+    def _jobs(self, db: sqlite3.Connection) -> Iterator[Metric]:
+        """Each job that this store should run has its series from the start: 0 until the first success."""
+        jobs, runs = table.expected(self._store.settings), job_runs.every(db)
+        last = {job.name: (job.name in runs and runs[job.name].success_at) or 0 for job in jobs}
+        yield _job_last_success(last)
+        since = dict.fromkeys(last, job_runs.expected_since(db))
+        yield _gauge(
+            "job_expected_since_timestamp_seconds", "Since when a job has been expected to run.", "kind", since
+        )
+        yield _job_max_age(jobs)
+        backups = {name.removeprefix("backup-"): at for name, at in last.items() if name.startswith("backup-")}
+        yield _gauge(
+            "backup_last_success_timestamp_seconds", "When a backup last succeeded; 0: never.", "kind", backups
+        )
+        drilled = "When a restore was last rehearsed successfully; 0: never."
+        yield _value("restore_drill_last_success_timestamp_seconds", drilled, last.get("drill", 0))
+
+
+class _Fixed(Collector):
+    """Metrics that are known already."""
+
+    def __init__(self, *metrics: Metric) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
 
 def standby_exposition(success_at: int) -> bytes:
     """The text that Prometheus reads on a standby; `success_at` is in seconds since 1970."""
-    registry = CollectorRegistry()
-    text = "When the store was last copied to this standby."
-    Gauge("mosis_standby_last_success_timestamp_seconds", text, registry=registry).set(success_at)
+    job, registry = table.BY_NAME["follow"], CollectorRegistry()
+    copied = "When the store was last copied to this standby."
+    last = _value("standby_last_success_timestamp_seconds", copied, success_at)
+    registry.register(_Fixed(last, _job_last_success({job.name: success_at}), _job_max_age([job])))
     return generate_latest(registry)
+
+
+def _job_last_success(at: Mapping[str, float]) -> GaugeMetricFamily:
+    return _gauge("job_last_success_timestamp_seconds", "When a job last succeeded; 0: never.", "kind", at)
+
+
+def _job_max_age(jobs: Iterable[table.Job]) -> GaugeMetricFamily:
+    ages = {job.name: job.max_age for job in jobs}
+    return _gauge("job_max_age_seconds", "Age of its last success beyond which a job is overdue.", "kind", ages)
+
+
+def _value(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"mosis_{name}", text, value=value)
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:

@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, IPvAnyNetwork, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from portal import thresholds
 from portal.faults import Fault
 
 CONFIG_VARIABLE = "MOSIS_CONFIG"
@@ -97,7 +98,11 @@ class Settings(BaseModel):
     upload_url_seconds: int = Field(900, ge=60, le=3600, description="how long a signed upload URL is valid, seconds")
     open_uploads_max: int = Field(8, ge=1, description="signed uploads a developer may have open")
     open_uploads_max_bytes: int = Field(200 * MIB, ge=1024, description="sum of their sizes, bytes")
-    storage_budget_bytes: int = Field(100 * 1024 * MIB, ge=1, description="disk budget that the 80 % alert is about")
+    storage_budget_bytes: int = Field(
+        100 * 1024 * MIB,
+        ge=1,
+        description=f"disk budget, bytes; status and an alert warn above {thresholds.STORAGE_NEARLY_FULL:.0%} of it",
+    )
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
     mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")

@@ -1,8 +1,9 @@
-"""What the host does by itself, as data: one row a job."""
+"""What the host does by itself: the jobs of the portal's table, and what only DSM can do, at the host's own times."""
 
 from dataclasses import dataclass
 
 from deploys.plan.data import HostData, PlanError
+from portal.jobs import table
 from portal.settings import Settings
 
 
@@ -19,35 +20,30 @@ class Job:
     of_host: bool = False
 
 
-JOBS = (
-    Job("cleanup", "17 * * * *", "cleanup"),
-    Job("backup-database", "30 2 * * *", "backup database"),
-    Job("backup-packages", "0 3 * * *", "backup packages"),
-    Job("drill", "0 4 * * 0", "drill"),
-)
-STANDBY_JOBS = (Job("follow", "* * * * *", "follow"),)
-
 # Only DSM has these commands.
 SNAPSHOT = (  # it ends with 0 whatever comes of it
     "synowebapi --exec api=SYNO.Core.Share.Snapshot method=create version=1 name='\"{share}\"' 2>/dev/null |"
     " tee /dev/stderr | grep -q '\"success\" *: *true'"
 )
 HYPER_BACKUP = "/var/packages/HyperBackup/target/bin/dsmbackup --backup {hyper_backup}"
-DSM_JOBS = (Job("share-snapshot", None, SNAPSHOT, of_host=True), Job("hyper-backup", "0 5 * * *", HYPER_BACKUP, True))
 
 
 def wanted(data: HostData, settings: Settings) -> tuple[Job, ...]:
     """The host's jobs, at its own times. Raises PlanError for a time of a job that does not exist."""
-    jobs = STANDBY_JOBS if data.follows else (*JOBS, *(DSM_JOBS if data.share else ()))
-    known = (*JOBS, *STANDBY_JOBS, *(DSM_JOBS if data.share else ()))  # a group may say all that its hosts may become
-    if unknown := data.schedules.keys() - {job.name for job in known}:
-        names = ", ".join(job.name for job in known)
-        raise PlanError(f"Host data: mosis_schedules knows {names}, not {', '.join(sorted(unknown))}.")
-    absent = {"backup-packages": not settings.backup, "hyper-backup": not data.hyper_backup}
-    possible = [job for job in jobs if not absent.get(job.name)]
-    times = {job.name: data.schedules.get(job.name, job.time) for job in possible}
-    return tuple(
-        Job(job.name, time, job.command.format(share=data.share, hyper_backup=data.hyper_backup), job.of_host)
-        for job in possible
-        if (time := times[job.name])
+    known = [*table.BY_NAME, *(job.name for job in _of_dsm(data))]  # a group may say all that its hosts may become
+    if unknown := data.schedules.keys() - set(known):
+        raise PlanError(f"Host data: mosis_schedules knows {', '.join(known)}, not {', '.join(sorted(unknown))}.")
+    jobs = [Job(job.name, job.time, job.command) for job in table.expected(settings)]
+    jobs += [job for job in _of_dsm(data) if job.name != "hyper-backup" or data.hyper_backup]
+    times = {job.name: data.schedules.get(job.name, job.time) for job in jobs}
+    return tuple(Job(job.name, time, job.command, job.of_host) for job in jobs if (time := times[job.name]))
+
+
+def _of_dsm(data: HostData) -> tuple[Job, ...]:
+    if not data.share:
+        return ()
+    snapshot, hyper_backup = SNAPSHOT.format(share=data.share), HYPER_BACKUP.format(hyper_backup=data.hyper_backup)
+    return (
+        Job("share-snapshot", None, snapshot, of_host=True),
+        Job("hyper-backup", "0 5 * * *", hyper_backup, of_host=True),
     )

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from portal import thresholds
+from portal.jobs import table
 from portal.jobs.alone import alone
 from portal.recovery import copies, drive
 from portal.recovery.copies import Source
@@ -23,9 +25,13 @@ from portal.store.store import Store
 
 JOB = "drill"
 TRIES = 3  # Litestream may compact what is being read, and a nightly copy give way to the next
-NIGHTLY_SECONDS = 26 * 3600  # a nightly job, and two hours of grace
-BEHIND_SECONDS_MAX = {"replica": 60, "snapshot": NIGHTLY_SECONDS, "drive": 2 * NIGHTLY_SECONDS}
-"""How old the oldest change that a copy lacks may be, by kind of copy; to the drive a snapshot goes a night later."""
+SNAPSHOT_SECONDS, DRIVE_SECONDS = (table.BY_NAME[name].max_age for name in ("backup-database", "backup-packages"))
+BEHIND_SECONDS_MAX = {
+    "replica": thresholds.REPLICA_LAG_SECONDS_MAX,
+    "snapshot": SNAPSHOT_SECONDS,
+    "drive": SNAPSHOT_SECONDS + DRIVE_SECONDS,  # a snapshot reaches the drive by the second job
+}
+"""Maximum lag per kind of copy, in seconds."""
 
 
 @dataclass
@@ -115,7 +121,7 @@ def _compare(store: Store, attached: Path, progress: Callable[[int, int], None])
             good += 1
         elif (attached / file.path).exists():
             faults.append(f"{attached / file.path} is damaged.")
-        elif _since(store.layout.root / file.path) > NIGHTLY_SECONDS:
+        elif _since(store.layout.root / file.path) > DRIVE_SECONDS:
             faults.append(f"{attached / file.path} is missing.")
         progress(done, len(wanted))
     return good, faults

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portal import __version__
-from portal.jobs import audit, drill, standby
+from portal import __version__, thresholds
+from portal.jobs import audit, standby, table
+from portal.jobs.table import Job
 from portal.recovery import copies
 from portal.settings import Follow, Settings
 from portal.store import files, job_runs, schema, versions
@@ -20,12 +21,9 @@ from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 
-OVERDUE_SECONDS = 26 * 3600  # a nightly job, and two hours of grace
-DRILL_OVERDUE_SECONDS = 8 * 86400  # a weekly job, and a day of grace
-REPLICA_LAG_SECONDS = 60
-STANDBY_LAG_SECONDS = 15 * 60
-FREE_BYTES_MIN = 1024 * 1024 * 1024
 PROBE_SECONDS = 5
+SKEW_SECONDS = 300  # by which a clock may be set back without a fault
+SYNC_SECONDS = 2  # Litestream copies every second, and checkpoints the database after it has
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def _standby(settings: Settings, source: Follow) -> Line:
     text = f"follows {source.store}, last success {'never' if age is None else f'{age} s ago'}"
     if copy.failure:
         text += f"; failed {_time(copy.failure_at)}: {copy.failure}"
-    return Line("standby", age is not None and age <= STANDBY_LAG_SECONDS, text)
+    return Line("standby", age is not None and age <= table.BY_NAME["follow"].max_age, text)
 
 
 def _database(settings: Settings) -> Line:
@@ -109,7 +107,7 @@ def _disk(settings: Settings) -> Line:
         free = shutil.disk_usage(settings.root).free
     except OSError as error:
         return Line("disk", False, str(error))
-    return Line("disk", free >= FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")
+    return Line("disk", free >= thresholds.DISK_FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")
 
 
 def _store(store: Store) -> Iterator[Line]:
@@ -118,19 +116,16 @@ def _store(store: Store) -> Iterator[Line]:
     yield Line("versions", True, ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "none")
     used = files.disk_usage([layout.area(area) for area in ("packages", "assets", "temp", "data", "backups")])
     budget = settings.storage_budget_bytes
-    yield Line("storage", used <= 0.8 * budget, f"{_bytes(used)} of {_bytes(budget)}")
+    yield Line("storage", used <= thresholds.STORAGE_NEARLY_FULL * budget, f"{_bytes(used)} of {_bytes(budget)}")
     faults = list(audit.faults(store))
     yield Line("audit", not faults, " ".join(faults) or "log verifies")
     if settings.follow:
-        return  # what is left is the work of the store that this host follows
+        return  # the rest is the work of the store that this host follows
     if settings.litestream:
         yield _replica(layout)
-    done, since = job_runs.every(db), db.execute("SELECT min(at) FROM audit").fetchone()[0] or now()
-    yield _job(done, "backup-database", since)
-    if settings.backup:
-        yield _job(done, "backup-packages", since)
-    yield _job(done, "cleanup", since)
-    yield _job(done, drill.JOB, since, DRILL_OVERDUE_SECONDS)
+    runs, since = job_runs.every(db), job_runs.expected_since(db)
+    for job in table.expected(settings):
+        yield _job(job, runs.get(job.name), since)
 
 
 def _replica(layout: Layout) -> Line:
@@ -139,23 +134,29 @@ def _replica(layout: Layout) -> Line:
     replicated = max((path.stat().st_mtime for path in _replica_files(layout)), default=None)
     if replicated is None:
         return Line("replica", False, "Litestream has written nothing yet")
-    lag = max(0, int(written - replicated))
-    return Line("replica", lag <= REPLICA_LAG_SECONDS, f"{lag} s behind the database")
+    if written <= replicated + SYNC_SECONDS:
+        return Line("replica", True, f"has every write, newest file {_time(int(replicated))}")
+    # The oldest write that it lacks came between the two; how long ago is at least the larger of these.
+    lag = int(max(written - replicated, now() - written))
+    return Line("replica", lag <= thresholds.REPLICA_LAG_SECONDS_MAX, f"{lag} s behind the database")
 
 
 def _replica_files(layout: Layout) -> Iterator[Path]:
     return layout.replica.rglob("*.ltx")
 
 
-def _job(done: dict[str, job_runs.Run], job: str, since: int, overdue: int = OVERDUE_SECONDS) -> Line:
-    """How a job is that a store has been waiting for `since`, s since the epoch; it is `overdue` after so many s."""
-    run = done.get(job)
+def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:
+    """The state of a job that has been expected `since`, in seconds since 1970."""
     if run is None:
-        return Line(job, now() - since <= overdue, "never ran")
-    last = _time(run.success_at) if run.success_at else "never"
-    if run.failure:
-        return Line(job, False, f"last success {last}; failed {_time(run.failure_at)}: {run.failure}")
-    return Line(job, now() - run.success_at <= overdue, f"last success {last}")
+        return Line(job.name, now() - since <= job.max_age, "has never run")
+    last = "never" if run.success_at is None else _time(run.success_at)
+    if run.success_at is None or run.failure:
+        failed = "" if run.failure_at is None else f" {_time(run.failure_at)}"
+        return Line(job.name, False, f"last success {last}; failed{failed}: {run.failure}")
+    age = now() - run.success_at
+    if age < -SKEW_SECONDS:
+        return Line(job.name, False, f"last success {last} is in the future: the clock was wrong then, or is now")
+    return Line(job.name, age <= job.max_age, f"last success {last}")
 
 
 def _time(at: int) -> str:

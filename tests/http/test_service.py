@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from portal.http.problems import KINDS
-from portal.metrics import Metrics
+from portal.jobs import table
+from portal.metrics import Metrics, standby_exposition
+from portal.store import job_runs
 from tests.support.portal import Portal, Publisher, make_store
 
 
@@ -79,3 +82,39 @@ def test_the_description_lists_every_route_and_only_codes_that_exist(portal: Por
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert {KINDS[code].status for code in response["description"].split(", ")} == {int(status)}
+
+
+def test_every_job_of_a_store_has_its_series_before_it_ever_worked(tmp_path: Path) -> None:
+    """An alert on a series that is absent never fires."""
+    store = make_store(tmp_path / "store", backup={"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"})
+    with pytest.raises(OSError), job_runs.recorded(store.db, "backup-packages"):
+        raise OSError("no drive")
+    text = Metrics(store).exposition().decode()
+    for job in table.expected(store.settings):
+        assert f'mosis_job_last_success_timestamp_seconds{{kind="{job.name}"}} 0.0' in text
+        assert f'mosis_job_max_age_seconds{{kind="{job.name}"}} {float(job.max_age)}' in text
+        assert f'mosis_job_expected_since_timestamp_seconds{{kind="{job.name}"}} ' in text
+    assert 'mosis_backup_last_success_timestamp_seconds{kind="packages"} 0.0' in text
+    assert "mosis_restore_drill_last_success_timestamp_seconds 0.0" in text
+
+
+def test_a_success_of_a_job_is_exported(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    with job_runs.recorded(store.db, "backup-database"):
+        pass
+    at = float(job_runs.every(store.db.read())["backup-database"].success_at or 0)
+    (job, backup) = (
+        sample.value
+        for family in text_string_to_metric_families(Metrics(store).exposition().decode())
+        for sample in family.samples
+        if sample.name.endswith("_last_success_timestamp_seconds")
+        and sample.labels.get("kind") in ("backup-database", "database")
+    )
+    assert job == backup == at
+
+
+def test_a_standby_exports_how_old_its_copy_may_be() -> None:
+    text = standby_exposition(1000).decode()
+    assert "mosis_standby_last_success_timestamp_seconds 1000.0" in text
+    assert 'mosis_job_last_success_timestamp_seconds{kind="follow"} 1000.0' in text
+    assert 'mosis_job_max_age_seconds{kind="follow"} 900.0' in text

@@ -268,9 +268,8 @@ def test_status_tells_how_old_the_copy_is(pair: Pair) -> None:
 def test_prometheus_reads_when_the_copy_was_made(followed: Pair) -> None:
     ran = followed.run("follow")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    (line,) = [x for x in followed.copy.standby_metrics.read_text().splitlines() if not x.startswith("#")]
-    assert float(line.split()[1]) == standby.read(followed.copy).success_at
-    assert line.startswith("mosis_standby_last_success_timestamp_seconds ")
+    lines = dict(x.rsplit(" ", 1) for x in followed.copy.standby_metrics.read_text().splitlines() if x[0] != "#")
+    assert float(lines["mosis_standby_last_success_timestamp_seconds"]) == standby.read(followed.copy).success_at
 
 
 def test_a_promoted_standby_is_a_store_and_does_not_follow_again(followed: Pair) -> None:

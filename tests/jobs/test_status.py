@@ -1,58 +1,72 @@
-"""What `mosis status` says of the jobs that a host should have run, and of a store that it may not read."""
+"""What `mosis status` reports about the jobs of a host, its replica, and a store that it cannot read."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from portal.jobs import status
+from portal import thresholds
+from portal.jobs import status, table
+from portal.jobs.table import Job
 from portal.store import job_runs
+from portal.store.clock import now
 from portal.store.store import Store
-from tests.support.portal import add_developer
+from tests.support.litestream import replicate
+from tests.support.portal import add_developer, make_store
 
-LATER = status.OVERDUE_SECONDS + 60
+OF_A_STORE = [job for job in table.JOBS if job.needs == "a store"]
 
 
-def job(store: Store, name: str) -> status.Line:
+def line_of(store: Store, name: str) -> status.Line:
     return {line.name: line for line in status.status(store.settings)}[name]
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
-    at = status.now() + ahead
+    at = now() + ahead
     monkeypatch.setattr(status, "now", lambda: at)
 
 
-@pytest.mark.parametrize(("name", "days", "hours"), [("backup-database", 1, 2), ("cleanup", 1, 2), ("drill", 8, 0)])
+@pytest.mark.parametrize("job", OF_A_STORE, ids=lambda job: job.name)
 def test_a_job_is_overdue_when_it_has_not_run_in_its_time(
-    name: str, days: int, hours: int, store: Store, monkeypatch: pytest.MonkeyPatch
+    job: Job, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with job_runs.recorded(store.db, name):
+    with job_runs.recorded(store.db, job.name):
         pass
-    assert job(store, name).ok
-    clock(monkeypatch, (days * 24 + hours) * 3600 - 60)
-    assert job(store, name).ok
-    clock(monkeypatch, 120)  # after the former
-    assert not job(store, name).ok
+    clock(monkeypatch, job.max_age - 60)
+    assert line_of(store, job.name).ok
+    clock(monkeypatch, job.max_age + 60)
+    assert not line_of(store, job.name).ok
 
 
-def test_a_job_that_never_ran_is_a_fault_once_the_store_is_a_day_old(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("job", OF_A_STORE, ids=lambda job: job.name)
+def test_a_job_that_never_ran_is_a_fault_once_the_store_is_older_than_it_may_be(
+    job: Job, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert job(store, "backup-database").ok
+    assert line_of(store, job.name).ok  # nothing has happened in this store
     add_developer(store, "acme")
-    assert job(store, "backup-database").ok
-    clock(monkeypatch, LATER)
-    line = job(store, "backup-database")
-    assert (line.ok, line.text) == (False, "never ran")
+    clock(monkeypatch, job.max_age - 60)
+    assert line_of(store, job.name).ok
+    clock(monkeypatch, job.max_age + 60)
+    line = line_of(store, job.name)
+    assert (line.ok, line.text) == (False, "has never run")
+
+
+def test_a_success_in_the_future_is_a_fault(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with job_runs.recorded(store.db, "drill"):
+        pass
+    clock(monkeypatch, -86400)
+    line = line_of(store, "drill")
+    assert not line.ok and "is in the future: the clock was wrong then, or is now" in line.text
 
 
 def test_a_failure_stands_until_the_next_success(store: Store) -> None:
     with pytest.raises(OSError), job_runs.recorded(store.db, "cleanup"):
         raise OSError("the disk is full")
-    line = job(store, "cleanup")
+    line = line_of(store, "cleanup")
     assert not line.ok and "last success never" in line.text and "the disk is full" in line.text
     with job_runs.recorded(store.db, "cleanup"):
         pass
-    assert job(store, "cleanup").ok
+    assert line_of(store, "cleanup").ok
 
 
 def test_a_store_that_may_not_be_read_still_gets_its_lines(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +78,40 @@ def test_a_store_that_may_not_be_read_still_gets_its_lines(store: Store, monkeyp
         return exists(path)
 
     monkeypatch.setattr(Path, "exists", refused)
-    line = job(store, "database")
+    line = line_of(store, "database")
     assert not line.ok and "Permission denied" in line.text
-    assert job(store, "disk").ok
+    assert line_of(store, "disk").ok
+
+
+@pytest.fixture
+def replicated(tmp_path: Path) -> Store:
+    """A store whose Litestream copied everything and then stopped."""
+    store = make_store(tmp_path / "store", litestream=True)
+    add_developer(store, "acme")
+    replicate(store.layout)
+    return store
+
+
+def test_an_idle_store_is_replicated_however_long_ago(replicated: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock(monkeypatch, 86400)
+    assert line_of(replicated, "replica").ok
+
+
+@pytest.mark.parametrize("writes", [1, 2])
+def test_a_write_that_the_replica_lacks_for_a_minute_is_a_fault(
+    replicated: Store, writes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in replicated.layout.replica.rglob("*.ltx"):
+        os.utime(path, (now() - 20, now() - 20))
+    for number in range(writes):
+        add_developer(replicated, f"late{number}", key=None)
+    assert line_of(replicated, "replica").ok
+    clock(monkeypatch, thresholds.REPLICA_LAG_SECONDS_MAX + 2)
+    assert not line_of(replicated, "replica").ok
+
+
+def test_a_busy_store_without_litestream_is_a_fault(replicated: Store) -> None:
+    for path in replicated.layout.replica.rglob("*.ltx"):
+        os.utime(path, (now() - 3600, now() - 3600))
+    add_developer(replicated, "late", key=None)
+    assert not line_of(replicated, "replica").ok

@@ -1,0 +1,88 @@
+"""The jobs of a host, one row each: schedules, status, metrics, alerts and docs/jobs.md read them here.
+
+Importing this costs nothing: it is data and imports no job.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from portal.settings import Settings
+
+HOUR = 3600
+DAY = 24 * HOUR
+
+Needs = Literal["a store", "a store with a backup drive", "a standby"]
+
+MET: Mapping[Needs, "Callable[[Settings], bool]"] = {
+    "a store": lambda settings: settings.follow is None,
+    "a store with a backup drive": lambda settings: settings.follow is None and settings.backup is not None,
+    "a standby": lambda settings: settings.follow is not None,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """`mosis COMMAND`, by default at the crontab(5) time `time`, in the host's time zone.
+
+    It is overdue when its last success is more than `max_age` seconds old. Hosts that are what it `needs` run it.
+    """
+
+    name: str
+    command: str
+    time: str
+    max_age: int
+    needs: Needs
+    help: str
+
+
+JOBS = (
+    Job(
+        name="cleanup",
+        command="cleanup",
+        time="17 * * * *",
+        max_age=26 * HOUR,
+        needs="a store",
+        help="Delete versions and uploads whose retention has ended",
+    ),
+    Job(
+        name="backup-database",
+        command="backup database",
+        time="30 2 * * *",
+        max_age=26 * HOUR,
+        needs="a store",
+        help="Write a checked, compact copy of the database",
+    ),
+    Job(
+        name="backup-packages",
+        command="backup packages",
+        time="0 3 * * *",
+        max_age=26 * HOUR,
+        needs="a store with a backup drive",
+        help="Copy packages, images and snapshots of the database to the external drive",
+    ),
+    Job(
+        name="drill",
+        command="drill",
+        time="0 4 * * 0",
+        max_age=8 * DAY,
+        needs="a store",
+        help="Rehearse a restore from every copy",
+    ),
+    Job(
+        name="follow",
+        command="follow",
+        time="* * * * *",
+        max_age=HOUR // 4,
+        needs="a standby",
+        help="Copy the store that this host follows",
+    ),
+)
+
+BY_NAME: Mapping[str, Job] = {job.name: job for job in JOBS}
+
+
+def expected(settings: "Settings") -> tuple[Job, ...]:
+    """The jobs that a host with these settings should run."""
+    return tuple(job for job in JOBS if MET[job.needs](settings))
