@@ -9,13 +9,13 @@ from portal.settings import Settings
 
 @dataclass(frozen=True)
 class Job:
-    """`mosis COMMAND` at a crontab(5) time, or with `of_host` a command of the host; None: only when asked for.
+    """`mosis COMMAND` at a crontab(5) time, or with `of_host` a command of the host; no time: only on request.
 
     Its output goes to the host's log as mosis-NAME.
     """
 
     name: str
-    time: str | None
+    time: str
     command: str
     of_host: bool = False
 
@@ -44,6 +44,6 @@ def _of_dsm(data: HostData) -> tuple[Job, ...]:
         return ()
     snapshot, hyper_backup = SNAPSHOT.format(share=data.share), HYPER_BACKUP.format(hyper_backup=data.hyper_backup)
     return (
-        Job("share-snapshot", None, snapshot, of_host=True),
+        Job("share-snapshot", "", snapshot, of_host=True),
         Job("hyper-backup", "0 5 * * *", hyper_backup, of_host=True),
     )

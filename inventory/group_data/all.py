@@ -44,11 +44,9 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 #      "mirror": {"endpoint": "https://ACCOUNT.r2.cloudflarestorage.com", "bucket": "mosis"}}
 # mosis_settings = {}
 
-# Times of the host's schedules that differ, as in crontab(5); None switches one off. The schedules and their times:
-#     {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "backup-packages": "0 3 * * *",
-#      "drill": "0 4 * * 0"}
-# on a Synology NAS also {"share-snapshot": None, "hyper-backup": "0 5 * * *"}, the latter with mosis_hyper_backup,
-# and on a standby only {"follow": "* * * * *"}.
+# Times of jobs that differ from docs/jobs.md, as in crontab(5), for example {"cleanup": "*/10 * * * *"}; None switches
+# a job off. A Synology NAS also has "hyper-backup" (0 5 * * *, with mosis_hyper_backup) and "share-snapshot" (only when
+# it is given a time).
 # mosis_schedules = {}
 
 # Files below <root>/secrets, mode 600, and where the operator's machine has their content: "env:VARIABLE" or

@@ -143,9 +143,6 @@ class Store:
         assert values, f"/metrics has no {line}"
         return float(values[0])
 
-    def has_metric(self, line: str) -> bool:
-        return bool(self._values(line))
-
     def _values(self, line: str) -> list[str]:
         lines = self.machine.fetch(f"{self.inside}/metrics").splitlines()
         return [value for found in lines for name, _, value in [found.rpartition(" ")] if name == line]
