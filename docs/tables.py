@@ -24,6 +24,7 @@ from portal import settings
 from portal.app import create_app
 from portal.cli import app as command
 from portal.http.problems import KINDS
+from portal.jobs.table import JOBS
 from portal.settings import S3, Backup, Follow, Settings
 from portal.store.retention import HOUR, RULES
 
@@ -83,23 +84,23 @@ def retention() -> str:
 
 
 def _duration(seconds: int) -> str:
+    if seconds < HOUR:
+        return f"{seconds // 60} minutes"
     if seconds >= 2 * 24 * HOUR:
         return f"{seconds // (24 * HOUR)} days"
     return f"{seconds // HOUR} hour{'s' if seconds > HOUR else ''}"
 
 
 def jobs() -> str:
-    return table(
-        ("job", "default time", "command"),
-        (
-            (
-                f"`{job.name}`",
-                f"`{job.time}`" if job.time else "off",
-                "a command of DSM" if job.of_host else f"`mosis {job.command}`",
-            )
-            for job in (*schedules.JOBS, *schedules.STANDBY_JOBS, *schedules.DSM_JOBS)
-        ),
+    own = (
+        (f"`{job.name}`", f"`{job.time}`", f"`mosis {job.command}`", job.needs, _duration(job.max_age), job.help)
+        for job in JOBS
     )
+    of_dsm = (
+        (f"`{job.name}`", f"`{job.time}`" if job.time else "off", "a command of DSM", "a NAS", "-", "-")
+        for job in schedules.DSM_JOBS
+    )
+    return table(("job", "default time", "command", "runs on", "overdue after", "what it does"), (*own, *of_dsm))
 
 
 def alerts() -> str:

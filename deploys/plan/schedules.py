@@ -27,23 +27,23 @@ SNAPSHOT = (  # it ends with 0 whatever comes of it
 )
 HYPER_BACKUP = "/var/packages/HyperBackup/target/bin/dsmbackup --backup {hyper_backup}"
 
+DSM_JOBS = (
+    Job("share-snapshot", "", SNAPSHOT, of_host=True),
+    Job("hyper-backup", "0 5 * * *", HYPER_BACKUP, of_host=True),
+)
+
 
 def wanted(data: HostData, settings: Settings) -> tuple[Job, ...]:
     """The host's jobs, at its own times. Raises PlanError for a time of a job that does not exist."""
-    known = [*table.BY_NAME, *(job.name for job in _of_dsm(data))]  # a group may say all that its hosts may become
+    of_dsm = DSM_JOBS if data.share else ()
+    known = [*table.BY_NAME, *(job.name for job in of_dsm)]  # a group may say all that its hosts may become
     if unknown := data.schedules.keys() - set(known):
         raise PlanError(f"Host data: mosis_schedules knows {', '.join(known)}, not {', '.join(sorted(unknown))}.")
     jobs = [Job(job.name, job.time, job.command) for job in table.expected(settings)]
-    jobs += [job for job in _of_dsm(data) if job.name != "hyper-backup" or data.hyper_backup]
+    jobs += [job for job in of_dsm if job.name != "hyper-backup" or data.hyper_backup]
     times = {job.name: data.schedules.get(job.name, job.time) for job in jobs}
-    return tuple(Job(job.name, time, job.command, job.of_host) for job in jobs if (time := times[job.name]))
-
-
-def _of_dsm(data: HostData) -> tuple[Job, ...]:
-    if not data.share:
-        return ()
-    snapshot, hyper_backup = SNAPSHOT.format(share=data.share), HYPER_BACKUP.format(hyper_backup=data.hyper_backup)
-    return (
-        Job("share-snapshot", "", snapshot, of_host=True),
-        Job("hyper-backup", "0 5 * * *", hyper_backup, of_host=True),
+    return tuple(
+        Job(job.name, time, job.command.format(share=data.share, hyper_backup=data.hyper_backup), job.of_host)
+        for job in jobs
+        if (time := times[job.name])
     )

@@ -44,9 +44,8 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 #      "mirror": {"endpoint": "https://ACCOUNT.r2.cloudflarestorage.com", "bucket": "mosis"}}
 # mosis_settings = {}
 
-# Times of jobs that differ from docs/jobs.md, as in crontab(5), for example {"cleanup": "*/10 * * * *"}; None switches
-# a job off. A Synology NAS also has "hyper-backup" (0 5 * * *, with mosis_hyper_backup) and "share-snapshot" (only when
-# it is given a time).
+# Times of jobs that differ from the defaults (docs/operations.md lists them), as in crontab(5), for example
+# {"cleanup": "*/10 * * * *"}; None switches a job off.
 # mosis_schedules = {}
 
 # Files below <root>/secrets, mode 600, and where the operator's machine has their content: "env:VARIABLE" or

@@ -1,4 +1,4 @@
-"""The jobs of a host, one row each: schedules, status, metrics, alerts and docs/jobs.md read them here.
+"""The jobs of a host, one row each: schedules, status, metrics, alerts and docs/operations.md read them.
 
 Importing this costs nothing: it is data and imports no job.
 """

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from portal.store import job_runs
 from portal.store.store import Store
 from tests.support.portal import mosis
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs/jobs.md"
 DRIVE = {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"}
 FOLLOW = {"store": "store.example.org", "ssh_config": "/none"}
 
@@ -46,20 +44,3 @@ def test_a_command_records_its_run_by_the_name_of_its_job(job: Job, store: Store
     """Without a drive or a replica some fail, which is recorded too."""
     mosis(store, *job.command.split())
     assert [job.name] == list(job_runs.every(store.db.read()))
-
-
-def test_the_documentation_has_the_same_table() -> None:
-    rows = [
-        f"| `{job.name}` | `mosis {job.command}` | {job.needs} | `{job.time}` | {age(job.max_age)} | {job.help} |"
-        for job in table.JOBS
-    ]
-    documented = [line for line in DOCUMENTATION.read_text().splitlines() if line.startswith("| `")]
-    assert documented == rows
-
-
-def age(seconds: int) -> str:
-    """In the largest unit that does not hide a part of it."""
-    for name, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size} {name}"
-    return f"{seconds} seconds"
