@@ -79,7 +79,7 @@ class Dispatch:
         digests.guard(request)
         respond = partial(_respond, route, operation.access.call(request, self._services, actor), parameters)
         if operation.idempotency_key and actor and actor.token_id:
-            return idempotency.once(self._services.store.db, request, actor.token_id, respond)
+            return idempotency.once(self._services.store, request, actor.token_id, respond)
         return respond()
 
 

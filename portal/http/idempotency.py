@@ -1,7 +1,8 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a creating request that is sent again creates nothing.
 
-The answer of a request that succeeded is kept for a day and given again to whoever repeats the request with its key.
-One that was refused created nothing and may be tried again with the same key.
+The answer of a request that succeeded is kept for a day and given again to a request with the same key. A request that
+was refused created nothing and may be tried again with the same key. While a request is under way its key is claimed:
+the claim ends with the worker that holds it, so the retry after a crash is answered.
 """
 
 import hashlib
@@ -15,12 +16,13 @@ from bottle import BaseRequest, HTTPResponse
 from multipart import parse_options_header
 
 from portal.http.digests import Input
+from portal.store.claims import claim
 from portal.store.clock import now
 from portal.store.database import Database
 from portal.store.errors import Refused
+from portal.store.store import Store
 
 KEPT_SECONDS = 24 * 3600
-UNANSWERED_SECONDS = 3600  # after which a worker that died is not waited for any more
 KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
 HEADERS_COUNTED = ("Upload-Length", "Upload-Metadata")  # what a tus client says instead of a body
 CHUNK = 256 * 1024
@@ -35,8 +37,10 @@ class Attempt:
     key: str
 
 
-def once(db: Database, request: BaseRequest, token_id: str, respond: Callable[[], HTTPResponse]) -> HTTPResponse:
-    """The answer of `respond`, or the one that it gave before to this token's request of this key.
+def once(
+    store: Store, request: BaseRequest, token_id: str, respond: Callable[[], HTTPResponse]
+) -> HTTPResponse:  # fmt: skip
+    """The answer of `respond`, or the one that it gave before to this token's request with this key.
 
     Raises Refused (INVALID_REQUEST, IDEMPOTENCY_CONFLICT, IDEMPOTENCY_MISMATCH).
     """
@@ -49,25 +53,14 @@ def once(db: Database, request: BaseRequest, token_id: str, respond: Callable[[]
     attempt = Attempt(token_id, request.path, match[1] or match[2])
     body = _Fingerprinted(request)
     request.environ["wsgi.input"] = body
-    with db.write() as tx:
-        earlier = _earlier(tx, attempt)
-        if earlier is None:
-            _claim(tx, attempt)
-    if earlier is not None:
-        return _again(earlier, body)
-    try:
+    with claim(store.layout.claims, f"{attempt.token_id} {attempt.key} {attempt.target}") as free:
+        if not free:
+            raise Refused("IDEMPOTENCY_CONFLICT", "The first request with this Idempotency-Key is still in progress.")
+        if earlier := _earlier(store.db.read(), attempt):
+            return _again(earlier, body)
         response = respond()
-    except BaseException:
-        _forget(db, attempt)
-        raise
-    _keep(db, attempt, body.digest(), response)
-    return response
-
-
-def forget_unanswered(db: Database) -> None:
-    """For a server that starts: what is not answered now never will be."""
-    with db.write() as tx:
-        tx.execute("DELETE FROM idempotency WHERE status IS NULL")
+        _keep(store.db, attempt, body.digest(), response)
+        return response
 
 
 class _Fingerprinted:
@@ -100,44 +93,27 @@ class _Fingerprinted:
         return self._hash.digest()
 
 
-def _earlier(tx: sqlite3.Connection, attempt: Attempt) -> sqlite3.Row | None:
-    tx.execute("DELETE FROM idempotency WHERE at <= ?", (now() - KEPT_SECONDS,))
-    tx.execute("DELETE FROM idempotency WHERE at <= ? AND status IS NULL", (now() - UNANSWERED_SECONDS,))
-    row: sqlite3.Row | None = tx.execute(
-        "SELECT fingerprint, status, headers, body FROM idempotency WHERE token_id = ? AND target = ? AND key = ?",
-        (attempt.token_id, attempt.target, attempt.key),
+def _earlier(db: sqlite3.Connection, attempt: Attempt) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT fingerprint, status, headers, body FROM idempotency"
+        " WHERE token_id = ? AND target = ? AND key = ? AND at > ? AND status IS NOT NULL",
+        (attempt.token_id, attempt.target, attempt.key, now() - KEPT_SECONDS),
     ).fetchone()
     return row
 
 
-def _claim(tx: sqlite3.Connection, attempt: Attempt) -> None:
-    tx.execute(
-        "INSERT INTO idempotency (token_id, target, key, at) VALUES (?, ?, ?, ?)",
-        (attempt.token_id, attempt.target, attempt.key, now()),
-    )
-
-
 def _keep(db: Database, attempt: Attempt, fingerprint: bytes, response: HTTPResponse) -> None:
     with db.write() as tx:
+        tx.execute("DELETE FROM idempotency WHERE at <= ?", (now() - KEPT_SECONDS,))
         tx.execute(
-            "UPDATE idempotency SET fingerprint = ?, status = ?, headers = ?, body = ?"
-            " WHERE token_id = ? AND target = ? AND key = ?",
-            (fingerprint, response.status_code, json.dumps(response.headerlist), response.body,
-             attempt.token_id, attempt.target, attempt.key),
+            "REPLACE INTO idempotency (token_id, target, key, at, fingerprint, status, headers, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (attempt.token_id, attempt.target, attempt.key, now(),
+             fingerprint, response.status_code, json.dumps(response.headerlist), response.body),
         )  # fmt: skip
 
 
-def _forget(db: Database, attempt: Attempt) -> None:
-    with db.write() as tx:
-        tx.execute(
-            "DELETE FROM idempotency WHERE token_id = ? AND target = ? AND key = ?",
-            (attempt.token_id, attempt.target, attempt.key),
-        )
-
-
 def _again(earlier: sqlite3.Row, body: _Fingerprinted) -> HTTPResponse:
-    if earlier["status"] is None:
-        raise Refused("IDEMPOTENCY_CONFLICT", "The first request with this Idempotency-Key is not answered yet.")
     if body.digest() != earlier["fingerprint"]:
         raise Refused("IDEMPOTENCY_MISMATCH", "This Idempotency-Key was used for a request with another body.")
     response = HTTPResponse(earlier["body"], earlier["status"])

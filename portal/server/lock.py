@@ -6,17 +6,9 @@ from typing import TextIO
 from portal.store.errors import DatabaseUnusable
 
 
-def share(lock: TextIO) -> bool:
-    """Hold the lock until the file is closed; whether no other portal holds it. Raises DatabaseUnusable."""
-    alone = _lock(lock, fcntl.LOCK_EX)
-    if not _lock(lock, fcntl.LOCK_SH):
-        raise DatabaseUnusable("A restore is running: start the portal when it has ended.")
-    return alone
-
-
-def _lock(lock: TextIO, how: int) -> bool:
+def share(lock: TextIO) -> None:
+    """Hold the lock until the file is closed. Raises DatabaseUnusable."""
     try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        raise DatabaseUnusable("A restore is running: start the portal when it has ended.") from None

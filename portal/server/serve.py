@@ -3,7 +3,6 @@
 import os
 import signal
 
-from portal.http import idempotency
 from portal.recovery import initialize, migration
 from portal.server import lock, place
 from portal.server.metrics_directory import metrics_directory
@@ -12,7 +11,6 @@ from portal.server.place import Place
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import schema
 from portal.store.layout import Layout
-from portal.store.store import open_store
 
 
 def serve(settings: Settings) -> None:
@@ -24,12 +22,8 @@ def serve(settings: Settings) -> None:
     layout = Layout(settings.root)
     schema.usable(layout.database)
     with place.held(settings) as held, layout.serve_lock.open("a") as shared, metrics_directory() as counted:
-        alone = lock.share(shared)
+        lock.share(shared)
         migration.migrate(settings, _report)
-        store = open_store(settings)
-        if alone:  # else another portal may be answering them, in an exchange
-            idempotency.forget_unanswered(store.db)
-        store.db.close()
         # Before anything imports the client library, which looks at it only then.
         if counted:
             os.environ[METRICS_VARIABLE] = str(counted)

@@ -29,6 +29,11 @@ class Layout:
         return self.root / "data" / "serve.lock"
 
     @property
+    def claims(self) -> Path:
+        """What requests under way lock a byte of; see `store.claims`."""
+        return self.root / "data" / "claims.lock"
+
+    @property
     def replica(self) -> Path:
         return self.root / "backups" / "portal"
 

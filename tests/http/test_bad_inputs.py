@@ -20,7 +20,7 @@ from portal.store.audit import OPERATOR, Actor
 from tests.http.bad_inputs import APP, APP_ID, VERSIONS, Row, bodies, images, packages, requests
 from tests.http.raw import exchange
 from tests.packages.samples import KEY
-from tests.support.portal import Portal, add_developer, free_port, make_store, registration
+from tests.support.portal import Portal, add_developer, children, free_port, make_store, registration
 
 ROWS = [row for module in (requests, bodies, packages, images) for row in module.rows()]
 WORKER_RSS_MAX = 300 * 1024  # KiB
@@ -44,9 +44,7 @@ class Target:
 
     def worker_rss(self) -> dict[int, int]:
         """The most memory that each worker process has ever had, KiB (proc(5), VmHWM)."""
-        pid = self.portal.process.pid
-        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return {int(worker): _peak(int(worker)) for worker in workers}
+        return {worker: _peak(worker) for worker in children(self.portal.process.pid)}
 
     def good_upload(self) -> httpx.Response:
         package = packages.signed(KEY, version_code=next(self.codes))

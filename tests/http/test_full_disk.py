@@ -17,9 +17,8 @@ from portal.http.forms import CHUNK
 from portal.store import files, signed_uploads
 from portal.store.layout import Layout
 from portal.store.store import Store
-from tests.cli.test_server import children
 from tests.packages.samples import APP_ID, MIB, make_package
-from tests.support.portal import MOSIS, add_developer, free_port, problem
+from tests.support.portal import MOSIS, add_developer, children, free_port, problem
 
 UPLOADS, VERSIONS = f"/api/apps/{APP_ID}/uploads", f"/api/apps/{APP_ID}/versions"
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from portal.http import idempotency
-from portal.store.clock import now
 from tests.support.portal import Portal, Publisher, problem
 
 KEY = {"Idempotency-Key": '"8e03978e-40d5-43dd-bc93-6894a57f9324"'}
@@ -66,13 +65,10 @@ def test_an_answer_is_kept_for_a_day(publisher: Publisher) -> None:
     problem(add_app(publisher), 409, "APP_EXISTS")
 
 
-def test_a_request_that_is_not_answered_yet_is_not_repeated(publisher: Publisher) -> None:
+def test_a_claim_of_an_older_release_that_nobody_answered_is_void(publisher: Publisher) -> None:
     add_app(publisher)
     with publisher.portal.store.db.write() as tx:
-        tx.execute("UPDATE idempotency SET status = NULL, at = ?", (now(),))
-    problem(add_app(publisher), 409, "IDEMPOTENCY_CONFLICT")
-    with publisher.portal.store.db.write() as tx:
-        tx.execute("UPDATE idempotency SET at = at - ?", (idempotency.UNANSWERED_SECONDS,))
+        tx.execute("UPDATE idempotency SET status = NULL")
     problem(add_app(publisher), 409, "APP_EXISTS")
 
 

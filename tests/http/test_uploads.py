@@ -14,7 +14,7 @@ import pytest
 from portal.store import presign
 from portal.store.clock import now
 from tests.http.test_service import metric
-from tests.support.portal import Portal, Publisher, add_developer, mosis, problem
+from tests.support.portal import Publisher, add_developer, children, mosis, problem
 
 MIB = 1024 * 1024
 WORKER_GROWTH_MAX = 24 * MIB
@@ -310,7 +310,7 @@ def test_memory_does_not_grow_with_uploads(publisher: Publisher, form: bool) -> 
     paths = [publisher.package(code, payload_bytes=50 * MIB) for code in range(1, 5)]
     bodies = [path.read_bytes() for path in paths]
     targets = [] if form else [issued(publisher, size=len(body)) for body in bodies]
-    workers = workers_of(portal)
+    workers = children(portal.process.pid)
     for pid in workers:
         Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the peak, proc(5)
     before = {pid: peak(pid) for pid in workers}
@@ -322,8 +322,3 @@ def test_memory_does_not_grow_with_uploads(publisher: Publisher, form: bool) -> 
     assert [answer.status_code for answer in answers] == [201 if form else 204] * 4
     growth = {pid: peak(pid) - before[pid] for pid in workers}
     assert max(growth.values()) < WORKER_GROWTH_MAX, growth
-
-
-def workers_of(portal: Portal) -> list[int]:
-    """The processes that answer requests."""
-    return list(map(int, Path(f"/proc/{portal.process.pid}/task/{portal.process.pid}/children").read_text().split()))

@@ -17,6 +17,7 @@ from tests.support.portal import (
     MOSIS,
     Portal,
     add_developer,
+    children,
     environ,
     free_port,
     make_store,
@@ -30,10 +31,6 @@ def own_portal(tmp_path: Path) -> Iterator[Portal]:
     portal = Portal(make_store(tmp_path / "store", port=free_port())).start()
     yield portal
     portal.stop(signal.SIGKILL)
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_killed_server_takes_its_workers_along(own_portal: Portal) -> None:
@@ -141,26 +138,3 @@ def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_pa
         assert ran.returncode == 1
         assert f"for programs of schema {number} and newer" in ran.stderr
     assert not store.layout.snapshots.exists()
-
-
-def test_a_second_portal_leaves_what_the_first_is_answering(own_portal: Portal, tmp_path: Path) -> None:
-    """In an exchange both run; what nobody answers any more is forgotten by the next that is alone."""
-    store = own_portal.store
-    add_developer(store, "acme")
-    with store.db.write() as tx:
-        [token_id] = tx.execute("SELECT token_id FROM tokens").fetchone()
-        tx.execute("INSERT INTO idempotency (token_id, target, key, at) VALUES (?, '/', 'k', 0)", (token_id,))
-    bridge = {"MOSIS_SOCKET": str(tmp_path / "bridge.sock")}
-    with subprocess.Popen([MOSIS, "serve"], env=environ(store, **bridge)) as second:
-        try:
-            assert mosis(store, "status", "--wait", "30", **bridge).returncode == 0
-            assert answering(store) == ["k"]
-        finally:
-            second.kill()
-    own_portal.stop()
-    own_portal.start()
-    assert answering(store) == []
-
-
-def answering(store: Store) -> list[str]:
-    return [row["key"] for row in store.db.read().execute("SELECT key FROM idempotency")]

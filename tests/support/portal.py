@@ -77,6 +77,11 @@ def environ(store: Store, **environment: str) -> dict[str, str]:
     return os.environ | {"MOSIS_CONFIG": str(config), "COLUMNS": "200"} | environment
 
 
+def children(pid: int) -> list[int]:
+    """The processes that this one started: of a portal, its workers."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @dataclass
 class Portal:
     """`mosis serve` on a free port of the loopback, with several workers."""

@@ -1,0 +1,119 @@
+"""A worker that is killed takes nothing with it: what it had claimed is free at once, and the retry succeeds."""
+
+import io
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.http import raw
+from tests.support.portal import Portal, Publisher, children, free_port, make_store, mosis, only_publisher, problem
+
+KEY = {"Idempotency-Key": "one"}
+PATCH = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+PAYLOAD = 600_000  # bytes, so that half of a body is more than the portal reads at once
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Publisher]:
+    """A publisher at a portal whose workers may be killed."""
+    portal = Portal(make_store(tmp_path / "store", port=free_port())).start()
+    try:
+        with only_publisher(portal, tmp_path) as publisher:
+            yield publisher
+    finally:
+        portal.stop()
+
+
+def form(publisher: Publisher, headers: dict[str, str] | None = None) -> httpx.Request:
+    path = f"/api/apps/{publisher.app_id}/versions"
+    return publisher.client.build_request("POST", path, files={"package": package(publisher)}, headers=headers)
+
+
+def form_with_key(publisher: Publisher) -> httpx.Request:
+    return form(publisher, KEY)
+
+
+def icon(publisher: Publisher) -> httpx.Request:
+    file = io.BytesIO()
+    Image.frombytes("RGB", (512, 512), os.urandom(512 * 512 * 3)).save(file, "PNG")
+    path = f"/api/apps/{publisher.app_id}/icon"
+    return publisher.client.build_request("POST", path, files={"icon": file.getvalue()})
+
+
+def put(publisher: Publisher) -> httpx.Request:
+    return httpx.Request("PUT", signed_url(publisher), content=package(publisher))
+
+
+def patch(publisher: Publisher) -> httpx.Request:
+    return httpx.Request("PATCH", signed_url(publisher), content=package(publisher), headers=PATCH)
+
+
+def package(publisher: Publisher) -> bytes:
+    return publisher.package(1, payload_bytes=PAYLOAD).read_bytes()
+
+
+def signed_url(publisher: Publisher) -> str:
+    size = len(package(publisher))
+    made = publisher.client.post(f"/api/apps/{publisher.app_id}/uploads", json={"size": size}).raise_for_status()
+    return publisher.portal.url + made.json()["url"]
+
+
+@contextmanager
+def half_sent(portal: Portal, request: httpx.Request) -> Iterator[None]:
+    """The first half of the request, of which the portal has written something to the disk."""
+    body = request.read()
+    head = raw.head(
+        request.method, request.url.raw_path, *(f"{k}: {v}" for k, v in request.headers.items() if k != "host")
+    )
+    with socket.create_connection(("127.0.0.1", portal.store.settings.port), timeout=raw.PATIENCE) as connection:
+        connection.sendall(head + body[: len(body) // 2])
+        while not any(path.is_file() and path.stat().st_size for path in temporary(portal)):
+            assert portal.process.poll() is None
+        yield
+
+
+def temporary(portal: Portal) -> Iterator[Path]:
+    return portal.store.layout.area("temp").rglob("*")
+
+
+def kill_workers(portal: Portal) -> None:
+    """Kill them all, and wait until others answer."""
+    killed = set(children(portal.process.pid))
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    while len(found := children(portal.process.pid)) < len(killed) or killed & set(found):
+        assert portal.process.poll() is None
+    assert mosis(portal.store, "status", "--wait", "30").returncode == 0
+
+
+@pytest.mark.parametrize("make", [form, form_with_key, icon, put, patch])
+def test_the_retry_succeeds(own: Publisher, make: Callable[[Publisher], httpx.Request]) -> None:
+    request = make(own)
+    with half_sent(own.portal, request):
+        kill_workers(own.portal)
+    answer = own.client.send(request)
+    assert answer.is_success, answer.text
+
+
+def test_a_key_is_claimed_for_all_portals_while_its_first_request_is_under_way(own: Publisher) -> None:
+    settings = own.portal.store.settings.model_copy(update={"port": free_port()})
+    second = Portal(replace(own.portal.store, settings=settings))  # as in an exchange of two releases
+    request = form_with_key(own)
+    with half_sent(own.portal, request):
+        problem(own.client.send(request), 409, "IDEMPOTENCY_CONFLICT")
+        second.start()
+        try:
+            request.url = request.url.copy_with(port=settings.port)
+            problem(own.client.send(request), 409, "IDEMPOTENCY_CONFLICT")
+            kill_workers(own.portal)
+            assert own.client.send(request).status_code == 201
+        finally:
+            second.stop()

@@ -1,0 +1,53 @@
+"""Claims on keys, of threads and of processes."""
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+
+from portal.store.claims import claim
+
+
+def hold_for_ever(path: Path, key: str, ready: Connection) -> None:
+    with claim(path, key) as free:
+        ready.send(free)
+        signal.pause()
+
+
+def is_free(path: Path, key: str) -> bool:
+    with claim(path, key) as free:
+        return free
+
+
+def test_a_key_has_one_holder_and_other_keys_are_free(tmp_path: Path) -> None:
+    path = tmp_path / "claims.lock"
+    with claim(path, "a") as free:
+        assert free
+        assert not is_free(path, "a")
+        assert is_free(path, "b")
+    assert is_free(path, "a")
+    assert path.stat().st_size == 0
+
+
+def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
+    path, found = tmp_path / "claims.lock", []
+    with claim(path, "a"):
+        other = Thread(target=lambda: found.append(is_free(path, "a")))
+        other.start()
+        other.join()
+    assert found == [False]
+
+
+def test_a_claim_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "claims.lock"
+    ours, theirs = multiprocessing.Pipe()
+    holder = multiprocessing.get_context("spawn").Process(target=hold_for_ever, args=(path, "a", theirs))
+    holder.start()
+    with ours, theirs:
+        assert ours.recv()
+        assert not is_free(path, "a")
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.join()
+    assert is_free(path, "a")
