@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from deploys.plan import cron_times
 from portal.settings import AbsolutePath
 
 PREFIX = "mosis_"
@@ -24,9 +25,7 @@ def _plain(path: Path) -> Path:
 
 
 def _cron_time(value: str | None) -> str | None:
-    if value is not None and (len(value.split()) != 5 or not set(value) <= set("0123456789*/,- ")):
-        raise ValueError("must be five fields of digits and * / , - as in crontab(5), or None")
-    return value
+    return None if value is None else cron_times.checked(value)
 
 
 def _source(value: str) -> str:
