@@ -149,19 +149,25 @@ def _scope(operation: Mapping[str, str]) -> str:
 
 def openapi() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
     """The document that a store answers at /openapi.json."""
+    return cast("dict[str, dict[str, dict[str, dict[str, str]]]]", json.loads(answer("/openapi.json")))
+
+
+def metrics() -> str:
+    kinds = re.findall(r"^# HELP (\w+) (.*)\n# TYPE \w+ (\w+)", answer("/metrics").decode(), re.MULTILINE)
+    return table(
+        ("metric", "type", "meaning"),
+        ((f"`{name}`", kind, text) for name, text, kind in sorted(kinds) if not name.endswith("_created")),
+    )
+
+
+def answer(path: str) -> bytes:
+    """What a new store answers to GET."""
     with tempfile.TemporaryDirectory() as root:
         environment = os.environ | {settings.CONFIG_VARIABLE: "/dev/null", "MOSIS_ROOT": root}
         subprocess.run([Path(sys.executable).with_name("mosis"), "init"], env=environment, check=True)
         app = create_app(settings.parse({"root": root}))
-        request = {
-            "REQUEST_METHOD": "GET",
-            "PATH_INFO": "/openapi.json",
-            "REMOTE_ADDR": "127.0.0.1",
-            "wsgi.input": None,
-        }
-        return cast(
-            "dict[str, dict[str, dict[str, dict[str, str]]]]", json.loads(b"".join(app(request, lambda *_: None)))
-        )
+        request = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1", "wsgi.input": None}
+        return b"".join(app(request, lambda *_: None))
 
 
 def commands() -> str:
@@ -183,6 +189,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "host-data": host_data,
     "jobs": jobs,
+    "metrics": metrics,
     "problems": problems,
     "retention": retention,
     "routes": routes,
