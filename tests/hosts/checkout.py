@@ -1,13 +1,36 @@
 """Copies of this checkout that other releases are deployed from."""
 
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 from tests.hosts.pyinfra_run import REPOSITORY
 
 NOT_DEPLOYED = (".*", "var", "tests", "bench", "__pycache__")
+
+
+IN_USE = "c82cd58"
+"""Commit of the release that stores run today; an upgrade from it is a plain deploy."""
+
+
+def released(commit: str, path: Path) -> Path:
+    """The tree of `commit` at `path`, to deploy from. Raises AssertionError where this clone does not contain it."""
+    done = subprocess.run(
+        ["git", "archive", commit, ":!tests", ":!bench"], cwd=REPOSITORY, capture_output=True, check=False
+    )
+    reason = done.stderr.decode(errors="replace").strip()
+    assert done.returncode == 0, (
+        f"This clone does not contain commit {commit}, from which hosts are upgraded: "
+        f"fetch the whole history, as by `git fetch --unshallow`. git: {reason}"
+    )
+    with tarfile.open(fileobj=BytesIO(done.stdout)) as tree:
+        tree.extractall(path, filter="data")
+    (path / ".cache").mkdir()
+    return path
 
 
 class Checkout:

@@ -89,7 +89,7 @@ def base(ready: None, say: Say) -> Path:
 @pytest.fixture(scope="session")
 def wheels(say: Say) -> Path:
     """Every wheel of the portal's lock file."""
-    return wheelhouse(REPOSITORY / "requirements/portal.lock", rootfs.cache_folder(), say)
+    return wheelhouse(REPOSITORY, say)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
 from tests.hosts.secrecy import process_list
 from tests.hosts.shell import Say
 from tests.hosts.untouched import untouched
+from tests.hosts.wheelhouse import wheelhouse
 
 ROOT = "/srv/mosis"
 DRIVE = "/volumeUSB1"
@@ -34,9 +35,9 @@ DATA = {
 class Debian:
     """`secret` is one that the operator's machine holds in an environment variable."""
 
-    def __init__(self, machine: Machine, directory: Path, wheels: Path, say: Say) -> None:
-        """`directory` gets the inventory; `wheels` is what the host installs from."""
-        self.machine, self._directory, self._wheels, self._say = machine, directory, wheels, say
+    def __init__(self, machine: Machine, directory: Path, say: Say) -> None:
+        """`directory` gets the inventory."""
+        self.machine, self._directory, self._say = machine, directory, say
         self.secret = secrets.token_hex(32)
         self.drive = machine.volume("usb", megabytes=1024)
         self.printed: list[str] = []
@@ -55,8 +56,8 @@ class Debian:
         Raises AssertionError if a dry run changes the host; with the end of its journal if `check` and the run failed.
         """
         began = time.monotonic()
-        data = DATA | {"mosis_wheelhouse": str(self._wheels)} | changes
-        group_data = REPOSITORY / "inventory/group_data"
+        data = DATA | {"mosis_wheelhouse": str(wheelhouse(checkout, self._say))} | changes
+        group_data = checkout / "inventory/group_data"
         inventory = write_inventory(self._directory / "test.py", {"nas": self.machine}, data, group_data)
         try:
             with process_list(self.machine) as seen, untouched(self.machine, *BUSY) if dry else nullcontext():

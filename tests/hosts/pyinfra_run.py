@@ -61,8 +61,8 @@ def write_inventory(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"hosts = {hosts!r}\n")
     link = path.parent / "group_data"
-    if not link.is_symlink():
-        link.symlink_to(group_data)
+    link.unlink(missing_ok=True)
+    link.symlink_to(group_data)
     return path
 
 

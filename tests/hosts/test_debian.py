@@ -30,8 +30,8 @@ CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itse
 
 
 @pytest.fixture(scope="module")
-def debian(boot: Callable[[], Machine], wheels: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Debian:
-    return Debian(boot(), tmp_path_factory.mktemp("inventory"), wheels, say)
+def debian(boot: Callable[[], Machine], tmp_path_factory: pytest.TempPathFactory, say: Say) -> Debian:
+    return Debian(boot(), tmp_path_factory.mktemp("inventory"), say)
 
 
 @pytest.fixture(scope="module")

@@ -86,8 +86,8 @@ def nas(boot_nas: Callable[[], Nas]) -> Iterator[Nas]:
 
 
 @pytest.fixture(scope="module")
-def deployed(nas: Nas, wheels: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Deployed:
-    return Deployed(nas, tmp_path_factory.mktemp("inventory"), wheels, say)
+def deployed(nas: Nas, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Deployed:
+    return Deployed(nas, tmp_path_factory.mktemp("inventory"), say)
 
 
 @pytest.fixture(scope="module")

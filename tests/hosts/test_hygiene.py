@@ -113,8 +113,8 @@ DRIFTS = {
 
 
 @pytest.fixture(scope="module")
-def debian(boot: Callable[[], Machine], wheels: Path, tmp_path_factory: pytest.TempPathFactory, say: Say) -> Debian:
-    return Debian(boot(), tmp_path_factory.mktemp("inventory"), wheels, say)
+def debian(boot: Callable[[], Machine], tmp_path_factory: pytest.TempPathFactory, say: Say) -> Debian:
+    return Debian(boot(), tmp_path_factory.mktemp("inventory"), say)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Upgrades, releases that fail and ways back, under a client that never rests: on a Debian host and a look-alike NAS.
 
+A host begins with the release that stores run today, deployed by its own deploys.
+
 The tests are steps in the life of one host, in this order, first of the one and then of the other.
 """
 
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import debian
-from tests.hosts.checkout import Checkout
+from tests.hosts.checkout import IN_USE, Checkout, released
 from tests.hosts.debian import Debian
 from tests.hosts.dsm import deployed
 from tests.hosts.dsm.deployed import Deployed
@@ -66,19 +68,19 @@ class Host:
         self.store.wait_ready()
 
 
-def debian_host(machine: Machine, directory: Path, wheels: Path, say: Say) -> Host:
-    own = Debian(machine, directory, wheels, say)
-    own.deploy()
+def debian_host(machine: Machine, directory: Path, first: Path, say: Say) -> Host:
+    own = Debian(machine, directory, say)
+    own.deploy(checkout=first)
     admin = machine.ssh(f"sudo cat {debian.ROOT}/secrets/admin-token").strip()
     portal = "systemctl show --property=MainPID --value mosis-portal.service"
     declared = "readlink /opt/mosis/current"
     return Host(machine, Store(machine, debian.ROOT, admin), own.deploy, "/opt/mosis", portal, declared)
 
 
-def nas_host(nas: Nas, directory: Path, wheels: Path, say: Say) -> Host:
-    own = Deployed(nas, directory, wheels, say)
-    own.bootstrap()
-    own.deploy()
+def nas_host(nas: Nas, directory: Path, first: Path, say: Say) -> Host:
+    own = Deployed(nas, directory, say)
+    own.bootstrap(checkout=first)
+    own.deploy(checkout=first)
     admin = nas.ssh(f"sudo cat {deployed.ROOT}/secrets/admin-token").strip()
     urls = {"url": f"http://{nas.address}:{FRONT}", "inside": f"http://127.0.0.1:{deployed.PORT}"}
     portal = "sudo /usr/local/bin/docker inspect --format '{{.State.Pid}}' mosis-portal-1"
@@ -86,23 +88,29 @@ def nas_host(nas: Nas, directory: Path, wheels: Path, say: Say) -> Host:
     return Host(nas, Store(nas, deployed.ROOT, admin, **urls), own.deploy, "/volume1/@mosis", portal, declared)
 
 
+@pytest.fixture(scope="module")
+def in_use(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree of the release that stores run today."""
+    return released(IN_USE, tmp_path_factory.mktemp("in-use") / "mosis")
+
+
 @pytest.fixture(scope="module", params=["debian", "nas"])
 def host(
     request: pytest.FixtureRequest,
     boot: Callable[[], Machine],
     boot_nas: Callable[[], Nas],
-    wheels: Path,
+    in_use: Path,
     tmp_path_factory: pytest.TempPathFactory,
     say: Say,
 ) -> Iterator[Host]:
     with ExitStack() as undo:
         directory = tmp_path_factory.mktemp("inventory")
         if request.param == "debian":
-            host = debian_host(boot(), directory, wheels, say)
+            host = debian_host(boot(), directory, in_use, say)
         else:
             nas = boot_nas()
             undo.enter_context(forwarded((nas.address, FRONT), ("127.0.0.1", deployed.PORT), nas.name))
-            host = nas_host(nas, directory, wheels, say)
+            host = nas_host(nas, directory, in_use, say)
         host.store.wait_ready()
         host.store.join(tmp_path_factory.mktemp("developer") / "key.pem")
         yield host
@@ -118,6 +126,7 @@ def checkout(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def published(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Upload:
     upload = host.store.upload(tmp_path_factory.mktemp("packages"), 1, megabytes=1)
     host.store.publish(1)
+    host.store.icon()
     return upload
 
 
@@ -137,6 +146,21 @@ def nobody_notices(host: Host, published: Upload, tmp_path: Path, say: Say) -> I
     yield hammered
     for hammer in hammers:  # at the end of the test, after all that came next
         hammer.all_is_there()
+
+
+def test_a_plain_deploy_upgrades_the_release_in_use(
+    host: Host, published: Upload, nobody_notices: Unnoticed, say: Say
+) -> None:
+    picture = f"/assets/{host.store.app_id}/icon-128.png"
+    before, icon = host.release("current"), host.store.get(picture).content
+    with nobody_notices():
+        done = host.deploy()
+    assert done.changed and host.release("previous") == before != host.release("current")
+    host.store.serves({1: published})
+    assert host.store.get(picture).content == icon
+    host.machine.ssh("sudo /usr/local/bin/mosis audit verify")
+    assert host.deploy().changed == ()
+    say(f"from {IN_USE}: packages, icon and audit log are whole; a second deploy changes nothing")
 
 
 def test_an_upgrade_migrates(host: Host, checkout: Checkout, nobody_notices: Unnoticed, say: Say) -> None:

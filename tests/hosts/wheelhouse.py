@@ -5,16 +5,17 @@ import platform
 import sys
 from pathlib import Path
 
-from tests.hosts.rootfs import built
+from tests.hosts.rootfs import built, cache_folder
 from tests.hosts.shell import Say, run
 
 PYTHON = "3.11"  # Debian 12's
 GLIBC = 36  # Debian 12 has glibc 2.36: any wheel built for that or an older one runs
 
 
-def wheelhouse(lock: Path, cache: Path, say: Say) -> Path:
-    """A directory with every wheel of `lock`, each checked against its hash. Raises CommandError."""
-    done = cache / f"wheels-{hashlib.sha256(lock.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]}"
+def wheelhouse(checkout: Path, say: Say) -> Path:
+    """A directory with what hosts install from `checkout`, each wheel checked against its hash. Raises CommandError."""
+    lock = checkout / "requirements/portal.lock"
+    done = cache_folder() / f"wheels-{hashlib.sha256(lock.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]}"
     return built(f"the wheelhouse of {lock.name}", done, say, lambda partial: _download(lock, partial))
 
 

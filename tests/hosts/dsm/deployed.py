@@ -3,7 +3,7 @@
 import secrets
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_in
 from tests.hosts.secrecy import process_list
 from tests.hosts.shell import Say
 from tests.hosts.untouched import untouched
+from tests.hosts.wheelhouse import wheelhouse
 
 ROOT = f"{VOLUME}/mosis"
 BACKUP = f"{USB}/mosis"
@@ -41,21 +42,21 @@ DATA = ACCOUNT | {
 class Deployed:
     """`secret` is one that the operator's machine holds in an environment variable."""
 
-    def __init__(self, nas: Nas, directory: Path, wheels: Path, say: Say) -> None:
-        """`directory` gets the inventory; `wheels` is what the image is built from."""
+    def __init__(self, nas: Nas, directory: Path, say: Say) -> None:
+        """`directory` gets the inventory."""
         self.nas, self._say = nas, say
         self.secret = secrets.token_hex(32)
         self.drive = nas.volume("usb", megabytes=1024)
         self.printed: list[str] = []
-        self._directory, self._group_data = directory, REPOSITORY / "inventory/group_data"
-        data = DATA | {"mosis_wheelhouse": str(wheels)}
-        self._inventory = write_inventory(directory / "deploy/nas.py", {"nas": nas}, data, self._group_data)
+        self._directory = directory
 
-    def bootstrap(self, *, check: bool = True) -> Result:
-        """Run bootstrap.py with the password of the NAS's owner. Raises AssertionError if `check` and it failed."""
-        data = DATA | {"ssh_password": PASSWORD, "_sudo_password": PASSWORD}
-        inventory = write_inventory(self._directory / "first/nas.py", {"nas": self.nas}, data, self._group_data)
-        result = deploy(inventory, Path("bootstrap.py"), check=check)
+    def bootstrap(self, *, check: bool = True, checkout: Path = REPOSITORY) -> Result:
+        """Run bootstrap.py of `checkout` with the password of the NAS's owner.
+
+        Raises AssertionError if `check` and it failed.
+        """
+        inventory = self._inventory("first", checkout, {"ssh_password": PASSWORD, "_sudo_password": PASSWORD})
+        result = deploy(inventory, Path("bootstrap.py"), check=check, checkout=checkout)
         self.printed.append(result.output)
         self._say(f"bootstrap: {result}")
         return result
@@ -68,15 +69,11 @@ class Deployed:
         Raises AssertionError if a dry run changes the NAS; with the end of its journal if `check` and the run failed.
         """
         began = time.monotonic()
+        inventory = self._inventory("deploy", checkout, {"mosis_wheelhouse": str(wheelhouse(checkout, self._say))})
         try:
             with process_list(self.nas) as seen, untouched(self.nas, *BUSY) if dry else nullcontext():
                 result = deploy(
-                    self._inventory,
-                    checkout=checkout,
-                    dry=dry,
-                    check=check,
-                    options=options,
-                    secrets={SECRET: self.secret},
+                    inventory, checkout=checkout, dry=dry, check=check, options=options, secrets={SECRET: self.secret}
                 )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.nas.journal()}\nrefused:\n{self.nas.refused()}") from None
@@ -86,7 +83,8 @@ class Deployed:
 
     def verify(self) -> tuple[str, ...]:
         """What is not as declared, one line a fact; empty if all is. Raises AssertionError."""
-        found = verify(self._inventory, secrets={SECRET: self.secret})
+        inventory = self._inventory("deploy", REPOSITORY, {"mosis_wheelhouse": str(wheelhouse(REPOSITORY, self._say))})
+        found = verify(inventory, secrets={SECRET: self.secret})
         self.printed.append(found.output)
         (lines,) = found.hosts.values()
         self._say(f"verify: {len(lines)} facts, {len(found.faults)} faults")
@@ -99,3 +97,7 @@ class Deployed:
     def schedules(self) -> str:
         """What the host fires."""
         return self.nas.ssh("cat /etc/crontab")
+
+    def _inventory(self, name: str, checkout: Path, own: Mapping[str, object]) -> Path:
+        group_data = checkout / "inventory/group_data"
+        return write_inventory(self._directory / name / "nas.py", {"nas": self.nas}, DATA | own, group_data)
