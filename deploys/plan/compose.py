@@ -12,7 +12,7 @@ from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
 from deploys.plan.render import CHECKOUT, digest, render
 from deploys.plan.schedules import Job
-from deploys.plan.shared import prometheus_of, secrets_of, settings_of
+from deploys.plan.shared import exchange_of, prometheus_of, secrets_of, settings_of
 from portal.settings import Settings
 
 ACCOUNT = "mosis"
@@ -56,6 +56,17 @@ def plan(data: HostData, release: Release) -> Plan:
     command = File(f"{home}/bin/mosis", render("compose/mosis.j2", **variables), "755", "root:root")
     scripts = {job.name: f"{home}/bin/job-{job.name}" for job in jobs}
     boot = f"{home}/bin/boot"
+    exchange = exchange_of(
+        "compose",
+        f"{home}/bin/exchange",
+        settings,
+        mosis=command.path,
+        home=home,
+        etc=etc,
+        good=f"{home}/good",
+        path=PATH,
+        seconds=READY_SECONDS,
+    )
     return Plan(
         data=data,
         settings=settings,
@@ -77,7 +88,7 @@ def plan(data: HostData, release: Release) -> Plan:
             user=ACCOUNT,
             images=images,
             recipe=recipe,
-            files=_scripts(data, jobs, scripts, variables | {"stamps": stamps, "mosis": command.path}),
+            files=(*_scripts(data, jobs, scripts, variables | {"stamps": stamps, "mosis": command.path}), exchange),
             boot=boot,
             scripts=scripts,
         ),
@@ -155,8 +166,6 @@ def _scripts(
             "root:root",
         ),
     ]
-    exchange = render("compose/exchange.j2", home=home, seconds=READY_SECONDS, **variables)
-    declared.append(File(f"{home}/bin/exchange", exchange, "755", "root:root"))
     for job in jobs:
         command = job.command if job.of_host else f"{variables['mosis']} {job.command}"
         script = render("compose/job.j2", job=job, command=command, **variables)

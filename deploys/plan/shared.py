@@ -73,6 +73,12 @@ def stamped(code: str, config: File, path: str, template: str, /, **variables: o
     return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp)
 
 
+def exchange_of(runtime: str, script: str, settings: Settings, /, **variables: object) -> File:
+    """The script that replaces a running portal without a failed request, in the verbs of `runtime`."""
+    text = render("exchange/exchange.j2", runtime=runtime, settings=settings, **variables)
+    return File(script, text, "755", "root:root")
+
+
 def offline_command_of(root: Path, binaries: str) -> str:
     return f"env MOSIS_CONFIG=/dev/null MOSIS_ROOT={quote(str(root))} {quote(f'{binaries}/mosis')}"
 

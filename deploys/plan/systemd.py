@@ -12,6 +12,7 @@ from deploys.plan.render import digest, render
 from deploys.plan.shared import (
     DIRECTORIES,
     directories_of,
+    exchange_of,
     offline_command_of,
     prometheus_of,
     secrets_of,
@@ -86,14 +87,5 @@ def _portal(release: Release, config: File, settings: Settings, variables: Mappi
     second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **variables)
     bridge = File(f"{UNITS}/mosis-portal-bridge.service", second, "644", "root:root")
     kept = (config.path, unit, bridge.path, CURRENT, PREVIOUS)
-    script = render(
-        "portal/exchange.j2",
-        mosis=COMMAND,
-        settings=settings,
-        run=RUN,
-        seconds=READY_SECONDS,
-        good=GOOD,
-        kept=kept,
-    )
-    exchange = File(EXCHANGE, script, "755", "root:root")
+    exchange = exchange_of("systemd", EXCHANGE, settings, mosis=COMMAND, good=GOOD, kept=kept, seconds=READY_SECONDS)
     return dataclasses.replace(service, files=(*service.files, bridge, exchange), reads=(CURRENT,))

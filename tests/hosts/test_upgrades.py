@@ -28,7 +28,7 @@ from tests.hosts.shell import Say, until
 from tests.hosts.store import Store, Upload
 
 FRONT = 8000  # where the reverse proxy in front of a NAS listens
-NOT_READY = "The new portal is not ready: the one before it goes on."
+NOT_READY = "The new portal is not ready: the previous one keeps running."
 FIRST_CODES = count(1000, 1000)  # version_code of the first upload under load
 
 Unnoticed = Callable[[], AbstractContextManager[None]]
