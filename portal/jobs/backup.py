@@ -25,7 +25,9 @@ def packages(store: Store) -> Path:
         excludes = [f"--exclude={name}" for name in sorted(SYSTEM_NAMES)]
         sources = [f"{store.layout.root}/./{part}" for part in COPIED if store.layout.area(part).is_dir()]
         options = ["--recursive", "--relative", "--times", "--exclude=.*", *excludes]
-        finished = subprocess.run(["rsync", *options, "--", *sources, str(target)], capture_output=True, text=True)
+        finished = subprocess.run(
+            ["rsync", *options, "--", *sources, str(target)], check=False, capture_output=True, text=True
+        )
         if finished.returncode != 0:
             raise BackupError(f"rsync ended with {finished.returncode}: {finished.stderr.strip()}")
         os.sync()  # the rsync of a NAS is too old for --fsync

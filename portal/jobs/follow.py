@@ -72,7 +72,7 @@ def _rsync(source: Follow, area: str, target: Path, *options: str) -> None:
     common = ["--recursive", "--times", "--fsync", f"--timeout={STALLED_SECONDS}", "-e", ssh]
     command = ["rsync", *common, *options, f"{source.store}:{area}", f"{target}/"]
     for _ in range(TRIES):
-        finished = subprocess.run(command, capture_output=True, text=True)
+        finished = subprocess.run(command, check=False, capture_output=True, text=True)
         if finished.returncode != VANISHED:
             break
     if finished.returncode != 0:

@@ -6,7 +6,7 @@ boto3 is imported when a bucket is opened, because it takes longer to load than 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from portal.faults import Fault
 from portal.mirror.providers import Provider, provider_of, url_of
@@ -38,7 +38,7 @@ class Bucket:
         """The answer of an S3 operation, by boto3's names for both. Raises MirrorError."""
         with self._failures():
             answer = getattr(self._client, operation)(Bucket=self.engine.bucket, **parameters)
-        return cast(Mapping[str, Any], answer)
+        return cast("Mapping[str, Any]", answer)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -59,7 +59,7 @@ class Bucket:
         """An event handler of botocore, before it parses an answer. Raises MirrorError."""
         if response_dict["status_code"] != 200:
             return
-        sent = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(response_dict["body"]).iter()}
+        sent = {element.tag.rpartition("}")[2] for element in ET.fromstring(response_dict["body"]).iter()}
         if lost := sent - {"LifecycleConfiguration"} - set(_element_names(operation_model.output_shape)):
             raise self.failed(
                 f"its lifecycle rules contain {', '.join(sorted(lost))}, which boto3 cannot write back;"

@@ -64,7 +64,6 @@ def test_quoted_overlap_is_refused_before_anything_is_inflated(
 
 def test_the_bomb_is_one(tmp_path: Path) -> None:
     """What the test above refuses is an archive that other readers unpack."""
-
     path = tmp_path / "bomb"
     path.write_bytes(hostile.quoted_overlap_bomb(20, b"\0" * MIB))
     infos = zipfile.ZipFile(path).infolist()

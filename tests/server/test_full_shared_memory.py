@@ -58,7 +58,7 @@ def logged(store: Store) -> str:
 
 def incomplete(store: Store) -> bool:
     page = httpx.get(f"http://127.0.0.1:{store.settings.port}/metrics").raise_for_status().text
-    return re.search(r"^mosis_metrics_incomplete (.*)$", page, re.M)[1] == "1.0"
+    return re.search(r"^mosis_metrics_incomplete (.*)$", page, re.MULTILINE)[1] == "1.0"
 
 
 def answers(store: Store) -> set[int]:

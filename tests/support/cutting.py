@@ -5,6 +5,7 @@ import struct
 import threading
 from contextlib import suppress
 from types import TracebackType
+from typing import Self
 
 CHUNK = 65536
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, no time: close(2) sends RST
@@ -27,7 +28,7 @@ class CuttingProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def __enter__(self) -> "CuttingProxy":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
