@@ -107,12 +107,12 @@ def alerts() -> str:
     groups = yaml.safe_load((REPOSITORY / "files/prometheus/rules.yml").read_text())["groups"]
     rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
     return table(
-        ("alert", "severity", "after", "it reports"),
+        ("alert", "severity", "held for", "it reports"),
         (
             (
                 f"`{rule['alert']}`",
                 rule["labels"]["severity"],
-                rule.get("for", "at once"),
+                rule.get("for", "-"),
                 _plain(rule["annotations"]["summary"]),
             )
             for rule in rules
