@@ -1,1 +1,1 @@
-"""Any host with Docker: its engine, the images of a release, the containers."""
+"""Any host with Docker: its engine, the images of a release, its containers."""

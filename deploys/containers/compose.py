@@ -20,8 +20,7 @@ from deploys.plan.paths import ENVIRONMENT
 
 @dataclass(frozen=True)
 class Container:
-    """The container of a service: the stamp it was made with, whether it runs, its health as Docker names it, and since
-    when it runs, s."""
+    """A service's container: stamp, whether it runs, health in Docker's words, start in seconds since 1970."""
 
     stamp: str
     running: bool
@@ -35,7 +34,7 @@ class Container:
 
 @dataclass(frozen=True)
 class State:
-    """Service to container, file to its modification time, s; `bridge`: an exchange was interrupted, or is going on."""
+    """Service to container, file to its modification time, seconds since 1970. `bridge`: a second portal exists."""
 
     containers: Mapping[str, Container]
     files: Mapping[str, int]
@@ -43,7 +42,7 @@ class State:
 
 
 class Containers(FactBase[State]):
-    """What runs of the compose project, and how old the files are that it reads."""
+    """The containers of the compose project, and the modification times of the files that they read."""
 
     def command(self, files: list[str]) -> str:
         fields = (
@@ -78,12 +77,12 @@ class Containers(FactBase[State]):
 
 
 def loaded(stack: Stack) -> str:
-    """Touched when nginx has read its files again."""
+    """A file that is touched whenever nginx reloads."""
     return f"{stack.home}/run/nginx.loaded"
 
 
 def observed(plan: Plan, stack: Stack) -> State:
-    """What runs; a file with other content than the declared one counts as missing, because a run replaces it."""
+    """The current state; a file whose content is not as declared counts as missing, because a run replaces it."""
     environment = f"{stack.etc}/.env"
     paths = [path for name in running_services(plan) for path in plan.services[name].paths]
     state = host.get_fact(Containers, files=[*paths, environment, loaded(stack)])
@@ -97,7 +96,7 @@ def running_services(plan: Plan) -> dict[str, Service]:
 
 
 def differing(plan: Plan, state: State) -> list[str]:
-    """Services that do not run with their stamp or do not answer, or that read a file missing or younger than they."""
+    """Services that do not run with their stamp, are unhealthy, or read a file that is missing or younger than them."""
     return [
         name
         for name, service in running_services(plan).items()
@@ -114,7 +113,7 @@ def _stale(service: Service, state: State, since: float) -> bool:
 
 
 def nginx_stale(plan: Plan, stack: Stack, state: State) -> bool:
-    """Whether nginx, which takes new files without a restart, has older ones in use."""
+    """Whether nginx, which reloads instead of restarting, has not loaded its newest files."""
     found = state.containers.get("nginx")
     since = max(found.started if found else 0, state.files.get(loaded(stack), 0))
     return _stale(plan.services["nginx"], state, since)
@@ -122,13 +121,13 @@ def nginx_stale(plan: Plan, stack: Stack, state: State) -> bool:
 
 @operation()
 def stack_running(plan: Plan, stack: Stack) -> Generator[str]:
-    """Every service runs as declared and answers; only those that differ are touched."""
+    """Every service runs as declared and is healthy; only those that differ are touched."""
     state = observed(plan, stack)
     compose = f"{ENVIRONMENT}cd {stack.etc} && docker compose"
     services = running_services(plan)
     names = differing(plan, state)
     orphans = state.containers.keys() - services.keys()
-    # A portal that runs is exchanged for the new one; everything else stops and starts.
+    # A running portal is replaced without a failed request; everything else stops and starts.
     portal = state.containers.get("portal")
     exchanged = "portal" in names and portal is not None and portal.running
     plain = [name for name in names if not (exchanged and name == "portal")]
@@ -151,7 +150,7 @@ def stack_running(plan: Plan, stack: Stack) -> Generator[str]:
 
 
 def awaited(stack: Stack, service: str) -> str:
-    """A command that waits until the service's container is healthy, or shows its last lines and fails."""
+    """A command that waits until the service's container is healthy, or prints the end of its log and fails."""
     compose = f"docker compose --project-directory {stack.etc}"
     health = "{{with .State.Health}}{{.Status}}{{else}}healthy{{end}}"
     return (
@@ -164,7 +163,7 @@ def awaited(stack: Stack, service: str) -> str:
 
 
 class Environment(FactBase[tuple[str, ...]]):
-    """What `etc/.env` should be and what it is; the first is empty while the account is missing."""
+    """The content that `etc/.env` should have, empty while the account is missing, and the content it has."""
 
     default = tuple
 
@@ -180,7 +179,7 @@ class Environment(FactBase[tuple[str, ...]]):
 
 @operation()
 def environment_written(user: str, path: str) -> Generator[str]:
-    """The file tells compose the uid and gid of the store's account, whatever the host gave it."""
+    """The file passes the uid and gid of the store's account to compose; each host assigns its own."""
     found = host.get_fact(Environment, user=user, path=path)
     if len(found) == 2 and found[0] and found[0] == found[1]:
         return

@@ -1,4 +1,4 @@
-"""Whether a host can run the containers of a store: which DSM it is, if any, and which engine it has."""
+"""Whether a host can run a store's containers: its DSM version, if any, and its Docker engine."""
 
 from pyinfra.api import FactBase
 
@@ -12,7 +12,7 @@ ARCHITECTURES = ("x86_64", "aarch64")
 
 
 class Engine(FactBase[dict[str, str]]):
-    """uid, machine, dsm (its version), paths of cron and docker, versions of engine and compose; empty: not there."""
+    """uid, machine, dsm (its version), paths of cron and docker, versions of engine and compose; empty if missing."""
 
     default = dict
 
@@ -34,11 +34,9 @@ class Engine(FactBase[dict[str, str]]):
 
 
 def fault(plan: Plan, found: dict[str, str], share: SharedFolder | None) -> str | None:
-    """One sentence where the host cannot take the plan, else None."""
+    """One sentence if the host cannot run the plan, else None."""
     if found.get("uid") != "0":
-        return (
-            "The runtime compose needs root: say _sudo = True in the inventory; bootstrap.py sets up the rule for it."
-        )
+        return "The runtime compose needs root: set _sudo = True in the inventory; bootstrap.py installs the sudo rule."
     wrong = _dsm_fault(plan, found, share) if found["dsm"] or plan.data.share else None
     return wrong or _engine_fault(found)
 
@@ -47,13 +45,13 @@ def _dsm_fault(plan: Plan, found: dict[str, str], share: SharedFolder | None) ->
     if not found["dsm"]:
         return "mosis_share is for a Synology NAS, and this host has no DSM; leave it out."
     if not plan.data.share:
-        return "This is a Synology NAS: say mosis_share, because plain directories beside shares do not last."
+        return "This is a Synology NAS: set mosis_share, because DSM may remove plain directories beside shares."
     if _version(found["dsm"]) < DSM_MIN:
         return f"DSM {found['dsm']} is too old; Mosis needs 7.2 or newer (Control Panel > Update & Restore)."
     if found["machine"] not in ARCHITECTURES:
         return f"This NAS is an {found['machine']}: Container Manager does not exist for it."
     if share and share.path != str(plan.data.root):
-        return f"The shared folder {plan.data.share} is at {share.path}: say mosis_root = {share.path!r}."
+        return f"The shared folder {plan.data.share} is at {share.path}: set mosis_root = {share.path!r}."
     return None
 
 

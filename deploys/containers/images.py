@@ -1,4 +1,4 @@
-"""The images of a release: built on the host by its own engine, side by side with those of the release before."""
+"""The images of a release, built on the host by its own engine, beside those of the previous release."""
 
 from collections.abc import Generator
 from shlex import join, quote
@@ -15,7 +15,7 @@ from deploys.remote.check import RECIPE
 
 
 class Recipes(FactBase[dict[str, str]]):
-    """Image name to the recipe it was built by, of those that are there."""
+    """Image name to the recipe that it was built from, for the images that exist."""
 
     default = dict
 
@@ -30,7 +30,7 @@ class Recipes(FactBase[dict[str, str]]):
 
 
 def _upload(source: str, target: str) -> FileUploadCommand:
-    """By way of `_temp_dir`: /tmp of a NAS is small."""
+    """Through `_temp_dir`: /tmp of a NAS is small."""
     arguments = host.current_op_global_arguments
     place = arguments.get("_temp_dir") if arguments else None
     return FileUploadCommand(source, target, remote_temp_filename=host.get_temp_filename(target, temp_directory=place))
@@ -38,7 +38,7 @@ def _upload(source: str, target: str) -> FileUploadCommand:
 
 @operation()
 def images_built(plan: Plan, stack: Stack) -> Generator[StringCommand | FileUploadCommand]:
-    """The images of the release are there, built on the host from its own directory."""
+    """The images of the release exist, built on the host from the release's directory."""
     names, release, wheelhouse = stack.images, plan.release, plan.data.wheelhouse
     if host.get_fact(Recipes, images=list(names.values())) == dict.fromkeys(names.values(), stack.recipe):
         return
@@ -59,7 +59,7 @@ def images_built(plan: Plan, stack: Stack) -> Generator[StringCommand | FileUplo
 
 @operation()
 def images_pruned(release: Release, home: str) -> Generator[str]:
-    """Of the releases only this one and the one before it keep their image."""
+    """Only this release and the previous one keep their images."""
     found = host.get_fact(Releases, home=home)
     for identity in sorted(found["all"] - {release.id} - earlier(found, release)):
         yield f"{ENVIRONMENT}docker image rm mosis:{quote(identity)} >/dev/null 2>&1; rm -rf {home}/releases/{identity}"

@@ -27,7 +27,7 @@ def task_schedule(time: str) -> dict[str, object] | None:
 
 def _schedule(days: str, hour: int, minute: int, **repeat: int) -> dict[str, object]:
     once = {"repeat_hour": 0, "repeat_min": 0, "last_work_hour": hour}
-    kind = {"date_type": 0, "repeat_date": 1001 if days == ALL_DAYS else 1002, "monthly_week": []}
+    kind: dict[str, object] = {"date_type": 0, "repeat_date": 1001 if days == ALL_DAYS else 1002, "monthly_week": []}
     return kind | {"week_day": days, "hour": hour, "minute": minute} | once | repeat
 
 

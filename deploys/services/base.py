@@ -1,4 +1,4 @@
-"""What the host itself brings: packages, the account of the store, directories."""
+"""Debian packages, the store's account, directories."""
 
 from collections.abc import Generator
 from shlex import join
@@ -18,7 +18,7 @@ NO_LOGIN = "/usr/sbin/nologin"
 
 @operation()
 def packages_present(packages: tuple[str, ...]) -> Generator[str]:
-    """The packages are installed; lists are only fetched where those at hand do not suffice."""
+    """The packages are installed; package lists are only updated if the cached ones do not suffice."""
     if missing := [package for package in packages if package not in host.get_fact(DebPackages)]:
         install = f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {join(missing)}"
         yield f"{install} || {{ apt-get update -q && {install}; }}"
@@ -26,7 +26,7 @@ def packages_present(packages: tuple[str, ...]) -> Generator[str]:
 
 @deploy("Base")
 def system(plan: Plan, shell: str) -> None:
-    """Packages, and the account: nginx reads packages and assets as a member of its group; `shell` is of its logins."""
+    """Packages, and the account with the login shell `shell`; nginx is a member of its group."""
     extra: tuple[str, ...] = ("prometheus",) if plan.data.prometheus == "install" else ()
     extra += ("openssh-client",) if plan.data.follows else ()
     packages_present(name="Debian packages", packages=(*PACKAGES, *extra))
@@ -45,7 +45,7 @@ def system(plan: Plan, shell: str) -> None:
 
 @deploy("Base")
 def account(user: str) -> None:
-    """The account that containers run as, where the host is no NAS with accounts of its own kind."""
+    """The account that containers run as, on hosts other than a NAS, where DSM creates it."""
     server.group(name=f"Group {user}", group=user, system=True)
     server.user(
         name=f"User {user}", user=user, group=user, shell=NO_LOGIN, system=True, ensure_home=False

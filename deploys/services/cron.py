@@ -7,5 +7,5 @@ from deploys.plan.model import Plan
 
 @deploy("Schedules")
 def schedules(plan: Plan) -> None:
-    """One file for cron, which notices by itself when it changes."""
+    """One file in /etc/cron.d; cron notices changes by itself."""
     files.written(plan.services["cron"].files)

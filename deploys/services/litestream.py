@@ -1,4 +1,4 @@
-"""Litestream: copies every committed transaction out of the database, kept up by systemd."""
+"""Litestream replicates every committed transaction; systemd keeps it running."""
 
 from deploys.host import files
 from deploys.host.deploy import deploy

@@ -15,20 +15,20 @@ from deploys.plan.model import Plan, Service
 
 MAIN = "/etc/nginx/nginx.conf"
 SITES = "/etc/nginx/sites-enabled"
-CONNECTIONS = 4096  # a worker; Debian's 768 are gone with some 700 phones that download slowly
+CONNECTIONS = 4096  # per worker; 700 phones that download slowly use up Debian's 768
 NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
 
 
 @operation()
 def default_site_disabled() -> Generator[str]:
-    """Debian's default site is not enabled; where nginx is still to be installed, it will come with that."""
+    """Debian's default site is disabled. Before nginx is installed the site is counted as enabled, as it will be."""
     if host.get_fact(Link, path=f"{SITES}/default") or not host.get_fact(File, path="/usr/sbin/nginx"):
         yield f"rm -f {SITES}/default"
 
 
 @operation()
 def serving(service: Service) -> Generator[str]:
-    """nginx is enabled and its workers are younger than what they read; a configuration it refuses fails the deploy."""
+    """nginx is enabled, its workers are younger than the files they read. An invalid configuration fails the deploy."""
     if not host.get_fact(SystemdEnabled, services=["nginx.service"]).get("nginx.service"):
         yield "systemctl enable --quiet nginx.service"
     worker = host.get_fact(Process, pid=NEWEST_WORKER, files=[*service.paths, SITES, MAIN])
@@ -45,7 +45,7 @@ def front(plan: Plan) -> None:
     pyinfra_files.link(name="Site mosis enabled", path=f"{SITES}/mosis.conf", target=site.path)
     default_site_disabled(name="Default site disabled")
     pyinfra_files.replace(
-        name="Connections of a worker",
+        name="Connections per worker",
         path=MAIN,
         text="worker_connections 768;",
         replace=f"worker_connections {CONNECTIONS};",

@@ -1,4 +1,4 @@
-"""The portal: settings, command, database, first token; kept up by systemd."""
+"""The portal: settings, command, database, first token; systemd keeps it running."""
 
 import json
 from collections.abc import Generator
@@ -22,16 +22,16 @@ BRIDGE = "mosis-portal-bridge.service"
 
 
 class HostSchema(FactBase[Schema | None]):
-    """The host's database, None while there is none; schema 0 where there is nothing to ask it with before a run."""
+    """The schema of the host's database, None without a database; 0 if no release is installed that could read it."""
 
     def command(self, offline_command: str, database: str) -> str:
         unknown = f"{{ [ ! -s {quote(database)} ] || echo '{{\"schema\": 0}}'; }}"
         return f"{offline_command} init --check 2>/dev/null || {unknown}"
 
     def process(self, output: list[str]) -> Schema | None:
-        told = json.loads(output[-1])
-        number = told["schema"]
-        return None if number is None else Schema(number, told.get("compatible_from", number))
+        answer = json.loads(output[-1])
+        number = answer["schema"]
+        return None if number is None else Schema(number, answer.get("compatible_from", number))
 
 
 def _schema(plan: Plan) -> Schema | None:
@@ -42,9 +42,10 @@ def _schema(plan: Plan) -> Schema | None:
 
 @operation()
 def database_there(plan: Plan) -> Generator[str]:
-    """The database exists; `mosis init` refuses to make one where a backup should come back.
+    """The database exists; `mosis init` refuses to create one where a backup should be restored.
 
-    An older one is migrated when the portal is exchanged or started, and not before: until then nothing has happened.
+    An older database is only migrated when the portal is replaced or started: a run that fails earlier leaves it
+    unchanged.
     """
     if _schema(plan) is None:
         yield f"{quote(plan.mosis)} init"
@@ -52,7 +53,7 @@ def database_there(plan: Plan) -> Generator[str]:
 
 @operation()
 def admin_token(mosis: str, path: str) -> Generator[str]:
-    """A first admin token stands in `path`, readable by the store's user only."""
+    """The file `path` contains the first admin token, readable by the store's user only."""
     if not host.get_fact(File, path=path):
         yield f"{quote(mosis)} token create admin --scope admin --days 3650 --output {quote(path)}"
 
@@ -65,19 +66,19 @@ def configured(plan: Plan) -> None:
 
 @deploy("Portal")
 def database(plan: Plan) -> None:
-    """Raises DeployError where the host's database is not for this release, before anything is touched."""
+    """Raises DeployError if this release is too old for the host's database, before anything is changed."""
     found, own = _schema(plan), len(migrations())
     if found and found.compatible_from > own:
         raise DeployError(
-            f"{host.name}: The database has schema {found.number}, for releases of schema {found.compatible_from} and "
-            f"newer; this checkout's is {own}: deploy a newer one."
+            f"{host.name}: the database has schema {found.number}, for releases of schema {found.compatible_from} and "
+            f"newer; this checkout has schema {own}. Deploy a newer checkout."
         )
     database_there(name="Database", plan=plan)
 
 
 @deploy("Portal")
 def access(plan: Plan) -> None:
-    """By the release that runs: until it does, the database may be older than its commands."""
+    """Needs the portal to run as declared: before that, the database may be too old for the command."""
     admin_token(name="First admin token", mosis=plan.mosis, path=plan.admin_token)
 
 

@@ -1,4 +1,4 @@
-"""Scrape and rule files; Debian's Prometheus where the inventory asks for it."""
+"""Scrape and rule files for Prometheus; Debian's package if `mosis_prometheus` is `install`."""
 
 from deploys.host import files
 from deploys.host.deploy import deploy

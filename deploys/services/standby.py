@@ -1,7 +1,7 @@
-"""A standby and the store that it follows: each host's half is declared with facts of the other.
+"""A standby and the store that it follows: each host is configured with facts about the other.
 
-The key is made on the standby and never leaves it; the store's own key is read over the operator's connection, so that
-the standby trusts nobody on first use.
+The standby generates its key, which never leaves it. The store's host key is read over the operator's connection, so
+that the standby needs no trust on first use.
 """
 
 from collections.abc import Generator
@@ -33,7 +33,7 @@ OF_STORES = (PORTAL, BRIDGE, LITESTREAM)
 
 
 class PublicKeys(FactBase[tuple[str, ...]]):
-    """`TYPE KEY` of every public key in files of this pattern."""
+    """`TYPE KEY` of every public key in the files that match a shell pattern."""
 
     default = tuple
 
@@ -45,7 +45,7 @@ class PublicKeys(FactBase[tuple[str, ...]]):
 
 
 class Admitted(FactBase[dict[str, str]]):
-    """Name to `TYPE KEY` of the standbys that an authorized_keys file lets in."""
+    """Name to `TYPE KEY` of the standbys in an authorized_keys file."""
 
     default = dict
 
@@ -65,7 +65,7 @@ def _followers() -> list[Host]:
 
 
 def _keys_of(other: Host, pattern: str) -> tuple[str, ...]:
-    """Empty where the other host cannot be asked: then what is on this one stays as it is."""
+    """Empty if the other host cannot be reached: what this host has then stays as it is."""
     try:
         return other.get_fact(PublicKeys, pattern=pattern)
     except ConnectError:
@@ -81,12 +81,12 @@ def _key(root: Path) -> str:
 
 
 def login_shell() -> str:
-    """Nobody logs in as the store's user but its standbys, who get one command whatever they ask for."""
+    """Only standbys log in as the store's user, and `command=` limits them to one command."""
     return "/bin/sh" if _followers() else NO_LOGIN
 
 
 def check(plan: Plan) -> None:
-    """Raises DeployError, one sentence, where the inventory has no store that this host could follow."""
+    """Raises DeployError, one sentence, if the inventory has no store that this host could follow."""
     if not (name := plan.data.follows):
         return
     store = inventory.get_host(name, None)
@@ -99,13 +99,13 @@ def check(plan: Plan) -> None:
     known = host.get_fact(FileFact, path=KNOWN_HOSTS)
     if not known and not _host_keys(store):
         raise DeployError(
-            f"{host.name}: {name} cannot be reached, so its host key is not known yet: it must run first."
+            f"{host.name}: {name} cannot be reached, so its host key is not known yet; deploy {name} first."
         )
 
 
 @operation()
 def units_off(units: tuple[str, ...]) -> Generator[str]:
-    """None of the units runs or will at the next boot."""
+    """None of the units runs, now or after a boot."""
     enabled, active = (host.get_fact(fact, services=list(units)) for fact in (SystemdEnabled, SystemdStatus))
     if on := [unit for unit in units if enabled.get(unit) or active.get(unit)]:
         yield f"systemctl disable --quiet --now {join(on)}"
@@ -113,14 +113,14 @@ def units_off(units: tuple[str, ...]) -> Generator[str]:
 
 @operation()
 def key_made(path: str) -> Generator[str]:
-    """The standby has a key of its own."""
+    """The standby has its own key."""
     if not host.get_fact(FileFact, path=path):
         yield f"runuser -u mosis -- ssh-keygen -q -t ed25519 -N '' -C {quote(host.name)} -f {quote(path)}"
 
 
 @operation()
 def admitted(path: str, followers: list[Host]) -> Generator[StringCommand]:
-    """The authorized_keys file has the keys of these standbys and no other, each for the one command."""
+    """The authorized_keys file contains the keys of these standbys only, each limited to one command."""
     found = host.get_fact(Admitted, path=path)
     keys = {other.name: _keys_of(other, f"{_key(_data(other).root)}.pub") for other in followers}
     wanted = {name: key[0] if key else found.get(name) for name, key in keys.items()}
@@ -133,14 +133,14 @@ def admitted(path: str, followers: list[Host]) -> Generator[StringCommand]:
 
 @operation()
 def copy_owned(mosis: str, note: str) -> Generator[str]:
-    """What a standby copied is this host's own data; `note` says that it is a copy."""
+    """The data that a standby copied becomes this host's own; the file `note` marks a copy."""
     if host.get_fact(FileFact, path=note):
         yield f"{quote(mosis)} promote"
 
 
 @deploy("Standby")
 def following(plan: Plan) -> None:
-    """This host follows the store that its data names, and nothing of a store runs on it."""
+    """This host follows the store that `mosis_follows` names; no portal and no Litestream run on it."""
     store, key = inventory.get_host(str(plan.data.follows)), _key(plan.settings.root)
     units_off(name="No portal, no Litestream", units=OF_STORES)
     key_made(name="Key of the standby", path=key)
@@ -160,7 +160,7 @@ def following(plan: Plan) -> None:
 
 @deploy("Standby")
 def admitting(plan: Plan) -> None:
-    """The standbys that name this store may copy it, and nobody else."""
+    """Only the standbys that follow this store may copy it."""
     followers, directory = _followers(), f"{plan.settings.root}/.ssh"
     path = f"{directory}/authorized_keys"
     if followers:

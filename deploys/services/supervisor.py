@@ -1,4 +1,4 @@
-"""Runtime `local`: a process supervisor of the deploying user keeps the programs up; no root, no init."""
+"""Runtime `local`: supervisord keeps the programs running for the deploying user; no root, no init system."""
 
 import sys
 from collections.abc import Generator
@@ -31,7 +31,7 @@ def _differing(plan: Plan, control: str) -> list[str]:
 
 @operation()
 def supervised(plan: Plan, health: Health) -> Generator[str]:
-    """Supervisor and programs run with exactly their files and stamps; only what differs is restarted."""
+    """supervisord and its programs run with exactly their files and stamps; only those that differ are restarted."""
     binaries, config = Path(sys.executable).parent, f"{plan.settings.root}/etc/supervisord.conf"
     control = f"{quote(str(binaries / 'supervisorctl'))} -c {quote(config)}"
     differing = _differing(plan, control)
@@ -50,7 +50,7 @@ def supervised(plan: Plan, health: Health) -> Generator[str]:
 
 @deploy("Local")
 def configured(plan: Plan) -> None:
-    """Every file of the processes, and the `mosis` command."""
+    """Every file that the programs read, and the `mosis` command."""
     files.written([file for name in ("supervisor", *_programs(plan)) for file in plan.services[name].files])
     files.written([plan.command])
 

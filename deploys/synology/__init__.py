@@ -1,1 +1,1 @@
-"""What only a NAS has: accounts, shared folders, Task Scheduler, the first visit."""
+"""Only on a Synology NAS: DSM's accounts, shared folders, Task Scheduler, and the first login."""

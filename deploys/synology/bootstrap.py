@@ -1,4 +1,4 @@
-"""The first visit to a NAS: a key instead of a password, sudo without one, and what only a person can click."""
+"""The first login to a NAS: an SSH key, sudo without a password, and the steps that only a person can do in DSM."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -29,7 +29,7 @@ Then:  pyinfra INVENTORY deploy.py
 
 
 class Visitor(FactBase[dict[str, str]]):
-    """The user who logs in: name, home (empty where it does not exist), keys, and whether sudo asks for a password."""
+    """The user who logs in: name, home (empty if missing), keys, and whether sudo works without a password."""
 
     default = dict
 
@@ -55,17 +55,17 @@ def public_key(private: str | None) -> str:
     for path in homes:
         if path.is_file():
             return path.read_text().strip()
-    raise DeployError("There is no public key to leave on the NAS: make one with ssh-keygen -t ed25519.")
+    raise DeployError("There is no public key to install on the NAS: create one with ssh-keygen -t ed25519.")
 
 
 def rule(user: str) -> str:
-    """What sudoers(5) grants: pyinfra runs everything as `sudo sh -c …`, so this is root, for this account alone."""
+    """A rule of sudoers(5). pyinfra runs everything as `sudo sh -c …`, so this is root, for this account only."""
     return f"{user} ALL=(root) NOPASSWD: /bin/sh, /usr/bin/sh\n"
 
 
 @operation()
 def key_accepted(key: str) -> Generator[str]:
-    """The key opens the account; sshd minds that nobody else may write here."""
+    """The key may log in; sshd refuses keys in directories that others may write to."""
     if key not in host.get_fact(Visitor, _sudo=False)["keys"].splitlines():
         yield (
             "umask 077 && mkdir -p ~/.ssh && chmod go-w ~ && chmod 700 ~/.ssh && "
@@ -74,7 +74,7 @@ def key_accepted(key: str) -> Generator[str]:
 
 
 class Private(FactBase[bool]):
-    """Whether a directory is there, the user's own and nobody else's."""
+    """Whether a directory exists that belongs to the user and that nobody else may access."""
 
     default = bool
 
@@ -87,14 +87,14 @@ class Private(FactBase[bool]):
 
 @operation()
 def private_directory(path: str) -> Generator[str]:
-    """Where pyinfra puts what it runs and uploads: nothing may run from DSM's /tmp."""
+    """The directory for pyinfra's scripts and uploads: DSM lets nothing run from /tmp."""
     if not host.get_fact(Private, path=path, _sudo=False):
         yield f"umask 077 && mkdir -p {quote(path)} && chmod 700 {quote(path)}"
 
 
 @operation()
 def sudo_granted(user: str) -> Generator[StringCommand]:
-    """sudo asks this account for no password; the file appears whole and with its mode."""
+    """sudo asks this account for no password. The file appears atomically, with its mode."""
     if not host.get_fact(Visitor, _sudo=False)["sudo"]:
         place = f"/etc/sudoers.d/mosis-{user}"
         yield StringCommand(f"umask 337 && printf %s {quote(rule(user))} >{place}.new && mv {place}.new {place}")
@@ -102,12 +102,12 @@ def sudo_granted(user: str) -> Generator[StringCommand]:
 
 @deploy("Bootstrap")
 def visit(temp_dir: str | None, ssh_key: str | None) -> None:
-    """Raises DeployError, one sentence, where this account cannot be set up."""
+    """Raises DeployError, one sentence, if this account cannot be set up."""
     found = host.get_fact(Visitor, _sudo=False)
     if not found["home"]:
         raise DeployError(f"{host.name}: {HOME_SERVICE}")
     if not temp_dir:
-        raise DeployError(f"{host.name}: say _temp_dir in the inventory, {found['home']}/.mosis for example.")
+        raise DeployError(f"{host.name}: set _temp_dir in the inventory, for example to {found['home']}/.mosis.")
     key_accepted(name="Key of the operator", key=public_key(ssh_key), _sudo=False)
-    private_directory(name="Directory for what is uploaded", path=temp_dir, _sudo=False)
+    private_directory(name="Directory for uploads", path=temp_dir, _sudo=False)
     sudo_granted(name="sudo without a password", user=found["name"], _sudo=True)

@@ -34,7 +34,7 @@ class SharedFolder:
 
 
 class Share(FactBase[SharedFolder | None]):
-    """The share, None when there is none."""
+    """The share, None if it does not exist."""
 
     def command(self, share: str) -> str:
         return f"{ENVIRONMENT}synoshare --get {quote(share)} 2>/dev/null || true"
@@ -45,7 +45,7 @@ class Share(FactBase[SharedFolder | None]):
 
 
 class Writable(FactBase[bool]):
-    """Whether the ACL of a directory, which a chmod deletes, lets a user read and write there."""
+    """Whether the ACL of a directory lets a user read and write; a chmod deletes the ACL."""
 
     default = bool
 
@@ -58,7 +58,7 @@ class Writable(FactBase[bool]):
 
 @operation()
 def account_present(user: str) -> Generator[str]:
-    """The user is one of DSM, expired: containers run as it, and nobody logs in with a password that nobody knows."""
+    """DSM has the user, as an expired account with a random password: containers run as it, nobody logs in."""
     if not host.get_fact(Account, user=user):
         password = "$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \\n')"
         yield f"{ENVIRONMENT}synouser --add {quote(user)} \"{password}\" 'Mosis store' 1 '' 0"
@@ -66,7 +66,7 @@ def account_present(user: str) -> Generator[str]:
 
 @operation()
 def share_present(share: str, path: str, user: str) -> Generator[str]:
-    """The share is there and the user may write to it, which is the business of its ACL and of no mode."""
+    """The share exists and its ACL lets the user write; modes are left alone."""
     found = host.get_fact(Share, share=share)
     if found is None:
         yield f"{ENVIRONMENT}synoshare --add {quote(share)} 'Mosis store' {quote(path)} '' {quote(user)} '' 1 0"
@@ -76,6 +76,6 @@ def share_present(share: str, path: str, user: str) -> Generator[str]:
 
 @deploy("Synology")
 def prepared(share: str, plan: Plan, stack: Stack) -> None:
-    """Account and shared folder, before anything is stored."""
+    """The account and the shared folder."""
     account_present(name="DSM user mosis", user=stack.user)
     share_present(name="Shared folder", share=share, path=str(plan.data.root), user=stack.user)

@@ -1,8 +1,9 @@
-"""Schedules of a Synology NAS: tasks of Task Scheduler, lines of /etc/crontab for the rest, and a task at boot."""
+"""Schedules on a Synology NAS: Task Scheduler, /etc/crontab for times that it cannot express, and a task at boot."""
 
 import json
 from collections.abc import Generator
 from shlex import quote
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import FactBase, operation
@@ -16,6 +17,9 @@ from deploys.remote.check import answer, same
 
 BOOT_TASK = "mosis-boot"
 
+Fields = dict[str, Any]
+"""A task as DSM's API writes and reads it in JSON."""
+
 
 def _webapi(api: str, method: str, version: int, **values: object) -> str:
     words = [f"{key}={quote(json.dumps(value))}" for key, value in values.items()]
@@ -23,9 +27,9 @@ def _webapi(api: str, method: str, version: int, **values: object) -> str:
 
 
 def _done(command: str) -> str:
-    """The command, failing when DSM says so."""
-    said = f"said=$({command} 2>/dev/null); "
-    return said + "case $said in *'\"success\"'*true*) ;; *) printf '%s\\n' \"$said\" >&2; exit 1;; esac"
+    """The command; it fails if DSM reports a failure."""
+    answer = f"answer=$({command} 2>/dev/null); "
+    return answer + "case $answer in *'\"success\"'*true*) ;; *) printf '%s\\n' \"$answer\" >&2; exit 1;; esac"
 
 
 class Tasks(FactBase[dict[str, int]]):
@@ -41,28 +45,28 @@ class Tasks(FactBase[dict[str, int]]):
         return {task["name"]: task["id"] for task in (answer("\n".join(output)) or {}).get("tasks", []) if "id" in task}
 
 
-class Task(FactBase[dict | None]):
+class Task(FactBase[Fields | None]):
     """A task with its schedule and script."""
 
     def command(self, number: int) -> str:
         return _webapi("TaskScheduler", "get", 4, id=number, real_owner="root") + " 2>/dev/null || true"
 
-    def process(self, output: list[str]) -> dict | None:
+    def process(self, output: list[str]) -> Fields | None:
         return answer("\n".join(output))
 
 
-class BootTask(FactBase[dict | None]):
-    """A task that runs at boot, None when there is none."""
+class BootTask(FactBase[Fields | None]):
+    """A task that runs at boot, None if it does not exist."""
 
     def command(self, task: str) -> str:
         return _webapi("EventScheduler", "get", 1, task_name=task) + " 2>/dev/null || true"
 
-    def process(self, output: list[str]) -> dict | None:
+    def process(self, output: list[str]) -> Fields | None:
         return answer("\n".join(output))
 
 
-def task_wanted(job: Job, script: str) -> dict[str, object]:
-    """A job as a task of root."""
+def task_wanted(job: Job, script: str) -> Fields:
+    """A job as a task that root runs."""
     mail = {"notify_enable": False, "notify_if_error": False, "notify_mail": ""}
     return {
         "name": f"mosis-{job.name}",
@@ -76,8 +80,8 @@ def task_wanted(job: Job, script: str) -> dict[str, object]:
 
 
 @operation()
-def task_present(wanted: dict[str, object]) -> Generator[str]:
-    """Task Scheduler has the task as declared, asked again after it was set."""
+def task_present(wanted: Fields) -> Generator[str]:
+    """Task Scheduler has the task as declared; read back after a change."""
     number = host.get_fact(Tasks).get(wanted["name"])
     if number is None:
         yield _done(_webapi("TaskScheduler.Root", "create", 4, **wanted))
@@ -89,23 +93,23 @@ def task_present(wanted: dict[str, object]) -> Generator[str]:
     yield f"{kept} || {{ echo 'DSM has not kept the task.' >&2; exit 1; }}"
 
 
-def matters(wanted: dict[str, object]) -> dict[str, object]:
-    """What makes a task the declared one; DSM writes some fields in its own way."""
+def matters(wanted: Fields) -> Fields:
+    """The fields that are compared; DSM rewrites the others."""
     schedule = {key: value for key, value in wanted["schedule"].items() if key != "monthly_week"}
     return {"enable": True, "extra": {"script": wanted["extra"]["script"]}, "schedule": schedule}
 
 
 @operation()
 def tasks_absent(prefix: str, names: set[str]) -> Generator[str]:
-    """No task of the store is left that is not declared."""
+    """The store has no task that is not declared."""
     extra = {name: number for name, number in host.get_fact(Tasks).items() if name.startswith(prefix)}
     gone = [{"id": number, "real_owner": "root"} for name, number in sorted(extra.items()) if name not in names]
     if gone:
         yield _done(_webapi("TaskScheduler", "delete", 2, tasks=gone))
 
 
-def boot_wanted(script: str) -> dict[str, object]:
-    """The task that brings the store back after a boot."""
+def boot_wanted(script: str) -> Fields:
+    """The task that starts the store after a boot."""
     return {
         "task_name": BOOT_TASK,
         "owner": {"0": "root"},
@@ -120,13 +124,13 @@ def boot_wanted(script: str) -> dict[str, object]:
     }
 
 
-def boot_matters(wanted: dict[str, object]) -> dict[str, object]:
-    """What makes a task at boot the declared one."""
+def boot_matters(wanted: Fields) -> Fields:
+    """The fields that are compared."""
     return {key: wanted[key] for key in ("event", "enable", "operation")}
 
 
 @operation()
-def boot_task_present(wanted: dict[str, object]) -> Generator[str]:
+def boot_task_present(wanted: Fields) -> Generator[str]:
     """DSM runs the script at every boot."""
     found = host.get_fact(BootTask, task=wanted["task_name"])
     if not same(found, boot_matters(wanted)):
@@ -134,7 +138,7 @@ def boot_task_present(wanted: dict[str, object]) -> Generator[str]:
 
 
 class Crontab(FactBase[bool]):
-    """Whether the store's block stands in /etc/crontab as declared."""
+    """Whether /etc/crontab contains the store's block as declared."""
 
     default = bool
 
@@ -146,7 +150,7 @@ class Crontab(FactBase[bool]):
 
 
 class CrontabMarked(FactBase[bool]):
-    """Whether /etc/crontab has a block of the store at all."""
+    """Whether /etc/crontab contains a block of the store."""
 
     default = bool
 
@@ -168,7 +172,7 @@ def crontab_current(script: str, wanted: bool) -> Generator[str]:
 
 @deploy("Schedules")
 def schedules(plan: Plan, stack: Stack) -> None:
-    """Task Scheduler first: it rewrites /etc/crontab, which then gets what it could not express."""
+    """Task Scheduler first, because it rewrites /etc/crontab; then the lines for what it cannot express."""
     wanted = [task_wanted(job, stack.scripts[job.name]) for job in plan.jobs if task_schedule(job.time)]
     for task in host.loop(wanted):
         task_present(name=f"Task {task['name']}", wanted=task)

@@ -165,7 +165,7 @@ def test_containers_are_read_from_docker() -> None:
     [
         (NAS, {"uid": "1026"}, "needs root"),
         (NAS, {"dsm": ""}, "this host has no DSM"),
-        (DOCKER, {}, "say mosis_share"),
+        (DOCKER, {}, "set mosis_share"),
         (NAS, {"dsm": "7.1.1"}, "DSM 7.1.1 is too old"),
         (NAS, {"machine": "armv7l"}, "Container Manager does not exist for it"),
         (NAS, {"docker": ""}, "Package Center > Container Manager"),

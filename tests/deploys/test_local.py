@@ -124,7 +124,7 @@ def test_a_checkout_that_is_too_old_for_the_database_changes_nothing(deployed: L
         db.executescript("INSERT INTO migrations VALUES (99, 98); PRAGMA user_version = 99;")
     run = deployed.deploy(environment={"ROOT": str(deployed.root), "PORT": str(deployed.port + 1)})
     assert run.code != 0
-    assert "The database has schema 99, for releases of schema 98 and newer" in run.output
+    assert "the database has schema 99, for releases of schema 98 and newer" in run.output
     assert str(deployed.port) in (deployed.root / "etc/mosis.toml").read_text() and deployed.pids() == before
 
 

@@ -90,7 +90,7 @@ def changes(output: str) -> list[tuple[str, str]]:
 
 def test_a_nas_is_let_in_by_the_example(home: Path, hosts: Mapping[str, Machine]) -> None:
     output = pyinfra(home, "-y", "inventory/nas.py", "bootstrap.py")
-    assert "Directory for what is uploaded" in output
+    assert "Directory for uploads" in output
     assert hosts[NAS].ssh(f"stat -c '%U %a' /var/services/homes/{OPERATOR}/.mosis") == f"{OPERATOR} 700\n"
 
 
