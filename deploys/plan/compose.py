@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
-from deploys.plan.dsm_times import block
+from deploys.plan.dsm_times import OURS, block
 from deploys.plan.model import Directory, File, Listener, Plan, Service, Stack
 from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
@@ -171,7 +171,9 @@ def _scripts(
         script = render("compose/job.j2", job=job, command=command, **variables)
         declared.append(File(scripts[job.name], script, "755", "root:root"))
     if lines:
-        declared.append(File(f"{home}/bin/crontab", render("compose/crontab.j2", **variables), "755", "root:root"))
+        declared.append(
+            File(f"{home}/bin/crontab", render("compose/crontab.j2", ours=OURS, **variables), "755", "root:root")
+        )
         declared.append(File(f"{etc}/crontab", lines, "644", "root:root"))
     if not data.share:
         cron = render("compose/cron.j2", jobs=jobs, scripts=scripts)

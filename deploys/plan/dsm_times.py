@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from deploys.plan.paths import DSM_HOME
 from deploys.plan.schedules import Job
 
 ALL_DAYS = "0,1,2,3,4,5,6"
 MINUTE_STEPS = (1, 5, 10, 15, 20, 30)  # what Task Scheduler offers
+
+OURS = f"^(# (BEGIN|END) mosis|[0-9*/,\t-]+\troot\t/volume[0-9]+/{DSM_HOME}/bin/job-[a-z-]+)$"
+"""The store's own lines of /etc/crontab, as an extended regular expression without %; others are not touched."""
 
 
 def task_schedule(time: str) -> dict[str, object] | None:

@@ -63,13 +63,18 @@ def rule(user: str) -> str:
     return f"{user} ALL=(root) NOPASSWD: /bin/sh, /usr/bin/sh\n"
 
 
+def line_added(line: str, path: str) -> str:
+    """The command that adds a line to a file of others, whose last line may not be ended."""
+    return f'{{ [ -z "$(tail -c 1 {path} 2>/dev/null)" ] || echo >>{path}; }} && echo {quote(line)} >>{path}'
+
+
 @operation()
 def key_accepted(key: str) -> Generator[str]:
     """The key may log in; sshd refuses keys in directories that others may write to."""
     if key not in host.get_fact(Visitor, _sudo=False)["keys"].splitlines():
         yield (
             "umask 077 && mkdir -p ~/.ssh && chmod go-w ~ && chmod 700 ~/.ssh && "
-            f"echo {quote(key)} >>~/.ssh/authorized_keys && chmod 600 ~/.ssh/authorized_keys"
+            f"{line_added(key, '~/.ssh/authorized_keys')} && chmod 600 ~/.ssh/authorized_keys"
         )
 
 

@@ -9,7 +9,7 @@ from pyinfra import host
 from pyinfra.api import FactBase, operation
 
 from deploys.host.deploy import deploy
-from deploys.plan.dsm_times import task_schedule
+from deploys.plan.dsm_times import OURS, task_schedule
 from deploys.plan.model import Plan, Stack
 from deploys.plan.paths import ENVIRONMENT
 from deploys.plan.schedules import Job
@@ -150,24 +150,29 @@ class Crontab(FactBase[bool]):
 
 
 class CrontabMarked(FactBase[bool]):
-    """Whether /etc/crontab contains a block of the store."""
+    """Whether /etc/crontab has lines of the store at all."""
 
     default = bool
 
     def command(self) -> str:
-        return "if grep -q '^# BEGIN mosis$' /etc/crontab; then echo yes; fi"
+        return f"if grep -Eq {quote(OURS)} /etc/crontab; then echo yes; fi"
 
     def process(self, output: list[str]) -> bool:
         return "yes" in output
 
 
+def lines_removed(crontab: str) -> str:
+    """The command that takes the store's lines, and no others, out of the file."""
+    return f"LC_ALL=C sed -E -i {quote(f'{chr(92)}%{OURS}%d')} {quote(crontab)}"
+
+
 @operation()
 def crontab_current(script: str, wanted: bool) -> Generator[str]:
-    """/etc/crontab has exactly the block of the jobs that Task Scheduler cannot express, or none."""
+    """/etc/crontab has lines for exactly the jobs that Task Scheduler cannot express."""
     if wanted and not host.get_fact(Crontab, script=script):
         yield f"sh {quote(script)}"
     if not wanted and host.get_fact(CrontabMarked):
-        yield f"{ENVIRONMENT}sed -i '/^# BEGIN mosis$/,/^# END mosis$/d' /etc/crontab && synosystemctl restart crond"
+        yield f"{ENVIRONMENT}{lines_removed('/etc/crontab')} && synosystemctl restart crond"
 
 
 @deploy("Schedules")
