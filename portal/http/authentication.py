@@ -72,6 +72,6 @@ def _require_no_token_in_url(request: LocalRequest) -> None:
         if name.lower() in TOKEN_PARAMETERS or tokens.PATTERN.search(value):
             raise Refused(
                 "INVALID_REQUEST",
-                "Tokens are only taken in the header Authorization. Addresses end up in logs: if this one had a token"
-                " in it, have that token revoked.",
+                "Send tokens only in the header Authorization. URLs are written to logs: if this one contained a token,"
+                " revoke that token.",
             )

@@ -17,7 +17,7 @@ DATE_FORMATS = (  # RFC 9110 section 5.6.7: the current form and the two obsolet
 
 
 class Outcome(Enum):
-    """What the preconditions allow."""
+    """The result of the preconditions."""
 
     PROCEED = "proceed"
     NOT_MODIFIED = "not modified"
@@ -30,7 +30,7 @@ def http_date(seconds: int) -> str:
 
 
 def parse_date(value: str | None) -> int | None:
-    """Seconds since the epoch, or None for what is not an HTTP-date: RFC 9110 has such a field ignored."""
+    """Seconds since the epoch; None if it is not an HTTP-date, as RFC 9110 ignores such a field."""
     text = (value or "").strip()
     for form in DATE_FORMATS:
         with suppress(ValueError):
@@ -59,7 +59,7 @@ def evaluate(fields: Mapping[str, str], etag: str, modified: int) -> Outcome:
 
 
 def range_applies(if_range: str | None, etag: str, modified: int) -> bool:
-    """Whether Range is to be honoured: no If-Range, the very same strong tag, or exactly the date (section 13.1.5)."""
+    """Whether Range applies: no If-Range, the same strong entity tag, or exactly the date (section 13.1.5)."""
     if if_range is None:
         return True
     return if_range.strip() == etag or parse_date(if_range) == modified

@@ -1,7 +1,7 @@
-"""Digests that a request gives of its own body: checked while the body is read, whoever reads it.
+"""Digests that a request carries of its own body, verified while the body is read.
 
-Content-Digest and Repr-Digest are of RFC 9530; without content codings, which the portal takes none of, both are over
-the bytes that arrive.
+Content-Digest and Repr-Digest are defined in RFC 9530; as the portal accepts no content coding, both cover the bytes
+that arrive.
 """
 
 import base64
@@ -22,14 +22,14 @@ ENTRY = re.compile(r"[ \t]*([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):[ \t]*"
 
 
 class Input(Protocol):
-    """`wsgi.input`, as far as the portal uses it."""
+    """The part of `wsgi.input` that the portal uses."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass
 class Check:
-    """What the body must hash to, and what it is refused with otherwise."""
+    """The digest that the body must have, and the refusal otherwise."""
 
     algorithm: str
     expected: bytes
@@ -48,10 +48,10 @@ class Check:
 
 
 class CheckedInput:
-    """An input whose last read raises Refused when the body is not what the checks expect."""
+    """An input whose last read raises Refused if the body fails a check."""
 
     def __init__(self, source: Input, length: int, checks: list[Check]) -> None:
-        """`length` in bytes, -1 when it shows only at the end."""
+        """`length` is in bytes, -1 if it is unknown."""
         self._source = source
         self._left = length
         self._checks = checks
@@ -71,14 +71,14 @@ class CheckedInput:
 
 
 def guard(request: BaseRequest) -> None:
-    """Check the body against the digests that the request gives. Raises Refused (INVALID_REQUEST)."""
+    """Verify the body against the digests of the request as it is read. Raises Refused (INVALID_REQUEST)."""
     checks = [check for name in FIELDS for check in _checks(name, request.get_header(name))]
     if checks:
         check_body(request, checks)
 
 
 def check_body(request: BaseRequest, checks: list[Check]) -> None:
-    """Let whoever reads the body do so through these checks."""
+    """Apply the checks to the body as it is read."""
     checked = CheckedInput(request.environ["wsgi.input"], request.content_length, checks)
     if request.content_length == 0:
         checked.require()
@@ -86,7 +86,7 @@ def check_body(request: BaseRequest, checks: list[Check]) -> None:
 
 
 def is_checked(request: BaseRequest) -> bool:
-    """Whether the end of the body may still refuse what came before."""
+    """Whether the body may still be refused at its end."""
     return isinstance(request.environ["wsgi.input"], CheckedInput)
 
 
@@ -106,6 +106,6 @@ def _checks(name: str, value: str | None) -> list[Check]:
         if match is None:
             raise Refused("INVALID_REQUEST", f"{name} is not of the form sha-256=:base64:.")
         if match[1] in ALGORITHMS:
-            refusal = Refused("DIGEST_MISMATCH", f"The body does not have the {match[1]} that {name} says.")
+            refusal = Refused("DIGEST_MISMATCH", f"The {match[1]} of the body does not match {name}.")
             found.append(Check(ALGORITHMS[match[1]], decode(match[2], name), refusal))
     return found

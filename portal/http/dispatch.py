@@ -94,16 +94,16 @@ def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -
 
 
 def _require_utf8() -> None:
-    """Hook: the framework would drop what is not UTF-8, and two addresses would name one thing."""
+    """Hook: the framework would drop bytes that are not UTF-8, so that two URLs would name one resource."""
     try:
         request.environ["bottle.raw_path"].encode("latin-1").decode()
         unquote_to_bytes(request.query_string).decode()
     except UnicodeDecodeError:
-        raise problem("INVALID_REQUEST", "The address is not UTF-8.") from None
+        raise problem("INVALID_REQUEST", "The URL is not UTF-8.") from None
 
 
 def _refusal(refused: Refused) -> HTTPResponse:
-    """The sentences repeat what was sent, and people send tokens in the wrong places."""
+    """Details repeat what was sent, and people send tokens in the wrong places."""
     headers = CHALLENGE.get(refused.code, {})
     if isinstance(refused, RateLimited):
         headers = {"Retry-After": str(refused.retry_after)}

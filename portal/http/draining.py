@@ -1,7 +1,7 @@
-"""Takes what is left of a body behind the answer that refused it, so that the answer arrives.
+"""Reads and discards the rest of a rejected body, so that the client gets the error instead of a reset.
 
-A server that answers and closes while bytes still come resets the connection (RFC 9112 section 9.6): the client, or
-nginx on its behalf, then sees a broken connection, which looks like a fault that passes, and tries again.
+A server that answers and closes while bytes still arrive resets the connection (RFC 9112 section 9.6). The client, or
+nginx on its behalf, takes the broken connection for a temporary fault and tries again.
 """
 
 import threading
@@ -12,11 +12,11 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 CHUNK = 256 * 1024
 BYTES_MAX = 64 * 1024 * 1024  # of one body
-AT_ONCE_MAX = 16  # in a worker: who sends slowly on purpose holds no more threads than these
+AT_ONCE_MAX = 16  # per worker: clients that send slowly on purpose hold no more threads than this
 
 
 def drained(app: Wsgi) -> Wsgi:
-    """The application, which answers a request with a body that it refuses, and then reads that body."""
+    """Wrap the application: after a refusal, the rest of the body is read and discarded."""
     places = threading.BoundedSemaphore(AT_ONCE_MAX)
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -28,7 +28,7 @@ def drained(app: Wsgi) -> Wsgi:
             return start_response(status, *rest)
 
         answer = app(environ, start)
-        # Who expects 100 has sent nothing yet, and reading would ask for it.
+        # A client that expects 100 Continue has sent nothing yet, and reading would request it.
         if refused and _has_body(environ) and "HTTP_EXPECT" not in environ:
             return _draining(answer, source, places)
         return answer

@@ -1,6 +1,6 @@
-"""The one responder for files: every header, condition and range, whether nginx or the portal carries the bytes.
+"""The one responder for files: every header, condition and range, whether nginx or the portal sends the bytes.
 
-Policy is always the portal's: it evaluates the request, and where only bytes are left to send it hands them to nginx.
+The portal always evaluates the request; where only bytes remain to be sent, it leaves that to nginx.
 """
 
 import os
@@ -34,7 +34,7 @@ class DamagedFileError(OSError):
 
 @dataclass(frozen=True)
 class Representation:
-    """A file as HTTP shows it.
+    """A file as HTTP represents it.
 
     `size` is in bytes, `sha256` hex, `modified` seconds since the epoch. `filename` makes the response an attachment.
     `headers` are further fields; nginx passes on those that its template names. `accel` is the URI below `/_files/`
@@ -95,7 +95,7 @@ def respond(request: BaseRequest, representation: Representation) -> HTTPRespons
             status=304, headers={"ETag": representation.etag, "Cache-Control": representation.cache_control}
         )
     if outcome is Outcome.FAILED:
-        return HTTPError(412, "The file is not the one that the request's precondition names.")
+        return HTTPError(412, "The file does not meet the precondition of the request.")
     blind = representation.mutable and not (request.get_header("If-Range") or "if-match" in conditions)
     try:
         part = _range(request, representation)
@@ -129,7 +129,7 @@ def _range(request: BaseRequest, representation: Representation) -> ByteRange | 
 
 def _condition_required() -> HTTPError:
     # wget takes even a 200 for the rest of the file that it has a part of (RFC 6585 section 3).
-    return HTTPError(428, "This address changes with each publish: ask for a part with If-Range or If-Match.")
+    return HTTPError(428, "The file at this URL changes with each publish: request a part with If-Range or If-Match.")
 
 
 def _unsatisfiable(representation: Representation, reason: str) -> HTTPError:

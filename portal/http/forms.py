@@ -1,6 +1,6 @@
-"""Bodies as they arrive: a multipart file goes to its sink chunk by chunk, text fields and JSON stay small.
+"""Request bodies: a multipart file goes to its sink chunk by chunk, text fields and JSON are bounded.
 
-A body must state its length: the server hands on a chunked body that breaks off as if it had ended.
+A body needs a Content-Length: the server passes on a chunked body that breaks off as if it had ended.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def json_body(request: BaseRequest, model: type[Model]) -> Model:
-    """The body as `model`; no body is an empty object.
+    """The body as `model`; an absent body counts as an empty object.
 
     Raises Refused (UNSUPPORTED_MEDIA_TYPE, LENGTH_REQUIRED, FILE_TOO_LARGE, INVALID_REQUEST, VALIDATION_ERROR).
     """
@@ -37,20 +37,20 @@ def json_body(request: BaseRequest, model: type[Model]) -> Model:
     try:
         return model.model_validate(strict_json.parse(body or b"{}", max_bytes=JSON_MAX))
     except strict_json.JsonRejected as error:
-        raise Refused("VALIDATION_ERROR", "The body does not fit.", [f"body: {error}."]) from None
+        raise Refused("VALIDATION_ERROR", "The body is invalid.", [f"body: {error}."]) from None
     except ValidationError as error:
-        raise Refused("VALIDATION_ERROR", "The body does not fit.", reasons(error)) from None
+        raise Refused("VALIDATION_ERROR", "The body is invalid.", reasons(error)) from None
 
 
 def reasons(error: ValidationError) -> list[str]:
-    """One sentence a fault, without the value: it may be a secret."""
+    """One sentence per error, without the value, which may be a secret."""
     return [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}." for e in error.errors(include_input=False)]
 
 
 def multipart_file(
     request: BaseRequest, name: str, open_sink: Callable[[], Sink], limit: int, fields: tuple[str, ...] = ()
 ) -> tuple[Received, dict[str, str]]:
-    """Take the one file part `name` into a sink and return it with the text `fields` that came along.
+    """Write the file part `name` to a sink; return it with the text `fields` of the form.
 
     Raises Refused (UNSUPPORTED_MEDIA_TYPE, LENGTH_REQUIRED, INVALID_REQUEST, INVALID_FILE, FILE_TOO_LARGE).
     """
@@ -86,9 +86,9 @@ def multipart_file(
             raise Refused("INVALID_FILE", f"The form has no part {name!r}.")
         return sink.finish(), {key: value.decode() for key, value in texts.items()}
     except ParserLimitReached as error:
-        raise Refused("FILE_TOO_LARGE", f"The form is over a limit: {error}") from None
+        raise Refused("FILE_TOO_LARGE", f"The form exceeds a limit: {error}") from None
     except MultipartError as error:
-        raise Refused("INVALID_FILE", f"The form is malformed or cut short: {error}") from None
+        raise Refused("INVALID_FILE", f"The form is malformed or incomplete: {error}") from None
     except UnicodeDecodeError:
         raise Refused("INVALID_FILE", "A text field is not UTF-8.") from None
     finally:
@@ -97,7 +97,7 @@ def multipart_file(
 
 
 def _ignore(chunk: bytes) -> None:
-    """Takes what is in no part."""
+    """Discard bytes outside of any part."""
 
 
 def _bounded(name: str, field: bytearray) -> Callable[[bytes], None]:
@@ -110,12 +110,12 @@ def _bounded(name: str, field: bytearray) -> Callable[[bytes], None]:
 
 
 def _chunks(request: BaseRequest, limit: int) -> Iterator[bytes]:
-    """The body. Raises Refused (LENGTH_REQUIRED, FILE_TOO_LARGE over `limit`, INVALID_REQUEST when cut short)."""
+    """The body. Raises Refused (LENGTH_REQUIRED, FILE_TOO_LARGE over `limit`, INVALID_REQUEST when it ends early)."""
     if request.get_header("Transfer-Encoding") is not None:
-        raise Refused("LENGTH_REQUIRED", "Send the body whole, with a Content-Length and no Transfer-Encoding.")
+        raise Refused("LENGTH_REQUIRED", "Send the body with a Content-Length, without Transfer-Encoding.")
     expected = max(request.content_length, 0)
     if expected > limit:
-        raise Refused("FILE_TOO_LARGE", f"The body of {expected} bytes is larger than the {limit} that are taken.")
+        raise Refused("FILE_TOO_LARGE", f"The body has {expected} bytes; at most {limit} are accepted.")
     source, left = request.environ["wsgi.input"], expected
     while left:
         chunk = source.read(min(CHUNK, left))

@@ -24,13 +24,13 @@ from portal.store.store import Store
 
 KEPT_SECONDS = 24 * 3600
 KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255})')
-HEADERS_COUNTED = ("Upload-Length", "Upload-Metadata")  # what a tus client says instead of a body
+HEADERS_COUNTED = ("Upload-Length", "Upload-Metadata")  # what a tus client sends instead of a body
 CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Which request this is, whether for the first time or not."""
+    """The identity of a request and its repetitions."""
 
     token_id: str
     target: str
@@ -40,7 +40,7 @@ class Attempt:
 def once(
     store: Store, request: BaseRequest, token_id: str, respond: Callable[[], HTTPResponse]
 ) -> HTTPResponse:  # fmt: skip
-    """The answer of `respond`, or the one that it gave before to this token's request with this key.
+    """The answer of `respond`, or the stored answer to an earlier request of this token with the same key.
 
     Raises Refused (INVALID_REQUEST, IDEMPOTENCY_CONFLICT, IDEMPOTENCY_MISMATCH).
     """
@@ -64,13 +64,13 @@ def once(
 
 
 class _Fingerprinted:
-    """An input that hashes the request; a form's boundary, which each attempt makes up anew, counts for nothing."""
+    """An input that hashes the request, apart from the boundary of a form, which differs in each attempt."""
 
     def __init__(self, request: BaseRequest) -> None:
         self._source: Input = request.environ["wsgi.input"]
         _, options = parse_options_header(request.get_header("Content-Type", ""))
         self._delimiter = b"\r\n--" + options["boundary"].encode() if "boundary" in options else b""
-        self._tail = b"\r\n"  # which the first delimiter may go without (RFC 2046 section 5.1.1)
+        self._tail = b"\r\n"  # which may be absent before the first delimiter (RFC 2046 section 5.1.1)
         self._hash = hashlib.sha256()
         for name in HEADERS_COUNTED:
             self._hash.update(f"{name}: {request.get_header(name, '')}\n".encode())
@@ -86,7 +86,7 @@ class _Fingerprinted:
         return chunk
 
     def digest(self) -> bytes:
-        """Of what was read and of what is left."""
+        """The hash of the whole body, of which the rest is read here."""
         while self.read(CHUNK):
             pass
         self._hash.update(self._tail)
@@ -115,7 +115,7 @@ def _keep(db: Database, attempt: Attempt, fingerprint: bytes, response: HTTPResp
 
 def _again(earlier: sqlite3.Row, body: _Fingerprinted) -> HTTPResponse:
     if body.digest() != earlier["fingerprint"]:
-        raise Refused("IDEMPOTENCY_MISMATCH", "This Idempotency-Key was used for a request with another body.")
+        raise Refused("IDEMPOTENCY_MISMATCH", "This Idempotency-Key was used for a request with a different body.")
     response = HTTPResponse(earlier["body"], earlier["status"])
     for name, value in json.loads(earlier["headers"]):
         response.set_header(name, value)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description, made of the very declarations that the server routes by."""
+"""The OpenAPI 3.1 description, generated from the declarations of the routes."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ SECURITY = {
         "type": "apiKey",
         "in": "query",
         "name": "signature",
-        "description": "The URL as an upload or …/download-url gave it, whole: it needs no token.",
+        "description": "A signed URL, exactly as the upload or …/download-url returned it; it needs no token.",
     },
 }
 REFERENCE = "#/components/schemas/{model}"
@@ -110,7 +110,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 def _responses(route: Route) -> dict[str, Any]:
     operation = route.operation
-    answer: dict[str, Any] = {"description": "Done"}
+    answer: dict[str, Any] = {"description": "Success"}
     if route.answer:
         answer["content"] = {"application/json": _schema(route.answer)}
     elif operation.status != 204:
@@ -142,7 +142,7 @@ def _responses(route: Route) -> dict[str, Any]:
     }
     if operation.supports_ranges:
         part = {
-            "description": "The range asked for",
+            "description": "The requested range",
             "content": {operation.media_type: {}},
             "headers": answer["headers"] | headers.headers(headers.PART, always=False),
         }

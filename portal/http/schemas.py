@@ -1,4 +1,4 @@
-"""The bodies of the API: what is taken, what is answered. /openapi.json is made of these models."""
+"""The request and response bodies of the API; /openapi.json is generated from these models."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ TOKEN_DAYS_MAX = 3650
 
 
 class Body(BaseModel):
-    """A request body: unknown members and members of another type are refused."""
+    """A request body; unknown members and members of the wrong type are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -45,7 +45,7 @@ class Developer(BaseModel):
 
 class NewToken(Body):
     scope: tokens.Scope
-    days: int = Field(ge=1, le=TOKEN_DAYS_MAX, description="how long it is valid")
+    days: int = Field(ge=1, le=TOKEN_DAYS_MAX, description="days until it expires")
 
 
 class Token(BaseModel):
@@ -63,7 +63,7 @@ class Token(BaseModel):
 
 
 class IssuedToken(Token):
-    token: str = Field(description="the token itself, shown this once")
+    token: str = Field(description="the token itself, shown only once")
 
 
 class Tokens(BaseModel):
@@ -100,7 +100,10 @@ class NewApp(Body):
 
 
 class AppKey(BaseModel):
-    """From when and which version on a key signs an app: pinned by the first publish, by rotation, by recovery."""
+    """A signing key of an app, with the time and the version code from which it signs.
+
+    The first publish pins it, or it follows the key before it by rotation or recovery.
+    """
 
     number: int
     kind: app_keys.Kind
@@ -122,8 +125,10 @@ class AppKey(BaseModel):
 
 
 class AppKeys(BaseModel):
-    keys: list[AppKey] = Field(description="in force, in order; the last one whose version_code is reached signs")
-    pending_recovery: AppKey | None = Field(description="takes over at its `effective_at` unless it is cancelled")
+    keys: list[AppKey] = Field(
+        description="in effect, in order; a version is signed by the last one whose `from_version_code` it reaches"
+    )
+    pending_recovery: AppKey | None = Field(description="takes effect at its `effective_at` unless it is cancelled")
 
     @classmethod
     def of(cls, db: sqlite3.Connection, app_id: str) -> "AppKeys":
@@ -137,13 +142,13 @@ class AppKeys(BaseModel):
 class NewRotation(Body):
     new_key_id: KeyId
     from_version_code: VersionCode
-    old_signature: str = Field(max_length=128, description="base64, by the key that signs until then")
+    old_signature: str = Field(max_length=128, description="base64, by the current key")
     new_signature: str = Field(max_length=128, description="base64, by the new key, over the same statement")
 
 
 class NewRecovery(Body):
     new_key_id: KeyId
-    reason: str = Field(min_length=1, max_length=2000, description="shown to everyone in the app's store info")
+    reason: str = Field(min_length=1, max_length=2000, description="public: shown in the store information of the app")
 
 
 class App(BaseModel):
@@ -166,7 +171,7 @@ class Apps(BaseModel):
 
 
 class Reason(Body):
-    reason: str = Field("", max_length=2000, description="told to the developer")
+    reason: str = Field("", max_length=2000, description="shown to the developer")
 
 
 class Version(BaseModel):
@@ -175,7 +180,7 @@ class Version(BaseModel):
     status: Status
     created_at: Time
     published_at: Time | None
-    reasons: list[str] = Field(description="why it failed, was rejected or yanked")
+    reasons: list[str] = Field(description="why validation failed, or the version was rejected or yanked")
     version_code: int | None
     version: str | None = Field(description="version_name of the manifest")
     size: int | None = Field(description="bytes")
@@ -195,7 +200,7 @@ class Version(BaseModel):
 
 
 class SignedDownload(BaseModel):
-    url: str = Field(description="needs no token until it expires")
+    url: str = Field(description="works without a token until it expires")
     expires_at: Time
 
 
@@ -220,7 +225,7 @@ class Assets(BaseModel):
 
 
 class StoreApp(BaseModel):
-    """What a device needs to show, fetch and verify an app."""
+    """Everything that a device needs to show, download and verify an app."""
 
     app_id: str
     developer_id: str
@@ -232,7 +237,7 @@ class StoreApp(BaseModel):
     sha256: str
     signature: str
     key_id: str
-    public_key: str = Field(description="base64 of the 32 raw bytes of the key that signed")
+    public_key: str = Field(description="base64 of the 32 raw bytes of the signing key")
     published_at: Time
     download_url: str
     assets: list[Asset]
@@ -256,11 +261,11 @@ class StoreEntry(BaseModel):
 
 class StorePage(BaseModel):
     apps: list[StoreEntry]
-    cursor: str | None = Field(description="hand it back for the next page; null on the last")
+    cursor: str | None = Field(description="pass it to get the next page; null on the last page")
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """An error (RFC 9457)."""
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""The words of tus 1.0.0 (https://tus.io/protocols/resumable-upload): core and the extensions below."""
+"""The protocol tus 1.0.0 (https://tus.io/protocols/resumable-upload): core and the extensions below."""
 
 import re
 from collections.abc import Mapping
@@ -19,20 +19,20 @@ SHA256 = re.compile(rb"[0-9a-f]{64}")
 METHODS_OVERRIDDEN = ("PATCH", "DELETE")
 
 
-def spoken(call: BaseRequest) -> bool:
-    """Whether the client speaks tus."""
+def is_used(call: BaseRequest) -> bool:
+    """Whether the client uses tus."""
     return call.get_header("Tus-Resumable") is not None
 
 
 def require_version(call: BaseRequest) -> None:
-    """Raises Refused (TUS_VERSION) unless the client speaks this version."""
+    """Raises Refused (TUS_VERSION) unless the client uses this version."""
     if call.get_header("Tus-Resumable") != VERSION:
         raise Refused("TUS_VERSION", f"Send Tus-Resumable: {VERSION}.")
 
 
 def mark() -> None:
-    """Hook: every answer to a tus client says the version, errors too."""
-    if spoken(request):
+    """Hook: add the version to every answer to a tus client, errors included."""
+    if is_used(request):
         response.set_header("Tus-Resumable", VERSION)
         if response.status_code == 412:
             response.set_header("Tus-Version", VERSION)
@@ -51,7 +51,7 @@ def capabilities(max_size: int) -> HTTPResponse:
 
 
 def state(transfer: Transfer) -> dict[str, str]:
-    """The fields that say how far an upload is."""
+    """The header fields that describe the progress of an upload."""
     return {
         "Upload-Offset": str(transfer.received),
         "Upload-Length": str(transfer.size),
@@ -74,7 +74,7 @@ def metadata(call: BaseRequest) -> Mapping[str, bytes]:
     for pair in filter(None, call.get_header("Upload-Metadata", "").split(",")):
         key, _, value = pair.strip().partition(" ")
         if not key or key in found:
-            raise Refused("INVALID_REQUEST", "Upload-Metadata has an empty key or one twice.")
+            raise Refused("INVALID_REQUEST", "Upload-Metadata has an empty or a repeated key.")
         found[key] = decode(value, "Upload-Metadata")
     return found
 
@@ -88,19 +88,19 @@ def announced_sha256(call: BaseRequest) -> str | None:
 
 
 def checksum(call: BaseRequest) -> list[Check]:
-    """What Upload-Checksum asks to check of this request's body. Raises Refused (INVALID_REQUEST)."""
+    """The checks of the body that Upload-Checksum requests. Raises Refused (INVALID_REQUEST)."""
     value = call.get_header("Upload-Checksum")
     if value is None:
         return []
     algorithm, _, digest = value.partition(" ")
     if algorithm not in CHECKSUMS:
-        raise Refused("INVALID_REQUEST", f"Upload-Checksum knows {' and '.join(CHECKSUMS)}.")
-    refusal = Refused("CHECKSUM_MISMATCH", "The chunk does not have the checksum that Upload-Checksum says.")
+        raise Refused("INVALID_REQUEST", f"Upload-Checksum supports {' and '.join(CHECKSUMS)}.")
+    refusal = Refused("CHECKSUM_MISMATCH", "The checksum of the chunk does not match Upload-Checksum.")
     return [Check(algorithm, decode(digest, "Upload-Checksum"), refusal)]
 
 
 def overridden(call: BaseRequest) -> str:
-    """The method that a client behind a strict proxy means by its POST. Raises Refused (INVALID_REQUEST)."""
+    """The method for which a client behind a strict proxy sends POST. Raises Refused (INVALID_REQUEST)."""
     method: str = call.get_header("X-HTTP-Method-Override", "")
     if method not in METHODS_OVERRIDDEN:
         raise Refused("INVALID_REQUEST", f"X-HTTP-Method-Override must be {' or '.join(METHODS_OVERRIDDEN)}.")

@@ -86,7 +86,7 @@ def test_a_token_in_an_address_is_refused(portal: Portal, admin_token: str, path
         answer = httpx.get(
             f"{portal.url}{path}?{query.format(token)}", headers={"Authorization": f"Bearer {admin_token}"}
         )
-        assert "only taken in the header" in problem(answer, 400, "INVALID_REQUEST")["detail"]
+        assert "only in the header" in problem(answer, 400, "INVALID_REQUEST")["detail"]
         assert token not in answer.text
 
 

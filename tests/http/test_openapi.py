@@ -1,5 +1,7 @@
 """What /openapi.json says of fields and bodies is what is answered."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -84,3 +86,20 @@ def test_a_signed_url_is_a_way_in(described: dict[str, Any]) -> None:
     assert described["paths"][UPLOAD]["put"]["security"] == [{"signed_url": []}]
     assert {"signed_url": []} in described["paths"][IMMUTABLE]["get"]["security"]
     assert list(described["paths"][UPLOAD]["patch"]["requestBody"]["content"]) == ["application/offset+octet-stream"]
+
+
+DIALECT = re.compile(r"\b(?:told|tells|said|says|whoever|spoken|speaks|goes on|go on|gave|asked for|is here)\b")
+
+
+def test_what_people_read_is_in_the_terms_of_the_field(described: dict[str, Any]) -> None:
+    texts = list(prose(described))
+    assert len(texts) > 100
+    assert [text for text in texts if DIALECT.search(text)] == []
+
+
+def prose(node: object) -> Iterator[str]:
+    """The summaries and descriptions anywhere in a document."""
+    if isinstance(node, dict):
+        yield from (node[name] for name in ("summary", "description") if isinstance(node.get(name), str))
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from prose(child)

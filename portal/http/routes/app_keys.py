@@ -1,4 +1,4 @@
-"""How an app passes to another signing key."""
+"""Signing keys of an app: rotation to a new key, and recovery from a lost one."""
 
 from portal.http import access, schemas
 from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, Call, Operation, Routes
@@ -12,7 +12,7 @@ routes = Routes()
 
 @routes.add(
     Operation(
-        "POST", ROTATIONS_PATH, "Hand an app over to a new key, with both keys' signatures", DEVELOPER,
+        "POST", ROTATIONS_PATH, "Rotate the signing key of an app, with the signatures of both keys", DEVELOPER,
         status=201, problems=("KEY_CONFLICT", "UNTRUSTED_KEY", "INVALID_PROOF", "VERSION_CONFLICT"),
     )
 )  # fmt: skip
@@ -24,7 +24,7 @@ def rotate(call: Call, body: schemas.NewRotation, app_id: str) -> schemas.AppKey
 
 @routes.add(
     Operation(
-        "POST", RECOVERIES_PATH, "Announce a new key in place of a lost one, in 7 days", REVIEWER,
+        "POST", RECOVERIES_PATH, "Announce the recovery of a lost signing key, effective in 7 days", REVIEWER,
         status=201, problems=("KEY_CONFLICT", "UNTRUSTED_KEY"),
     )
 )  # fmt: skip
@@ -34,7 +34,7 @@ def recover(call: Call, body: schemas.NewRecovery, app_id: str) -> schemas.AppKe
         return schemas.AppKey.of(key_changes.recover(tx, call.actor, app, **vars(body)))
 
 
-@routes.add(Operation("DELETE", f"{RECOVERIES_PATH}/<number:code>", "Cancel an announced recovery", MEMBER, status=204))
+@routes.add(Operation("DELETE", f"{RECOVERIES_PATH}/<number:code>", "Cancel a key recovery", MEMBER, status=204))
 def cancel(call: Call, app_id: str, number: int) -> None:
     app = access.visible(call.db.read(), call.actor, app_id)
     with call.db.write() as tx:

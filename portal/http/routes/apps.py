@@ -1,4 +1,4 @@
-"""A developer's apps, their versions and the steps of review."""
+"""The apps of a developer, their versions and the review of those."""
 
 from portal.http import access, forms, schemas
 from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
@@ -36,7 +36,7 @@ def list_versions(call: Call, app_id: str) -> schemas.Versions:
     return _listed(call, versions.of_app(call.db.read(), app.app_id))
 
 
-@routes.add(Operation("GET", "/api/review", "List what waits for review", REVIEWER))
+@routes.add(Operation("GET", "/api/review", "List the versions waiting for review", REVIEWER))
 def review_queue(call: Call) -> schemas.Versions:
     return _listed(call, versions.in_review(call.db.read()))
 
@@ -64,7 +64,9 @@ def upload(call: Call, app_id: str) -> schemas.Version:
     return schemas.Version.of(version, call.settings.public_url)
 
 
-@routes.add(Operation("POST", f"{VERSION_PATH}/submit", "Submit a version", DEVELOPER, problems=("WRONG_STATE",)))
+@routes.add(
+    Operation("POST", f"{VERSION_PATH}/submit", "Submit a version for review", DEVELOPER, problems=("WRONG_STATE",))
+)
 def submit(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> schemas.Version:
     return _step(call, app_id, version_code, "submit", body.reason)
 
@@ -104,5 +106,5 @@ def _integer(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= VERSION_CODE_DIGITS):
-        raise Refused("VALIDATION_ERROR", "The form does not fit.", ["version_code: not a positive integer."])
+        raise Refused("VALIDATION_ERROR", "The form is invalid.", ["version_code: Input should be a positive integer."])
     return int(text)

@@ -21,7 +21,7 @@ routes = Routes()
 
 @routes.add(
     Operation(
-        "POST", "/api/apps/<app_id>/icon", "Set the icon", DEVELOPER,
+        "POST", "/api/apps/<app_id>/icon", "Set the icon of an app", DEVELOPER,
         form_file="icon", rate_limited=True, problems=PROBLEMS,
     )
 )  # fmt: skip
@@ -76,7 +76,7 @@ def _screenshot(call: Call) -> bytes:
 
 @contextmanager
 def _received(call: Call, kind: str, limit: int, measured: Measured) -> Iterator[Path]:
-    """The file of the form, on the disk: what waits to be decoded takes no memory."""
+    """The file of the form, on disk: an image that waits to be decoded takes no memory."""
     with tempfile.TemporaryDirectory(dir=call.store.layout.area("temp"), prefix="image-") as directory:
         path = Path(directory) / kind
         file, _ = forms.multipart_file(call.request, kind, lambda: Sink(path, limit), limit)

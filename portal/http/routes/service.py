@@ -1,4 +1,4 @@
-"""What operators and their tools read: health, readiness, metrics, the description of the API."""
+"""For operators and their tools: liveness, readiness, metrics, the description of the API."""
 
 import ipaddress
 import json
@@ -13,18 +13,18 @@ from portal.packages import manifest
 from portal.store.errors import Refused
 
 SCHEMA_TYPE = "application/schema+json"
-OPENAPI_TYPE = "application/json"  # what every tool takes
+OPENAPI_TYPE = "application/json"  # which every tool accepts
 DOCUMENT_CACHE = "public, max-age=300"
 
 routes = Routes()
 
 
-@routes.add(Operation("GET", "/healthz", "Whether the process lives", ANYONE))
+@routes.add(Operation("GET", "/healthz", "Liveness check", ANYONE))
 def healthz(call: PublicCall) -> schemas.Health:
     return schemas.Health(status="alive")
 
 
-@routes.add(Operation("GET", "/readyz", "Whether requests will succeed", ANYONE))
+@routes.add(Operation("GET", "/readyz", "Readiness check", ANYONE))
 def readyz(call: PublicCall) -> schemas.Health:
     try:
         call.db.read().execute("SELECT 1 FROM developers LIMIT 1").fetchone()
@@ -36,23 +36,25 @@ def readyz(call: PublicCall) -> schemas.Health:
 
 @routes.add(
     Operation(
-        "GET", "/metrics", "Prometheus metrics, for the operator's networks", ANYONE,
+        "GET", "/metrics", "Get the Prometheus metrics, from the operator's networks only", ANYONE,
         media_type="text/plain", problems=("FORBIDDEN",),
     )
 )  # fmt: skip
 def show_metrics(call: PublicCall) -> HTTPResponse:
     address = ipaddress.ip_address(remote_address(call.settings, call.request))
     if not any(address in network for network in call.settings.metrics_networks):
-        raise Refused("FORBIDDEN", "Metrics are for the operator's networks.")
+        raise Refused("FORBIDDEN", "Metrics are only available from the networks in the setting metrics_networks.")
     return HTTPResponse(call.metrics.exposition(), 200, {"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@routes.add(Operation("GET", "/schemas/manifest.json", "JSON Schema of manifest.json", ANYONE, media_type=SCHEMA_TYPE))
+@routes.add(
+    Operation("GET", "/schemas/manifest.json", "Get the schema of manifest.json", ANYONE, media_type=SCHEMA_TYPE)
+)
 def manifest_schema(call: PublicCall) -> HTTPResponse:
     return _document(manifest.json_schema(), SCHEMA_TYPE)
 
 
-@routes.add(Operation("GET", "/openapi.json", "This description", ANYONE, media_type=OPENAPI_TYPE))
+@routes.add(Operation("GET", "/openapi.json", "Get this OpenAPI description", ANYONE, media_type=OPENAPI_TYPE))
 def openapi_document(call: PublicCall) -> HTTPResponse:
     return _document(openapi.describe(call.services.routes), OPENAPI_TYPE)
 

@@ -1,4 +1,4 @@
-"""What devices read: the list of apps, an app, its package, its icons."""
+"""For devices: the list of apps, an app, its package, its icons."""
 
 import base64
 from urllib.parse import quote, urlencode
@@ -16,13 +16,13 @@ from portal.store.errors import Refused
 from portal.store.versions import Version
 
 PAGE = 50
-QUERY_MAX = 200  # characters; each word of it is looked up
+QUERY_MAX = 200  # characters; each word is a search term
 PACKAGE_TYPE = "application/octet-stream"
-# Shared caches, our nginx first, ask again after s-maxage, and give out what they have meanwhile or while the portal is
-# down (RFC 5861). A publish shows after s-maxage plus stale-while-revalidate at the latest.
+# Shared caches, our nginx first, revalidate after s-maxage, and serve the stale answer meanwhile or while the portal is
+# down (RFC 5861). A publish is visible after s-maxage plus stale-while-revalidate at the latest.
 INFO_CACHE = {"Cache-Control": "public, max-age=60, s-maxage=1, stale-while-revalidate=4, stale-if-error=86400"}
 ASSET_CACHE = "public, max-age=86400, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
-LATEST_CACHE = "public, no-cache"  # the address of another file after the next publish: ask each time
+LATEST_CACHE = "public, no-cache"  # the next publish changes the file at this URL: revalidate each time
 IMMUTABLE_CACHE = "public, max-age=86400, immutable"
 UNPUBLISHED_CACHE = "private, no-store"
 
@@ -37,16 +37,16 @@ routes = Routes()
 def list_apps(call: PublicCall) -> Answer[schemas.StorePage]:
     query, after = call.request.query.q, call.request.query.cursor
     if len(query) > QUERY_MAX:
-        raise Refused("INVALID_REQUEST", f"q is longer than {QUERY_MAX} characters.")
+        raise Refused("INVALID_REQUEST", f"q must not be longer than {QUERY_MAX} characters.")
     if after and not valid_app_id(after):
-        raise Refused("INVALID_REQUEST", "The cursor is not one that this list gave.")
+        raise Refused("INVALID_REQUEST", "The cursor is invalid: use the one that the previous page returned.")
     found = apps.published(call.db.read(), query=query, after=after, limit=PAGE + 1)
     entries = [schemas.StoreEntry.of(app, call.settings.public_url) for app in found[:PAGE]]
     cursor = entries[-1].app_id if len(found) > PAGE else None
     return Answer(schemas.StorePage(apps=entries, cursor=cursor), INFO_CACHE)
 
 
-@routes.add(Operation("GET", f"{STORE_PATH}/<app_id>", "Show an app's current version", ANYONE))
+@routes.add(Operation("GET", f"{STORE_PATH}/<app_id>", "Get the current version of an app", ANYONE))
 def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
     db, base = call.db.read(), call.settings.public_url
     app = apps.get(db, app_id)
@@ -73,7 +73,7 @@ def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
 
 @routes.add(
     Operation(
-        "GET", f"{STORE_PATH}/<app_id>/download", "Download the current version", ANYONE,
+        "GET", f"{STORE_PATH}/<app_id>/download", "Download the current version of an app", ANYONE,
         media_type=PACKAGE_TYPE, supports_ranges=True, response_headers=headers.PACKAGE, problems=MUTABLE_PROBLEMS,
     )
 )  # fmt: skip
@@ -85,7 +85,7 @@ def download_latest(call: PublicCall, app_id: str) -> HTTPResponse:
 @routes.add(
     Operation(
         "GET", "/downloads/<developer_id>/<app_id>/<version_code:code>/package.mosis",
-        "Download one version; one not published needs the owner's or a reviewer's token, or a signed URL", ANYONE,
+        "Download a version; an unpublished one requires the owner's or a reviewer's token, or a signed URL", ANYONE,
         query=tuple(presign.QUERY), media_type=PACKAGE_TYPE, supports_ranges=True, response_headers=headers.PACKAGE,
         problems=(*FILE_PROBLEMS, "URL_EXPIRED"),
     )
@@ -101,7 +101,7 @@ def download(call: PublicCall, developer_id: str, app_id: str, version_code: int
 @routes.add(
     Operation(
         "POST", "/api/apps/<app_id>/versions/<version_code:code>/download-url",
-        "Sign a URL by which anyone can download the version for a while, whatever its status", MEMBER, status=201,
+        "Create a temporary URL that downloads the version, in any status, without a token", MEMBER, status=201,
     )
 )  # fmt: skip
 def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedDownload:
@@ -116,7 +116,7 @@ def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedD
 @routes.add(
     Operation(
         "GET", "/assets/<app_id>/<name:re:icon-(?:32|64|128)\\.png|screenshots/[1-5]\\.png>",
-        "An icon or screenshot; of an app not published it needs the owner's or a reviewer's token", ANYONE,
+        "Get an icon or screenshot; an unpublished app requires the owner's or a reviewer's token", ANYONE,
         media_type="image/png", supports_ranges=True, problems=MUTABLE_PROBLEMS,
     )
 )  # fmt: skip
@@ -126,7 +126,7 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
         raise apps.not_found(app_id)
     found = assets.get(call.db.read(), app_id, name)
     cache_control = UNPUBLISHED_CACHE if app.published_code is None else ASSET_CACHE
-    # Not by X-Accel-Redirect: nginx keeps the answer itself, with its entity tag, for whoever asks next.
+    # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
     representation = Representation(
         call.store.layout.asset(app_id, name), found.size, found.sha256, found.updated_at, "image/png", cache_control,
         mutable=True,
@@ -155,7 +155,7 @@ def _send(call: PublicCall, kind: str, representation: Representation) -> HTTPRe
         try:
             response = respond(call.request, representation)
         except FileNotFoundError:
-            raise Refused("FILE_NOT_FOUND", "The file is not available.") from None
+            raise Refused("FILE_NOT_FOUND", "The file is missing on the disk of the store.") from None
         measured.status, measured.bytes = response.status_code, _body_bytes(response)
         return response
 
@@ -166,7 +166,7 @@ def _holds_url(call: PublicCall, version: Version) -> bool:
     try:
         presign.verify(signing_keys, "GET", path, version.version_id, query)
     except Refused as refused:
-        if refused.code == "URL_EXPIRED":  # its signature is good: whoever asks knows of the version
+        if refused.code == "URL_EXPIRED":  # its signature is valid: the client knows of the version
             raise
         return False
     return True
@@ -178,7 +178,7 @@ def _accel(version: Version) -> str:
 
 
 def _body_bytes(response: HTTPResponse) -> int:
-    """What the body will have, whether the portal sends it or nginx does."""
+    """Bytes of the body, whether the portal or nginx sends it."""
     if response.status_code not in (200, 206):
         return 0
     return int(response.get_header("Content-Length") or response.get_header("X-File-Content-Length"))

@@ -1,4 +1,4 @@
-"""Uploads by signed URL: in one PUT, or in pieces by tus 1.0 on the same URL, then completed by their owner."""
+"""Uploads to a signed URL: one PUT, or chunks by tus 1.0 on the same URL; the owner then completes the upload."""
 
 from collections.abc import Iterator
 from urllib.parse import urlencode
@@ -34,21 +34,21 @@ routes = Routes()
 
 
 class NewUpload(schemas.Body):
-    size: int | None = Field(None, ge=1, description="bytes of the package; a tus client says Upload-Length instead")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="of the package, in hex")
+    size: int | None = Field(None, ge=1, description="bytes of the package; a tus client sends Upload-Length instead")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the package, in hex")
 
 
 class SignedUpload(BaseModel):
     upload_id: str
-    method: str = Field(description="how to send the body in one piece; tus works on the same URL")
+    method: str = Field(description="method that sends the whole body; tus works on the same URL")
     url: str
-    headers: dict[str, str] = Field(description="to send with it")
+    headers: dict[str, str] = Field(description="to send with the request")
     expires_at: schemas.Time
 
 
 @routes.add(
     Operation(
-        "POST", UPLOADS_PATH, "Open an upload: a signed URL for one package, also by tus", DEVELOPER,
+        "POST", UPLOADS_PATH, "Create an upload: a signed URL for one package, also for tus", DEVELOPER,
         request_headers=("Upload-Length", "Upload-Metadata"), status=201, response_headers=LOCATED,
         idempotency_key=True, rate_limited=True, problems=("QUOTA_EXCEEDED", "TUS_VERSION"),
     )
@@ -56,17 +56,17 @@ class SignedUpload(BaseModel):
 def issue(call: Call, body: NewUpload, app_id: str) -> Answer[SignedUpload]:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     size, sha256 = body.size, body.sha256
-    if tus.spoken(call.request):
+    if tus.is_used(call.request):
         tus.require_version(call.request)
         size, sha256 = tus.number(call.request, "Upload-Length"), tus.announced_sha256(call.request)
     if not size:
-        raise Refused("VALIDATION_ERROR", "The body does not fit.", ["size: how many bytes, 1 or more."])
+        raise Refused("VALIDATION_ERROR", "The body is invalid.", ["size: Input should be at least 1."])
     return _with_url(call, signed_uploads.issue(call.store, app, size, sha256))
 
 
 @routes.add(
     Operation(
-        "OPTIONS", UPLOADS_PATH, "What of tus is spoken", ANYONE, status=204, response_headers=headers.CAPABILITIES
+        "OPTIONS", UPLOADS_PATH, "Discover tus capabilities", ANYONE, status=204, response_headers=headers.CAPABILITIES
     )
 )
 def options(call: PublicCall, app_id: str) -> HTTPResponse:
@@ -75,16 +75,17 @@ def options(call: PublicCall, app_id: str) -> HTTPResponse:
 
 @routes.add(
     Operation(
-        "OPTIONS", UPLOAD_PATH, "What of tus is spoken here", ANYONE, status=204, response_headers=headers.CAPABILITIES
+        "OPTIONS", UPLOAD_PATH, "Discover tus capabilities of an upload", ANYONE,
+        status=204, response_headers=headers.CAPABILITIES,
     )
-)
+)  # fmt: skip
 def upload_options(call: PublicCall, upload_id: str) -> HTTPResponse:
     return tus.capabilities(call.settings.package_max_bytes)
 
 
 @routes.add(
     Operation(
-        "PUT", UPLOAD_PATH, "Send the body to its signed URL", ANYONE,
+        "PUT", UPLOAD_PATH, "Upload the whole package to the signed URL", ANYONE,
         query=QUERY, request_media_type=MEDIA_TYPE, status=204, response_headers=headers.UPLOAD, problems=BODY_PROBLEMS,
     )
 )  # fmt: skip
@@ -93,13 +94,13 @@ def put(call: PublicCall, upload_id: str) -> HTTPResponse:
     length = call.request.content_length
     with call.metrics.upload_part("package"), signed_uploads.held(call.store, upload_id) as upload:
         if upload.transfer.whole:
-            raise Refused("UPLOAD_USED", "The body is here already: complete the upload.")
+            raise Refused("UPLOAD_USED", "The body is already uploaded: complete the upload.")
         _require_plain(call.request)
         if length > upload.transfer.size:
             raise signed_uploads.too_large(upload.transfer)
         if 0 <= length < upload.transfer.size:
             raise Refused(
-                "INVALID_REQUEST", f"The URL is for {upload.transfer.size} bytes, the body has only {length}."
+                "INVALID_REQUEST", f"The URL is signed for {upload.transfer.size} bytes; the body has only {length}."
             )
         upload.restart()
         upload.append(_chunks(call.request), atomic=digests.is_checked(call.request))
@@ -110,7 +111,7 @@ def put(call: PublicCall, upload_id: str) -> HTTPResponse:
 
 @routes.add(
     Operation(
-        "PATCH", UPLOAD_PATH, "Send the next piece of the body to its signed URL (tus)", ANYONE,
+        "PATCH", UPLOAD_PATH, "Append a chunk to the upload (tus)", ANYONE,
         query=QUERY, request_media_type=tus.CONTENT_TYPE,
         request_headers=(*TUS, "Upload-Offset", "Upload-Checksum"),
         status=204, response_headers=headers.UPLOAD, problems=CHUNK_PROBLEMS,
@@ -126,7 +127,7 @@ def patch(call: PublicCall, upload_id: str) -> HTTPResponse:
     with call.metrics.upload_part("package"), signed_uploads.held(call.store, upload_id) as upload:
         transfer = upload.transfer
         if offset != transfer.received:
-            raise Refused("OFFSET_CONFLICT", f"The upload has {transfer.received} bytes, the body begins at {offset}.")
+            raise Refused("OFFSET_CONFLICT", f"The upload offset is {transfer.received}, not {offset}.")
         if offset + length > transfer.size:
             raise signed_uploads.too_large(transfer)
         if checks := tus.checksum(call.request):
@@ -139,7 +140,7 @@ def patch(call: PublicCall, upload_id: str) -> HTTPResponse:
 
 @routes.add(
     Operation(
-        "HEAD", UPLOAD_PATH, "How much of the body is here (tus)", ANYONE,
+        "HEAD", UPLOAD_PATH, "Get the upload offset (tus)", ANYONE,
         query=QUERY, request_headers=TUS, media_type=MEDIA_TYPE, response_headers=headers.UPLOAD,
         problems=(*SIGNED_PROBLEMS, "TUS_VERSION"),
     )
@@ -153,7 +154,7 @@ def head(call: PublicCall, upload_id: str) -> HTTPResponse:
 
 @routes.add(
     Operation(
-        "DELETE", UPLOAD_PATH, "Give an upload up (tus)", ANYONE,
+        "DELETE", UPLOAD_PATH, "Terminate an upload (tus)", ANYONE,
         query=QUERY, request_headers=TUS, status=204, problems=(*SIGNED_PROBLEMS, "TUS_VERSION"),
     )
 )  # fmt: skip
@@ -165,7 +166,7 @@ def delete(call: PublicCall, upload_id: str) -> None:
 
 @routes.add(
     Operation(
-        "POST", UPLOAD_PATH, "PATCH or DELETE by X-HTTP-Method-Override (tus)", ANYONE,
+        "POST", UPLOAD_PATH, "Send PATCH or DELETE through X-HTTP-Method-Override (tus)", ANYONE,
         query=QUERY, request_media_type=tus.CONTENT_TYPE,
         request_headers=(*TUS, "X-HTTP-Method-Override", "Upload-Checksum"),
         status=204, optional_headers=headers.UPLOAD, problems=CHUNK_PROBLEMS,
@@ -179,7 +180,7 @@ def post(call: PublicCall, upload_id: str) -> HTTPResponse | None:
 
 @routes.add(
     Operation(
-        "POST", f"{UPLOAD_PATH}/url", "Sign another URL for an upload, to go on with it", DEVELOPER,
+        "POST", f"{UPLOAD_PATH}/url", "Renew the signed URL of an upload, to resume it", DEVELOPER,
         status=201, response_headers=LOCATED, problems=("UPLOAD_USED", "UPLOAD_EXPIRED"),
     )
 )  # fmt: skip
@@ -190,7 +191,8 @@ def renew(call: Call, upload_id: str) -> Answer[SignedUpload]:
 
 @routes.add(
     Operation(
-        "POST", f"{UPLOAD_PATH}/complete", "Make the upload a version", DEVELOPER, status=201,
+        "POST", f"{UPLOAD_PATH}/complete", "Complete an upload: validate the package and create the version", DEVELOPER,
+        status=201,
         problems=("UPLOAD_INCOMPLETE", "UPLOAD_USED", "UPLOAD_LOCKED", "UPLOAD_EXPIRED", "VALIDATION_ERROR",
                   "DIGEST_MISMATCH", "VERSION_EXISTS", "VERSION_CONFLICT"),
     )
@@ -222,7 +224,7 @@ def _with_url(call: Call, transfer: Transfer) -> Answer[SignedUpload]:
 def _owned(call: Call, upload_id: str) -> Version:
     version = signed_uploads.owned(call.db.read(), upload_id, call.actor.developer_id)
     if version.status == "failed":
-        raise Refused("UPLOAD_USED", "The upload was refused; its version has the reasons.")
+        raise Refused("UPLOAD_USED", "The validation of this upload failed; its version lists the reasons.")
     return version
 
 
@@ -233,7 +235,7 @@ def _require_grant(call: PublicCall, upload_id: str) -> None:
 
 
 def _chunks(request: BaseRequest) -> Iterator[bytes]:
-    """The body as far as it comes; a connection that is cut ends it like any other end."""
+    """The body as far as it arrives; a connection that breaks ends it like any other end."""
     source = request.environ["wsgi.input"]
     left = request.content_length
     while left != 0 and (chunk := source.read(CHUNK if left < 0 else min(CHUNK, left))):
@@ -243,10 +245,12 @@ def _chunks(request: BaseRequest) -> Iterator[bytes]:
 
 def _require_plain(request: BaseRequest) -> None:
     if request.get_header("Content-Encoding", "identity") != "identity":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must come without a content coding.")
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "Send the body without a content coding.")
     if request.get_header("Content-Range") is not None:  # RFC 9110 section 14.5
-        raise Refused("INVALID_REQUEST", "A PUT is of the whole body; parts go by tus.")
+        raise Refused("INVALID_REQUEST", "PUT takes the whole body; send parts with tus.")
 
 
 def _cut_short(transfer: Transfer) -> Refused:
-    return Refused("INVALID_REQUEST", f"The body was cut short; {transfer.received} of {transfer.size} bytes are here.")
+    return Refused(
+        "INVALID_REQUEST", f"The body ended early; {transfer.received} of {transfer.size} bytes are uploaded."
+    )

@@ -42,9 +42,9 @@ def typed(content_type: str) -> tuple[bytes, ...]:
 
 
 FORMS = (
-    Row("a form that breaks off in the file", upload(part("package", PACKAGE)[:-20]), INVALID_FILE, "cut short"),
-    Row("a form that breaks off before its last boundary", upload(part("package", PACKAGE)), INVALID_FILE, "cut"),
-    Row("a form that breaks off in a part's header", upload(part("package")[:60]), INVALID_FILE, "cut short"),
+    Row("a form that breaks off in the file", upload(part("package", PACKAGE)[:-20]), INVALID_FILE, "incomplete"),
+    Row("a form without its last boundary", upload(part("package", PACKAGE)), INVALID_FILE, "incomplete"),
+    Row("a form that breaks off in a part's header", upload(part("package")[:60]), INVALID_FILE, "incomplete"),
     Row("an upload that hangs up",
         (head("POST", VERSIONS, DEVELOPER, f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
               f"Content-Length: {MIB}"), part("package", PACKAGE)), INVALID_REQUEST, "of 1048576", hang_up=True),
