@@ -4,16 +4,19 @@ import os
 import sys
 from pathlib import Path
 
+from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import File, Listener, Plan, Service
 from deploys.plan.release import Release
 from deploys.plan.render import digest, render
+from deploys.plan.schedules import Job
 from deploys.plan.shared import DIRECTORIES, directories_of, offline_command_of, secrets_of, settings_of, stamped
 from portal.settings import Settings
 
 SOCKET_PATH_MAX = 107  # bytes, sun_path of unix(7) without its final zero
 LOCAL_DIRECTORIES = {"bin": "750", "etc": "750", "run": "700", "log": "750"}
 PROGRAM = "supervisor/program.conf.j2"
+ROTATION_TIME = "*/10 * * * *"
 
 # nginx writes its title over the environment that a deploy and `make down` know processes by; its shell keeps one.
 NGINX = """trap 'kill "$nginx"' TERM; {program} -c {config} & nginx=$!; wait; wait"""
@@ -28,7 +31,8 @@ def plan(data: HostData, release: Release) -> Plan:
     settings = settings_of(data, port=data.port, **behind)
     binaries = Path(sys.executable).parent
     config = File(f"{root}/etc/mosis.toml", settings.to_toml(), "640")
-    services = _services(data, release, settings, config, binaries)
+    jobs = schedules.wanted(data, settings)
+    services = _services(data, release, settings, config, binaries) | {"jobs": _jobs(data, release, jobs, config)}
     supervised = render("supervisor/supervisord.conf.j2", root=root, programs=sorted(services))
     supervisor = File(f"{root}/etc/supervisord.conf", supervised, "644")
     command = f"{root}/bin/mosis"
@@ -47,6 +51,7 @@ def plan(data: HostData, release: Release) -> Plan:
         services=services | {"supervisor": Service((supervisor,), digest(supervised))},
         secrets=secrets_of(data, settings),
         listeners=(Listener(data.port, config.path),),
+        jobs=jobs,
     )
 
 
@@ -72,6 +77,18 @@ def _services(data: HostData, release: Release, settings: Settings, config: File
         )
         for name, (code, read, command) in programs.items()
     }
+
+
+def _jobs(data: HostData, release: Release, jobs: tuple[Job, ...], config: File) -> Service:
+    """What cron is elsewhere; nothing rotates nginx's log here either."""
+    root = data.root
+    lines = [f"{job.time} {job.command}" for job in jobs]
+    if data.nginx:
+        lines.append(f"{ROTATION_TIME} rotate {root}/log/access.log {root}/run/nginx.pid")
+    command = [Path(sys.executable).parent / "mosis", "schedule", *lines]
+    variables = {"program": "jobs", "command": command, "root": root, "config": config.path}
+    stamp = digest(release.id, render(PROGRAM, stamp="", **variables))
+    return Service((File(f"{root}/etc/jobs.conf", render(PROGRAM, stamp=stamp, **variables), "644"),), stamp)
 
 
 def _nginx(data: HostData, settings: Settings) -> str:

@@ -12,7 +12,7 @@ from deploys.host import files
 from deploys.host.deploy import deploy
 from deploys.plan.model import Plan
 
-PACKAGES = ("ca-certificates", "cron", "nginx-light", "procps", "python3-venv", "rsync")
+PACKAGES = ("ca-certificates", "cron", "logrotate", "nginx-light", "procps", "python3-venv", "rsync")
 NO_LOGIN = "/usr/sbin/nologin"
 
 

@@ -1,5 +1,6 @@
 """`mosis cleanup`, `backup`, `drill`, `restore`, `follow`, `promote`: what cron runs, or an operator at 2 a.m."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,8 @@ def add(app: typer.Typer) -> None:
     app.command("drill")(run_drill)
     app.command()(follow)
     app.command()(promote)
+    app.command(hidden=True)(schedule)
+    app.command(hidden=True)(rotate)
     group = typer.Typer(help="Make a backup now.", no_args_is_help=True)
     group.command("packages")(backup_packages)
     group.command("database")(backup_database)
@@ -100,3 +103,18 @@ def promote() -> None:
         with open_store(chosen).db.write() as tx:
             audit.append(tx, audit.OPERATOR, "store.promote", copy.store, copied_at=copy.success_at)
     print(f"promoted: this host has the data of {copy.store} as of {rfc3339(copy.success_at)}")
+
+
+def schedule(lines: Annotated[list[str], typer.Argument(metavar="LINE...")]) -> None:
+    """Run commands at their times until stopped: lines as in a crontab, '30 2 * * * backup database'."""
+    from portal.jobs import scheduler  # here, because no other command needs it
+
+    scheduler.serve(settings.load(), lines)
+
+
+def rotate(log: Path, pid_file: Path) -> None:
+    """Set nginx's log aside if it is large, and let nginx open a new one."""
+    from portal.jobs import log_rotation  # here, because no other command needs it
+
+    if log_rotation.rotate(log, pid_file):
+        print(f"rotated {log}")

@@ -28,7 +28,7 @@ DEPLOYED = [
     "templates",
 ]
 
-PROGRAMS = ("portal", "litestream", "nginx")
+PROGRAMS = ("portal", "litestream", "nginx", "jobs")
 
 
 @dataclass(frozen=True)

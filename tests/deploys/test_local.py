@@ -6,12 +6,15 @@ import signal
 import socket
 import sqlite3
 import stat
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 
 from deploys.remote import down
+from portal.jobs import log_rotation
 from tests.deploys.local_store import LocalStore, local_store
 
 ANSWERING = (
@@ -52,6 +55,33 @@ def test_from_nothing_to_a_store_to_nothing_to_do(store: LocalStore) -> None:
     assert (second.code, second.changed) == (0, ()), second.output
     assert store.deploy(dry=True).changed == ()
     assert store.pids() == running
+
+
+def test_jobs_that_are_due_run_and_nginx_opens_a_new_log(deployed: LocalStore) -> None:
+    log = deployed.root / "log/access.log"
+    if ANSWERING.startswith("nginx"):
+        os.truncate(log, log_rotation.BYTES_MAX + 1)
+    with closing(sqlite3.connect(deployed.root / "data/portal.db")) as db:
+        db.execute("INSERT INTO job_runs (job, success_at) VALUES ('cleanup', 1)")
+        db.commit()
+    os.kill(deployed.pids()["jobs"], signal.SIGKILL)  # the next one finds what was missed
+    jobs = deployed.root / "log/jobs.log"
+    until(lambda: " cleanup succeeded after " in jobs.read_text())
+    assert deployed.deploy().changed == ()
+    if ANSWERING.startswith("nginx"):
+        subprocess.run([deployed.root / "bin/mosis", "rotate", log, deployed.root / "run/nginx.pid"], check=True)
+        assert log.with_name("access.log.1").stat().st_size > log_rotation.BYTES_MAX
+        until(log.exists)
+        assert deployed.get("/readyz") == 200
+        until(lambda: "GET /readyz" in log.read_text())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Fails the test where that does not come to hold within a minute."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_stopping_leaves_the_data_and_nothing_running(deployed: LocalStore) -> None:

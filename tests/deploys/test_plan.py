@@ -82,7 +82,7 @@ def test_local_listens_where_it_was_told(release: Release) -> None:
     wanted = plan(LOCAL, release)
     assert (wanted.settings.port, wanted.settings.accel, wanted.settings.proxied) == (8080, False, False)
     assert [listener.port for listener in wanted.listeners] == [8080]
-    assert wanted.owner == "" and not wanted.jobs
+    assert wanted.owner == ""
 
 
 def test_local_takes_nginx_where_there_is_one(release: Release) -> None:
@@ -93,7 +93,15 @@ def test_local_takes_nginx_where_there_is_one(release: Release) -> None:
     files = contents(wanted)
     site = files["/home/dev/mosis/etc/nginx-main.conf"]
     assert "listen 127.0.0.1:8080 " in site and "server unix:/home/dev/mosis/run/portal.sock" in site
-    assert "files = litestream.conf nginx.conf portal.conf" in files["/home/dev/mosis/etc/supervisord.conf"]
+    assert "files = jobs.conf litestream.conf nginx.conf portal.conf" in files["/home/dev/mosis/etc/supervisord.conf"]
+
+
+def test_local_keeps_the_same_schedules_as_every_host(release: Release) -> None:
+    wanted = plan(LOCAL, release)
+    assert wanted.jobs == plan(SYSTEMD, release).jobs
+    program = contents(wanted)["/home/dev/mosis/etc/jobs.conf"]
+    assert all(f"'{job.time} {job.command}'" in program for job in wanted.jobs)
+    assert "rotate" not in program  # nginx alone writes a log that grows
 
 
 def test_systemd_puts_nginx_in_front(release: Release) -> None:
@@ -110,7 +118,8 @@ def test_systemd_puts_nginx_in_front(release: Release) -> None:
     [
         ({}, set()),
         ({"mosis_settings": {"threads": 7}}, {"portal"}),
-        ({"mosis_root": "/home/dev/other"}, {"portal", "litestream", "supervisor"}),
+        ({"mosis_root": "/home/dev/other"}, {"portal", "litestream", "supervisor", "jobs"}),
+        ({"mosis_schedules": {"cleanup": "* * * * *"}}, {"jobs"}),
     ],
 )
 def test_the_stamp_follows_what_the_process_reads(

@@ -206,6 +206,14 @@ def test_prometheus_scrapes_and_evaluates(host: Machine, store: Store) -> None:
     until("the evaluation of every rule", lambda: set(prometheus.rules().values()) == {"ok"}, seconds=90, every=2)
 
 
+def test_the_log_of_requests_is_rotated(host: Machine, store: Store) -> None:
+    log = "/var/log/nginx/mosis.log"
+    host.ssh("sudo logrotate --force /etc/logrotate.d/nginx")
+    store.get("/healthz")
+    until("a new log", lambda: "/healthz" in host.ssh(f"sudo cat {log}"))
+    assert "mosis.log.1" in host.ssh(f"sudo ls {log}.1")
+
+
 def test_a_lost_store_is_restored(debian: Debian, host: Machine, store: Store, published: dict[int, Upload]) -> None:
     services = "mosis-portal.service mosis-litestream.service"
     host.attach(debian.drive, DRIVE)

@@ -1,0 +1,20 @@
+"""Rotation of the log that nginx writes where the host has no logrotate: the runtime `local`."""
+
+import os
+import signal
+from pathlib import Path
+
+BYTES_MAX = 10_000_000
+KEPT = 2
+
+
+def rotate(log: Path, pid_file: Path) -> bool:
+    """Set the log aside as `LOG.1` if it is large, and let nginx open a new one; whether it was large."""
+    if not log.exists() or log.stat().st_size <= BYTES_MAX:
+        return False
+    for number in reversed(range(KEPT)):
+        newer = log.with_name(f"{log.name}.{number}") if number else log
+        if newer.exists():
+            newer.replace(log.with_name(f"{log.name}.{number + 1}"))
+    os.kill(int(pid_file.read_text()), signal.SIGUSR1)
+    return True

@@ -1,0 +1,122 @@
+"""`mosis schedule`: when commands run, through pauses, failures and jumps of the clock, and as a real process."""
+
+import asyncio
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from portal.jobs import scheduler
+from portal.jobs.scheduler import Entry
+from portal.store import job_runs
+from portal.store.clock import now
+from portal.store.store import Store
+from tests.support.portal import MOSIS, environ
+
+NIGHTLY = Entry("30 2 * * *", "backup database")
+HOURLY = Entry("17 * * * *", "cleanup")
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The local time of a place whose clocks change."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def at(text: str, *, fold: int = 0) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Europe/Berlin"), fold=fold).timestamp()
+
+
+def runs(entry: Entry, since: float, clock: list[float], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the command runs if the scheduler looks at the clock at these times; a run takes none."""
+    ran, times = [], iter(clock)
+    seen = 0.0
+
+    class Clock:
+        @staticmethod
+        def time() -> float:
+            nonlocal seen
+            seen = next(times, -1.0)
+            if seen < 0:
+                raise asyncio.CancelledError
+            return seen
+
+    async def run(_: Entry) -> None:
+        ran.append(seen)
+
+    async def sleep(_: float) -> None:
+        pass
+
+    monkeypatch.setattr(scheduler, "time", Clock)
+    monkeypatch.setattr(scheduler, "_run", run)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(scheduler._keep(entry, since))
+    return ran
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_command_runs_at_its_time_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = at("2026-05-01 02:28")
+    clock = [start + n * MINUTE for n in range(6)]
+    assert runs(NIGHTLY, start, clock, monkeypatch) == [at("2026-05-01 02:30")]
+
+
+@pytest.mark.usefixtures("berlin")
+def test_what_was_missed_is_made_up_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = at("2026-05-01 12:00")
+    later = start + 10 * DAY
+    assert runs(NIGHTLY, start, [start, later, later + MINUTE], monkeypatch) == [later]
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_clock_that_was_wrong_for_a_while_silences_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = at("2026-05-01 12:00")
+    ten_years_on = start + 3653 * DAY
+    clock = [start, ten_years_on, start + MINUTE, start + HOUR]
+    assert runs(HOURLY, start, clock, monkeypatch) == [ten_years_on, start + HOUR]
+
+
+@pytest.mark.usefixtures("berlin")
+def test_the_nights_when_clocks_change_have_one_run_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    for start in (at("2026-03-29 00:00"), at("2026-10-25 00:00")):
+        clock = [start + n * MINUTE for n in range(8 * 60)]
+        assert len(runs(NIGHTLY, start, clock, monkeypatch)) == 1
+        monkeypatch.undo()
+        monkeypatch.setenv("TZ", "Europe/Berlin")
+
+
+def test_it_runs_what_is_due_and_survives_what_fails(store: Store) -> None:
+    with store.db.write() as tx:
+        tx.execute(
+            "INSERT INTO job_runs (job, success_at) VALUES ('cleanup', ?), ('backup-packages', 1)", (now() - HOUR,)
+        )
+    lines = ["* * * * * cleanup", "0 0 1 1 * backup packages"]
+    process = subprocess.Popen([MOSIS, "schedule", *lines], env=environ(store), stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        outcomes = {}
+        while len(outcomes) < 2:
+            line = process.stdout.readline()
+            assert line, "the scheduler ended"
+            if " after " in line:
+                _, name, outcome = line.split(maxsplit=2)
+                outcomes[name] = outcome.partition(" after ")[0]
+        assert outcomes == {"cleanup": "succeeded", "backup-packages": "failed with exit status 1"}
+        recorded = job_runs.every(store.db.read())
+        assert (recorded["cleanup"].success_at or 0) >= now() - 300
+        assert "No external drive is configured" in (recorded["backup-packages"].failure or "")
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        process.stdout.close()
