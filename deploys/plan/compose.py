@@ -137,18 +137,37 @@ def _services(
     }
     if not data.cloudflared:
         del files["cloudflared"]
-    # A change of the compose file is one of all services, a release one of those that run it; nginx takes a new site
-    # without being restarted.
-    blank = dict.fromkeys(files, "")
-    unnamed = {"stamps": blank, "images": {"portal": "", "nginx": ""}}
-    declared = render("compose/compose.yml.j2", **{**variables, **unnamed})
+    # A release restarts the services that run it; nginx reloads a new site.
+    unnamed = {"stamps": dict.fromkeys(files, ""), "images": {"portal": "", "nginx": ""}}
+    declared, first = (
+        render(f"compose/{name}.yml.j2", **{**variables, **unnamed}) for name in ("compose", "first")
+    )  # fmt: skip
     made_of = {
         "portal": (release.id, recipe, *(file.content for file in files["portal"])),
         "litestream": (release.id, recipe, litestream),
         "nginx": (recipe,),
         "cloudflared": (),
     }
-    return {name: Service(own, digest(declared, *made_of[name])) for name, own in files.items()}
+    return {name: Service(own, _stamp(name, declared, first, *made_of[name])) for name, own in files.items()}
+
+
+def _stamp(service: str, declared: str, first: str, *made_of: str) -> str:
+    """The stamp of a service in the compose file `declared`.
+
+    A service that is defined as in `first`, the file of commit c82cd58, keeps the stamp of that time, which was over
+    the whole file: a deploy that recreated nginx because of another service or a comment would fail requests.
+    """
+    own = definition(declared, service)
+    return digest(first if own == definition(first, service) else own, *made_of)
+
+
+def definition(compose_file: str, service: str) -> str:
+    """What compose creates the service's container from: the file without comments and other services."""
+    text = re.sub(r"(?m)(^|\s+)#.*$", "", compose_file)
+    shared, _, rest = text.partition("services:\n")
+    services, _, resources = rest.partition("\nvolumes:\n")
+    own = [part for part in re.split(r"(?m)^  (?=\w+:)", services) if part.startswith(f"{service}:")]
+    return "\0".join((shared.strip(), *(part.strip() for part in own), resources.strip()))
 
 
 def _scripts(

@@ -13,6 +13,7 @@ from deploys.containers import compose, engine, images
 from deploys.containers.compose import Container, State
 from deploys.host.files import Digests
 from deploys.plan import plan
+from deploys.plan.compose import definition
 from deploys.plan.data import PlanError
 from deploys.plan.model import Plan
 from deploys.plan.release import Release
@@ -21,7 +22,13 @@ from deploys.synology.shared_folder import SharedFolder
 
 NAS = {"mosis_runtime": "compose", "mosis_share": "mosis", "mosis_root": "/volume1/mosis", "mosis_port": 8080}
 DOCKER = {"mosis_runtime": "compose"}
+TUNNEL = {"mosis_cloudflared": "cloudflare/cloudflared:1"}
+COMPOSE_FILE = "/volume1/@mosis/etc/compose.yml"
 DRIVE = {"backup": {"mount": "/volumeUSB1/usbshare", "directory": "/volumeUSB1/usbshare/mosis"}}
+
+
+def token(release: Release) -> dict[str, str]:
+    return {"cloudflare-token": f"file:{release.lock}"}
 
 
 def everything(wanted: Plan) -> dict[str, str]:
@@ -123,6 +130,37 @@ def test_a_release_restarts_what_runs_it_and_not_nginx(release: Release) -> None
     changed = {name for name, service in before.services.items() if service.stamp != after.services[name].stamp}
     assert changed == {"portal", "litestream"}
     assert before.stack.images["nginx"] == after.stack.images["nginx"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "recreated"),
+    [
+        ("# Managed by pyinfra", "# Written by somebody else", set()),
+        ("pull_policy: never  # it is built here", "pull_policy: never", set()),
+        ("command: [mosis, serve]", "command: [mosis, serve, --fast]", {"portal"}),
+        ("stop_grace_period: 30s", "stop_grace_period: 31s", {"litestream"}),
+        ("stop_signal: SIGQUIT", "stop_signal: SIGTERM", {"nginx"}),
+        ("command: [tunnel,", "command: [tunnel, --quiet,", {"cloudflared"}),
+        ("cap_drop: [ALL]", "cap_drop: []", {"portal", "nginx", "litestream", "cloudflared"}),
+        ("  cache:\n", "  cache: {external: true}\n", {"portal", "nginx", "litestream", "cloudflared"}),
+    ],
+)
+def test_a_service_is_recreated_for_its_own_definition_only(
+    old: str, new: str, recreated: set[str], release: Release
+) -> None:
+    """nginx stops answering while it is recreated: a comment, or another service, was reason enough."""
+    compose_file = everything(plan(NAS | TUNNEL | {"mosis_secrets": token(release)}, release))[COMPOSE_FILE]
+    assert old in compose_file
+    changed = compose_file.replace(old, new)
+    names = ("portal", "nginx", "litestream", "cloudflared")
+    assert {name for name in names if definition(changed, name) != definition(compose_file, name)} == recreated
+
+
+def test_what_takes_requests_keeps_the_stamp_that_c82cd58_gave_it(release: Release) -> None:
+    """Its plan computed these. Where one must change, an upgrade from there has a second without nginx: say so."""
+    assert plan(NAS, release).services["nginx"].stamp == "070f5046b7d4fd97"
+    tunnelled = plan(NAS | TUNNEL | {"mosis_secrets": token(release)}, release).services
+    assert (tunnelled["nginx"].stamp, tunnelled["cloudflared"].stamp) == ("8b2e721119c98031", "063f45c874bdd27c")
 
 
 @pytest.mark.parametrize(

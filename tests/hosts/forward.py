@@ -18,13 +18,12 @@ def forwarded(listen: Address, target: Address, namespace: str = "") -> Iterator
     """
     inside = ("ip", "netns", "exec", namespace) if namespace else ()
     words = [*inside, sys.executable, __file__, *map(str, (*listen, *target))]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout and process.stdout.readline() == "listening\n", f"cannot listen on {listen}"
-        yield
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout and process.stdout.readline() == "listening\n", f"cannot listen on {listen}"
+            yield
+        finally:
+            process.kill()
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

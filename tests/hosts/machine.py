@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shlex import quote
@@ -38,9 +38,11 @@ class Machine:
     def __init__(self, layers: tuple[Path, ...], log: Path) -> None:
         """`layers` are root file systems (see `rootfs.base`), the upper first; `log` gets the host's console."""
         self._layers, self._log = layers, log
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
+            undo.callback(self._reap)
             slot = undo.enter_context(number())
             self.name = namespace(slot)
             self._groups = undo.enter_context(cgroups.groups(self.name))
@@ -58,6 +60,15 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call it before the host goes."""
+        self._undo.callback(callback)
+
+    def _reap(self) -> None:
+        """Its processes are killed with their control groups."""
+        if self._process:
+            self._process.wait(timeout=10)
 
     def prepare(self) -> None:
         """What a sort of host does to its root before the first boot."""

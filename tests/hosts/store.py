@@ -39,6 +39,7 @@ class Store:
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.url or f"http://{self.machine.address}", timeout=120)
+        self.machine.at_end(self.client.close)
 
     def get(self, path: str, *, status: int = 200, headers: dict[str, str] | None = None) -> httpx.Response:
         """GET of `path`. Raises AssertionError for another status."""
