@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from portal import __version__, metrics_files, thresholds
 from portal.images import ImageRejected
 from portal.jobs import table
-from portal.settings import METRICS_VARIABLE
+from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import files, job_runs, versions
 from portal.store.errors import Refused
 from portal.store.states import STATUSES
@@ -196,12 +196,12 @@ class _Fixed(Collector):
         return self._metrics
 
 
-def standby_exposition(success_at: int) -> bytes:
+def standby_exposition(settings: Settings, success_at: int) -> bytes:
     """The text that Prometheus reads on a standby; `success_at` is in seconds since 1970."""
-    job, registry = table.BY_NAME["follow"], CollectorRegistry()
+    jobs, registry = table.expected(settings), CollectorRegistry()
     copied = "When the store was last copied to this standby."
     last = _value("standby_last_success_timestamp_seconds", copied, success_at)
-    registry.register(_Fixed(last, _job_last_success({job.name: success_at}), _job_max_age([job])))
+    registry.register(_Fixed(last, _job_last_success({job.name: success_at for job in jobs}), _job_max_age(jobs)))
     return generate_latest(registry)
 
 

@@ -103,6 +103,10 @@ class Settings(BaseModel):
         ge=1,
         description=f"disk budget, bytes; status and an alert warn above {thresholds.STORAGE_NEARLY_FULL:.0%} of it",
     )
+    job_max_ages: dict[str, int] = Field(
+        default_factory=dict,
+        description="jobs of other schedules: seconds after which each is overdue, 0 if it is switched off",
+    )
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
     mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from deploys.plan.cron_times import longest_gap
 from deploys.plan.data import HostData, PlanError
 from portal.jobs import table
 from portal.settings import Settings
@@ -47,3 +48,14 @@ def wanted(data: HostData, settings: Settings) -> tuple[Job, ...]:
         for job in jobs
         if (time := times[job.name])
     )
+
+
+def max_ages(data: HostData) -> dict[str, int]:
+    """The portal's setting `job_max_ages`: a job with a rarer schedule is overdue later, one that is off never (0)."""
+    own = {name: time for name, time in data.schedules.items() if name in table.BY_NAME}
+    ages = {name: _max_age(table.BY_NAME[name], time) for name, time in own.items()}
+    return {name: age for name, age in ages.items() if age != table.BY_NAME[name].max_age}
+
+
+def _max_age(job: table.Job, time: str | None) -> int:
+    return 0 if time is None else job.max_age + max(0, longest_gap(time) - longest_gap(job.time))

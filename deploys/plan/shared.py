@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
+from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import Directory, File, Secret, Service
 from deploys.plan.render import CHECKOUT, digest, render
@@ -29,6 +30,7 @@ DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member
 
 def settings_of(data: HostData, secrets: Path | None = None, /, **derived: object) -> Settings:
     """The portal's settings; what is `derived` the deploy decides. `secrets`: where they lie, else `<root>/secrets`."""
+    derived = {"job_max_ages": schedules.max_ages(data), **derived}
     values = {"root": data.root, **derived, **data.settings}
     if isinstance(mirror := values.get("mirror"), dict):
         values["mirror"] = {"credentials": f"{secrets or data.root / 'secrets'}/{CREDENTIALS}", **mirror}

@@ -90,7 +90,7 @@ def follow() -> None:
     if copy := following.follow(chosen):
         from portal.metrics import standby_exposition  # here, because no other command needs it
 
-        files.write_file(Layout(chosen.root).standby_metrics, standby_exposition(copy.success_at))
+        files.write_file(Layout(chosen.root).standby_metrics, standby_exposition(chosen, copy.success_at))
 
 
 def promote() -> None:

@@ -17,6 +17,7 @@ from portal.jobs.alone import alone
 from portal.recovery import copies, drive
 from portal.recovery.copies import Source
 from portal.recovery.errors import BackupError
+from portal.settings import Settings
 from portal.store import audit, files, job_runs, known_files, schema
 from portal.store.clock import now
 from portal.store.database import connect
@@ -25,13 +26,13 @@ from portal.store.store import Store
 
 JOB = "drill"
 TRIES = 3  # Litestream may compact what is being read, and a nightly copy give way to the next
-SNAPSHOT_SECONDS, DRIVE_SECONDS = (table.BY_NAME[name].max_age for name in ("backup-database", "backup-packages"))
-BEHIND_SECONDS_MAX = {
-    "replica": thresholds.REPLICA_LAG_SECONDS_MAX,
-    "snapshot": SNAPSHOT_SECONDS,
-    "drive": SNAPSHOT_SECONDS + DRIVE_SECONDS,  # a snapshot reaches the drive by the second job
-}
-"""Maximum lag per kind of copy, in seconds."""
+
+
+def lag_max(settings: Settings) -> dict[str, float]:
+    """Maximum lag per kind of copy, in seconds."""
+    snapshot, drive = (table.max_age(settings, name) for name in ("backup-database", "backup-packages"))
+    # A snapshot reaches the drive by the second job.
+    return {"replica": thresholds.REPLICA_LAG_SECONDS_MAX, "snapshot": snapshot, "drive": snapshot + drive}
 
 
 @dataclass
@@ -106,7 +107,7 @@ def _rehearse(store: Store, source: Source, target: Path) -> None:
     if not audit.contains(store.db.read(), head):
         raise BackupError(f"{source.name}: its row {head.seq} of the audit log is not this store's.")
     behind = audit.seconds_behind(store.db.read(), head, now())
-    if behind > BEHIND_SECONDS_MAX[source.kind]:
+    if behind > lag_max(store.settings)[source.kind]:
         raise BackupError(f"{source.name}: a change that was made {behind} s ago is not in it.")
 
 
@@ -121,7 +122,7 @@ def _compare(store: Store, attached: Path, progress: Callable[[int, int], None])
             good += 1
         elif (attached / file.path).exists():
             faults.append(f"{attached / file.path} is damaged.")
-        elif _since(store.layout.root / file.path) > DRIVE_SECONDS:
+        elif _since(store.layout.root / file.path) > table.max_age(store.settings, "backup-packages"):
             faults.append(f"{attached / file.path} is missing.")
         progress(done, len(wanted))
     return good, faults

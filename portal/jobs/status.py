@@ -84,7 +84,7 @@ def _standby(settings: Settings, source: Follow) -> Line:
     text = f"follows {source.store}, last success {'never' if age is None else f'{age} s ago'}"
     if copy.failure:
         text += f"; failed {_time(copy.failure_at)}: {copy.failure}"
-    return Line("standby", age is not None and age <= table.BY_NAME["follow"].max_age, text)
+    return Line("standby", age is not None and age <= table.max_age(settings, "follow"), text)
 
 
 def _database(settings: Settings) -> Line:

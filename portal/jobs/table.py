@@ -4,7 +4,7 @@ Importing this costs nothing: it is data and imports no job.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -84,5 +84,12 @@ BY_NAME: Mapping[str, Job] = {job.name: job for job in JOBS}
 
 
 def expected(settings: "Settings") -> tuple[Job, ...]:
-    """The jobs that a host with these settings should run."""
-    return tuple(job for job in JOBS if MET[job.needs](settings))
+    """The jobs that a host with these settings should run, with its own maximum ages."""
+    ages = settings.job_max_ages
+    possible = [replace(job, max_age=ages.get(job.name, job.max_age)) for job in JOBS if MET[job.needs](settings)]
+    return tuple(job for job in possible if job.max_age)
+
+
+def max_age(settings: "Settings", name: str) -> float:
+    """The maximum age of a job on this host, in seconds; infinite where it is switched off."""
+    return settings.job_max_ages.get(name, BY_NAME[name].max_age) or float("inf")

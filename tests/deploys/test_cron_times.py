@@ -60,6 +60,31 @@ def test_a_wrong_time_stops_the_plan_with_one_sentence(time: str, fault: str, re
     assert fault in message and repr(time).lower() in message and "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("time", "days"),
+    [
+        ("0 3 * * *", 1),
+        ("0 4 * * 0", 7),
+        ("0 3 1 * *", 31),
+        ("* 9-17 * * 1-5", 3 - 9 / 24 + 1 / 1440),
+        ("0 0 29 2 *", 1461),
+        ("0 0 29 2 */7", 3650),  # every 28 years
+    ],
+)
+def test_the_longest_gap_of_a_time(time: str, days: float) -> None:
+    assert cron_times.longest_gap(time) == pytest.approx(days * 86400)
+
+
+@pytest.mark.parametrize(
+    ("time", "ages"),
+    [("0 5 * * 0", {}), ("0 4 * * *", {}), ("0 4 1 * *", {"drill": (8 + 31 - 7) * 86400}), (None, {"drill": 0})],
+)
+def test_a_job_is_overdue_by_its_own_schedule(time: str | None, ages: dict[str, int], release: Release) -> None:
+    wanted = plan({"mosis_runtime": "systemd", "mosis_schedules": {"drill": time}}, release)
+    assert wanted.settings.job_max_ages == ages
+    assert ("drill" in {job.name for job in wanted.jobs}) == (time is not None)
+
+
 NUMBERS = st.integers(0, 70).map(str)
 RANGES = st.one_of(st.just("*"), NUMBERS, st.builds("{}-{}".format, NUMBERS, NUMBERS))
 PARTS = st.one_of(RANGES, st.builds("{}/{}".format, RANGES, NUMBERS), st.text("0123456789*/,-", min_size=1, max_size=4))

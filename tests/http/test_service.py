@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from portal.http.problems import KINDS
 from portal.jobs import table
 from portal.metrics import Metrics, standby_exposition
+from portal.settings import Settings
 from portal.store import job_runs
 from tests.support.portal import Portal, Publisher, make_store
 
@@ -114,7 +115,8 @@ def test_a_success_of_a_job_is_exported(tmp_path: Path) -> None:
 
 
 def test_a_standby_exports_how_old_its_copy_may_be() -> None:
-    text = standby_exposition(1000).decode()
+    settings = Settings.model_validate({"root": "/srv/mosis", "follow": {"store": "s", "ssh_config": "/none"}})
+    text = standby_exposition(settings, 1000).decode()
     assert "mosis_standby_last_success_timestamp_seconds 1000.0" in text
     assert 'mosis_job_last_success_timestamp_seconds{kind="follow"} 1000.0' in text
     assert 'mosis_job_max_age_seconds{kind="follow"} 900.0' in text

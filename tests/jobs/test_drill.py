@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, drill
+from portal.jobs import backup, drill, table
 from portal.recovery import copies, drive
 from portal.recovery.errors import BackupError
 from portal.settings import Follow
@@ -114,7 +114,7 @@ def damage_package(store: Store) -> None:
 
 def lose_an_old_package(store: Store) -> None:
     package_on_the_drive(store, 2).unlink()
-    yesterday = now() - drill.DRIVE_SECONDS - 60
+    yesterday = now() - table.BY_NAME["backup-packages"].max_age - 60
     os.utime(store.layout.package("acme", "org.example.app", 2), (yesterday, yesterday))
 
 
@@ -153,9 +153,11 @@ def test_what_is_younger_than_the_last_night_is_no_fault(kept: Store) -> None:
 def test_a_copy_that_stood_still_is_a_fault(kept: Store, monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
     add_developer(kept, "late", key=None)
     drill.drill(kept)
-    for source, bound in drill.BEHIND_SECONDS_MAX.items():
-        monkeypatch.setitem(drill.BEHIND_SECONDS_MAX, source, bound if source == kind else 10**9)
-    later(monkeypatch, drill.BEHIND_SECONDS_MAX[kind] + 5)
+    bound = int(drill.lag_max(kept.settings)[kind])
+    monkeypatch.setattr(
+        drill, "lag_max", lambda _: dict.fromkeys(("replica", "snapshot", "drive"), 10**9) | {kind: bound}
+    )
+    later(monkeypatch, bound + 5)
     with pytest.raises(BackupError, match=f"{name}.*a change that was made [0-9]+ s ago is not in it"):
         drill.drill(kept)
 

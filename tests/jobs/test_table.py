@@ -32,6 +32,7 @@ def test_importing_it_imports_no_job_and_no_library() -> None:
         ({}, ["cleanup", "backup-database", "drill"]),
         ({"backup": DRIVE}, ["cleanup", "backup-database", "backup-packages", "drill"]),
         ({"backup": DRIVE, "follow": FOLLOW}, ["follow"]),
+        ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database"]),
     ],
 )
 def test_a_host_runs_what_it_can(settings: dict[str, object], names: list[str]) -> None:
