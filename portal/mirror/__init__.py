@@ -1,1 +1,1 @@
-"""The store carried to the world: an S3 engine beside the NAS."""
+"""The mirror: an S3 bucket that serves the store's files to devices."""

@@ -153,45 +153,45 @@ def test_a_rule_of_others_that_expires_published_files_is_named(rule: Rule) -> N
     assert expires_published(rule) or not any(reaches(rule, key) for key in (*areas, *PUBLISHED))
 
 
-def test_our_rules_are_set_on_a_real_engine_and_rules_of_others_stay(engine: S3) -> None:
+def test_our_rules_are_set_on_a_real_engine_and_rules_of_others_stay(empty: S3) -> None:
     """`PutBucketLifecycleConfiguration` replaces every rule: a stranger's were lost."""
-    bucket = Bucket(engine)
+    bucket = Bucket(empty)
     assert lifecycle.current(bucket) == []
     foreign = [LOGS, LOGS | {"ID": "abort", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}]
     bucket.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": foreign})
     before = lifecycle.current(bucket)
     assert {rule["ID"] for rule in before} == {"logs-90-days", "abort"}
 
-    assert lifecycle.apply(engine, dry_run=True).added == ("mosis-temp", "mosis-drafts")
+    assert lifecycle.apply(empty, dry_run=True).added == ("mosis-temp", "mosis-drafts")
     assert lifecycle.current(bucket) == before
-    assert lifecycle.apply(engine).foreign == tuple(rule["ID"] for rule in before)
+    assert lifecycle.apply(empty).foreign == tuple(rule["ID"] for rule in before)
     after = lifecycle.current(bucket)
     assert [rule for rule in after if not is_ours(rule)] == before
     assert canonical(rule for rule in after if is_ours(rule)) == canonical(WANTED)
-    assert not lifecycle.apply(engine)
+    assert not lifecycle.apply(empty)
 
 
-def test_our_rules_are_mended_and_an_older_release_leaves_none(engine: S3) -> None:
-    bucket = Bucket(engine)
+def test_our_rules_are_mended_and_an_older_release_leaves_none(empty: S3) -> None:
+    bucket = Bucket(empty)
     drifted = [EVERYTHING, *changed(0, Expiration={"Days": 7})[:1], LOGS | {"ID": "mosis-older"}]
     bucket.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": drifted})
-    done = lifecycle.apply(engine)
+    done = lifecycle.apply(empty)
     assert (done.added, done.changed, done.removed) == (("mosis-drafts",), ("mosis-temp",), ("mosis-older",))
     assert (done.foreign, done.dangerous) == (("all",), ("all",))
     assert canonical(lifecycle.current(bucket)) == canonical([EVERYTHING, *WANTED])
 
 
-def test_the_command_shows_what_it_would_do(engine: S3, tmp_path: Path) -> None:
-    bucket = Bucket(engine)
+def test_the_command_shows_what_it_would_do(empty: S3, tmp_path: Path) -> None:
+    bucket = Bucket(empty)
     bucket.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [EVERYTHING]})
-    would = mosis(engine, tmp_path, "lifecycle", "apply", "--dry-run")
+    would = mosis(empty, tmp_path, "lifecycle", "apply", "--dry-run")
     assert would.stdout.splitlines() == ["would add mosis-drafts", "would add mosis-temp", "would keep all (not ours)"]
     assert "Rule all of somebody else expires published files" in would.stderr
     assert [rule["ID"] for rule in lifecycle.current(bucket)] == ["all"]
-    assert mosis(engine, tmp_path, "lifecycle", "apply").stdout.splitlines()[0] == "add mosis-drafts"
-    shown = json.loads(mosis(engine, tmp_path, "lifecycle", "show").stdout)
+    assert mosis(empty, tmp_path, "lifecycle", "apply").stdout.splitlines()[0] == "add mosis-drafts"
+    shown = json.loads(mosis(empty, tmp_path, "lifecycle", "show").stdout)
     assert canonical(shown) == canonical([EVERYTHING, *WANTED])
-    again = mosis(engine, tmp_path, "lifecycle", "apply").stdout.splitlines()
+    again = mosis(empty, tmp_path, "lifecycle", "apply").stdout.splitlines()
     assert again == ["keep all (not ours)", "keep mosis-drafts", "keep mosis-temp"]
 
 
