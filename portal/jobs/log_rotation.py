@@ -9,12 +9,22 @@ KEPT = 2
 
 
 def rotate(log: Path, pid_file: Path) -> bool:
-    """Set the log aside as `LOG.1` if it is large, and let nginx open a new one; whether it was large."""
-    if not log.exists() or log.stat().st_size <= BYTES_MAX:
+    """Set the log aside as `LOG.1` if it is large and nginx runs, and let nginx open a new one; whether it did."""
+    pid = _nginx(pid_file)
+    if pid is None or not log.exists() or log.stat().st_size <= BYTES_MAX:
         return False
     for number in reversed(range(KEPT)):
         newer = log.with_name(f"{log.name}.{number}") if number else log
         if newer.exists():
             newer.replace(log.with_name(f"{log.name}.{number + 1}"))
-    os.kill(int(pid_file.read_text()), signal.SIGUSR1)
+    os.kill(pid, signal.SIGUSR1)
     return True
+
+
+def _nginx(pid_file: Path) -> int | None:
+    """The id of the running nginx: after a crash the file may name a process of somebody else."""
+    try:
+        pid = int(pid_file.read_text())
+        return pid if Path(f"/proc/{pid}/comm").read_text() == "nginx\n" else None
+    except (FileNotFoundError, ValueError):
+        return None

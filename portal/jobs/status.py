@@ -156,7 +156,8 @@ def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:
     age = now() - run.success_at
     if age < -SKEW_SECONDS:
         return Line(job.name, False, f"last success {last} is in the future: the clock was wrong then, or is now")
-    return Line(job.name, age <= job.max_age, f"last success {last}")
+    overdue = age > job.max_age
+    return Line(job.name, not overdue, f"{'overdue, ' if overdue else ''}last success {last}")
 
 
 def _time(at: int) -> str:

@@ -35,7 +35,8 @@ def test_a_job_is_overdue_when_it_has_not_run_in_its_time(
     clock(monkeypatch, job.max_age - 60)
     assert line_of(store, job.name).ok
     clock(monkeypatch, job.max_age + 60)
-    assert not line_of(store, job.name).ok
+    line = line_of(store, job.name)
+    assert not line.ok and line.text.startswith("overdue, last success 2")
 
 
 @pytest.mark.parametrize("job", OF_A_STORE, ids=lambda job: job.name)
