@@ -99,13 +99,15 @@ def decode(text: str, name: str) -> bytes:
 
 
 def _checks(name: str, value: str | None) -> list[Check]:
-    """Unknown algorithms are ignored (RFC 9530 section 2)."""
-    found = []
+    """Unknown algorithms are ignored (RFC 9530 section 2), and the last of equal keys counts (RFC 9651 section 3.2):
+    the body is hashed once per algorithm, however many digests the field lists.
+    """
+    found = {}
     for entry in (value or "").split(",") if value else ():
         match = ENTRY.fullmatch(entry)
         if match is None:
             raise Refused("INVALID_REQUEST", f"{name} is not of the form sha-256=:base64:.")
         if match[1] in ALGORITHMS:
             refusal = Refused("DIGEST_MISMATCH", f"The {match[1]} of the body does not match {name}.")
-            found.append(Check(ALGORITHMS[match[1]], decode(match[2], name), refusal))
-    return found
+            found[match[1]] = Check(ALGORITHMS[match[1]], decode(match[2], name), refusal)
+    return list(found.values())

@@ -167,7 +167,7 @@ def _record_faults(header: CentralHeader, record: bytes, limits: Limits) -> Iter
     for fault in (*_name_faults(name, header.flags), *_header_faults(header, name, limits)):
         yield f"{quote(name)} {fault}."
     extra = record[CENTRAL.size + len(name) :][: header.extra_length]
-    for fault in extra_fields.faults(extra):
+    if fault := extra_fields.fault(extra):
         yield f"{quote(name)} has, in the central directory, {fault}."
 
 

@@ -97,7 +97,7 @@ def _local_faults(file: BinaryIO, entry: Entry) -> Iterator[str]:
         return  # and so the extra fields are nowhere
     if extra_length != entry.extra_length:
         raise _Corrupt(f"has {entry.extra_length - extra_length} bytes around it that belong to no entry")
-    for fault in extra_fields.faults(name_and_extra[name_length:]):
+    if fault := extra_fields.fault(name_and_extra[name_length:]):
         yield f"{quote(entry.path)} has, in its local header, {fault}."
 
 

@@ -5,7 +5,6 @@ that believes them sees another archive; the rest is room for data that the sign
 """
 
 import struct
-from collections.abc import Iterator
 
 _HEADER = struct.Struct("<2H")
 
@@ -22,21 +21,23 @@ HARMLESS: dict[int, tuple[int, ...]] = {
 LONGEST = sum(_HEADER.size + max(lengths) for lengths in HARMLESS.values())
 
 
-def faults(extra: bytes) -> Iterator[str]:
-    """What is wrong with the extra fields of one header, as objects of `has`."""
+def fault(extra: bytes) -> str | None:
+    """The first fault in the extra fields of one header, as the object of `has`.
+
+    Only the first: a header has room for 16,384 fields, and a package for 10,000 headers.
+    """
     seen = set()
     position = 0
     while position < len(extra):
         if len(extra) - position < _HEADER.size:
-            yield f"{len(extra) - position} bytes that are no extra field"
-            return
+            return f"{len(extra) - position} bytes that are no extra field"
         field, length = _HEADER.unpack_from(extra, position)
         position += _HEADER.size + length
         if position > len(extra):
-            yield f"an extra field 0x{field:04x} that is cut off"
-            return
+            return f"an extra field 0x{field:04x} that is cut off"
         if length not in HARMLESS.get(field, ()):
-            yield f"an extra field 0x{field:04x} of {length} bytes, which is not one of the harmless ones"
-        elif field in seen:
-            yield f"the extra field 0x{field:04x} twice"
+            return f"an extra field 0x{field:04x} of {length} bytes, which is not one of the harmless ones"
+        if field in seen:
+            return f"the extra field 0x{field:04x} twice"
         seen.add(field)
+    return None

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from portal.packages.errors import quote
 from portal.packages.identifiers import DEVICE_NAME
@@ -44,28 +45,45 @@ def faults(path: str) -> Iterator[str]:
     yield from dict.fromkeys(fault for component in components for fault in _component_faults(component))
 
 
+@dataclass(slots=True)
+class _Node:
+    """A file or directory of the tree that the names describe."""
+
+    number: int
+    spelling: str
+    kind: str
+    listed: bool = False
+
+
 def collisions(paths: Iterable[str]) -> Iterator[str]:
-    """Sentences about names that meet on a file system, be it one that ignores case and Unicode's normal forms."""
-    seen: dict[str, tuple[str, str, bool]] = {}
+    """Sentences about names that denote the same file on a file system that ignores case or Unicode normalization.
+
+    Names longer or deeper than `faults` allows are skipped. Each component is folded once, as a node below its parent,
+    so the work is linear in the length of all names.
+    """
+    nodes: dict[tuple[int, str], _Node] = {}
     for path in paths:
-        node = path.removesuffix("/")
-        kind = "file" if node == path else "directory"
-        listed = True
-        while node:
-            key = _fold(node)
-            known = seen.get(key)
-            spelling, other, listed_before = known or (node, kind, False)
-            if spelling != node:
-                yield f"{quote(node)} and {quote(spelling)} differ by case only."
-            elif other != kind:
-                yield f"{quote(node)} is both a file and a directory."
-            elif listed and listed_before:
+        name = path.removesuffix("/")
+        components = name.split("/")
+        if len(components) > DEEPEST or len(path.encode()) > LONGEST_PATH:
+            continue
+        parent = 0
+        for depth, component in enumerate(components, start=1):
+            leaf = depth == len(components)
+            kind = "file" if leaf and name == path else "directory"
+            node = nodes.setdefault((parent, _fold(component)), _Node(len(nodes) + 1, component, kind))
+            if node.spelling != component:
+                here = "/".join(components[:depth])
+                known = "/".join([*components[: depth - 1], node.spelling])
+                yield f"{quote(here)} and {quote(known)} differ by case only."
+                break
+            if node.kind != kind:
+                yield f"{quote('/'.join(components[:depth]))} is both a file and a directory."
+                break
+            if leaf and node.listed:
                 yield f"{quote(path)} is listed twice."
-            else:
-                seen[key] = (node, kind, listed or listed_before)
-            if known:
-                break  # so are its parents
-            node, kind, listed = node.rpartition("/")[0], "directory", False
+            node.listed |= leaf
+            parent = node.number
 
 
 def is_system_name(component: str) -> bool:

@@ -53,11 +53,11 @@ def _depth(text: str) -> int:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in value if names.count(name) > 1)
-        raise JsonRejected(f"has the name {json.dumps(twice[:100])} twice in one object")
+    value: dict[str, object] = {}
+    for name, member in pairs:
+        if name in value:
+            raise JsonRejected(f"has the name {json.dumps(name[:100])} twice in one object")
+        value[name] = member
     return value
 
 

@@ -3,13 +3,15 @@
 import struct
 import zlib
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from portal.packages import package as packages
+from portal.packages.archive import read_directory
 from portal.packages.errors import PackageRejected
-from portal.packages.limits import Limits
+from portal.packages.limits import DEFAULT_LIMITS, Limits
 
 from . import hostile
 from .hostile import DEFLATED, DESCRIBED, FILE, MANIFEST, SIGNATURE, UTF8, Item, extra, file, package
@@ -345,3 +347,11 @@ def test_limits(limits: Limits, reason: str, tmp_path: Path) -> None:
 def test_a_missing_file_is_no_refusal(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         packages.read(tmp_path / "package.mosis")
+
+
+def test_a_header_full_of_bad_extra_fields_has_one_reason():
+    data = package(file(central_extra=extra(0x9999) * 300))
+    directory = read_directory(BytesIO(data), len(data), DEFAULT_LIMITS)
+    assert [fault for fault in directory.faults if "0x9999" in fault] == [
+        f"{A} has, in the central directory, an extra field 0x9999 of 0 bytes, which is not one of the harmless ones."
+    ]
