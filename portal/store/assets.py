@@ -38,32 +38,40 @@ def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:
 
 
 def put_icon(store: Store, actor: audit.Actor, app: App, sizes: dict[int, bytes]) -> list[Asset]:
-    """Write one PNG for each edge length in pixels, in place of the old ones."""
-    return _put(store, actor, app, "icon.put", {f"icon-{edge}.png": png for edge, png in sizes.items()})
+    """Replace the icon: `sizes` has one PNG per edge length in pixels."""
+    with store.db.write() as tx:
+        return _put(store, tx, actor, app, "icon.put", {f"icon-{edge}.png": png for edge, png in sizes.items()})
 
 
 def add_screenshot(store: Store, actor: audit.Actor, app: App, png: bytes) -> Asset:
-    """Take the lowest free number. Raises Refused (TOO_MANY_SCREENSHOTS)."""
-    taken = {asset.name for asset in of_app(store.db.read(), app.app_id)}
-    free = [n for n in range(1, SCREENSHOTS_MAX + 1) if _screenshot(n) not in taken]
-    if not free:
-        raise Refused("TOO_MANY_SCREENSHOTS", f"{app.app_id} has {SCREENSHOTS_MAX} screenshots already; delete one.")
-    return put_screenshot(store, actor, app, free[0], png)
+    """Store a screenshot under the lowest free number. Raises Refused (TOO_MANY_SCREENSHOTS)."""
+    with store.db.write() as tx:
+        taken = {asset.name for asset in of_app(tx, app.app_id)}
+        name = next((name for name in map(_screenshot, range(1, SCREENSHOTS_MAX + 1)) if name not in taken), None)
+        if name is None:
+            raise Refused(
+                "TOO_MANY_SCREENSHOTS", f"{app.app_id} already has {SCREENSHOTS_MAX} screenshots; delete one first."
+            )
+        return _put(store, tx, actor, app, "screenshot.put", {name: png})[0]
 
 
 def put_screenshot(store: Store, actor: audit.Actor, app: App, number: int, png: bytes) -> Asset:
-    """Write screenshot `number`, 1 to 5, in place of an old one."""
-    return _put(store, actor, app, "screenshot.put", {_screenshot(number): png})[0]
+    """Store screenshot `number`, 1 to 5, replacing an existing one. Raises Refused (NOT_FOUND)."""
+    name = _screenshot(number)
+    with store.db.write() as tx:
+        return _put(store, tx, actor, app, "screenshot.put", {name: png})[0]
 
 
 def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -> None:
-    """The other screenshots keep their numbers. Raises Refused (NOT_FOUND)."""
+    """Delete one screenshot; the others keep their numbers. Raises Refused (NOT_FOUND)."""
     name = _screenshot(number)
     with store.db.write() as tx:
         if tx.execute("DELETE FROM assets WHERE app_id = ? AND name = ?", (app.app_id, name)).rowcount == 0:
             raise Refused("NOT_FOUND", f"{app.app_id} has no {name}.")
         audit.append(tx, actor, "screenshot.delete", f"{app.app_id}/{name}")
-    store.layout.asset(app.app_id, name).unlink(missing_ok=True)
+        tx.execute("COMMIT")
+        # Still in turn: a writer that came before this would have its new file deleted.
+        store.layout.asset(app.app_id, name).unlink(missing_ok=True)
 
 
 def _screenshot(number: int) -> str:
@@ -72,16 +80,17 @@ def _screenshot(number: int) -> str:
     return f"screenshots/{number}.png"
 
 
-def _put(store: Store, actor: audit.Actor, app: App, action: str, pngs: dict[str, bytes]) -> list[Asset]:
-    # The write lock is held over the files too: rows and files of two uploads at once must not mix.
-    with store.db.write() as tx:
-        put = []
-        for name, png in pngs.items():
-            received = files.write_file(store.layout.asset(app.app_id, name), png)
-            put.append(Asset(app.app_id, name, received.size, received.sha256, now()))
-        tx.executemany(
-            f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
-            [(a.app_id, a.name, a.size, a.sha256, a.updated_at) for a in put],
-        )
-        audit.append(tx, actor, action, app.app_id, names=sorted(pngs))
+def _put(
+    store: Store, tx: sqlite3.Connection, actor: audit.Actor, app: App, action: str, pngs: dict[str, bytes]
+) -> list[Asset]:
+    """Write files and rows in the caller's transaction, so that those of concurrent uploads never mix."""
+    put = []
+    for name, png in pngs.items():
+        received = files.write_file(store.layout.asset(app.app_id, name), png)
+        put.append(Asset(app.app_id, name, received.size, received.sha256, now()))
+    tx.executemany(
+        f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
+        [(a.app_id, a.name, a.size, a.sha256, a.updated_at) for a in put],
+    )
+    audit.append(tx, actor, action, app.app_id, names=sorted(pngs))
     return put

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from portal.store import files
 from portal.store.clock import now
+from portal.store.database import turn
 from portal.store.errors import Refused
 
 VERSION = "MOSIS-PRESIGN-V1"
@@ -86,8 +87,10 @@ def load(path: Path) -> list[Key]:
 
 def create(path: Path) -> None:
     """Make the first key unless there is one."""
-    if not path.exists():
-        _save(path, [_new_key()])
+    files.make_directory(path.parent)
+    with turn(path):
+        if not path.exists():
+            _save(path, [_new_key()])
 
 
 def rotate(path: Path, *, lifetime: int, drop: bool = False) -> Key:
@@ -95,9 +98,10 @@ def rotate(path: Path, *, lifetime: int, drop: bool = False) -> Key:
 
     Raises Refused (KEY_CONFLICT) when URLs of the key that would go, valid for `lifetime` seconds, may be in use.
     """
-    keys, key = load(path), _new_key()
-    gone = forgotten(keys, lifetime=lifetime, drop=drop)
-    _save(path, [key, *(old for old in keys if old not in gone)])
+    with turn(path):  # two rotations at once must not lose one of their keys
+        keys, key = load(path), _new_key()
+        gone = forgotten(keys, lifetime=lifetime, drop=drop)
+        _save(path, [key, *(old for old in keys if old not in gone)])
     return key
 
 

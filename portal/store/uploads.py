@@ -144,6 +144,8 @@ def _place(
     files.make_directory(target.parent)  # here, because no other writer waits for the disk yet
     with store.db.write() as tx:
         versions.require_newer(tx, app.app_id, manifest.version_code)
+        if fault := versions.key_fault(tx, app, package.key_id, manifest.version_code):
+            raise PackageRejected([fault])  # revoked or replaced while the package was checked
         if _is_placed(tx, app.app_id, manifest.version_code):
             raise Refused("VERSION_EXISTS", f"{app.app_id} has a version {manifest.version_code} already.")
         if target.exists():
@@ -159,13 +161,14 @@ def _place(
             raise Refused("UPLOAD_EXPIRED", "The upload took longer than it is kept.")
         _close(tx, upload)
         audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", sha256=received.sha256)
+        version = versions.get(tx, app.app_id, manifest.version_code)
         files.place_directory(upload.directory, target)
         try:
             tx.execute("COMMIT")
         except sqlite3.Error:  # a full disk, for one; the next try finds the package where this one did
             target.rename(upload.directory)
             raise
-    return versions.get(store.db.read(), app.app_id, manifest.version_code)
+    return version
 
 
 def _is_placed(tx: sqlite3.Connection, app_id: str, version_code: int) -> bool:
@@ -176,10 +179,13 @@ def _is_placed(tx: sqlite3.Connection, app_id: str, version_code: int) -> bool:
 def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:
     """Note why the upload became no version, and remove what was sent."""
     with store.db.write() as tx:
-        tx.execute(
-            "UPDATE versions SET status = 'failed', status_at = ?, reasons = ? WHERE version_id = ?",
+        changed = tx.execute(
+            "UPDATE versions SET status = 'failed', status_at = ?, reasons = ?"
+            " WHERE version_id = ? AND status = 'uploading'",
             (now(), json.dumps(reasons), upload.upload_id),
         )
+        if changed.rowcount == 0:
+            return  # expired meanwhile
         _close(tx, upload)
         audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)
     files.discard(upload.directory)

@@ -1,5 +1,6 @@
 """Icons and screenshots, over real HTTP."""
 
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import httpx
@@ -49,3 +50,21 @@ def test_five_screenshots_and_no_more(publisher: Publisher) -> None:
     problem(httpx.get(f"{publisher.portal.url}/assets/{publisher.app_id}/screenshots/2.png"), 404, "NOT_FOUND")
     assert publisher.client.post(url, files={"screenshot": png(1280, 720)}).json()["name"] == "screenshots/2.png"
     problem(publisher.client.post(f"{url}/3", files={"screenshot": png(640, 360)}), 400, "INVALID_DIMENSIONS")
+
+
+def test_screenshots_sent_at_once_have_numbers_of_their_own(publisher: Publisher) -> None:
+    url = f"/api/apps/{publisher.app_id}/screenshots"
+    publisher.publish(1)
+    pngs = [png(720, 1280) for _ in range(8)]
+    with ThreadPoolExecutor(len(pngs)) as pool:
+        answers = list(pool.map(lambda shot: publisher.client.post(url, files={"screenshot": shot}), pngs))
+    assert sorted(answer.status_code for answer in answers) == [201] * 5 + [409] * 3
+    added = {answer.json()["name"]: shot for answer, shot in zip(answers, pngs, strict=True) if answer.is_success}
+    assert sorted(added) == [f"screenshots/{number}.png" for number in range(1, 6)]
+    for name, shot in added.items():
+        stored = httpx.get(f"{publisher.portal.url}/assets/{publisher.app_id}/{name}").raise_for_status().content
+        assert pixels(stored) == pixels(shot)
+
+
+def pixels(data: bytes) -> bytes:
+    return Image.open(BytesIO(data)).convert("RGB").tobytes()

@@ -1,5 +1,6 @@
 """Signed URLs and their keys."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,18 @@ def test_an_expired_grant(path: Path) -> None:
     with pytest.raises(Refused) as refused:
         verify(keys, query(keys, Grant(**(vars(GRANT) | {"expires_at": now()}))))
     assert refused.value.code == "URL_EXPIRED"
+
+
+def test_rotations_at_once_lose_no_key(path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            made = set(pool.map(lambda _: presign.rotate(path, lifetime=0).key_id, range(2)))
+            assert {key.key_id for key in presign.load(path)} == made
+
+
+def test_keys_created_at_once_are_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            path = tmp_path / str(number) / "keys"
+            created = pool.map(lambda _, path=path: (presign.create(path), presign.load(path))[1], range(2))
+            assert len({keys[0].key_id for keys in created}) == 1

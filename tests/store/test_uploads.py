@@ -1,21 +1,23 @@
 """A package comes in whole or not at all."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
-from portal.store import apps, audit, files, signed_uploads
+from portal.packages import signature
+from portal.store import apps, audit, files, keys, signed_uploads, uploads, versions
+from portal.store.errors import Refused
 from portal.store.store import Store
-from tests.packages.samples import APP_ID, make_package
+from tests.packages.samples import APP_ID, KEY, make_package
 from tests.support.portal import add_developer
 
 DEVELOPER = audit.Actor("acme", "developer", None, "test")
 
 
-def test_a_commit_that_fails_leaves_the_package_where_it_was(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def received(store: Store, tmp_path: Path) -> signed_uploads.Transfer:
+    """An upload whose body is complete."""
     add_developer(store, "acme")
     with store.db.write() as tx:
         app = apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
@@ -23,6 +25,13 @@ def test_a_commit_that_fails_leaves_the_package_where_it_was(
     transfer = signed_uploads.issue(store, app, (tmp_path / "p.mosis").stat().st_size, None)
     with signed_uploads.held(store, transfer.upload_id) as upload:
         upload.append([(tmp_path / "p.mosis").read_bytes()])
+    return transfer
+
+
+def test_a_commit_that_fails_leaves_the_package_where_it_was(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer = received(store, tmp_path)
     place = files.place_directory
 
     def place_and_break(source: Path, target: Path) -> None:
@@ -36,3 +45,38 @@ def test_a_commit_that_fails_leaves_the_package_where_it_was(
             signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
     assert not list(store.layout.area("packages").rglob("package.mosis"))
     assert signed_uploads.complete(store, DEVELOPER, transfer.upload_id).status == "draft"
+
+
+def test_a_key_that_is_revoked_while_the_package_is_checked_signs_no_version(store: Store, tmp_path: Path) -> None:
+    transfer = received(store, tmp_path)
+    manifest = store.layout.staging(transfer.upload_id) / "manifest.json"
+    refusals: list[Refused] = []
+
+    def complete() -> None:
+        try:
+            signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
+        except Refused as refused:
+            refusals.append(refused)
+        finally:
+            store.db.close()
+
+    completing = threading.Thread(target=complete)
+    with store.db.write() as tx:
+        completing.start()
+        while not manifest.exists():  # it is written once the package has passed its checks
+            completing.join(0.01)
+        keys.revoke(tx, DEVELOPER, "acme", signature.key_id(signature.raw_public_key(KEY)))
+    completing.join()
+    assert [refused.code for refused in refusals] == ["VALIDATION_ERROR"]
+    assert "is revoked" in refusals[0].errors[0]
+    assert not list(store.layout.area("packages").rglob("package.mosis"))
+
+
+def test_an_upload_that_became_a_version_cannot_fail_afterwards(store: Store, tmp_path: Path) -> None:
+    transfer = received(store, tmp_path)
+    version = signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
+    upload = uploads.Upload(
+        transfer.upload_id, apps.get(store.db.read(), APP_ID), store.layout.staging(transfer.upload_id)
+    )
+    uploads.fail(store, DEVELOPER, upload, ["late"])
+    assert versions.get(store.db.read(), APP_ID, version.version_code) == version

@@ -1,0 +1,96 @@
+"""Icons and screenshots of concurrent requests never mix."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from portal.store import apps, assets, audit
+from portal.store.errors import Refused
+from portal.store.store import Store
+from tests.packages.samples import APP_ID
+from tests.support.portal import add_developer
+
+DEVELOPER = audit.Actor("acme", "developer", None, "test")
+ROUNDS = 10
+
+
+@pytest.fixture
+def app(store: Store) -> apps.App:
+    add_developer(store, "acme", key=None)
+    with store.db.write() as tx:
+        return apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
+
+
+def at_once(store: Store, *calls: Callable[[], object]) -> list[object]:
+    """Start all calls at the same time, each in a thread of its own; the result of each, or its Refused."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], object]) -> object:
+        barrier.wait()
+        try:
+            return call()
+        except Refused as refused:
+            return refused
+        finally:
+            store.db.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def test_screenshots_added_at_once_have_numbers_of_their_own(store: Store, app: apps.App) -> None:
+    for _ in range(ROUNDS):
+        pngs = [b"png %d" % n for n in range(8)]
+        results = at_once(
+            store, *(lambda png=png: (png, assets.add_screenshot(store, DEVELOPER, app, png)) for png in pngs)
+        )
+        added = [result for result in results if not isinstance(result, Refused)]
+        assert sorted(asset.name for _, asset in added) == [f"screenshots/{n}.png" for n in range(1, 6)]
+        assert [refused.code for refused in results if isinstance(refused, Refused)] == ["TOO_MANY_SCREENSHOTS"] * 3
+        for png, asset in added:
+            assert store.layout.asset(APP_ID, asset.name).read_bytes() == png
+        for number in range(1, 6):
+            assets.delete_screenshot(store, DEVELOPER, app, number)
+
+
+def test_a_screenshot_is_deleted_before_another_writer_can_store_its_successor(
+    store: Store, app: apps.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assets.put_screenshot(store, DEVELOPER, app, 1, b"png")
+    unlink, free = Path.unlink, []
+
+    def observed(path: Path, missing_ok: bool = False) -> None:
+        free.append(is_free(store))
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", observed)
+        assets.delete_screenshot(store, DEVELOPER, app, 1)
+    assert free == [False]
+    assert is_free(store)
+
+
+def is_free(store: Store) -> bool:
+    """Whether another writer could start now."""
+    directory = os.open(store.layout.database.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(directory)
+    return True
+
+
+def test_a_deleted_screenshot_is_gone_from_the_disk_only_once_its_row_is(store: Store, app: apps.App) -> None:
+    assets.put_screenshot(store, DEVELOPER, app, 1, b"png")
+    store.db.read().execute("CREATE TEMP TRIGGER broken AFTER INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        assets.delete_screenshot(store, DEVELOPER, app, 1)
+    assert store.layout.asset(APP_ID, "screenshots/1.png").read_bytes() == b"png"

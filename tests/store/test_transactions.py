@@ -1,0 +1,80 @@
+"""Nothing is decided on what was read before the write lock was held: by then another writer may have changed it."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import portal.store
+from portal.store import apps, assets, audit, files, signed_uploads, uploads
+from portal.store.store import Store
+from tests.packages.samples import APP_ID
+from tests.support.portal import add_developer
+
+ACTOR = audit.Actor("acme", "developer", None, "test")
+
+READ_FIRST = {
+    "signed_uploads.issue": "looks for expired uploads to discard, and checks the quota again in its transaction",
+    "signed_uploads.held": "locks the upload's file, which no other request can change then",
+    "signed_uploads.terminate": "as `held`",
+    "signed_uploads.complete": "as `held`",
+    "uploads.complete": "no writer waits while a package is checked; what may change meanwhile is checked again",
+    "uploads.receiving": "runs the caller's block",
+    "uploads.new": "writes nothing",
+    "uploads.limits": "writes nothing",
+}
+"""Functions of a store that may read before they write, each with its reason."""
+
+Write = Callable[[Store, apps.App], object]
+
+WRITES: dict[str, Write] = {
+    "assets.put_icon": lambda store, app: assets.put_icon(store, ACTOR, app, {32: b"png"}),
+    "assets.add_screenshot": lambda store, app: assets.add_screenshot(store, ACTOR, app, b"png"),
+    "assets.put_screenshot": lambda store, app: assets.put_screenshot(store, ACTOR, app, 1, b"png"),
+    "assets.delete_screenshot": lambda store, app: assets.delete_screenshot(store, ACTOR, app, 5),
+    "signed_uploads.renew": lambda store, app: signed_uploads.renew(store, "open"),
+    "uploads.begin": lambda store, app: uploads.begin(store, uploads.new(store, app)),
+    "uploads.abandon": lambda store, app: uploads.abandon(store, upload(store, app)),
+    "uploads.fail": lambda store, app: uploads.fail(store, ACTOR, upload(store, app), ["reason"]),
+}
+
+
+def upload(store: Store, app: apps.App) -> uploads.Upload:
+    return uploads.Upload("open", app, Path(store.layout.staging("open")))
+
+
+def functions_of_a_store() -> set[str]:
+    """The public functions that take a store, as `module.function`."""
+    found = set()
+    for module in pkgutil.iter_modules(portal.store.__path__):
+        loaded = importlib.import_module(f"portal.store.{module.name}")
+        for name, function in inspect.getmembers(loaded, inspect.isfunction):
+            own = function.__module__ == loaded.__name__ and not name.startswith("_")
+            if own and next(iter(inspect.signature(function).parameters), None) == "store":
+                found.add(f"{module.name}.{name}")
+    return found
+
+
+def test_every_function_that_writes_is_listed_here() -> None:
+    assert functions_of_a_store() == set(WRITES) | set(READ_FIRST)
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_a_function_that_writes_reads_inside_its_transaction(store: Store, write: Write) -> None:
+    add_developer(store, "acme", key=None)
+    with store.db.write() as tx:
+        app = apps.add(tx, ACTOR, APP_ID, "Reader", "")
+    assets.put_screenshot(store, ACTOR, app, 5, b"png")
+    files.write_file(upload(store, app).package, b"")
+    with store.db.write() as tx:
+        uploads.note(tx, upload(store, app))
+        tx.execute("INSERT INTO uploads VALUES ('open', 'acme', 1, NULL, 0, 0, NULL)")
+
+    statements: list[str] = []
+    store.db.read().set_trace_callback(statements.append)
+    write(store, app)
+    assert statements[0] == "BEGIN IMMEDIATE"
+    assert statements[-1] == "COMMIT"
