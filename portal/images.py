@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from portal import image_structure
+
 FORMATS = ("PNG", "JPEG", "WEBP")
 ICON_SIZES = (32, 64, 128)
 SCREENSHOT_SIZES = ((1280, 720), (720, 1280))
@@ -61,16 +63,20 @@ def screenshot(data: bytes | Path, *, max_pixels: int) -> bytes:
 
 @contextmanager
 def _opened(data: bytes | Path, max_pixels: int) -> Iterator[Image.Image]:
-    """The image, nothing of it decoded yet; whatever goes wrong with it inside the block is a refusal."""
+    """The image, not decoded yet; any exception inside the block becomes ImageRejected."""
+    if isinstance(data, Path):
+        data = data.read_bytes()
+    if fault := image_structure.fault(data):
+        raise ImageRejected("INVALID_IMAGE", fault)
     try:
-        with Image.open(_stream(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise _too_large(max_pixels)
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 raise ImageRejected("INVALID_IMAGE", f"The image has {frames} frames; it must have one.")
             if image.format == "PNG":  # alone of the three it is decoded without its end
-                with Image.open(_stream(data)) as copy:
+                with Image.open(BytesIO(data)) as copy:
                     copy.verify()
             yield image
     except ImageRejected:
@@ -85,10 +91,6 @@ def _opened(data: bytes | Path, max_pixels: int) -> Iterator[Image.Image]:
 
 def _too_large(max_pixels: int) -> ImageRejected:
     return ImageRejected("INVALID_DIMENSIONS", f"The image has too many pixels; at most {max_pixels:,} are accepted.")
-
-
-def _stream(data: bytes | Path) -> BytesIO | Path:
-    return BytesIO(data) if isinstance(data, bytes) else data
 
 
 def _pixels(image: Image.Image) -> Image.Image:
