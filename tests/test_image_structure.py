@@ -92,7 +92,7 @@ PARTS = {
     f"{kind}: part {number}, {part[:8]!r}": (parts, number)
     for kind, parts in FILES.items()
     for number, part in enumerate(parts)
-    if number and part not in (b"\xff\xd9",) and part[4:8] != b"IEND"
+    if number and part != b"\xff\xd9" and part[4:8] != b"IEND"
 }
 
 

@@ -124,7 +124,7 @@ ROWS: dict[str, tuple[Parse, Make, int]] = {
     "multipart: a header": (multipart, inside(b"--b\r\nA: ", b";a=", b""), 50_000),
     "header: options": (options, inside(b"a", b';a="\\', b""), 4000),
     "header: entity tags": (etags, inside(b"", b'"a" ', b""), 4000),
-    "header: open entity tags": (etags, inside(b"", b'W/', b'"'), 4000),
+    "header: open entity tags": (etags, inside(b"", b"W/", b'"'), 4000),
     "header: ranges": (byte_ranges, inside(b"bytes=", numbered("{i}-{i}", ","), b""), 4000),
 }  # fmt: skip
 
