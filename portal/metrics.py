@@ -158,7 +158,8 @@ class _StoreCollector(Collector):
         yield _value("storage_nearly_full_bytes", "Bytes in use above which the budget is nearly spent.", nearly)
         yield _value("disk_free_bytes", "Bytes free on the disk of the store.", shutil.disk_usage(layout.root).free)
         yield _value("disk_free_min_bytes", "Bytes that should be free there.", thresholds.DISK_FREE_BYTES_MIN)
-        yield _gauge("versions", "Versions.", "status", dict.fromkeys(STATUSES, 0) | versions.count(db))
+        counted = versions.count(db)
+        yield _gauge("versions", "Versions.", "status", {status: counted.get(status, 0) for status in STATUSES})
         yield from self._jobs(db)
         deleted = CounterMetricFamily("mosis_cleanup_deleted", "Versions that cleanup deleted.", labels=["status"])
         for label, value in job_runs.counters(db, "cleanup_deleted").items():

@@ -82,7 +82,7 @@ def _standby(settings: Settings, source: Follow) -> Line:
     copy = standby.read(Layout(settings.root)) or standby.Copy(source.store)
     age = None if copy.success_at is None else now() - copy.success_at
     text = f"follows {source.store}, last success {'never' if age is None else f'{age} s ago'}"
-    if copy.failure:
+    if copy.failure and copy.failure_at:
         text += f"; failed {_time(copy.failure_at)}: {copy.failure}"
     return Line("standby", age is not None and age <= table.max_age(settings, "follow"), text)
 
