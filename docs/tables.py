@@ -3,13 +3,16 @@
 Each table stands in its page between `<!-- table: NAME -->` and `<!-- end of table -->`; a test holds them equal.
 """
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -74,6 +77,23 @@ def shown(default: object) -> str:
     if isinstance(default, tuple):
         return f"`{', '.join(map(str, default))}`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def floors(root: str) -> str:
+    """The layers of import-linter's contract on a package, from the top; with the first sentence of each module."""
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [c["layers"] for c in contracts if c["type"] == "layers" and c["layers"][0].startswith(f"{root}.")]
+    modules = ((number, name) for number, layer in enumerate(reversed(layers)) for name in layer.split(" | "))
+    return table(
+        ("floor", "module", "contains"),
+        ((number, f"`{name}`", _contents(name)) for number, name in reversed([*modules])),
+    )
+
+
+def _contents(module: str) -> str:
+    path = REPOSITORY / module.replace(".", "/")
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(source.read_text())) or "").partition("\n")[0]
 
 
 def retention() -> str:
@@ -187,6 +207,8 @@ def _commands(group: typer.core.TyperGroup, prefix: str) -> Iterator[Sequence[ob
 TABLES: Mapping[str, Callable[[], str]] = {
     "alerts": alerts,
     "commands": commands,
+    "floors-of-deploys": partial(floors, "deploys"),
+    "floors-of-portal": partial(floors, "portal"),
     "host-data": host_data,
     "jobs": jobs,
     "metrics": metrics,

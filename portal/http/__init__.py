@@ -1,0 +1,1 @@
+"""HTTP: routes and their declarations, authentication, problems, and one responder for files."""
