@@ -41,7 +41,8 @@ def bucket(plan: Plan) -> None:
     if plan.bucket is None:
         return
     rules = host.get_fact(BucketRules, mosis=plan.mosis)
-    if rules is not None and (todo := pending(plan.bucket, rules)):
-        for line in todo.lines():
+    if rules is not None:
+        todo = pending(plan.bucket, rules)
+        for line in (*(todo.lines() if todo else ()), *todo.warnings()):
             logger.info("    bucket %s: %s", plan.bucket.bucket, line)
     rules_set(name="Bucket has the declared lifecycle rules", mosis=plan.mosis, engine=plan.bucket)

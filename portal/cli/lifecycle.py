@@ -32,8 +32,8 @@ def apply(
     done = lifecycle.apply(_engine(), dry_run=dry_run)
     for line in done.lines():
         print(f"would {line}" if dry_run else line)
-    for name in done.dangerous:
-        print(f"Rule {name} of somebody else expires published files: delete it or narrow its prefix.", file=sys.stderr)
+    for warning in done.warnings():
+        print(warning, file=sys.stderr)
 
 
 def _engine() -> S3:

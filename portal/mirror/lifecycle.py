@@ -54,6 +54,11 @@ class Changes:
         }
         return [f"{verb} {name}" for verb, names in verbs.items() for name in sorted(names)]
 
+    def warnings(self) -> list[str]:
+        """A sentence per foreign rule that expires published files."""
+        sentence = "Rule {!r}, which is not ours, expires published files; delete it or narrow its prefix."
+        return [sentence.format(name) for name in self.dangerous]
+
 
 def current(bucket: Bucket) -> list[Rule]:
     """The rules of the bucket, none where it has no configuration. Raises MirrorError."""

@@ -186,7 +186,7 @@ def test_the_command_shows_what_it_would_do(empty: S3, tmp_path: Path) -> None:
     bucket.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [EVERYTHING]})
     would = mosis(empty, tmp_path, "lifecycle", "apply", "--dry-run")
     assert would.stdout.splitlines() == ["would add mosis-drafts", "would add mosis-temp", "would keep all (not ours)"]
-    assert "Rule all of somebody else expires published files" in would.stderr
+    assert "Rule 'all', which is not ours, expires published files" in would.stderr
     assert [rule["ID"] for rule in lifecycle.current(bucket)] == ["all"]
     assert mosis(empty, tmp_path, "lifecycle", "apply").stdout.splitlines()[0] == "add mosis-drafts"
     shown = json.loads(mosis(empty, tmp_path, "lifecycle", "show").stdout)
