@@ -13,7 +13,8 @@ from urllib.request import urlopen
 
 from bench import fixtures
 from bench.processes import READY_SECONDS, BenchError, free_port, running
-from deploys.plan.render import render
+from deploys.plan.data import HostData
+from deploys.plan.nginx import render_nginx
 from portal import settings
 from portal.store import files, presign, schema
 from portal.store.layout import AREAS, Layout
@@ -73,12 +74,12 @@ def ours(root: Path, packages: Path, *, durable: bool = True, catalogue: int = 0
     store, token = _filled(chosen, packages)
     if catalogue:
         fixtures.add_catalogue(store, catalogue)
-    variables = {
-        "root": root, "run": root / "run", "settings": chosen, "data": {"port": port, "server_names": ("_",)},
-        "superuser": os.geteuid() == 0, "addresses": ("127.0.0.1",),
-        "cache": root / "run/cache", "log": root / "access.log",
-    }  # fmt: skip
-    (root / "etc/nginx.conf").write_text(render("nginx/nginx.conf.j2", **variables))
+    host = HostData(runtime="local", root=root, port=port)
+    config = render_nginx(
+        "nginx/nginx.conf.j2", host, chosen, run=root / "run", cache=root / "run/cache", log=root / "access.log",
+        superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
+    )  # fmt: skip
+    (root / "etc/nginx.conf").write_text(config)
     environment = _environment(root) | ({} if durable else {"LD_PRELOAD": str(eatmydata())})
     with (
         closing(store.db),

@@ -8,6 +8,7 @@ from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.dsm_times import OURS, block
 from deploys.plan.model import Directory, File, Listener, Plan, Service, Stack
+from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
 from deploys.plan.render import CHECKOUT, digest, render
@@ -116,10 +117,12 @@ def _images(data: HostData, release: Release) -> tuple[dict[str, str], str]:
 def _services(
     data: HostData, release: Release, settings: Settings, etc: Path, recipe: str, variables: Mapping[str, object]
 ) -> dict[str, Service]:
-    inside = data.model_copy(update={"port": NGINX_PORT})
-    site = render(
+    # What reaches the published port comes from the engine's gateway or from cloudflared.
+    proxies = (*data.trusted_proxies, data.subnet)
+    site = render_nginx(
         "nginx/mosis.conf.j2",
-        **{**variables, "data": inside},
+        data.model_copy(update={"port": NGINX_PORT, "trusted_proxies": proxies}),
+        settings,
         cache="/var/cache/nginx/mosis",
         log="/dev/stdout",
         addresses=("0.0.0.0",),

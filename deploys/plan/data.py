@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError
 
 from deploys.plan import cron_times
 from portal.settings import AbsolutePath
@@ -52,6 +52,16 @@ class HostData(BaseModel):
     root: PlainPath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
     port: Port = Field(80, description="TCP port that people and devices connect to")
     server_names: tuple[str, ...] = Field(("_",), description="host names nginx answers to; _: any")
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+        description="networks of reverse proxies, whose X-Forwarded-For names the client",
+    )
+    requests_per_client: int = Field(
+        256, ge=1, description="requests nginx answers at once for an IPv4 address or an IPv6 /64"
+    )
+    senders_per_client: int = Field(
+        16, ge=1, description="uploads nginx accepts at once from an IPv4 address or an IPv6 /64"
+    )
     nginx: PlainPath | None = Field(None, description="runtime local: nginx's program; None: the portal alone answers")
     litestream_port: Port = Field(9099, description="loopback port of Litestream's metrics")
     prometheus_port: Port = Field(9090, description="loopback port of an installed Prometheus")

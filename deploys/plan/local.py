@@ -7,6 +7,7 @@ from pathlib import Path
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import File, Listener, Plan, Service
+from deploys.plan.nginx import render_nginx
 from deploys.plan.release import Release
 from deploys.plan.render import digest, render
 from deploys.plan.schedules import Job
@@ -93,14 +94,13 @@ def _jobs(data: HostData, release: Release, jobs: tuple[Job, ...], config: File)
 
 def _nginx(data: HostData, settings: Settings) -> str:
     root = data.root
-    return render(
+    return render_nginx(
         "nginx/nginx.conf.j2",
-        root=root,
+        data,
+        settings,
         run=root / "run",
         cache=root / "run/cache",
         log=root / "log/access.log",
-        data=data,
-        settings=settings,
         addresses=(settings.host,),
         superuser=os.geteuid() == 0,
     )

@@ -4,8 +4,8 @@ import dataclasses
 
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import Directory, File, Plan, Service
+from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import STANDBY_SSH_CONFIG
-from deploys.plan.render import render
 from portal.settings import Follow
 
 
@@ -25,7 +25,7 @@ def follow_of(data: HostData) -> Follow | None:
 def plan(store: Plan) -> Plan:
     """What the host gets instead of `store`, which is what it gets once it is promoted."""
     site, *limits = store.services["nginx"].files
-    answers = render("standby/nginx.conf.j2", data=store.data, settings=store.settings)
+    answers = render_nginx("standby/nginx.conf.j2", store.data, store.settings)
     settings = store.settings.model_copy(update={"backup": None})  # the drive is for a store's own backups
     config = File(store.config, settings.to_toml(), "644", "root:root")
     services = {

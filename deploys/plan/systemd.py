@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from deploys.plan import schedules, standby
 from deploys.plan.data import HostData
 from deploys.plan.model import Directory, File, Listener, Plan, Service
+from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import CHECKS, COMMAND, CURRENT, EXCHANGE, GOOD, PREVIOUS, RUN, UNITS
 from deploys.plan.release import Release
 from deploys.plan.render import digest, render
@@ -32,7 +33,7 @@ def plan(data: HostData, release: Release) -> Plan:
     litestream_config = render("litestream/litestream.yml.j2", root=root, port=data.litestream_port)
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")
     variables = {"root": root, "binaries": binaries, "config": config.path, "data": data}
-    site = render("nginx/mosis.conf.j2", settings=settings, **variables)
+    site = render_nginx("nginx/mosis.conf.j2", data, settings)
     jobs, locked = schedules.wanted(data, settings), digest(release.lock.read_text())
     services = {
         "portal": _portal(release, config, settings, variables),

@@ -13,6 +13,15 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # mosis_port = 80
 # mosis_server_names = ("_",)
 
+# Networks of the reverse proxies in front of nginx, such as one for TLS on the host itself; their X-Forwarded-For names
+# the client. The runtime compose adds mosis_subnet.
+# mosis_trusted_proxies = ("127.0.0.0/8", "::1/128")
+# What a client may have under way at once. A client is an IPv4 address, with all devices behind it, or an IPv6 /64.
+# 256 downloads fill a gigabit line at 4 Mbit/s each. 16 uploads leave places for others: there are 192, three quarters
+# of the setting `threads`. A client over its limit gets 503 with Retry-After.
+# mosis_requests_per_client = 256
+# mosis_senders_per_client = 16
+
 # Runtime local: the program of an installed nginx, which then answers and sends the files; None: the portal alone does.
 # mosis_nginx = None
 

@@ -48,6 +48,7 @@ KINDS = {
     "PRECONDITION_FAILED": Kind(412, "Precondition failed"),
     "TUS_VERSION": Kind(412, "Unsupported tus version"),
     "FILE_TOO_LARGE": Kind(413, "The request body is too large"),
+    "URI_TOO_LONG": Kind(414, "URI too long"),
     "UNSUPPORTED_MEDIA_TYPE": Kind(415, "Unsupported media type"),
     "RANGE_NOT_SATISFIABLE": Kind(416, "Range not satisfiable"),
     "DIGEST_MISMATCH": Kind(422, "The body does not match its digest"),
@@ -57,8 +58,11 @@ KINDS = {
     "PRECONDITION_REQUIRED": Kind(428, "Precondition required"),
     "QUOTA_EXCEEDED": Kind(429, "Quota exceeded"),
     "RATE_LIMITED": Kind(429, "Too many requests"),
+    "HEADERS_TOO_LARGE": Kind(431, "Request header fields too large"),
     "CHECKSUM_MISMATCH": Kind(460, "The chunk does not match its checksum"),  # the status that tus defines
     "INTERNAL_ERROR": Kind(500, "Internal server error"),
+    "NOT_IMPLEMENTED": Kind(501, "Not implemented"),
+    "HTTP_VERSION_NOT_SUPPORTED": Kind(505, "HTTP version not supported"),
     "STORAGE_ERROR": Kind(507, "Storage error"),
     "UNAVAILABLE": Kind(503, "Service unavailable"),
 }

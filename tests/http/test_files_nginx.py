@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from deploys.plan.nginx import FILE_ERRORS
 from portal.http.conditional import http_date
 
 REPOSITORY = Path(__file__).parents[2]
@@ -177,7 +178,9 @@ def portal(root: Path) -> Iterator[int]:
 @contextmanager
 def nginx(root: Path, portal_port: int) -> Iterator[int]:
     templates = Environment(loader=FileSystemLoader(REPOSITORY / "templates"), undefined=StrictUndefined)
-    (root / "files.conf").write_text(templates.get_template("nginx/files.conf.j2").render(root=root / "store"))
+    (root / "files.conf").write_text(
+        templates.get_template("nginx/files.conf.j2").render(root=root / "store", file_errors=FILE_ERRORS)
+    )
     user = "user root;" if os.geteuid() == 0 else ""  # pytest's directories are its user's alone
     for _ in range(5):
         port = free_port()
@@ -442,7 +445,9 @@ def test_internal_locations_are_closed_to_the_outside(nginx_port):
 
 @pytest.mark.parametrize("lines", [(), ("Range: bytes=5-",)], ids=["whole", "range"])
 def test_a_file_that_nginx_cannot_open_is_not_cached(nginx_port, lines):
-    """The portal's fields do not dress nginx's own error, be it that the file went this instant or a wrong mode."""
+    """The portal's headers do not appear on nginx's own error, be it that the file is gone or has a wrong mode."""
     answer = ask(nginx_port, "/package?seen_by_nginx=gone", *lines)
     assert answer.status == 404
-    assert not {name for name, _ in answer.fields} & (FIELDS.keys() - {"content-type"})
+    assert json.loads(answer.body)["code"] == "FILE_NOT_FOUND"
+    assert (answer.get("content-type"), answer.get("cache-control")) == ("application/problem+json", "no-store")
+    assert not {name for name, _ in answer.fields} & (FIELDS.keys() - {"content-type", "cache-control"})

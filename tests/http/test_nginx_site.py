@@ -157,10 +157,15 @@ def test_an_icon_is_the_same_from_the_portal_and_from_nginx(
         if method == "GET":
             assert portal.status_code == status
         assert nginx.status_code == portal.status_code
-        assert nginx.content == portal.content
+        if status >= 400 and method == "GET":
+            assert nginx.json() | {"detail": ""} == portal.json() | {"detail": ""}  # nginx has evaluated it
+        else:
+            assert nginx.content == portal.content
         for name in ("etag", "cache-control", "content-type", "content-length", "content-range", "accept-ranges"):
-            if portal.status_code != 304:
+            if portal.status_code not in (304, 412, 416) and (portal.status_code, name) != (206, "accept-ranges"):
                 assert nginx.headers.get(name) == portal.headers.get(name), name
+        if status == 416:
+            assert nginx.headers.get("content-range") == portal.headers.get("content-range")
         if status == 200 and method == "GET":
             assert nginx.headers["etag"] == etag
             assert nginx.headers["repr-digest"] == f"sha-256=:{b64encode(bytes.fromhex(icon['sha256'])).decode()}:"

@@ -18,7 +18,11 @@ from tests.support.portal import Portal, Publisher, free_port, make_store, only_
 MIB = 1024 * 1024
 PIECE = "Content-Type: application/offset+octet-stream"
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = [
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
+    # tuspy opens its file once for each piece, and the warning comes when Python collects it, in any test.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed file"),
+]
 
 
 @dataclasses.dataclass

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from deploys.plan.render import render
+from deploys.plan.data import HostData
+from deploys.plan.nginx import render_nginx
 from tests.support.portal import Portal, free_port
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -16,19 +17,20 @@ START_SECONDS = 30
 
 
 @contextmanager
-def nginx_before(portal: Portal) -> Iterator[str]:
-    """The URL at which nginx answers for the portal; its logs are in the store's root."""
+def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
+    """The URL at which nginx answers for the portal; its logs are in the store's root. `data` is host data."""
     root = portal.store.layout.root
     (root / "run").mkdir(exist_ok=True)
     for _ in range(5):  # another test may be given the same port
         port = free_port()
-        variables = {
-            "root": root, "run": root / "run", "cache": root / "run/cache", "log": root / "access.log",
-            "settings": portal.store.settings, "data": {"port": port, "server_names": ("_",)},
-            "superuser": os.geteuid() == 0, "addresses": ("127.0.0.1",),
-        }  # fmt: skip
+        host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
         config = root / "run/nginx.conf"
-        config.write_text(render("nginx/nginx.conf.j2", **variables))
+        config.write_text(
+            render_nginx(
+                "nginx/nginx.conf.j2", host, portal.store.settings, run=root / "run", cache=root / "run/cache",
+                log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
+            )
+        )  # fmt: skip
         with (root / "nginx.log").open("ab") as log:
             process = subprocess.Popen([NGINX, "-c", config], stdout=log, stderr=log)
         try:

@@ -1,0 +1,102 @@
+"""nginx's configuration: one site in every runtime, whose own errors come from the portal's table of problems."""
+
+import json
+from dataclasses import dataclass
+
+from deploys.plan.data import HostData
+from deploys.plan.render import render
+from portal.http import problems
+from portal.settings import MIB, Settings
+
+SMALL_BODY_MAX = 64 * 1024
+"""Bytes of a body that is not an upload, the largest JSON that the portal parses (portal/http/forms.py)."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """An error that nginx itself answers.
+
+    `statuses` are those that nginx raises; 494 is its own for headers that are too large. `retry_after` in seconds.
+    """
+
+    statuses: tuple[int, ...]
+    code: str
+    detail: str
+    retry_after: int | None = None
+
+    @property
+    def status(self) -> int:
+        return problems.KINDS[self.code].status
+
+    @property
+    def body(self) -> str:
+        """The JSON text as a parameter of nginx's configuration, which knows no escape for `$`."""
+        text = json.dumps(problems.body(self.code, self.detail)).replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{text}'"
+
+
+ERRORS = (
+    Error((400,), "INVALID_REQUEST", "The request is not valid HTTP."),
+    Error((403,), "FORBIDDEN", "This address is for the networks of the operator."),
+    Error((404,), "NOT_FOUND", "The store has nothing at this address."),
+    Error((405, 501), "NOT_IMPLEMENTED", "The store supports neither this method nor this transfer coding."),
+    Error((411,), "LENGTH_REQUIRED", "Send the form with a Content-Length, not in chunks."),
+    Error((412,), "PRECONDITION_FAILED", "The file has changed since the version that the request names."),
+    Error((413,), "FILE_TOO_LARGE", "The body is larger than this address accepts."),
+    Error((414,), "URI_TOO_LONG", "The address is longer than the store accepts."),
+    Error((416,), "RANGE_NOT_SATISFIABLE", "The range does not overlap the file."),
+    Error((494,), "HEADERS_TOO_LARGE", "The headers are larger than the store accepts."),
+    Error((500,), "INTERNAL_ERROR", "The server failed; its log has the cause."),
+    Error((502, 503, 504), "UNAVAILABLE", "The store is busy or restarting; try again shortly.", retry_after=2),
+    Error((505,), "HTTP_VERSION_NOT_SUPPORTED", "Use HTTP/1.1."),
+)
+
+FILE_ERRORS = (
+    Error((404,), "FILE_NOT_FOUND", "The file is missing."),
+    Error((403, 500), "STORAGE_ERROR", "The file cannot be read; the log of the server has the cause."),
+)
+"""Where nginx sends a file for which the portal has answered already."""
+
+STANDBY = Error((503,), "UNAVAILABLE", "This host is a standby and serves nobody.", retry_after=60)
+STANDBY_ERRORS = (*(error for error in ERRORS if error.code != STANDBY.code), STANDBY)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A location whose bodies are passed on as they arrive. `max_bytes` of a body, `silence` in seconds."""
+
+    pattern: str
+    max_bytes: int
+    silence: int
+    form: bool
+
+
+def render_nginx(template: str, data: HostData, settings: Settings, **variables: object) -> str:
+    """The text of a template of nginx's. Raises PlanError for a variable that is missing."""
+    senders, conditional = settings.threads * 3 // 4, settings.threads // 4
+    known = {
+        "data": data,
+        "settings": settings,
+        "root": settings.root,
+        "small_body_max": SMALL_BODY_MAX,
+        "uploads": _uploads(settings),
+        "senders_max": senders,
+        "senders_per_client": min(data.senders_per_client, senders // 2),
+        "conditional_max": conditional,
+        "conditional_per_client": max(1, conditional // 4),
+        "errors": ERRORS,
+        "file_errors": FILE_ERRORS,
+        "standby_errors": STANDBY_ERRORS,
+    }
+    return render(template, **known | variables)
+
+
+def _uploads(settings: Settings) -> tuple[Upload, ...]:
+    package, image = settings.package_max_bytes, max(settings.icon_max_bytes, settings.screenshot_max_bytes)
+    # The portal refuses what is too large and says why; nginx only bounds what reaches it. An upload by signed URL
+    # continues where it stopped once the connection that its client lost is closed; a form starts again.
+    return (
+        Upload("uploads/[^/]+", package + MIB, silence=10, form=False),
+        Upload("apps/[^/]+/versions", package + MIB, silence=30, form=True),
+        Upload("apps/[^/]+/(icon|screenshots(/[^/]+)?)", image + MIB, silence=30, form=True),
+    )
