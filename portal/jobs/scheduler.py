@@ -98,6 +98,7 @@ async def _run(entry: Entry) -> None:
     except asyncio.CancelledError:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
+        await process.wait()
         raise
     outcome = "succeeded" if code == 0 else f"failed with exit status {code}"
     print(f"{rfc3339(int(time.time()))} {entry.name} {outcome} after {time.monotonic() - began:.1f} s", flush=True)

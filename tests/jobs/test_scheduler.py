@@ -1,11 +1,13 @@
 """`mosis schedule`: when commands run, through pauses, failures and jumps of the clock, and as a real process."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -120,3 +122,25 @@ def test_it_runs_what_is_due_and_survives_what_fails(store: Store) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         process.stdout.close()
+
+
+def test_stopping_ends_the_command_that_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOSIS_CONFIG", environ(store)["MOSIS_CONFIG"])
+
+    async def stop_what_runs() -> None:
+        task = asyncio.create_task(scheduler._run(Entry("* * * * *", "status --wait 600")))
+        command = await asyncio.to_thread(first_child, os.getpid())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(ProcessLookupError):
+            os.kill(command, 0)
+
+    asyncio.run(stop_what_runs())
+
+
+def first_child(pid: int) -> int:
+    """The process id of the first child, once there is one."""
+    while not (found := " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split()):
+        time.sleep(0.01)
+    return int(found[0])
