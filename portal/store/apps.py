@@ -34,7 +34,7 @@ def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, desc
             (app_id, actor.developer_id, name, description, at, at),
         )
     except sqlite3.IntegrityError:
-        raise Refused("APP_EXISTS", f"The app id {app_id} is taken.") from None
+        raise Refused("APP_EXISTS", f"The app ID {app_id} is already in use.") from None
     audit.append(tx, actor, "app.add", app_id, name=name)
     return app
 

@@ -24,7 +24,7 @@ def add(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, name: str
     try:
         tx.execute(f"INSERT INTO developers ({COLUMNS}) VALUES (?, ?, ?)", (developer_id, name, developer.created_at))
     except sqlite3.IntegrityError:
-        raise Refused("DEVELOPER_EXISTS", f"Developer {developer_id} exists already.") from None
+        raise Refused("DEVELOPER_EXISTS", f"Developer {developer_id} already exists.") from None
     audit.append(tx, actor, "developer.add", developer_id, name=name)
     return developer
 

@@ -84,7 +84,7 @@ def _require_replaceable(tx: sqlite3.Connection, app: App, new_key_id: str) -> A
     if app_keys.pending(tx, app.app_id):
         raise Refused("KEY_CONFLICT", f"A key recovery of {app.app_id} is pending; cancel it first.")
     if old.key_id == new_key_id:
-        raise Refused("KEY_CONFLICT", f"{app.app_id} is signed with key {new_key_id} already.")
+        raise Refused("KEY_CONFLICT", f"{app.app_id} is already signed with key {new_key_id}.")
     _require_trusted(tx, app, new_key_id)
     return old
 

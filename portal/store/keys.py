@@ -43,7 +43,7 @@ def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, publ
         values = (key.key_id, developer_id, raw, key.created_at)
         tx.execute(f"INSERT INTO keys ({COLUMNS}) VALUES (?, ?, ?, ?, NULL)", values)
     except sqlite3.IntegrityError:
-        raise Refused("KEY_EXISTS", f"Key {key.key_id} is registered already.") from None
+        raise Refused("KEY_EXISTS", f"Key {key.key_id} is already registered.") from None
     audit.append(tx, actor, "key.register", key.key_id, developer_id=developer_id)
     return key
 

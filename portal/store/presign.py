@@ -75,7 +75,7 @@ def verify(
     if key is None or not hmac.compare_digest(_signature(key, grant), value["signature"]):
         raise _invalid()
     if now() >= grant.expires_at:
-        raise Refused("URL_EXPIRED", "The URL is expired: ask for a new one.")
+        raise Refused("URL_EXPIRED", "The signed URL has expired: request a new one.")
     return grant
 
 
@@ -133,4 +133,4 @@ def _signature(key: Key, grant: Grant) -> str:
 
 
 def _invalid() -> Refused:
-    return Refused("URL_INVALID", "The URL is not one that this store signed, or it was altered.")
+    return Refused("URL_INVALID", "The URL was not signed by this store, or it was altered.")

@@ -82,7 +82,7 @@ class Held:
         found = digest.hexdigest() if digest and at == transfer.size else None
         if found and transfer.sha256 not in (None, found):
             self._save(0, None)
-            raise Refused("DIGEST_MISMATCH", f"The body has SHA-256 {found}, announced was {transfer.sha256}.")
+            raise Refused("DIGEST_MISMATCH", f"The SHA-256 of the body is {found}, not {transfer.sha256}.")
         self._save(at, found)
 
     def restart(self) -> None:
@@ -98,7 +98,7 @@ class Held:
                 (received, digest, self.transfer.upload_id),
             )
             if changed.rowcount == 0:
-                raise Refused("UPLOAD_EXPIRED", "The upload is not kept any more.")
+                raise Refused("UPLOAD_EXPIRED", "The upload has expired: create another.")
         self.transfer = find(self._store.db.read(), self.transfer.upload_id)
         return received
 
@@ -107,7 +107,7 @@ def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfe
     """Open an upload of `size` bytes. Raises Refused (FILE_TOO_LARGE, QUOTA_EXCEEDED)."""
     settings = store.settings
     if size > settings.package_max_bytes:
-        raise Refused("FILE_TOO_LARGE", f"A package may have {settings.package_max_bytes} bytes, not {size}.")
+        raise Refused("FILE_TOO_LARGE", f"A package may have at most {settings.package_max_bytes} bytes, not {size}.")
     if _quota_fault(store.db.read(), store, app.developer_id, size):
         _discard_expired(store, app.developer_id)
     upload = uploads.new(store, app)
@@ -133,7 +133,7 @@ def renew(store: Store, upload_id: str) -> Transfer:
         transfer = find(tx, upload_id)
         kept_until = transfer.created_at + retention.UPLOAD_SECONDS
         if now() >= kept_until:
-            raise Refused("UPLOAD_EXPIRED", "The upload is not kept any more: open another.")
+            raise Refused("UPLOAD_EXPIRED", "The upload has expired: create another.")
         expires_at = min(now() + store.settings.upload_url_seconds, kept_until)
         tx.execute("UPDATE uploads SET expires_at = ? WHERE upload_id = ?", (expires_at, upload_id))
         return find(tx, upload_id)
@@ -145,7 +145,7 @@ def find(db: sqlite3.Connection, upload_id: str) -> Transfer:
     if row is not None:
         return Transfer(*row)
     if uploads.version_of(db, upload_id) is not None:
-        raise Refused("UPLOAD_USED", "The upload is completed.")
+        raise Refused("UPLOAD_USED", "The upload is already completed.")
     raise Refused("NOT_FOUND", f"There is no upload {upload_id}.")
 
 
@@ -164,7 +164,7 @@ def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterato
     try:
         file = FileIO(store.layout.staging(upload_id) / "package.mosis", "r+")
     except FileNotFoundError:
-        raise Refused("NOT_FOUND", f"The upload {upload_id} is not on the disk any more.") from None
+        raise Refused("NOT_FOUND", f"The file of upload {upload_id} is missing: create another upload.") from None
     with file:
         if not _lock(file, wait):
             raise Refused("UPLOAD_LOCKED", "Another request is writing to this upload.")
@@ -189,19 +189,19 @@ def complete(store: Store, actor: audit.Actor, upload_id: str) -> Version:
     with held(store, upload_id) as holder:
         transfer = holder.transfer
         if not transfer.whole:
-            raise Refused("UPLOAD_INCOMPLETE", f"{transfer.received} of {transfer.size} bytes are here.")
+            raise Refused("UPLOAD_INCOMPLETE", f"{transfer.received} of {transfer.size} bytes are uploaded.")
         app = apps.get(store.db.read(), transfer.app_id)
         upload = uploads.Upload(upload_id, app, store.layout.staging(upload_id))
         received = files.Received(transfer.size, transfer.digest or files.digest(upload.package))
         if transfer.sha256 not in (None, received.sha256):
-            mismatch = f"The body has SHA-256 {received.sha256}, announced was {transfer.sha256}."
+            mismatch = f"The SHA-256 of the body is {received.sha256}, not {transfer.sha256}."
             uploads.fail(store, actor, upload, [mismatch])
             raise Refused("DIGEST_MISMATCH", mismatch)
         return uploads.complete(store, actor, upload, received)
 
 
 def too_large(transfer: Transfer) -> Refused:
-    return Refused("FILE_TOO_LARGE", f"The URL is for {transfer.size} bytes, and the body has more.")
+    return Refused("FILE_TOO_LARGE", f"The URL is signed for {transfer.size} bytes; the body has more.")
 
 
 def _lock(file: FileIO, wait: float) -> bool:
@@ -222,11 +222,11 @@ def _quota_fault(db: sqlite3.Connection, store: Store, developer_id: str, size: 
         f"SELECT count(*), coalesce(sum(size), 0) FROM ({OPEN} AND uploads.developer_id = ?)", (developer_id,)
     ).fetchone()
     if number >= settings.open_uploads_max:
-        return f"{number} uploads are open, which is the most: complete or delete one."
+        return f"{number} uploads are open, the maximum: complete or terminate one."
     if taken + size > settings.open_uploads_max_bytes:
         return (
-            f"Uploads of {taken} bytes are open, and {settings.open_uploads_max_bytes} is the most:"
-            f" {size} more do not fit."
+            f"Open uploads may have {settings.open_uploads_max_bytes} bytes in total, and have {taken}:"
+            f" {size} more exceed the maximum."
         )
     return None
 

@@ -97,14 +97,14 @@ def complete(
         return _place(store, actor, upload, received, package)
     except PackageRejected as rejected:
         fail(store, actor, upload, rejected.errors)
-        raise Refused("VALIDATION_ERROR", "The package is not valid.", rejected.errors) from rejected
+        raise Refused("VALIDATION_ERROR", "The package is invalid.", rejected.errors) from rejected
     except Refused as refused:
         fail(store, actor, upload, [refused.detail])
         raise
     except (OSError, sqlite3.Error):  # the storage's fault: what is there may be tried again
         raise
     except Exception:
-        fail(store, actor, upload, ["The checks broke down over this package; the operator's log says how."])
+        fail(store, actor, upload, ["Validation crashed on this package; see the server log."])
         raise
 
 
@@ -147,7 +147,7 @@ def _place(
         if fault := versions.key_fault(tx, app, package.key_id, manifest.version_code):
             raise PackageRejected([fault])  # revoked or replaced while the package was checked
         if _is_placed(tx, app.app_id, manifest.version_code):
-            raise Refused("VERSION_EXISTS", f"{app.app_id} has a version {manifest.version_code} already.")
+            raise Refused("VERSION_EXISTS", f"{app.app_id} already has a version {manifest.version_code}.")
         if target.exists():
             # No row names it and the write lock is ours: a crash between rename and commit left it.
             target.rename(store.layout.staging(f"orphan-{secrets.token_hex(8)}"))
@@ -158,7 +158,7 @@ def _place(
              package.signature, package.manifest_bytes.decode(), upload.upload_id),
         )  # fmt: skip
         if changed.rowcount == 0:
-            raise Refused("UPLOAD_EXPIRED", "The upload took longer than it is kept.")
+            raise Refused("UPLOAD_EXPIRED", "The upload took too long and has expired.")
         _close(tx, upload)
         audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", sha256=received.sha256)
         version = versions.get(tx, app.app_id, manifest.version_code)

@@ -95,7 +95,7 @@ def require_newer(db: sqlite3.Connection, app_id: str, version_code: int) -> Non
     highest = highest_published(db, app_id)
     if version_code <= highest:
         raise Refused(
-            "VERSION_CONFLICT", f"version_code {version_code} must be greater than {highest}, published already."
+            "VERSION_CONFLICT", f"version_code {version_code} must be greater than {highest}, which has been published."
         )
 
 
@@ -120,7 +120,7 @@ def change(
     """Take one step of the state machine; the caller has checked who may. Raises Refused (NOT_FOUND, WRONG_STATE)."""
     version, step = get(tx, app.app_id, version_code), TRANSITIONS[action]
     if version.status != step.source:
-        raise Refused("WRONG_STATE", f"Only a version in status {step.source} can be {step.target}; "
+        raise Refused("WRONG_STATE", f"To {action} a version, its status must be {step.source}; "
                       f"{app.app_id} {version_code} is {version.status}.")  # fmt: skip
     at = now()
     if action == "publish":

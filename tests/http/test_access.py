@@ -167,7 +167,7 @@ def test_a_taken_app_id_is_all_that_is_told(unreleased: Publisher, target: Targe
     token = add_developer(unreleased.portal.store, f"{unreleased.developer_id}-namesake", key=None)
     with unreleased.portal.client(token) as client:
         answer = client.post("/api/apps", json={"app_id": target.app_id, "name": "Mine"})
-        assert problem(answer, 409, "APP_EXISTS")["detail"] == f"The app id {target.app_id} is taken."
+        assert problem(answer, 409, "APP_EXISTS")["detail"] == f"The app ID {target.app_id} is already in use."
 
 
 def test_beside_a_published_version_the_draft_stays_hidden(publisher: Publisher) -> None:

@@ -231,10 +231,10 @@ def test_a_put_that_is_cut_goes_on_by_tus_or_starts_again(publisher: Publisher, 
 def test_tuspy_uploads_through_ten_disconnects(publisher: Publisher, checksum: bool) -> None:
     path = publisher.package(1, payload_bytes=50 * MIB)
     size, port = path.stat().st_size, publisher.portal.store.settings.port
-    with CuttingProxy(port, cuts=10, after=4_500_000) as proxy:
+    with path.open("rb") as file, CuttingProxy(port, cuts=10, after=4_500_000) as proxy:
         client = TusClient(f"{proxy.url}/api/apps/{publisher.app_id}/uploads", headers=dict(publisher.client.headers))
         uploader = client.uploader(
-            str(path), retries=30, retry_delay=0, upload_checksum=checksum,
+            file_stream=file, retries=30, retry_delay=0, upload_checksum=checksum,
             **({"chunk_size": 4_000_000} if checksum else {}),
         )  # fmt: skip
         uploader.upload()

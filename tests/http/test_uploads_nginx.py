@@ -65,9 +65,9 @@ def issued(publisher: Publisher, size: int) -> str:
 def test_tuspy_through_nginx_and_ten_disconnects(publisher: Publisher) -> None:
     path = publisher.package(1, payload_bytes=50 * MIB)
     port = urlsplit(publisher.portal.url).port
-    with CuttingProxy(port, cuts=10, after=4_500_000) as proxy:
+    with path.open("rb") as file, CuttingProxy(port, cuts=10, after=4_500_000) as proxy:
         client = TusClient(f"{proxy.url}/api/apps/{publisher.app_id}/uploads", headers=dict(publisher.client.headers))
-        uploader = client.uploader(str(path), retries=30, retry_delay=0)
+        uploader = client.uploader(file_stream=file, retries=30, retry_delay=0)
         uploader.upload()
     assert proxy.cuts_left == 0
     # Who asks how far it is may overtake what is still in nginx's buffers, and then sends that piece again.

@@ -40,14 +40,18 @@ class CuttingProxy:
         self._thread.join()
 
     def _accept(self) -> None:
-        threads = []
+        clients, threads = [], []
         while True:
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 break
+            clients.append(client)
             threads.append(threading.Thread(target=self._carry, args=(client,)))
             threads[-1].start()
+        for client in clients:  # one that keeps its connection open would be waited for
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
 
