@@ -13,7 +13,6 @@ from typing import Annotated
 
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, IPvAnyNetwork, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from portal import thresholds
 from portal.faults import Fault
@@ -117,18 +116,6 @@ class Settings(BaseModel):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True, exclude_none=True))
 
 
-class _Sources(Settings, BaseSettings):
-    """`Settings` filled from the environment, then from the file."""
-
-    model_config = SettingsConfigDict(env_prefix="MOSIS_", env_nested_delimiter="__", extra="forbid", frozen=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return sources["env_settings"], TomlConfigSettingsSource(settings_cls, config_path())
-
-
 def config_path() -> Path:
     """The settings file: what `MOSIS_CONFIG` names, else `/etc/mosis/mosis.toml`."""
     return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
@@ -144,7 +131,43 @@ def load() -> Settings:
     """The settings of this process: the file `config_path()`, overridden by `MOSIS_*`. Raises SettingsError."""
     path = config_path()
     with _one_sentence(str(path)):
-        return Settings.model_validate(_Sources().model_dump())
+        overriding = {_setting_of(name) for name in os.environ} - {None}
+        if not path.exists() and "root" not in overriding:
+            raise SettingsError(f"No settings: {path} does not exist. Use <root>/bin/mosis, or set {CONFIG_VARIABLE}.")
+        return _with_environment(path) if overriding else Settings.model_validate(_read(path))
+
+
+def _setting_of(variable: str) -> str | None:
+    """The setting that an environment variable overrides, as a whole or a part of it."""
+    prefix, _, rest = variable.lower().partition("_")
+    setting = rest.partition("__")[0]
+    return setting if prefix == "mosis" and setting in Settings.model_fields else None
+
+
+def _read(path: Path) -> dict[str, object]:
+    with path.open("rb") as file:
+        return tomllib.load(file)
+
+
+def _with_environment(path: Path) -> Settings:
+    # Here, because it takes as long to import as pydantic, and few commands have any variable.
+    from pydantic_settings import (
+        BaseSettings,
+        PydanticBaseSettingsSource,
+        SettingsConfigDict,
+        TomlConfigSettingsSource,
+    )
+
+    class Sources(Settings, BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="MOSIS_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return sources["env_settings"], TomlConfigSettingsSource(settings_cls, path)
+
+    return Settings.model_validate(Sources().model_dump())
 
 
 @contextmanager
@@ -156,3 +179,5 @@ def _one_sentence(source: str) -> Iterator[None]:
         raise SettingsError(f"{source}: {faults}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{source} is not TOML: {error}.") from None
+    except OSError as error:
+        raise SettingsError(f"The settings in {source} cannot be read: {error.strerror}.") from None

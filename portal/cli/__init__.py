@@ -1,39 +1,48 @@
-"""The `mosis` command. Exit status: 0 done, 1 failed with one sentence on standard error, 2 wrong usage."""
+"""The `mosis` command. Exit status: 0 done, 1 failed with a sentence on standard error, 2 wrong usage."""
 
-import sqlite3
+import io
 import sys
+from typing import Annotated
 
 import typer
 
-from portal.cli import accounts, audit, jobs, keys, lifecycle, packages, presign, server
-from portal.faults import Fault
-from portal.packages.errors import PackageRejected
-from portal.store.errors import Refused
+from portal import __version__
+from portal.cli.faults import FAULTS, sentences
+from portal.cli.lazy import LazyGroup
 
 app = typer.Typer(
     name="mosis",
-    help="A self-hosted store for .mosis app packages.",
+    cls=LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExit status: 0 done, 1 failed, 2 wrong usage.\n`mosis COMMAND --help` shows an example.",
 )
-for module in (server, jobs, accounts, keys, audit, lifecycle, packages, presign):
-    module.add(app)
 
-FAULTS = (Fault, OSError, sqlite3.Error)
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mosis {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def mosis(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A self-hosted store for .mosis app packages."""
 
 
 def main() -> None:
     """Entry point of the `mosis` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that this locale cannot write must fail no command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except PackageRejected as rejected:
-        for reason in rejected.errors:
-            print(reason, file=sys.stderr)
-        sys.exit(1)
-    except Refused as refused:
-        print(f"{refused.code}: {refused.detail}", file=sys.stderr)
-        sys.exit(1)
     except FAULTS as fault:
-        print(fault, file=sys.stderr)
+        print(sentences(fault), file=sys.stderr)
         sys.exit(1)

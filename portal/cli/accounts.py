@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from portal import settings
-from portal.http.schemas import NewDeveloper
+from portal.cli.lazy import declaring, example
+from portal.cli.parameters import DeveloperId, DeveloperName, TokenId
 from portal.store import developers, files, tokens
 from portal.store.audit import OPERATOR
 from portal.store.clock import now, rfc3339
@@ -17,62 +18,65 @@ SECRET_MODE = 0o600
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    for name, text, commands in (
-        ("developer", "People who publish.", {"add": developer_add, "list": developer_list}),
-        ("token", "Tokens for the API.", {"create": token_create, "list": token_list, "revoke": token_revoke}),
-    ):
-        group = typer.Typer(help=text, no_args_is_help=True)
-        for command, function in commands.items():
-            group.command(command)(function)
-        app.add_typer(group, name=name)
+    people = declaring("People who publish.")
+    people.command("add", epilog=example('developer add acme "Acme Apps"'))(developer_add)
+    people.command("list", epilog=example("developer list"))(developer_list)
+    app.add_typer(people, name="developer")
+    issued = declaring("Tokens for the API.")
+    issued.command("create", epilog=example("token create acme --days 90 --output acme.token"))(token_create)
+    issued.command("list", epilog=example("token list"))(token_list)
+    issued.command("revoke", epilog=example("token revoke acme 0123456789abcdef"))(token_revoke)
+    app.add_typer(issued, name="token")
 
 
-def developer_add(developer_id: str, name: str) -> None:
+def developer_add(developer_id: DeveloperId, name: DeveloperName) -> None:
     """Add a developer."""
-    checked = NewDeveloper(developer_id=developer_id, name=name)
     with open_store(settings.load()).db.write() as tx:
-        developers.add(tx, OPERATOR, checked.developer_id, checked.name)
+        developers.add(tx, OPERATOR, developer_id, name)
+    print(f"added developer {developer_id}, {name}")
 
 
 def developer_list() -> None:
-    """List developers."""
+    """List developers: id and name."""
     for developer in developers.every(open_store(settings.load()).db.read()):
         print(f"{developer.developer_id}\t{developer.name}")
 
 
 def token_create(
-    developer_id: str,
-    scope: Annotated[str, typer.Option(help="developer, reviewer or admin")] = "developer",
-    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid.")] = 90,
-    output: Annotated[Path | None, typer.Option(help="A new file for it, mode 600, instead of printing it.")] = None,
+    developer_id: DeveloperId,
+    scope: Annotated[tokens.Scope, typer.Option(help="What the token may do.")] = "developer",
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days for which it is valid.")] = 90,
+    output: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write it to this new file, mode 600, instead of printing it."),
+    ] = None,
 ) -> None:
-    """Issue a token; with scope admin a developer that is new is added."""
-    if scope not in tokens.Scope.__args__:
-        raise typer.BadParameter(f"{scope} is none of developer, reviewer, admin")
+    """Issue a token. With scope admin a developer who does not exist yet is added."""
     if output is not None and output.exists():
-        raise FileExistsError(f"{output} exists already.")
+        raise FileExistsError(17, "File exists", str(output))
     store = open_store(settings.load())
     with store.db.write() as tx:
         if scope == "admin" and developer_id not in {d.developer_id for d in developers.every(tx)}:
-            developers.add(
-                tx, OPERATOR, NewDeveloper(developer_id=developer_id, name=developer_id).developer_id, "Admin"
-            )
-        _, text = tokens.issue(tx, OPERATOR, developer_id, scope, days)
+            developers.add(tx, OPERATOR, developer_id, "Admin")
+        token, text = tokens.issue(tx, OPERATOR, developer_id, scope, days)
         if output is not None:
             files.write_file(output, text.encode() + b"\n", mode=SECRET_MODE, replace=False)
     if output is None:
         print(text)
+    else:
+        print(f"wrote token {token.token_id} of {developer_id}, valid until {rfc3339(token.expires_at)}, to {output}")
 
 
 def token_list() -> None:
-    """List tokens, never their secrets: id, developer, scope, state, end and last use."""
+    """List tokens without their secrets: id, developer, scope, state, end, last use."""
     for token in tokens.every(open_store(settings.load()).db.read()):
         state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now() else "valid"
         used = rfc3339(token.last_used_at) if token.last_used_at else "never"
         print(f"{token.token_id}\t{token.developer_id}\t{token.scope}\t{state}\t{rfc3339(token.expires_at)}\t{used}")
 
 
-def token_revoke(developer_id: str, token_id: str) -> None:
+def token_revoke(developer_id: DeveloperId, token_id: TokenId) -> None:
     """Revoke a token, effective at once."""
     with open_store(settings.load()).db.write() as tx:
         tokens.revoke(tx, OPERATOR, developer_id, token_id)
+    print(f"revoked token {token_id} of {developer_id}")

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from portal import settings
+from portal.cli.lazy import declaring, example
 from portal.jobs import audit as job
+from portal.packages.identifiers import LARGEST_INTEGER
 from portal.store import audit
 from portal.store.clock import rfc3339
 from portal.store.store import open_store
@@ -15,14 +17,14 @@ from portal.store.store import open_store
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    group = typer.Typer(help="The log of every change.", no_args_is_help=True)
-    group.command("list")(list_entries)
-    group.command("verify")(verify)
+    group = declaring("The log of every change.")
+    group.command("list", epilog=example("audit list --json"))(list_entries)
+    group.command("verify", epilog=example("audit verify"))(verify)
     app.add_typer(group, name="audit")
 
 
 def list_entries(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Print every row, oldest first."""
     for entry in audit.entries(open_store(settings.load()).db.read()):
@@ -42,9 +44,9 @@ def verify(
         ),
     ] = "",
 ) -> None:
-    """Check the log by itself and against the snapshots of the database; exit 1 and name the first faulty row.
+    """Verify the log by itself and against the snapshots of the database; exit 1 and name the first faulty row.
 
-    Note the head that it prints on another machine: who may write this host's disk can rewrite log and snapshots.
+    Keep the head that it prints on another machine: an intruder on this host can rewrite both log and snapshots.
     """
     store = open_store(settings.load())
     faults = list(job.faults(store, _parse(noted) if noted else None))
@@ -58,6 +60,6 @@ def verify(
 
 def _parse(text: str) -> audit.Head:
     seq, _, digest = text.partition(":")
-    if not seq.isdecimal():
-        raise typer.BadParameter("a head looks like 17:0123…")
+    if not seq.isdecimal() or int(seq) > LARGEST_INTEGER:
+        raise typer.BadParameter(f"{text!r} is no head, such as 17:0123abcd", param_hint="--head")
     return audit.Head(int(seq), digest)

@@ -9,32 +9,41 @@ import typer
 
 from portal import settings
 from portal.cli.keyfile import Passphrase, load_key
+from portal.cli.lazy import declaring, example
+from portal.cli.parameters import DeveloperId, KeyId, app_id, developer_id
 from portal.packages import keys as key_files
 from portal.packages import signature
-from portal.store import keys
+from portal.store import developers, keys
 from portal.store.audit import OPERATOR
 from portal.store.store import open_store
+
+KeyFile = Annotated[Path, typer.Argument(help="A private key file.")]
 
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    group = typer.Typer(help="Signing keys: files of a developer, and what the store has registered.",
-                        no_args_is_help=True)  # fmt: skip
-    for function in (generate, proof, rotate, revoke):
-        group.command()(function)
-    group.command("list")(list_registered)
+    group = declaring("Signing keys: key files, and the keys registered in the store.")
+    group.command(epilog=example("key generate key.pem"))(generate)
+    group.command(epilog=example("key proof key.pem --developer acme"))(proof)
+    group.command(epilog=example("key rotate old.pem new.pem --app org.acme.reader --from-version-code 12"))(rotate)
+    group.command("list", epilog=example("key list acme"))(list_registered)
+    group.command(epilog=example("key revoke acme 0123456789abcdef0123456789abcdef"))(revoke)
     app.add_typer(group, name="key")
-    app.command("keygen")(generate)
 
 
-def generate(path: Path, passphrase: Passphrase = False) -> None:
+def generate(
+    path: Annotated[Path, typer.Argument(help="The new file; an existing one is never overwritten.")],
+    passphrase: Passphrase = False,
+) -> None:
     """Make a private key in a new file, mode 600 (PEM, which openssl reads too)."""
     secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True) if passphrase else None
     key = key_files.generate(path, secret)
     print(f"key_id {signature.key_id(signature.raw_public_key(key))}")
 
 
-def proof(path: Path, developer: Annotated[str, typer.Option(help="Your developer id.")]) -> None:
+def proof(
+    path: KeyFile, developer: Annotated[str, typer.Option(parser=developer_id, help="Your developer id.")]
+) -> None:
     """Print the body that registers a key: POST it to /api/developers/{developer_id}/keys."""
     key = load_key(path)
     public = signature.raw_public_key(key)
@@ -43,9 +52,9 @@ def proof(path: Path, developer: Annotated[str, typer.Option(help="Your develope
 
 
 def rotate(
-    old: Path,
-    new: Path,
-    app: Annotated[str, typer.Option(help="The app that passes from the old key to the new one.")],
+    old: Annotated[Path, typer.Argument(help="The private key file that signs the app now.")],
+    new: Annotated[Path, typer.Argument(help="The private key file that signs it afterwards.")],
+    app: Annotated[str, typer.Option(parser=app_id, help="The app that passes from the old key to the new one.")],
     from_version_code: Annotated[int, typer.Option(min=1, help="The first version that the new key signs.")],
 ) -> None:
     """Print the body that hands an app over: POST it to /api/apps/{app_id}/key-rotations."""
@@ -65,13 +74,16 @@ def rotate(
     )
 
 
-def list_registered(developer_id: str) -> None:
-    """List a developer's registered keys."""
-    for key in keys.of_developer(open_store(settings.load()).db.read(), developer_id):
+def list_registered(developer_id: DeveloperId) -> None:
+    """List a developer's registered keys: id and state."""
+    db = open_store(settings.load()).db.read()
+    developers.get(db, developer_id)
+    for key in keys.of_developer(db, developer_id):
         print(f"{key.key_id}\t{'revoked' if key.revoked_at else 'valid'}")
 
 
-def revoke(developer_id: str, key_id: str) -> None:
-    """Revoke a registered key: no package signed with it is taken from now on."""
+def revoke(developer_id: DeveloperId, key_id: KeyId) -> None:
+    """Revoke a registered key: packages signed with it are rejected from now on."""
     with open_store(settings.load()).db.write() as tx:
         keys.revoke(tx, OPERATOR, developer_id, key_id)
+    print(f"revoked key {key_id} of {developer_id}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from portal import settings
+from portal.cli.lazy import declaring, example
 from portal.mirror import lifecycle
 from portal.mirror.client import Bucket
 from portal.settings import S3, SettingsError
@@ -14,9 +15,9 @@ from portal.settings import S3, SettingsError
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    group = typer.Typer(help="Lifecycle rules of the mirror's bucket.", no_args_is_help=True)
-    group.command("show")(show)
-    group.command("apply")(apply)
+    group = declaring("Lifecycle rules of the mirror's bucket.")
+    group.command("show", epilog=example("lifecycle show"))(show)
+    group.command("apply", epilog=example("lifecycle apply --dry-run"))(apply)
     app.add_typer(group, name="lifecycle")
 
 

@@ -1,54 +1,72 @@
 """`mosis pack`, `sign` and `verify`: what a developer does before an upload, and anyone after a download."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from portal.cli.keyfile import load_key
+from portal.cli.lazy import example
 from portal.packages import build, package, signature
 from portal.packages.errors import PackageRejected
 
 
+def _public_key(value: str) -> bytes:
+    try:
+        return signature.decode_public_key(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{value!r} {error}.") from None
+
+
+PackageFile = Annotated[Path, typer.Argument(help="A package (.mosis).")]
+PublicKey = Annotated[
+    bytes | None,
+    typer.Option(parser=_public_key, metavar="BASE64", help="The developer's public key, 32 bytes as base64."),
+]
+
+
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    app.command()(pack)
-    app.command()(sign)
-    app.command()(verify)
+    app.command(epilog=example("pack reader/ reader-1.0.0.mosis"))(pack)
+    app.command(epilog=example("sign reader-1.0.0.mosis --key key.pem"))(sign)
+    app.command(epilog=example("verify reader-1.0.0.mosis --public-key BASE64"))(verify)
 
 
-def pack(directory: Path, output: Path) -> None:
+def pack(
+    directory: Annotated[Path, typer.Argument(help="A directory with a manifest.json.")],
+    output: Annotated[Path, typer.Argument(dir_okay=False, help="The package to write.")],
+) -> None:
     """Make an unsigned package of a directory with a manifest.json."""
     manifest = build.pack(directory, output).manifest
     print(f"{output}: {manifest.id} {manifest.version_name} ({manifest.version_code}), not signed yet")
 
 
 def sign(
-    file: Path,
+    file: PackageFile,
     key: Annotated[Path, typer.Option(help="Your private key file.")],
-    output: Annotated[Path | None, typer.Option(help="Write here instead of in place.")] = None,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write to this file instead of in place.")] = None,
 ) -> None:
-    """Sign a package, in place of an earlier signature."""
+    """Sign a package; an earlier signature is replaced."""
     signed = build.sign(file, load_key(key), output)
     print(f"{output or file}: signed with key {signed.key_id}")
 
 
-def verify(
-    file: Path,
-    public_key: Annotated[
-        str | None, typer.Option(help="Base64 of the developer's public key; without it only the form is checked.")
-    ] = None,
-) -> None:
-    """Check a package as a store does."""
+def verify(file: PackageFile, public_key: PublicKey = None) -> None:
+    """Check a package as a store does, and its signature with the developer's public key.
+
+    Without --public-key only the form is checked, and the exit status is 1.
+    """
     found = package.read(file)
     if public_key is not None:
-        try:
-            raw = signature.decode_public_key(public_key)
-        except ValueError as error:
-            raise typer.BadParameter(f"{error}") from None
-        if signature.key_id(raw) != found.key_id:
-            raise PackageRejected([f"The package is signed with key {found.key_id}, not {signature.key_id(raw)}."])
-        package.verify(found, raw)
+        if signature.key_id(public_key) != found.key_id:
+            raise PackageRejected(
+                [f"The package is signed with key {found.key_id}, not {signature.key_id(public_key)}."]
+            )
+        package.verify(found, public_key)
     manifest = found.manifest
-    proven = "signature good" if public_key else "signature not checked: give --public-key"
+    proven = "signature good" if public_key else "signature not checked"
     print(f"{file}: {manifest.id} {manifest.version_name} ({manifest.version_code}), key {found.key_id}, {proven}")
+    if public_key is None:
+        print("The signature was not checked: give the developer's key with --public-key.", file=sys.stderr)
+        raise typer.Exit(1)

@@ -5,33 +5,36 @@ from typing import Annotated
 import typer
 
 from portal import settings
+from portal.cli.lazy import declaring, example
 from portal.store import presign
 from portal.store.layout import Layout
 
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    group = typer.Typer(help="Keys that sign upload URLs.", no_args_is_help=True)
-    group.command("rotate")(rotate)
-    group.command("list")(show)
+    group = declaring("Keys that sign upload URLs.")
+    group.command("rotate", epilog=example("presign rotate --dry-run", "presign rotate"))(rotate)
+    group.command("list", epilog=example("presign list"))(show)
     app.add_typer(group, name="presign")
 
 
 def rotate(
-    drop: Annotated[bool, typer.Option("--drop", help="Forget every older key: URLs given out stop working.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be forgotten.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Forget every older key: URLs in use stop working.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
 ) -> None:
-    """Sign with a new key from now on; the one before it still verifies, so that no URL given out breaks."""
+    """Sign with a new key from now on. The previous key still verifies, so that URLs in use keep working."""
     chosen = settings.load()
     path = Layout(chosen.root).presign_keys
+    forgotten = presign.forgotten(presign.load(path), lifetime=chosen.upload_url_seconds, drop=drop)
     if dry_run:
-        for key in presign.forgotten(presign.load(path), lifetime=chosen.upload_url_seconds, drop=drop):
-            print(f"{key.key_id}\twould be forgotten")
-        return
-    print(presign.rotate(path, lifetime=chosen.upload_url_seconds, drop=drop).key_id)
+        print("a new key would sign")
+    else:
+        print(f"key {presign.rotate(path, lifetime=chosen.upload_url_seconds, drop=drop).key_id} signs from now on")
+    for key in forgotten:
+        print(f"key {key.key_id} {'would be forgotten' if dry_run else 'is forgotten'}")
 
 
 def show() -> None:
-    """List the live keys, the signing one first, never their secrets."""
+    """List the live keys without their secrets, the signing one first."""
     for number, key in enumerate(presign.load(Layout(settings.load().root).presign_keys)):
         print(f"{key.key_id}\t{'verifies' if number else 'signs'}")

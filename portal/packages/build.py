@@ -33,8 +33,8 @@ def pack(
     is told how many of how many bytes are packed, after each file. Raises PackageRejected for content that a store
     would refuse, OSError when files cannot be read or written.
     """
-    earlier = output.resolve()
-    found = (pair for pair in _files(directory) if pair[1].resolve() != earlier)
+    earlier = Path(os.path.realpath(output))
+    found = (pair for pair in _files(directory) if Path(os.path.realpath(pair[1])) != earlier)
     files = sorted(found, key=lambda pair: pair[0].encode())
     if (unpacked := sum(source.stat().st_size for _, source in files)) > limits.unpacked_bytes:
         raise PackageRejected([f"The files are {unpacked} bytes long, more than the {limits.unpacked_bytes} allowed."])

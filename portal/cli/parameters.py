@@ -1,0 +1,50 @@
+"""Kinds of arguments, each checked as the API checks the same value."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, get_args
+
+import typer
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from portal.http.schemas import Name
+from portal.packages import identifiers, signature
+
+
+def checked(kind: Any, meaning: str = "") -> Callable[[str], str]:
+    """A parser of values of `kind`; what is none is wrong usage, and the message says what is one."""
+    adapter: TypeAdapter[str] = TypeAdapter(kind)
+    meaning = meaning or next(part.description or "" for part in get_args(kind) if isinstance(part, FieldInfo))
+
+    def parse(value: str) -> str:
+        try:
+            return adapter.validate_python(value)
+        except ValidationError:
+            raise typer.BadParameter(f"{value!r} is not {meaning}.") from None
+
+    return parse
+
+
+developer_id = checked(identifiers.DeveloperId)
+app_id = checked(identifiers.AppId)
+DeveloperId = Annotated[
+    str, typer.Argument(parser=developer_id, metavar="DEVELOPER_ID", help="The developer's id, such as acme.")
+]
+KeyId = Annotated[
+    str,
+    typer.Argument(parser=checked(signature.KeyId), metavar="KEY_ID", help="The key's id, as `mosis key list` shows."),
+]
+TokenId = Annotated[
+    str,
+    typer.Argument(
+        parser=checked(Annotated[str, Field(pattern="^[0-9a-f]{16}$")], "a token's id: 16 hex digits"),
+        metavar="TOKEN_ID",
+        help="The token's id, as `mosis token list` shows.",
+    ),
+]
+DeveloperName = Annotated[
+    str,
+    typer.Argument(
+        parser=checked(Name, "a name of 1 to 100 characters"), metavar="NAME", help="A name for people to read."
+    ),
+]

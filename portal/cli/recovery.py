@@ -1,0 +1,66 @@
+"""`mosis backup`, `drill` and `restore`: what cron runs, or an operator at 2 a.m."""
+
+from typing import Annotated
+
+import typer
+
+from portal import settings
+from portal.cli.lazy import declaring, example
+from portal.cli.progress import progress
+from portal.jobs import backup, drill, restore
+from portal.store.store import open_store
+
+
+def add(app: typer.Typer) -> None:
+    """Declare the commands."""
+    app.command("restore", epilog=example("restore --dry-run", "restore"))(run_restore)
+    app.command("drill", epilog=example("drill"))(run_drill)
+    group = declaring("Make a backup now.")
+    group.command("packages", epilog=example("backup packages"))(backup_packages)
+    group.command("database", epilog=example("backup database"))(backup_database)
+    app.add_typer(group, name="backup")
+
+
+def backup_packages() -> None:
+    """Copy packages, assets and database snapshots to the external drive, if it is attached and marked."""
+    print(f"copied to {backup.packages(open_store(settings.load()))}")
+
+
+def backup_database() -> None:
+    """Write a checked, compact copy of the database to backups/snapshots."""
+    print(f"wrote {backup.database(open_store(settings.load()))}")
+
+
+def run_restore(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    replace_database: Annotated[
+        bool, typer.Option("--replace-database", help="Set the database aside and restore its last copy.")
+    ] = False,
+) -> None:
+    """Restore the database and every package and image that it names; stop the portal first."""
+    with progress("checking files") as advance:
+        report = restore.restore(
+            settings.load(), dry_run=dry_run, replace_database=replace_database, progress=advance
+        )  # fmt: skip
+    would = "would be " if dry_run else ""
+    if report.database_from:
+        print(f"database {would}restored from {report.database_from}")
+        if dry_run:
+            return
+    for path in report.restored:
+        print(f"{path} {would}restored")
+    for path in report.missing:
+        print(f"{path} MISSING: in no backup")
+    print(f"{report.good} files good, {len(report.restored)} {would}restored, {len(report.missing)} missing")
+    if report.missing:
+        raise typer.Exit(1)
+
+
+def run_drill() -> None:
+    """Rehearse a restore beside the store: every copy of the database, and every file on the drive."""
+    with progress("checking files on the drive") as advance:
+        report = drill.drill(open_store(settings.load()), progress=advance)
+    for name in report.copies:
+        print(f"{name} can be restored")
+    if report.files is not None:
+        print(f"{report.files} files on the drive are good")

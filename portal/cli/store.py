@@ -1,0 +1,29 @@
+"""`mosis init`: the start of a store."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from portal import settings
+from portal.cli.lazy import example
+from portal.recovery import initialize
+
+
+def add(app: typer.Typer) -> None:
+    """Declare the command."""
+    app.command(epilog=example("init --check", "init"))(init)
+
+
+def init(
+    check: Annotated[bool, typer.Option("--check", help="Print as JSON what there is to do; change nothing.")] = False,
+) -> None:
+    """Create the store's directories, database and URL keys, or migrate the database to this release's schema.
+
+    Refuses to start an empty database where a backup of a lost one exists.
+    """
+    chosen = settings.load()
+    if check:
+        print(json.dumps(initialize.pending(chosen)))
+    else:
+        initialize.initialize(chosen, print)

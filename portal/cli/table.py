@@ -1,0 +1,41 @@
+"""The commands: where each is declared, its line in `mosis --help`, and who reads it."""
+
+from dataclasses import dataclass
+
+DEVELOPER = "For developers"
+OPERATOR = "For operators"
+HOST = "Run by the deploy and its schedules"
+
+
+@dataclass(frozen=True)
+class Command:
+    """`mosis NAME`, declared in `portal.cli.MODULE`, which is imported only when the command is needed."""
+
+    name: str
+    module: str
+    reader: str
+    help: str
+
+
+COMMANDS = (
+    Command("pack", "packages", DEVELOPER, "Make an unsigned package of a directory."),
+    Command("sign", "packages", DEVELOPER, "Sign a package."),
+    Command("verify", "packages", DEVELOPER, "Check a package and its signature."),
+    Command("key", "keys", DEVELOPER, "Signing keys: key files, and the keys registered in the store."),
+    Command("status", "status", OPERATOR, "Show the state of the store."),
+    Command("restore", "recovery", OPERATOR, "Restore the database and every missing or damaged file."),
+    Command("developer", "accounts", OPERATOR, "People who publish."),
+    Command("token", "accounts", OPERATOR, "Tokens for the API."),
+    Command("audit", "audit", OPERATOR, "The log of every change."),
+    Command("presign", "presign", OPERATOR, "Keys that sign upload URLs."),
+    Command("lifecycle", "lifecycle", OPERATOR, "Lifecycle rules of the mirror's bucket."),
+    Command("backup", "recovery", OPERATOR, "Make a backup now."),
+    Command("drill", "recovery", OPERATOR, "Rehearse a restore from every copy."),
+    Command("cleanup", "jobs", OPERATOR, "Delete versions and uploads whose retention has ended."),
+    Command("init", "store", HOST, "Create the store, or migrate its database."),
+    Command("serve", "serve", HOST, "Run the portal in the foreground until SIGTERM."),
+    Command("follow", "standby", HOST, "Copy the store that this standby follows, once."),
+    Command("promote", "standby", HOST, "Make a standby's copy a store of its own."),
+    Command("schedule", "schedules", HOST, "Run jobs at their times, on a host without cron."),
+    Command("rotate", "schedules", HOST, "Rotate nginx's log, on a host without logrotate."),
+)
