@@ -1,7 +1,7 @@
 """nginx's configuration: one site in every runtime, whose own errors come from the portal's table of problems."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploys.plan.data import HostData
 from deploys.plan.render import render
@@ -35,6 +35,11 @@ class Error:
         return f"'{text}'"
 
 
+UNAVAILABLE = Error(
+    (502, 503, 504), "UNAVAILABLE", "The store is busy or restarting; try again shortly.", retry_after=2
+)
+STANDBY = replace(UNAVAILABLE, detail="This host is a standby and serves nobody.", retry_after=60)
+
 ERRORS = (
     Error((400,), "INVALID_REQUEST", "The request is not valid HTTP."),
     Error((403,), "FORBIDDEN", "This address is for the networks of the operator."),
@@ -47,7 +52,7 @@ ERRORS = (
     Error((416,), "RANGE_NOT_SATISFIABLE", "The range does not overlap the file."),
     Error((494,), "HEADERS_TOO_LARGE", "The headers are larger than the store accepts."),
     Error((500,), "INTERNAL_ERROR", "The server failed; its log has the cause."),
-    Error((502, 503, 504), "UNAVAILABLE", "The store is busy or restarting; try again shortly.", retry_after=2),
+    UNAVAILABLE,
     Error((505,), "HTTP_VERSION_NOT_SUPPORTED", "Use HTTP/1.1."),
 )
 
@@ -57,8 +62,7 @@ FILE_ERRORS = (
 )
 """Where nginx sends a file for which the portal has answered already."""
 
-STANDBY = Error((503,), "UNAVAILABLE", "This host is a standby and serves nobody.", retry_after=60)
-STANDBY_ERRORS = (*(error for error in ERRORS if error.code != STANDBY.code), STANDBY)
+STANDBY_ERRORS = tuple(STANDBY if error is UNAVAILABLE else error for error in ERRORS)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Nothing that a stranger sends or leaves unread fills the disk of the host: neither bodies nor answers."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploys.plan.nginx import SMALL_BODY_MAX
+from portal.http.forms import JSON_MAX
 from tests.support.nginx import NGINX, nginx_before
 from tests.support.nginx_disk import bytes_read, temporary_bytes
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher
@@ -57,6 +60,15 @@ def request(method: str, target: str, *lines: str) -> bytes:
     return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
 
 
+def answered(connection: socket.socket) -> tuple[int, dict[str, object]]:
+    """The status and the problem of an answer."""
+    received = b""
+    while b"\r\n\r\n" not in received or not received.endswith(b"}"):
+        received += connection.recv(65536) or pytest.fail(f"the connection ended after {received!r}")
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
 def wait_until_steady(value: Callable[[], int]) -> None:
     deadline, last, looks = time.monotonic() + PATIENCE, -1, 0
     while looks < STEADY_LOOKS:
@@ -93,3 +105,57 @@ def test_a_download_that_is_not_read_is_not_stored(
             assert connection.recv(12, socket.MSG_PEEK) in (b"HTTP/1.1 200", b"HTTP/1.1 206")
         wait_until_steady(lambda: bytes_read(root))
         assert temporary_bytes(root) == 0
+
+
+UPLOADS = ("/api/uploads/{upload_id}", "/versions", "/icon", "/screenshots", "/screenshots/{number}")
+"""How the paths end that bodies over 64 KiB may be sent to."""
+
+ANYWHERE = ("/", "/nope", "/metrics", "/assets/nope", "/downloads/nope", "/_files/nope", "/_files/range/nope")
+SENT = 256 * 1024  # bytes of a body that announces more, and then nothing
+
+
+@pytest.fixture(scope="module")
+def routes(front: httpx.URL) -> list[tuple[str, str]]:
+    """Methods and paths of everything that the store answers, with methods of their own for what is only read."""
+    paths = httpx.get(front.join("/openapi.json")).json()["paths"]
+    known = [(method.upper(), path) for path, methods in paths.items() for method in methods]
+    return known + [("POST", path) for path in (*paths, *ANYWHERE)]
+
+
+@pytest.mark.parametrize("framing", [f"Content-Length: {40 * MIB}", "Transfer-Encoding: chunked"])
+def test_no_body_of_a_stranger_reaches_the_disk(
+    front: httpx.URL, root: Path, routes: list[tuple[str, str]], framing: str
+) -> None:
+    assert len(routes) > 50
+    body = bytes(SENT) if "Length" in framing else f"{40 * MIB:x}\r\n".encode() + bytes(SENT)
+    for method, path in routes:
+        target = path.format_map(Filled())
+        with connect(front) as connection:
+            connection.sendall(request(method, target, framing) + body)
+            if path.endswith(UPLOADS):
+                wait_until_steady(lambda: bytes_read(root))
+            elif method != "HEAD":
+                status, problem = answered(connection)
+                internal = path.startswith("/_files/")
+                wanted = (404, "FILE_NOT_FOUND") if internal else (413, "FILE_TOO_LARGE")
+                assert (status, problem["code"]) == wanted, (method, target)
+            assert temporary_bytes(root) == 0, (method, target)
+
+
+class Filled(dict[str, str]):
+    """Values for the parameters of any path."""
+
+    def __missing__(self, name: str) -> str:
+        return {"upload_id": "0" * 32, "version_code": "1"}.get(name, "org.example.app")
+
+
+def test_a_small_body_in_the_smallest_chunks_stays_in_memory(front: httpx.URL, root: Path) -> None:
+    with connect(front) as connection:
+        connection.sendall(request("POST", "/api/apps", "Transfer-Encoding: chunked") + b"1\r\nx\r\n" * 60_000)
+        wait_until_steady(lambda: bytes_read(root))
+        assert temporary_bytes(root) == 0
+
+
+def test_the_largest_json_that_the_portal_parses_reaches_it(front: httpx.URL) -> None:
+    assert SMALL_BODY_MAX == JSON_MAX
+    assert httpx.post(front.join("/api/apps"), content=bytes(JSON_MAX)).status_code == 401
