@@ -14,7 +14,7 @@ import typer
 
 from bench.lines import LINES, Line, bench
 from bench.processes import BenchError
-from bench.stack import require_programs
+from bench.stack import require
 
 
 def main(
@@ -31,7 +31,7 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is stopped
     directory = Path(tempfile.mkdtemp(prefix="mosis-bench-"))
     try:
-        require_programs()
+        require(program for line in chosen for program in line.needs)
         found = []
         with bench(directory, seconds=1 if quick else 3, requests=50 if quick else 300) as b:
             for line in chosen:

@@ -8,13 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from bench import fixtures, load, stack
-from bench.stack import Ours, Server
+from bench.stack import EATMYDATA, Ours, Server
 
 ICON = f"/assets/{fixtures.APP}/icon-64.png"
 INFO = f"/api/store/apps/{fixtures.APP}"
 PACKAGE = f"/downloads/{fixtures.DEVELOPER}/{fixtures.APP}/1/package.mosis"
 SMALL = "/healthz"
 UPLOAD = f"/api/apps/{fixtures.upload_app(0)}/versions"
+PROGRAMS = ("go", "nginx", "wrk")
 OPERATORS = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
 
 
@@ -86,6 +87,7 @@ class Line:
     reference: Measure
     goal: str
     about: str = "ratio"
+    needs: tuple[str, ...] = PROGRAMS
 
     def reached(self, value: float) -> bool:
         compare, _, bound = self.goal.partition(" ")
@@ -130,6 +132,11 @@ def _info_among_slow_uploads(server: Callable[[Bench], Server], *, cached: bool 
     return measure
 
 
+def _started(*words: str) -> Measure:
+    """`mosis` with these words, up to its work; without words a bare Python."""
+    return lambda b: load.processor_seconds(*words)
+
+
 def _latency(server: Callable[[Bench], Ours], path: str) -> Measure:
     """Past nginx's cache."""
 
@@ -160,8 +167,9 @@ LINES = (
     Line("multipart-dd", "MB/s", _multipart(_ours), _disk, "≥ 0.7"),
     Line("raw", "MB/s", _raw(_ours), _multipart(_reference), "≥ 1.2"),
     Line("raw-dd", "MB/s", _raw(_ours), _disk, "≥ 0.8"),
-    Line("multipart-nosync", "MB/s", _multipart(_unflushed), _multipart(_reference), "≥ 1.2"),
-    Line("raw-nosync", "MB/s", _raw(_unflushed), _multipart(_reference), "≥ 2.0"),
+    Line("multipart-nosync", "MB/s", _multipart(_unflushed), _multipart(_reference), "≥ 1.2",
+         needs=(*PROGRAMS, EATMYDATA)),
+    Line("raw-nosync", "MB/s", _raw(_unflushed), _multipart(_reference), "≥ 2.0", needs=(*PROGRAMS, EATMYDATA)),
     Line("memory-16", "MB", _memory(_ours, 16), _memory(_reference, 16), "≤ 0.333"),
     Line("memory-16-4", "MB", _memory(_ours, 16), _memory(_ours, 4), "≤ 1.2"),
     Line("first-byte", "ms", _first_byte_among_slow_readers(_ours), _first_byte_among_slow_readers(_reference),
@@ -171,6 +179,9 @@ LINES = (
          _info_among_slow_uploads(_reference), "< 20", "ours"),
     Line("list", "ms", _latency(_large, LIST), _latency(_small, LIST), "< 20", "ours"),
     Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
+    # Of the whole process, against a Python that does nothing.
+    Line("start-help", "s", _started("--help"), _started(), "≤ 0.3", "ours", needs=()),
+    Line("start-status", "s", _started("status"), _started(), "≤ 0.3", "ours", needs=()),
     # Why granian: the portal alone on it, against the same portal on others.
     Line("gthread-json", "requests/s", _rate(SMALL)(_granian), _rate(SMALL)(_gthread), "≥ 1.0"),
     Line("gthread-raw", "MB/s", _raw(_granian), _raw(_gthread), "≥ 1.0"),

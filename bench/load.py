@@ -1,10 +1,13 @@
 """One measurement each: a load tool or a client in a process of its own, its figure."""
 
 import json
+import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from contextlib import contextmanager
 
 from bench import fixtures
 from bench.processes import BenchError, memory
-from bench.stack import Ours, Server
+from bench.stack import MOSIS, Ours, Server
 
 CLIENTS = [sys.executable, "-m", "bench.clients"]
 MB = 1_000_000
@@ -153,6 +156,18 @@ def disk_rate(server: Ours, number: int) -> float:
     if failed:
         raise BenchError(f"{' '.join(failed[0])} failed.")
     return number * fixtures.PACKAGE_BYTES / MB / seconds
+
+
+def processor_seconds(*words: str) -> float:
+    """Processor time of `mosis` with these words where it has no store, or of a Python that does nothing."""
+    command = [str(MOSIS), *words] if words else [sys.executable, "-c", "pass"]
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
+        config.write("root = '/nowhere'\n")
+        config.flush()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, env=os.environ | {"MOSIS_CONFIG": config.name}, capture_output=True, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _run(command: list[str], given: str | None = None) -> str:

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
 
 MOSIS = Path(sys.executable).with_name("mosis")
-NEEDED = {"go": "golang-go", "wrk": "wrk", "nginx": "nginx-light"}
 EATMYDATA = "libeatmydata.so"
+NEEDED = {"go": "golang-go", "wrk": "wrk", "nginx": "nginx-light", EATMYDATA: "libeatmydata1"}
 NO_LIMIT = {"uploads_per_hour": 10**9, "open_uploads_max": 10**6, "open_uploads_max_bytes": 10**12}
 
 
@@ -51,19 +51,24 @@ class Ours(Server):
         return f"Authorization: Bearer {self.token}"
 
 
-def require_programs() -> None:
-    """Raises BenchError, one sentence that says what to install."""
-    missing = [package for program, package in NEEDED.items() if not shutil.which(program)]
+def require(programs: Iterable[str]) -> None:
+    """Raises BenchError, one sentence that names what is missing and how to get it."""
+    missing = [name for name in sorted(set(programs)) if not _installed(name)]
     if missing:
-        raise BenchError(f"Missing; on Debian: apt-get install {' '.join(missing)}")
+        packages = " ".join(sorted({NEEDED[name] for name in missing}))
+        raise BenchError(f"Missing: {', '.join(missing)}. On Debian: apt-get install {packages}")
 
 
-def eatmydata() -> Path:
-    """Debian's library that makes every flush to the disk do nothing. Raises BenchError."""
-    for directory in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"):
-        if (path := Path(directory, EATMYDATA)).exists():
-            return path
-    raise BenchError("Missing; on Debian: apt-get install libeatmydata1")
+def _installed(name: str) -> bool:
+    return eatmydata() is not None if name == EATMYDATA else shutil.which(name) is not None
+
+
+def eatmydata() -> Path | None:
+    """Debian's library that makes every flush to the disk do nothing."""
+    candidates = (
+        Path(directory, EATMYDATA) for directory in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+    )
+    return next((path for path in candidates if path.exists()), None)
 
 
 @contextmanager
