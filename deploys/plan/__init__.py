@@ -3,10 +3,11 @@
 Nothing below this package imports pyinfra: values go in, values come out.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from deploys.plan import compose, local, standby, systemd
-from deploys.plan.data import parse
+from deploys.plan.data import PlanError, parse
 from deploys.plan.model import Plan
 from deploys.plan.release import Release
 
@@ -18,4 +19,7 @@ def plan(host_data: Mapping[str, object], release: Release) -> Plan:
     data = parse(host_data)
     standby.require_possible(data)
     wanted = RUNTIMES[data.runtime].plan(data, release)
+    ports = Counter(listener.port for listener in wanted.listeners)
+    if twice := [port for port, listeners in ports.items() if listeners > 1]:
+        raise PlanError(f"Host data: port {twice[0]} would be taken twice; the ports of a host must differ.")
     return standby.plan(wanted) if data.follows else wanted

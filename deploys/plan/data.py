@@ -12,6 +12,7 @@ from deploys.plan import cron_times
 from portal.settings import AbsolutePath
 
 PREFIX = "mosis_"
+CONTAINERS_MAX = 6  # the services, a second portal while the first is exchanged, a command
 
 
 class PlanError(ValueError):
@@ -28,6 +29,12 @@ def _cron_time(value: str | None) -> str | None:
     return None if value is None else cron_times.checked(value)
 
 
+def _subnet(value: IPv4Network) -> IPv4Network:
+    if value.num_addresses < CONTAINERS_MAX + 4:
+        raise ValueError(f"must have room for {CONTAINERS_MAX} containers: take a /28 or larger")
+    return value
+
+
 def _source(value: str) -> str:
     kind, _, rest = value.partition(":")
     if kind not in ("env", "file") or not rest:
@@ -40,7 +47,9 @@ CronTime = Annotated[str | None, AfterValidator(_cron_time)]
 SecretSource = Annotated[str, AfterValidator(_source)]
 ImageName = Annotated[str, Field(pattern=r"^[a-z0-9][\w./:@-]*$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+ServerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_*.-]+$")]  # it stands in a file of nginx
 Port = Annotated[int, Field(ge=1, le=65535)]
+Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]
 
 
 class HostData(BaseModel):
@@ -51,7 +60,7 @@ class HostData(BaseModel):
     runtime: Literal["local", "systemd", "compose"] = Field(description="how the processes are kept up")
     root: PlainPath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
     port: Port = Field(80, description="TCP port that people and devices connect to")
-    server_names: tuple[str, ...] = Field(("_",), description="host names nginx answers to; _: any")
+    server_names: tuple[ServerName, ...] = Field(("_",), description="host names nginx answers to; _: any")
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
         description="networks of reverse proxies, whose X-Forwarded-For names the client",
@@ -73,7 +82,7 @@ class HostData(BaseModel):
     )
     base_image: ImageName = Field("debian:bookworm-slim", description="image of Debian that the store's is built on")
     cloudflared: ImageName | None = Field(None, description="image of cloudflared; None: no tunnel")
-    subnet: IPv4Network = Field(
+    subnet: Subnet = Field(
         IPv4Network("172.30.77.0/28"), description="addresses of the containers, free in the host's networks"
     )
     drive_uuid: str | None = Field(
