@@ -4,7 +4,7 @@ A body needs a Content-Length: the server passes on a chunked body that breaks o
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bottle import BaseRequest
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
@@ -54,46 +54,71 @@ def multipart_file(
 
     Raises Refused (UNSUPPORTED_MEDIA_TYPE, LENGTH_REQUIRED, INVALID_REQUEST, INVALID_FILE, FILE_TOO_LARGE).
     """
+    boundary, form = _boundary(request), _Form(name, open_sink, fields)
+    try:
+        with PushMultipartParser(boundary, max_segment_count=PARTS_MAX, max_segment_size=limit) as parser:
+            for chunk in _chunks(request, limit + OVERHEAD_MAX):
+                for event in parser.parse(chunk):
+                    form.take(event)
+        return form.finish()
+    except ParserLimitReached as error:
+        raise Refused("FILE_TOO_LARGE", f"The form exceeds a limit: {error}") from None
+    except MultipartError as error:
+        raise Refused("INVALID_FILE", f"The form is malformed or incomplete: {error}") from None
+    finally:
+        form.close()
+
+
+class _Form:
+    """The parts of a form as they arrive: one file, and text fields."""
+
+    def __init__(self, name: str, open_sink: Callable[[], Sink], fields: tuple[str, ...]) -> None:
+        self._name, self._open_sink, self._fields = name, open_sink, fields
+        self._sink: Sink | None = None
+        self._texts: dict[str, bytearray] = {}
+        self._write: Callable[[bytes], object] = _ignore
+
+    def take(self, event: Any) -> None:
+        """An event of the parser: the head of a part, bytes of it, or None at its end."""
+        if event is None:
+            self._write = _ignore
+        elif isinstance(event, MultipartSegment):
+            self._write = self._writer(event.name)
+        else:
+            self._write(event)
+
+    def _writer(self, part: str) -> Callable[[bytes], object]:
+        if part == self._name:
+            if self._sink is not None:
+                raise Refused("INVALID_FILE", f"The form has more than one part {part!r}.")
+            self._sink = self._open_sink()
+            return self._sink.write
+        if part in self._fields and part not in self._texts:
+            return _bounded(part, self._texts.setdefault(part, bytearray()))
+        raise Refused("INVALID_FILE", f"The form has an unexpected part {quote(part)}.")
+
+    def finish(self) -> tuple[Received, dict[str, str]]:
+        if self._sink is None:
+            raise Refused("INVALID_FILE", f"The form has no part {self._name!r}.")
+        try:
+            return self._sink.finish(), {name: text.decode() for name, text in self._texts.items()}
+        except UnicodeDecodeError:
+            raise Refused("INVALID_FILE", "A text field is not UTF-8.") from None
+
+    def close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+
+
+def _boundary(request: BaseRequest) -> str:
     content_type, options = parse_options_header(request.get_header("Content-Type", ""))
-    boundary = options.get("boundary", "")
+    boundary: str = options.get("boundary", "")
     if content_type != "multipart/form-data" or not 1 <= len(boundary) <= BOUNDARY_MAX or not boundary.isascii():
         raise Refused(
             "UNSUPPORTED_MEDIA_TYPE",
             f"The body must be multipart/form-data with a boundary of 1 to {BOUNDARY_MAX} characters.",
         )
-    texts: dict[str, bytearray] = {}
-    sink: Sink | None = None
-    target: Callable[[bytes], object] = _ignore
-    try:
-        parser = PushMultipartParser(boundary, max_segment_count=PARTS_MAX, max_segment_size=limit)
-        with parser:
-            for chunk in _chunks(request, limit + OVERHEAD_MAX):
-                for event in parser.parse(chunk):
-                    if event is None:
-                        target = _ignore
-                    elif not isinstance(event, MultipartSegment):
-                        target(event)
-                    elif event.name == name:
-                        if sink is not None:
-                            raise Refused("INVALID_FILE", f"The form has more than one part {name!r}.")
-                        sink = open_sink()
-                        target = sink.write
-                    elif event.name in fields and event.name not in texts:
-                        target = _bounded(event.name, texts.setdefault(event.name, bytearray()))
-                    else:
-                        raise Refused("INVALID_FILE", f"The form has an unexpected part {quote(event.name)}.")
-        if sink is None:
-            raise Refused("INVALID_FILE", f"The form has no part {name!r}.")
-        return sink.finish(), {key: value.decode() for key, value in texts.items()}
-    except ParserLimitReached as error:
-        raise Refused("FILE_TOO_LARGE", f"The form exceeds a limit: {error}") from None
-    except MultipartError as error:
-        raise Refused("INVALID_FILE", f"The form is malformed or incomplete: {error}") from None
-    except UnicodeDecodeError:
-        raise Refused("INVALID_FILE", "A text field is not UTF-8.") from None
-    finally:
-        if sink is not None:
-            sink.close()
+    return boundary
 
 
 def _ignore(chunk: bytes) -> None:

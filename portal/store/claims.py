@@ -18,17 +18,18 @@ FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, p
 @contextmanager
 def claim(path: Path, key: str) -> Iterator[bool]:
     """Hold the key for the block; False where another holds it. `path` is created where it is missing."""
-    digest = hashlib.blake2b(key.encode(), digest_size=7).digest()
+    offset = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield _lock(file, int.from_bytes(digest, "big"))
+        yield _set(file, fcntl.F_WRLCK, offset)
     finally:
+        _set(file, fcntl.F_UNLCK, offset)  # a child that was forked meanwhile has the file open too
         os.close(file)
 
 
-def _lock(file: int, offset: int) -> bool:
+def _set(file: int, kind: int, offset: int) -> bool:
     try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
     except BlockingIOError:
         return False
     return True

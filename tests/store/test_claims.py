@@ -40,6 +40,22 @@ def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
     assert found == [False]
 
 
+def test_a_claim_ends_with_its_block_though_a_child_has_the_file_open(tmp_path: Path) -> None:
+    path = tmp_path / "claims.lock"
+    ours, theirs = os.pipe()
+    with claim(path, "a"):
+        child = os.fork()
+        if child == 0:
+            os.close(theirs)
+            os.read(ours, 1)
+            os._exit(0)
+    free = is_free(path, "a")
+    os.close(ours)
+    os.close(theirs)
+    os.waitpid(child, 0)
+    assert free
+
+
 def test_a_claim_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "claims.lock"
     ours, theirs = multiprocessing.Pipe()

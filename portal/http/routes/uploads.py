@@ -201,8 +201,9 @@ def complete(call: Call, upload_id: str) -> schemas.Version:
     version = _owned(call, upload_id)
     if version.status == "uploading":
         with call.metrics.upload("package", seconds=now() - version.created_at) as measured:
-            version = signed_uploads.complete(call.store, call.actor, upload_id)
-            measured.bytes = version.size
+            placed = signed_uploads.complete(call.store, call.actor, upload_id)
+            measured.bytes = placed.size
+        return schemas.Version.of(placed, call.settings.public_url)
     return schemas.Version.of(version, call.settings.public_url)
 
 
