@@ -174,7 +174,7 @@ class _StoreCollector(Collector):
         jobs, runs = table.expected(self._store.settings), job_runs.every(db)
         last = {job.name: (job.name in runs and runs[job.name].success_at) or 0 for job in jobs}
         yield _job_last_success(last)
-        since = dict.fromkeys(last, job_runs.expected_since(db))
+        since = job_runs.expected_since(db, last)
         yield _gauge(
             "job_expected_since_timestamp_seconds", "Since when a job has been expected to run.", "kind", since
         )

@@ -66,17 +66,17 @@ async def _serve(settings: Settings, entries: list[Entry]) -> None:
 
 
 async def _last_runs(settings: Settings) -> Mapping[str, float]:
-    """When each job of the table last ran, successfully or not; the store's first change where it never did."""
+    """When each job of the table last ran, successfully or not; since when it is expected where it never did."""
     while True:
         try:
             store = open_store(settings)
         except DatabaseUnusable:
             await asyncio.sleep(RETRY_SECONDS)
             continue
-        runs, since = job_runs.every(store.db.read()), job_runs.expected_since(store.db.read())
+        since = job_runs.expected_since(store.db.read(), table.BY_NAME)
+        runs = job_runs.every(store.db.read())
         store.db.close()
-        ended = {name: max(run.success_at or 0, run.failure_at or 0) for name, run in runs.items()}
-        return {job.name: ended.get(job.name, since) for job in table.JOBS}
+        return since | {name: max(run.success_at or 0, run.failure_at or 0) for name, run in runs.items()}
 
 
 async def _keep(entry: Entry, since: float) -> None:

@@ -123,9 +123,10 @@ def _store(store: Store) -> Iterator[Line]:
         return  # the rest is the work of the store that this host follows
     if settings.litestream:
         yield _replica(layout)
-    runs, since = job_runs.every(db), job_runs.expected_since(db)
-    for job in table.expected(settings):
-        yield _job(job, runs.get(job.name), since)
+    jobs, runs = table.expected(settings), job_runs.every(db)
+    since = job_runs.expected_since(db, [job.name for job in jobs])
+    for job in jobs:
+        yield _job(job, runs.get(job.name), since[job.name])
 
 
 def _replica(layout: Layout) -> Line:

@@ -2,15 +2,20 @@
 
 import os
 import signal
+import sqlite3
+from contextlib import closing, suppress
 
+from portal.jobs import table
 from portal.recovery import initialize, migration
 from portal.server import lock, place
 from portal.server.metrics_directory import metrics_directory
 from portal.server.options import options
 from portal.server.place import Place
 from portal.settings import METRICS_VARIABLE, Settings
-from portal.store import schema
+from portal.store import job_runs, schema
+from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
+from portal.store.store import open_store
 
 
 def serve(settings: Settings) -> None:
@@ -24,10 +29,17 @@ def serve(settings: Settings) -> None:
     with place.held(settings) as held, layout.serve_lock.open("a") as shared, metrics_directory() as counted:
         lock.share(shared)
         migration.migrate(settings, _report)
+        _expect_jobs(settings)
         # Before anything imports the client library, which looks at it only then.
         if counted:
             os.environ[METRICS_VARIABLE] = str(counted)
         _run(settings, held)
+
+
+def _expect_jobs(settings: Settings) -> None:
+    """A job that is new to the store becomes overdue counting from now. A full disk keeps no portal down."""
+    with suppress(DatabaseBusy, sqlite3.Error), closing(open_store(settings).db) as db:
+        job_runs.expect(db, [job.name for job in table.expected(settings)])
 
 
 def _report(line: str) -> None:

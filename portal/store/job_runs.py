@@ -1,7 +1,7 @@
 """What scheduled jobs report: their last success and failure, and counters that outlive them."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ class Run:
     failure: str | None
 
 
+EXPECTED = "job_expected_since"  # times among the counters
 COLUMNS = ", ".join(Run.__dataclass_fields__)
 
 
@@ -47,10 +48,23 @@ def every(db: sqlite3.Connection) -> dict[str, Run]:
     return {row["job"]: Run(**row) for row in db.execute(f"SELECT {COLUMNS} FROM job_runs ORDER BY job")}
 
 
-def expected_since(db: sqlite3.Connection) -> int:
-    """When the store began to expect its jobs: its first change, in seconds since 1970; now where it has none."""
+def expect(db: Database, jobs: Iterable[str]) -> None:
+    """Note since when each of these jobs has been expected, and forget jobs that no longer are."""
+    wanted, noted = set(jobs), counters(db.read(), EXPECTED).keys()
+    if wanted == noted:
+        return
+    with db.write() as tx:
+        for job in noted - wanted:
+            tx.execute("DELETE FROM counters WHERE metric = ? AND label = ?", (EXPECTED, job))
+        for job in wanted - noted:
+            count(tx, EXPECTED, job, now())
+
+
+def expected_since(db: sqlite3.Connection, jobs: Iterable[str]) -> dict[str, int]:
+    """Since when each job has been expected, in seconds since 1970; where that is not noted, since the first change."""
     first: int | None = db.execute("SELECT min(at) FROM audit").fetchone()[0]
-    return now() if first is None else first
+    noted = counters(db, EXPECTED)
+    return {job: noted.get(job, now() if first is None else first) for job in jobs}
 
 
 def count(tx: sqlite3.Connection, metric: str, label: str, number: int) -> None:

@@ -127,20 +127,24 @@ def test_it_runs_what_is_due_and_survives_what_fails(store: Store) -> None:
 def test_stopping_ends_the_command_that_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_CONFIG", environ(store)["MOSIS_CONFIG"])
 
-    async def stop_what_runs() -> None:
+    async def stop_what_runs(before: set[str]) -> None:
         task = asyncio.create_task(scheduler._run(Entry("* * * * *", "status --wait 600")))
-        command = await asyncio.to_thread(first_child, os.getpid())
+        command = await asyncio.to_thread(new_child, before)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         with pytest.raises(ProcessLookupError):
             os.kill(command, 0)
 
-    asyncio.run(stop_what_runs())
+    asyncio.run(stop_what_runs(children()))
 
 
-def first_child(pid: int) -> int:
-    """The process id of the first child, once there is one."""
-    while not (found := " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split()):
+def children() -> set[str]:
+    return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
+
+
+def new_child(before: set[str]) -> int:
+    """The process id of a child that was not there before, once there is one."""
+    while not (found := children() - before):
         time.sleep(0.01)
-    return int(found[0])
+    return int(found.pop())
