@@ -13,7 +13,7 @@ from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
 from deploys.plan.render import CHECKOUT, digest, render
 from deploys.plan.schedules import Job
-from deploys.plan.shared import exchange_of, prometheus_of, secrets_of, settings_of
+from deploys.plan.shared import exchange_of, note_of, prometheus_of, secrets_of, settings_of
 from portal.settings import Settings
 
 ACCOUNT = "mosis"
@@ -94,6 +94,7 @@ def plan(data: HostData, release: Release) -> Plan:
             scripts=scripts,
         ),
         checks=checks,
+        note=note_of(services["portal"].files[0], data.root),
     )
 
 

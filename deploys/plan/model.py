@@ -89,7 +89,7 @@ class Plan:
     `mosis` is the path of the command, `offline_command` a shell prefix that runs it without any file of the deploy,
     because such a file may be what is missing; `binaries` is the directory of the release's programs; `checks` are the
     paths of the script and of the values by which `mosis status` checks the host, if it does; `bucket` is where the
-    deploy sets lifecycle rules.
+    deploy sets lifecycle rules; `note` says, outside the root, that a store lives here (None: settings lie inside).
     """
 
     data: HostData
@@ -109,6 +109,7 @@ class Plan:
     bucket: S3 | None = None
     stack: Stack | None = None
     checks: tuple[str, str] | None = None
+    note: File | None = None
 
     @property
     def runtime(self) -> str:

@@ -1,5 +1,6 @@
 """Parts that the plans of several runtimes are made of."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,12 @@ def stamped(code: str, config: File, path: str, template: str, /, **variables: o
     """A process of `code` that reads `config`, started by the file `path`, which carries a stamp over all three."""
     stamp = digest(code, config.content, render(template, stamp="", **variables))
     return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp)
+
+
+def note_of(config: File, root: Path) -> File:
+    """Says beside the settings that a store lives at `root`: `mosis init` then starts no empty one in its place."""
+    path = Path(config.path).with_name("store.json")
+    return File(str(path), json.dumps({"root": str(root)}) + "\n", "644", config.owner)
 
 
 def exchange_of(runtime: str, script: str, settings: Settings, /, **variables: object) -> File:

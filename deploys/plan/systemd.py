@@ -14,6 +14,7 @@ from deploys.plan.shared import (
     DIRECTORIES,
     directories_of,
     exchange_of,
+    note_of,
     offline_command_of,
     prometheus_of,
     secrets_of,
@@ -78,6 +79,7 @@ def plan(data: HostData, release: Release) -> Plan:
         jobs=jobs,
         bucket=settings.mirror,
         checks=CHECKS,
+        note=note_of(config, root),
     )
 
 

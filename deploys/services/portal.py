@@ -66,7 +66,10 @@ def configured(plan: Plan) -> None:
 
 @deploy("Portal")
 def database(plan: Plan) -> None:
-    """Raises DeployError if this release is too old for the host's database, before anything is changed."""
+    """The database, and then a note outside the root that there is one.
+
+    Raises DeployError if this release is too old for the host's database, before anything is changed.
+    """
     found, own = _schema(plan), len(migrations())
     if found and found.compatible_from > own:
         raise DeployError(
@@ -74,6 +77,8 @@ def database(plan: Plan) -> None:
             f"newer; this checkout has schema {own}. Deploy a newer checkout."
         )
     database_there(name="Database", plan=plan)
+    if plan.note:
+        files.written((plan.note,))
 
 
 @deploy("Portal")

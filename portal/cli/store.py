@@ -17,13 +17,17 @@ def add(app: typer.Typer) -> None:
 
 def init(
     check: Annotated[bool, typer.Option("--check", help="Print as JSON what there is to do; change nothing.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start an empty store although the deploy has noted one on this host.")
+    ] = False,
 ) -> None:
     """Create the store's directories, database and URL keys, or migrate the database to this release's schema.
 
-    Refuses to start an empty database where a backup of a lost one exists.
+    Refuses to start an empty database where a backup of a lost one exists, or where the deploy has noted a store whose
+    volume may not be mounted.
     """
     chosen = settings.load()
     if check:
         print(json.dumps(initialize.pending(chosen)))
     else:
-        initialize.initialize(chosen, print)
+        initialize.initialize(chosen, print, new=new)

@@ -1,10 +1,11 @@
-"""Start a new store, but never over one that is only lost."""
+"""Start a new store, but never in place of one that is only lost, or whose volume is not mounted."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypedDict
 
 from portal.recovery import copies, migration
-from portal.settings import Settings
+from portal.settings import Settings, config_path
 from portal.store import files, presign, schema
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import AREAS, Layout
@@ -31,16 +32,22 @@ def pending(settings: Settings) -> Pending:
     }
 
 
-def initialize(settings: Settings, report: Callable[[str], object]) -> None:
+def initialize(settings: Settings, report: Callable[[str], object], *, new: bool = False) -> None:
     """Create directories, database and URL keys, or migrate the database; `report` receives a line per step done.
 
-    Raises DatabaseUnusable, and where copies of a lost database exist it starts no empty one.
+    Raises DatabaseUnusable. Where copies of a lost database exist it starts no empty one; where the deploy has noted a
+    store, only if it is to be a `new` one.
     """
     require_own_store(settings)
     layout = Layout(settings.root)
     found = schema.found(layout.database)
     if found is None and copies.exist(settings):
         raise DatabaseUnusable(f"{layout.database} is missing, but there are backups of it: run `mosis restore`.")
+    if found is None and not new and (noted := noted_store()):
+        raise DatabaseUnusable(
+            f"{layout.database} is missing, but {noted} notes a store on this host: mount its volume, or run"
+            " `mosis restore`. To start a new, empty store instead: `mosis init --new`."
+        )
     for area in AREAS:
         files.make_directory(layout.area(area))
     if found is None:
@@ -53,3 +60,12 @@ def require_own_store(settings: Settings) -> None:
     """Raises DatabaseUnusable on a standby."""
     if settings.follow:
         raise DatabaseUnusable(f"This host is a standby of {settings.follow.store}: its data comes from there.")
+
+
+def noted_store() -> Path | None:
+    """The file beside the settings in which the deploy notes that a store lives on this host.
+
+    It is outside the store's root, unless the settings are inside, as in the runtime `local`: then nothing is known.
+    """
+    note = config_path().with_name("store.json")
+    return note if note.exists() else None

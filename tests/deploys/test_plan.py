@@ -1,6 +1,7 @@
 """The plan as data: what hosts get, and which inventories are refused with which sentence."""
 
 import dataclasses
+import json
 import tomllib
 from pathlib import Path
 
@@ -186,3 +187,23 @@ def test_the_bucket_is_only_touched_where_there_is_one(release: Release, monkeyp
     assert plan(SYSTEMD, release).bucket is None
     mirrored = plan(SYSTEMD | {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": secrets}, release)
     assert mirrored.bucket == mirrored.settings.mirror
+
+
+@pytest.mark.parametrize("data", [SYSTEMD, {"mosis_runtime": "compose", "mosis_root": "/volume1/mosis"}])
+def test_a_host_notes_its_store_outside_the_root(data: dict[str, object], release: Release) -> None:
+    """Beside the settings, where `mosis init` looks for it."""
+    wanted = plan(data, release)
+    assert wanted.note and Path(wanted.note.path) == Path(wanted.config).with_name("store.json")
+    assert not Path(wanted.note.path).is_relative_to(wanted.settings.root)
+    assert json.loads(wanted.note.content) == {"root": str(wanted.settings.root)}
+
+
+def test_local_has_its_settings_inside_the_root_and_notes_nothing(release: Release) -> None:
+    assert plan(LOCAL, release).note is None
+
+
+def test_units_wait_for_the_volume_of_the_root(release: Release) -> None:
+    wanted = plan(SYSTEMD, release)
+    units = {path: text for path, text in contents(wanted).items() if path.endswith(".service")}
+    assert len(units) == 3
+    assert all(f"RequiresMountsFor={wanted.settings.root}\n" in text for text in units.values())

@@ -1,0 +1,66 @@
+"""A store that is out of reach is never replaced by an empty one without a word from the operator."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from portal.recovery import initialize
+from portal.settings import Settings, parse
+from portal.store import schema
+from portal.store.errors import DatabaseUnusable
+from portal.store.layout import Layout
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of a host whose settings are outside the store's root, as with systemd and compose."""
+    (tmp_path / "etc").mkdir()
+    monkeypatch.setenv("MOSIS_CONFIG", str(tmp_path / "etc/mosis.toml"))
+    return parse({"root": str(tmp_path / "volume"), "litestream": False})
+
+
+@pytest.fixture
+def note(tmp_path: Path, settings: Settings) -> Path:
+    path = tmp_path / "etc/store.json"
+    path.write_text(json.dumps({"root": str(settings.root)}))
+    return path
+
+
+def start(settings: Settings, *, new: bool = False) -> None:
+    initialize.initialize(settings, lambda line: None, new=new)
+
+
+def test_a_first_store_is_started(settings: Settings) -> None:
+    start(settings)
+    assert schema.found(Layout(settings.root).database)
+
+
+def test_a_volume_that_is_not_mounted_is_no_new_store(settings: Settings, note: Path) -> None:
+    with pytest.raises(DatabaseUnusable, match="mount its volume, or run `mosis restore`") as refused:
+        start(settings)
+    assert str(note) in str(refused.value)
+    assert not settings.root.exists()
+
+
+def test_another_root_is_no_new_store(settings: Settings, note: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnusable, match="notes a store on this host"):
+        start(settings.model_copy(update={"root": tmp_path / "misspelled"}))
+
+
+@pytest.mark.usefixtures("note")
+def test_the_operator_may_want_a_new_one(settings: Settings) -> None:
+    start(settings, new=True)
+    assert schema.found(Layout(settings.root).database)
+
+
+@pytest.mark.usefixtures("note")
+def test_a_store_that_is_there_needs_no_word(settings: Settings) -> None:
+    start(settings, new=True)
+    start(settings)
+
+
+def test_settings_inside_the_root_know_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runtime `local`: with the volume the note is away too."""
+    monkeypatch.setenv("MOSIS_CONFIG", str(tmp_path / "volume/etc/mosis.toml"))
+    start(parse({"root": str(tmp_path / "volume"), "litestream": False}))
