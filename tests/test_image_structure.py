@@ -89,7 +89,7 @@ FILES = {
     "WebP of two frames": webp_parts(encoded("WEBP", save_all=True, append_images=[NOISE.rotate(90)])),
 }
 PARTS = {
-    f"{kind}: part {number}, {part[:8]!r}": (parts, number)
+    f"{kind}: part {number}": (parts, number)
     for kind, parts in FILES.items()
     for number, part in enumerate(parts)
     if number and part != b"\xff\xd9" and part[4:8] != b"IEND"
