@@ -7,11 +7,10 @@ import pytest
 
 from portal.jobs import log_rotation
 
+CONTENTS = {"missing": None, "empty": "", "text": "no number", "another": str(os.getpid()), "ended": "99999999"}
 
-CONTENTS = {"missing": None, "empty": "", "no number": "no number", "no nginx": str(os.getpid()), "no process": "99999999"}
 
-
-@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 def test_without_nginx_nothing_is_signalled_or_moved(content: str | None, tmp_path: Path) -> None:
     """After a crash the number in the file may belong to another process, such as this one."""
     log, pid_file = tmp_path / "access.log", tmp_path / "nginx.pid"
