@@ -7,6 +7,7 @@ page kills the worker (SIGBUS). Here the blocks come first, and a worker that ge
 import logging
 import mmap
 import os
+from io import BytesIO
 from pathlib import Path
 
 from prometheus_client import mmap_dict, values
@@ -22,7 +23,7 @@ KEY_OVERHEAD = 40  # bytes beside its name that a value takes at most
 
 def install() -> None:
     """Use these files for every metric that is made from now on in this process."""
-    values.MmapedDict = WorkerFile
+    vars(values)["MmapedDict"] = WorkerFile
 
 
 def incomplete() -> bool:
@@ -41,7 +42,7 @@ class WorkerFile(mmap_dict.MmapedDict):
             super().__init__(filename, read_mode)
         except OSError as error:
             Path(filename).unlink(missing_ok=True)  # who reads an empty file fails
-            self._f, self._fname, self._positions, self._used = None, filename, {}, 8
+            self._f, self._fname, self._positions, self._used = BytesIO(), filename, {}, 8
             self._capacity, self._m = BYTES_MIN, mmap.mmap(-1, BYTES_MIN)
             self._separate(error)
 
@@ -76,12 +77,6 @@ class WorkerFile(mmap_dict.MmapedDict):
             path.with_suffix(PRIVATE).touch()
         except OSError:
             log.warning("%s: not even a mark could be left there.", path.parent)
-
-    def close(self) -> None:
-        if self._f is None:
-            self._m.close()
-        else:
-            super().close()
 
 
 def _allocate(filename: str, size: int) -> None:

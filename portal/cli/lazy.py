@@ -21,7 +21,7 @@ class LazyCommands(Mapping[str, ClickCommand]):
     def __getitem__(self, name: str) -> ClickCommand:
         declared = declaring()
         import_module(f"portal.cli.{self._rows[name].module}").add(declared)
-        return cast("TyperGroup", typer.main.get_group(declared)).commands[name]
+        return typer.main.get_group(declared).commands[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)

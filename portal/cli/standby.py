@@ -22,7 +22,7 @@ def add(app: typer.Typer) -> None:
 def follow() -> None:
     """Copy the store that this standby follows, once. Prints nothing on success."""
     chosen = settings.load()
-    if copy := following.follow(chosen):
+    if (copy := following.follow(chosen)) and copy.success_at:
         from portal.metrics import standby_exposition  # here, because a pull under way needs no metrics
 
         files.write_file(Layout(chosen.root).standby_metrics, standby_exposition(chosen, copy.success_at))
@@ -32,7 +32,7 @@ def promote() -> None:
     """Make a standby's copy a store of its own, as the deploy does; on a store it does nothing."""
     chosen = settings.load()
     with standby.promotion(chosen) as copy:
-        if copy is None:
+        if copy is None or copy.success_at is None:
             return
         initialize.initialize(chosen, print)
         with open_store(chosen).db.write() as tx:

@@ -27,8 +27,8 @@ def pending(settings: Settings) -> Pending:
     return {
         "pending": found is None or found.number < wanted or not layout.presign_keys.exists(),
         "wanted": wanted,
-        "schema": found and found.number,
-        "compatible_from": found and found.compatible_from,
+        "schema": found.number if found else None,
+        "compatible_from": found.compatible_from if found else None,
     }
 
 

@@ -8,7 +8,7 @@ from portal import settings
 from portal.server import stalled
 
 if TYPE_CHECKING:
-    from portal.app import Wsgi
+    from portal.http.draining import Wsgi
 
 # Set, because glibc would learn to keep large blocks with the thread that freed them: 345 MB, not 115, after 64 icons.
 # Above the pieces of a body, which would be mapped, zeroed and unmapped each: 25,000 page faults in an upload, not 200.
