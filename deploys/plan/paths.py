@@ -1,6 +1,7 @@
 """Where things lie on a host, for every runtime that has them."""
 
 UNITS = "/etc/systemd/system"
+PROMETHEUS_DROPINS = f"{UNITS}/prometheus.service.d"
 RUN = "/run/mosis"
 COMMAND = "/usr/local/bin/mosis"
 HOME = "/opt/mosis"

@@ -9,6 +9,7 @@ from shlex import quote
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import Directory, File, Secret, Service
+from deploys.plan.paths import PROMETHEUS_DROPINS
 from deploys.plan.render import CHECKOUT, digest, render
 from portal import settings as portal_settings
 from portal.mirror.providers import provider_of
@@ -100,6 +101,6 @@ def prometheus_of(data: HostData, place: str, scraped: int) -> Service:
         File(f"{place}/rules.yml", (CHECKOUT / "files/prometheus/rules.yml").read_text(), "644", "root:root"),
     ]
     if data.prometheus == "install":
-        arguments = render("prometheus/default.j2", data=data)
-        files.append(File("/etc/default/prometheus", arguments, "644", "root:root"))
+        arguments = render("prometheus/mosis-arguments.conf.j2", data=data)
+        files.append(File(f"{PROMETHEUS_DROPINS}/mosis-arguments.conf", arguments, "644", "root:root"))
     return Service(tuple(files))

@@ -7,7 +7,7 @@ from deploys.plan import schedules, standby
 from deploys.plan.data import HostData
 from deploys.plan.model import Directory, File, Listener, Plan, Service
 from deploys.plan.nginx import render_nginx
-from deploys.plan.paths import CHECKS, COMMAND, CURRENT, EXCHANGE, GOOD, PREVIOUS, RUN, UNITS
+from deploys.plan.paths import CHECKS, COMMAND, CURRENT, EXCHANGE, GOOD, PREVIOUS, PROMETHEUS_DROPINS, RUN, UNITS
 from deploys.plan.release import Release
 from deploys.plan.render import digest, render
 from deploys.plan.shared import (
@@ -71,6 +71,7 @@ def plan(data: HostData, release: Release) -> Plan:
             *directories_of(root, DIRECTORIES, owner),
             Directory("/etc/mosis", "755", "root:root"),
             Directory("/etc/mosis/prometheus", "755", "root:root"),
+            *((Directory(PROMETHEUS_DROPINS, "755", "root:root"),) if data.prometheus == "install" else ()),
         ),
         command=File(COMMAND, render("portal/mosis.j2", user="mosis", checks=CHECKS, **variables), "755", "root:root"),
         services=services,

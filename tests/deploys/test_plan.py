@@ -109,6 +109,12 @@ def test_local_keeps_the_same_schedules_as_every_host(release: Release) -> None:
     assert "rotate" not in program  # nginx alone writes a log that grows
 
 
+@pytest.mark.parametrize("data", [LOCAL, SYSTEMD | {"mosis_prometheus": "install"}, SYSTEMD | {"mosis_follows": "x"}])
+def test_no_file_of_another_package_is_replaced(data: dict[str, object], release: Release) -> None:
+    """Its owner's changes would be lost, and an upgrade of the package would ask about the difference."""
+    assert not [path for path in contents(plan(data, release)) if "mosis" not in path]
+
+
 def test_systemd_puts_nginx_in_front(release: Release) -> None:
     wanted = plan(SYSTEMD, release)
     assert (wanted.settings.accel, wanted.settings.proxied) == (True, True)
