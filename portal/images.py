@@ -1,6 +1,6 @@
-"""Icons and screenshots: an untrusted image in, clean sRGB PNGs out.
+"""Icons and screenshots: converts an untrusted image to clean sRGB PNGs.
 
-Every image is decoded and encoded anew, so that metadata and whatever was hidden in or behind the file are gone.
+Every image is decoded and encoded again, which removes metadata and anything hidden in or appended to the file.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from portal import image_structure
 
@@ -17,14 +17,14 @@ ICON_SIZES = (32, 64, 128)
 SCREENSHOT_SIZES = ((1280, 720), (720, 1280))
 GREY = ("1", "L", "LA")
 COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
-"""The ICC colour space that fits an image of each mode."""
+"""The ICC colour space of each mode."""
 
 TRANSPARENT_SCALES = {"L;2": 85, "L;4": 17, "I;16B": 1 / 256, "RGB;16B": 1 / 256}
-"""From a PNG's transparent colour to Pillow's samples, by raw mode: Pillow scales the samples only."""
+"""By raw mode, the factor from a PNG's transparent colour to Pillow's samples: Pillow scales only the samples."""
 
 
 class ImageRejected(ValueError):
-    """The image is refused: `code` is INVALID_IMAGE or INVALID_DIMENSIONS, the message a sentence for its author."""
+    """The image is refused: `code` is INVALID_IMAGE or INVALID_DIMENSIONS, the message a sentence for the developer."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -32,9 +32,9 @@ class ImageRejected(ValueError):
 
 
 def icon(data: bytes | Path, *, max_pixels: int) -> dict[int, bytes]:
-    """PNGs of a square image by edge length, 32, 64 and 128 pixels (Lanczos); a smaller image is enlarged.
+    """Scale a square image to PNGs (Lanczos), by edge length: 32, 64 and 128 pixels; a smaller image is enlarged.
 
-    Raises ImageRejected; `max_pixels` bounds what is decoded at all.
+    Raises ImageRejected, before decoding for an image of more than `max_pixels`.
     """
     with _opened(data, max_pixels) as image:
         width, height = image.size
@@ -48,12 +48,12 @@ def icon(data: bytes | Path, *, max_pixels: int) -> dict[int, bytes]:
 
 
 def screenshot(data: bytes | Path, *, max_pixels: int) -> bytes:
-    """The PNG of a screenshot of exactly 1280x720 or 720x1280 pixels.
+    """Convert a screenshot of exactly 1280x720 or 720x1280 pixels to PNG.
 
-    Raises ImageRejected; `max_pixels` bounds what is decoded at all.
+    Raises ImageRejected, before decoding for an image of more than `max_pixels`.
     """
     with _opened(data, max_pixels) as image:
-        if image.size not in SCREENSHOT_SIZES:  # both ways round, so EXIF orientation makes no difference here
+        if image.size not in SCREENSHOT_SIZES:  # both orientations, so EXIF makes no difference here
             raise ImageRejected(
                 "INVALID_DIMENSIONS",
                 "The screenshot is {}x{} pixels; it must be exactly 1280x720 or 720x1280.".format(*image.size),
@@ -62,7 +62,7 @@ def screenshot(data: bytes | Path, *, max_pixels: int) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes | Path, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(data: bytes | Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """The image, not decoded yet; any exception inside the block becomes ImageRejected."""
     if isinstance(data, Path):
         data = data.read_bytes()
@@ -75,7 +75,7 @@ def _opened(data: bytes | Path, max_pixels: int) -> Iterator[Image.Image]:
                 raise _too_large(max_pixels)
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 raise ImageRejected("INVALID_IMAGE", f"The image has {frames} frames; it must have one.")
-            if image.format == "PNG":  # alone of the three it is decoded without its end
+            if image.format == "PNG":  # the only one that Pillow decodes without reading its end
                 with Image.open(BytesIO(data)) as copy:
                     copy.verify()
             yield image
@@ -93,10 +93,10 @@ def _too_large(max_pixels: int) -> ImageRejected:
     return ImageRejected("INVALID_DIMENSIONS", f"The image has too many pixels; at most {max_pixels:,} are accepted.")
 
 
-def _pixels(image: Image.Image) -> Image.Image:
-    """The upright image as sRGB of 8 bits, mode RGBA if anything of it is transparent, else RGB."""
-    profile = image.info.get("icc_profile")
-    image = _eight_bits(image)
+def _pixels(file: ImageFile.ImageFile) -> Image.Image:
+    """The upright image as 8-bit sRGB, in mode RGBA if any pixel is transparent, else RGB."""
+    profile = file.info.get("icc_profile")
+    image = _eight_bits(file)
     ImageOps.exif_transpose(image, in_place=True)
     if image.has_transparency_data:
         image = _as(image, "LA" if image.mode in GREY else "RGBA")
@@ -115,8 +115,8 @@ def _as(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)  # convert would copy
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The decoded image; where a PNG's samples are not of 8 bits, its transparent colour is scaled as they are."""
+def _eight_bits(image: ImageFile.ImageFile) -> Image.Image:
+    """The decoded image; the transparent colour of a PNG is scaled to 8 bits like its samples."""
     scale = TRANSPARENT_SCALES.get(str(image.tile[0].args)) if image.tile else None
     if scale and (transparent := image.info.get("transparency")) is not None:
         grey = isinstance(transparent, int)
@@ -130,11 +130,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The image in sRGB; a profile that is broken or of another colour space is ignored, as browsers do."""
+    """The image in sRGB; like browsers, ignores a profile that is invalid or of another colour space."""
     with suppress(OSError, ValueError, ImageCms.PyCMSError):
         source = ImageCms.ImageCmsProfile(BytesIO(profile or b""))
         if source.profile.xcolor_space.strip() == COLOUR_SPACES[image.mode]:
-            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:  # as it is where the image is changed in place
+                return converted
     return _as(image, "RGB")
 
 

@@ -1,9 +1,9 @@
-"""The ZIP profile of packages, checked on the raw records (PKWARE APPNOTE 6.3.10), before a byte is inflated.
+"""The ZIP profile of packages, checked on the raw records (PKWARE APPNOTE 6.3.10) before any data is inflated.
 
-Entries tile the file from its first byte to the central directory, which the end record closes at the very last
-byte. So nothing is in the file that the directory does not list, nothing is in it twice, and every ZIP reader,
-whether it follows the directory or the local headers, sees the same files. ZIP64 is refused: it exists for archives
-of 4 GiB, and every second set of sizes is one more that readers can disagree about.
+Entries cover the file without gaps or overlaps from its first byte to the central directory, and the end record closes
+the file. So the file has nothing that the directory does not list, and every ZIP reader, whether it follows the
+directory or the local headers, sees the same entries. ZIP64 is refused: only archives over 4 GiB need it, and readers
+can disagree on its second set of sizes.
 """
 
 import stat
@@ -56,39 +56,39 @@ class CentralHeader(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry as the central directory lists it; sizes and positions in bytes."""
+    """One entry of the central directory; sizes and offsets in bytes."""
 
     path: str
-    record: bytes  # its record of the central directory
+    record: bytes  # its record in the central directory
     header: CentralHeader
-    end: int  # where the next entry, or the central directory, begins
+    end: int  # offset of the next entry, or of the central directory
 
     @property
     def readable(self) -> bool:
-        """Whether its header says how to read the data."""
+        """Whether the data can be read as the header describes it."""
         stored = self.header.method == STORED and self.header.packed == self.header.unpacked
         return (stored or self.header.method == DEFLATED) and not self.header.flags & ENCRYPTED
 
     @property
     def extra_length(self) -> int:
-        """Bytes of extra fields that the local header must have for the entries to tile the file."""
+        """Bytes of extra fields that the local header must have so that no gap or overlap follows the entry."""
         descriptor = DESCRIPTOR.size if self.header.flags & DESCRIBED else 0
         used = LOCAL.size + self.header.name_length + self.header.packed + descriptor
         return self.end - self.header.offset - used
 
 
 class Directory(NamedTuple):
-    """The entries in the order of their data, and the reasons to refuse the archive that were found so far."""
+    """The entries in the order of their data, and the faults found so far, as sentences."""
 
     entries: list[Entry]
     faults: list[str]
-    sound: bool  # entries neither overlap nor exceed the limits, so that their data may be read
+    sound: bool  # entries neither overlap nor exceed the limits: their data can be read safely
 
 
 def read_directory(file: BinaryIO, size: int, limits: Limits) -> Directory:
-    """The central directory of the archive of `size` bytes in `file`.
+    """Read the central directory of the archive of `size` bytes in `file`.
 
-    Raises PackageRejected where nothing more can be said, else lists the faults.
+    Faults are collected in the result. Raises PackageRejected when the directory cannot be parsed.
     """
     if size > limits.package_bytes:
         raise PackageRejected([f"The package is {size} bytes long, more than the {limits.package_bytes} allowed."])
@@ -119,7 +119,7 @@ def _end_record(file: BinaryIO, size: int) -> tuple[int, int, int]:
     at_end = tail[-END.size :].startswith(b"PK\5\6")
     found = tail_length - END.size if at_end else tail.rfind(b"PK\5\6")
     if found < 0 or tail_length - found < END.size:
-        raise PackageRejected(["The file is no ZIP archive: it has no end of central directory record."])
+        raise PackageRejected(["The file is not a ZIP archive: it has no end of central directory record."])
     surplus = tail_length - found - END.size
     if surplus:
         raise PackageRejected([f"The archive has a comment or appended data: {surplus} bytes follow its end record."])
@@ -128,13 +128,13 @@ def _end_record(file: BinaryIO, size: int) -> tuple[int, int, int]:
         raise PackageRejected(["The archive uses ZIP64, which no package of the allowed size needs."])
     reasons = []
     if disk or first_disk or here != count:
-        reasons.append("The archive is one part of several.")
+        reasons.append("The archive is one part of a multi-part archive.")
     if comment:
-        reasons.append(f"The end record announces a comment of {comment} bytes that is not there.")
+        reasons.append(f"The end record declares a comment of {comment} bytes that is missing.")
     if start + length + END.size != size:
         reasons.append(
-            f"The central directory is said to span bytes {start} to {start + length}, but the end record that must "
-            f"follow it is at byte {size - END.size}."
+            f"The end record at byte {size - END.size} does not follow the central directory, which it places at bytes "
+            f"{start} to {start + length}."
         )
     if reasons:
         raise PackageRejected(reasons)
@@ -145,17 +145,17 @@ def _records(directory: bytes, count: int) -> Iterator[tuple[CentralHeader, byte
     position = 0
     for number in range(1, count + 1):
         if directory[position : position + 4] != b"PK\1\2" or len(directory) - position < CENTRAL.size:
-            raise PackageRejected([f"The central directory ends or breaks off before record {number} of {count}."])
+            raise PackageRejected([f"The central directory is truncated before record {number} of {count}."])
         header = CentralHeader._make(CENTRAL.unpack_from(directory, position))
         length = CENTRAL.size + header.name_length + header.extra_length + header.comment_length
         record = directory[position : position + length]
         if len(record) < length:
-            raise PackageRejected([f"Record {number} of the central directory is longer than the directory."])
+            raise PackageRejected([f"Record {number} of the central directory extends beyond its end."])
         yield header, record
         position += length
     if position != len(directory):
         surplus = len(directory) - position
-        raise PackageRejected([f"The central directory holds {surplus} bytes beyond the {count} entries it counts."])
+        raise PackageRejected([f"The central directory has {surplus} bytes after its {count} entries."])
 
 
 def _name(header: CentralHeader, record: bytes) -> bytes:
@@ -167,18 +167,18 @@ def _record_faults(header: CentralHeader, record: bytes, limits: Limits) -> Iter
     for fault in (*_name_faults(name, header.flags), *_header_faults(header, name, limits)):
         yield f"{quote(name)} {fault}."
     extra = record[CENTRAL.size + len(name) :][: header.extra_length]
-    if fault := extra_fields.fault(extra):
-        yield f"{quote(name)} has, in the central directory, {fault}."
+    if extra_fault := extra_fields.fault(extra):
+        yield f"{quote(name)}: the central directory has {extra_fault}."
 
 
 def _name_faults(name: bytes, flags: int) -> Iterator[str]:
     try:
         path = name.decode()
     except UnicodeDecodeError:
-        yield "is a name that is not UTF-8"
+        yield "is not a UTF-8 name"
         return
     if not path.isascii() and not flags & UTF8:
-        yield "is a name outside ASCII that is not marked as UTF-8"
+        yield "is a non-ASCII name without the UTF-8 flag"
     yield from paths.faults(path)
 
 
@@ -190,24 +190,24 @@ def _header_faults(header: CentralHeader, name: bytes, limits: Limits) -> Iterat
         if header.flags & bit:
             yield f"uses {feature}"
     if unknown := header.flags & ~(ENCRYPTED | DESCRIBED | UTF8 | _DEFLATE_LEVEL | sum(_FEATURES)):
-        yield f"has the flags 0x{unknown:04x}, which no package needs"
+        yield f"has the flags 0x{unknown:04x}, which are not supported"
     if header.method not in (STORED, DEFLATED):
         yield f"is compressed with method {header.method}; only 0 (stored) and 8 (deflate) are allowed"
     elif header.method == STORED and header.packed != header.unpacked:
-        yield f"is stored but has two sizes, {header.packed} and {header.unpacked} bytes"
+        yield f"is stored, but its packed and unpacked sizes differ: {header.packed} and {header.unpacked} bytes"
     if header.method == STORED and header.flags & DESCRIBED and header.packed:
-        yield "is stored with its size after its data, where a streaming reader cannot find it; deflate it"
+        yield "is stored with a data descriptor, so a streaming reader cannot find its end; deflate it"
     if header.needed > _ZIP_2_0:
-        yield f"needs version {header.needed / 10} of the format; only 2.0 is allowed"
+        yield f"requires version {header.needed / 10} of the ZIP format; at most 2.0 is allowed"
     if header.unpacked > header.packed * limits.ratio:
-        yield f"unpacks {header.packed} bytes to {header.unpacked}, more than {limits.ratio} to 1"
+        yield f"expands from {header.packed} to {header.unpacked} bytes, more than {limits.ratio} to 1"
     if header.disk:
-        yield "is said to be on another disk"
+        yield "is on another disk of a multi-part archive"
     if header.comment_length:
         yield "has a comment"
     kind = stat.S_IFMT(header.external >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or header.external & _DOS_VOLUME_OR_DEVICE:
-        yield "is a link, a device or another thing that is neither a file nor a directory"
+        yield "is a link or a device; only files and directories are allowed"
     elif is_directory and kind == stat.S_IFREG:
         yield "is named like a directory but marked as a file"
     elif not is_directory and (kind == stat.S_IFDIR or header.external & _DOS_DIRECTORY):
@@ -231,6 +231,6 @@ def _layout_faults(entries: list[Entry], start: int) -> Iterator[str]:
         yield f"The first {first} bytes of the file belong to no entry."
     for entry in entries:
         if entry.extra_length < 0:
-            yield f"{quote(entry.path)} overlaps what follows it by {-entry.extra_length} bytes."
+            yield f"{quote(entry.path)} overlaps the next record by {-entry.extra_length} bytes."
         elif entry.extra_length > extra_fields.LONGEST:
             yield f"Up to {entry.extra_length} bytes after {quote(entry.path)} belong to no entry."

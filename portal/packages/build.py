@@ -1,7 +1,7 @@
-"""Packing a directory and signing a package: the same input gives the same bytes.
+"""Packing a directory and signing a package, reproducibly: the same input gives the same bytes.
 
-Both write beside the output and rename, so that the output is either whole or as it was, and both let the reader
-judge what they wrote: nothing leaves here that a store would refuse.
+Both write a temporary file and rename it, so that the output is complete or unchanged, and both read back what they
+wrote, so that they never produce a package that a store would refuse.
 """
 
 import os
@@ -27,11 +27,11 @@ def pack(
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Content:
-    """Write the files below `directory` as an unsigned package: sorted, without times, deflated where that helps.
+    """Write the files below `directory` to an unsigned package: sorted, without times, deflated where that saves space.
 
-    Files that operating systems leave behind, an earlier signature and an earlier `output` are left out. `progress`
-    is told how many of how many bytes are packed, after each file. Raises PackageRejected for content that a store
-    would refuse, OSError when files cannot be read or written.
+    Files that operating systems create, an earlier signature and an earlier `output` are omitted. `progress` is called
+    after each file with the bytes packed so far and in total. Raises PackageRejected for content that a store would
+    refuse, OSError when files cannot be read or written.
     """
     earlier = Path(os.path.realpath(output))
     found = (pair for pair in _files(directory) if Path(os.path.realpath(pair[1])) != earlier)
@@ -53,7 +53,7 @@ def pack(
 def sign(
     package: Path, private_key: Ed25519PrivateKey, output: Path | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> Package:
-    """Sign `package` in place, or into `output`; an earlier signature is replaced, all else is kept byte for byte.
+    """Sign `package` in place or to `output`, replacing an earlier signature and keeping all other bytes.
 
     Raises PackageRejected for a package that a store would refuse, OSError when it cannot be read or written.
     """
@@ -77,7 +77,7 @@ def _files(directory: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
     for item in directory.iterdir():
         path = prefix + item.name
         if item.name != os.fsencode(item.name).decode("utf-8", "replace"):
-            raise PackageRejected([f"{quote(os.fsencode(path))} is a name that is not UTF-8."])
+            raise PackageRejected([f"{quote(os.fsencode(path))} is not a UTF-8 name."])
         mode = item.lstat().st_mode
         if paths.is_system_name(item.name) or path == signature.PATH:
             continue
@@ -86,12 +86,13 @@ def _files(directory: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
         elif stat.S_ISREG(mode):
             yield path, item
         else:
-            raise PackageRejected([f"{quote(os.fsencode(path))} is a link, a device or another thing that is no file."])
+            reason = f"{quote(os.fsencode(path))} is a link or a device; only files and directories are allowed."
+            raise PackageRejected([reason])
 
 
 @contextmanager
 def _replacing(output: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file that takes the place of `output` once the block ends well."""
+    """A new file that replaces `output` when the block ends without an exception."""
     descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
     temporary = Path(name)
     try:

@@ -1,12 +1,13 @@
-"""The data of entries: inflated once, in the order of the file, with CRC-32 and SHA-256 computed on the way.
+"""The data of entries, inflated once in file order while computing CRC-32 and SHA-256.
 
-Memory is bounded by a few chunks, and the work by what the directory declares: an entry that unpacks to more is left
-at the first byte too many.
+Memory is bounded by a few chunks, and work by the sizes that the directory declares: inflating stops at the first
+byte beyond them.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO, NamedTuple
+from io import BufferedIOBase
+from typing import NamedTuple, cast
 
 from zlib_ng import zlib_ng as zlib
 
@@ -17,7 +18,7 @@ from portal.packages.signature import ContentDigest
 
 _PACKED_CHUNK = 64 * 1024  # bytes; zlib copies what it has not consumed, so this is smaller than the output
 _UNPACKED_CHUNK = 256 * 1024  # bytes; more leaves the processor's cache between the checksums
-_CENTRAL_COMMON = slice(8, 30)  # what both headers tell; real tools differ in the version needed, a mere hint
+_CENTRAL_COMMON = slice(8, 30)  # what both headers state; real tools differ in the version needed, which is only a hint
 _LOCAL_COMMON = slice(6, 28)
 _COMMON_FIELDS = {
     "flags": slice(0, 2),
@@ -28,25 +29,26 @@ _COMMON_FIELDS = {
     "unpacked size": slice(16, 20),
     "length of the name": slice(20, 22),
 }
-_DESCRIBED_FIELDS = ("CRC-32", "packed size", "unpacked size")  # 0 where a descriptor after the data tells them
+_INFLATE_ERROR = cast("type[Exception]", zlib.error)  # zlib_ng's stub declares an instance
+_DESCRIBED_FIELDS = ("CRC-32", "packed size", "unpacked size")  # 0 where a descriptor after the data has them
 
 
 class _Corrupt(Exception):
-    """The data of an entry is not what its header says; the message is a predicate."""
+    """The data of an entry does not match its header; the message is a predicate."""
 
 
 class Contents(NamedTuple):
-    """Digests of all entries, whole content of those asked for, and the reasons to refuse."""
+    """Digests of all readable entries, the content of the entries to keep, and the faults, as sentences."""
 
     digests: list[ContentDigest]
     kept: dict[str, bytes]
     faults: list[str]
 
 
-def read_contents(file: BinaryIO, entries: Iterable[Entry], keep: Mapping[str, int]) -> Contents:
-    """Read every entry of a sound directory. `keep` maps paths to the most bytes of them to hold in memory.
+def read_contents(file: BufferedIOBase, entries: Iterable[Entry], keep: Mapping[str, int]) -> Contents:
+    """Read every entry of a sound directory. `keep` maps paths whose content is returned to its maximum size, bytes.
 
-    Raises OSError when the file is shorter than it was.
+    Raises OSError when the file is truncated meanwhile.
     """
     contents = Contents([], {}, [])
     for entry in entries:
@@ -66,19 +68,19 @@ def read_contents(file: BinaryIO, entries: Iterable[Entry], keep: Mapping[str, i
     return contents
 
 
-def read_exactly(file: BinaryIO, length: int) -> bytes:
-    """The next `length` bytes. Raises OSError where the file ends before: someone shortened it."""
+def read_exactly(file: BufferedIOBase, length: int) -> bytes:
+    """Read the next `length` bytes. Raises OSError at the end of the file."""
     _fill(file, data := bytearray(length))
     return bytes(data)
 
 
-def _fill(file: BinaryIO, buffer: bytearray | memoryview) -> None:
+def _fill(file: BufferedIOBase, buffer: bytearray | memoryview) -> None:
     if file.readinto(buffer) < len(buffer):
-        raise OSError(f"{getattr(file, 'name', 'The file')} became shorter while it was read.")
+        raise OSError(f"{getattr(file, 'name', 'The file')} was truncated while it was read.")
 
 
-def _local_faults(file: BinaryIO, entry: Entry) -> Iterator[str]:
-    """Leaves the file at the data of the entry. Raises _Corrupt if it cannot be found."""
+def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[str]:
+    """Compare the local header and leave the file at the data of the entry. Raises _Corrupt if it cannot be found."""
     file.seek(entry.header.offset)
     local = read_exactly(file, LOCAL.size)
     if not local.startswith(b"PK\3\4"):
@@ -92,41 +94,41 @@ def _local_faults(file: BinaryIO, entry: Entry) -> Iterator[str]:
     if not differing and name_and_extra[:name_length] != entry.record[CENTRAL.size :][:name_length]:
         differing.append("name")
     if differing:
-        yield f"{quote(entry.path)} has another {' and '.join(differing)} in its local header than in the directory."
+        yield f"{quote(entry.path)}: the local header and the central directory differ in {' and '.join(differing)}."
     if name_length != entry.header.name_length:
         return  # and so the extra fields are nowhere
     if extra_length != entry.extra_length:
         raise _Corrupt(f"has {entry.extra_length - extra_length} bytes around it that belong to no entry")
     if fault := extra_fields.fault(name_and_extra[name_length:]):
-        yield f"{quote(entry.path)} has, in its local header, {fault}."
+        yield f"{quote(entry.path)}: the local header has {fault}."
 
 
-def _digest(file: BinaryIO, entry: Entry, keep: bool) -> tuple[ContentDigest, bytes]:
+def _digest(file: BufferedIOBase, entry: Entry, keep: bool) -> tuple[ContentDigest, bytes]:
     sha256, crc, size, kept = hashlib.sha256(), 0, 0, bytearray()
     for chunk in _unpacked(file, entry):
         size += len(chunk)
         if size > entry.header.unpacked:
-            raise _Corrupt(f"unpacks to more than the {entry.header.unpacked} bytes it states")
+            raise _Corrupt(f"unpacks to more than the {entry.header.unpacked} bytes declared")
         sha256.update(chunk)
         crc = zlib.crc32(chunk, crc)
         if keep:
             kept += chunk
     if size < entry.header.unpacked:
-        raise _Corrupt(f"unpacks to {size} bytes instead of the {entry.header.unpacked} it states")
+        raise _Corrupt(f"unpacks to {size} bytes instead of the {entry.header.unpacked} declared")
     if crc != entry.header.crc:
-        raise _Corrupt(f"has the CRC-32 {crc:08x} instead of the {entry.header.crc:08x} it states")
+        raise _Corrupt(f"has the CRC-32 {crc:08x} instead of the {entry.header.crc:08x} declared")
     if entry.header.flags & DESCRIBED:
         expected = DESCRIPTOR.pack(b"PK\7\x08", crc, entry.header.packed, size)
         if read_exactly(file, DESCRIPTOR.size) != expected:
-            raise _Corrupt("has a data descriptor that is not equal to the directory")
+            raise _Corrupt("has a data descriptor that differs from the central directory")
     return ContentDigest(entry.path, size, sha256.hexdigest()), bytes(kept)
 
 
-def _unpacked(file: BinaryIO, entry: Entry) -> Iterator[bytes | memoryview]:
-    """The content in chunks, each good until the next; at most one byte more than stated is ever inflated."""
+def _unpacked(file: BufferedIOBase, entry: Entry) -> Iterator[bytes | memoryview]:
+    """The content in chunks, each valid until the next; at most one byte more than declared is inflated."""
     left = entry.header.packed
     if entry.header.method == STORED:
-        # One buffer for all: new ones of this size would be mapped, zeroed and unmapped each time.
+        # One buffer for all chunks: a new one of this size would be mapped, zeroed and unmapped each time.
         buffer = memoryview(bytearray(min(left, _UNPACKED_CHUNK)))
         while left:
             chunk = buffer[:left]
@@ -142,12 +144,12 @@ def _unpacked(file: BinaryIO, entry: Entry) -> Iterator[bytes | memoryview]:
             packed = read_exactly(file, min(left, _PACKED_CHUNK))
             left -= len(packed)
         try:
-            chunk = inflater.decompress(packed, min(room, _UNPACKED_CHUNK))
-        except zlib.error as error:
-            raise _Corrupt(f"is no deflate stream: {error}") from None
-        if not packed and not chunk:
-            raise _Corrupt("has a deflate stream that is cut off")
-        room -= len(chunk)
-        yield chunk
+            inflated = inflater.decompress(packed, min(room, _UNPACKED_CHUNK))
+        except _INFLATE_ERROR as error:
+            raise _Corrupt(f"is not a deflate stream: {error}") from None
+        if not packed and not inflated:
+            raise _Corrupt("has a truncated deflate stream")
+        room -= len(inflated)
+        yield inflated
     if left or inflater.unused_data:
         raise _Corrupt(f"has {left + len(inflater.unused_data)} bytes after the end of its deflate stream")

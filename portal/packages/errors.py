@@ -1,4 +1,4 @@
-"""Why a package is refused."""
+"""Errors of packages."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ MOST_REASONS = 100
 
 
 class PackageRejected(ValueError):
-    """A package, or a part of one, is refused; `errors` holds every reason, each one a sentence for its developer."""
+    """A package or part of one is invalid; `errors` lists every reason, each a sentence for the developer."""
 
     def __init__(self, errors: Iterable[str]) -> None:
         reasons = list(errors)
@@ -17,11 +17,11 @@ class PackageRejected(ValueError):
 
 
 class SignatureInvalid(PackageRejected):
-    """The signature is not that of the package's content by the given key."""
+    """The signature does not verify with the given key."""
 
 
 def quote(text: str | bytes, longest: int = 200) -> str:
-    """`text` of an untrusted archive as ASCII between quotes, shortened: nothing in it can alter a terminal."""
+    """Quote untrusted `text` as ASCII, truncated to `longest` characters, so that it cannot control a terminal."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     return json.dumps(text if len(text) <= longest else text[:longest] + "…")

@@ -1,7 +1,7 @@
-"""Extra fields of ZIP headers (APPNOTE 4.5) that are harmless, because all they can carry is times and owners.
+"""Extra fields of ZIP headers (APPNOTE 4.5): only those that carry nothing but times and owners are allowed.
 
-Refused with all others: 0x0001 (ZIP64) and 0x7075 (Unicode path) state sizes and names a second time, and a reader
-that believes them sees another archive; the rest is room for data that the signature does not cover.
+0x0001 (ZIP64) and 0x7075 (Unicode path) repeat sizes and names, so a reader that uses them sees another archive; any
+other field could hold data that the signature does not cover.
 """
 
 import struct
@@ -16,13 +16,13 @@ HARMLESS: dict[int, tuple[int, ...]] = {
     0x000A: (32,),  # NTFS times: 7-Zip, Windows
     0xCAFE: (0,),  # the mark of an executable JAR
 }
-"""Lengths in bytes that each field may have."""
+"""The allowed lengths of each field, bytes."""
 
 LONGEST = sum(_HEADER.size + max(lengths) for lengths in HARMLESS.values())
 
 
 def fault(extra: bytes) -> str | None:
-    """The first fault in the extra fields of one header, as the object of `has`.
+    """The first fault in the extra fields of one header, as the object of "has", or None.
 
     Only the first: a header has room for 16,384 fields, and a package for 10,000 headers.
     """
@@ -30,13 +30,13 @@ def fault(extra: bytes) -> str | None:
     position = 0
     while position < len(extra):
         if len(extra) - position < _HEADER.size:
-            return f"{len(extra) - position} bytes that are no extra field"
+            return f"{len(extra) - position} bytes that do not form an extra field"
         field, length = _HEADER.unpack_from(extra, position)
         position += _HEADER.size + length
         if position > len(extra):
-            return f"an extra field 0x{field:04x} that is cut off"
+            return f"a truncated extra field 0x{field:04x}"
         if length not in HARMLESS.get(field, ()):
-            return f"an extra field 0x{field:04x} of {length} bytes, which is not one of the harmless ones"
+            return f"an extra field 0x{field:04x} of {length} bytes, which is not allowed"
         if field in seen:
             return f"the extra field 0x{field:04x} twice"
         seen.add(field)

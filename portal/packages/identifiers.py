@@ -1,4 +1,4 @@
-"""Names that end up in URLs, paths and signed statements: ASCII, lower case, the same on every file system."""
+"""Identifiers used in URLs, paths and signed statements: lower-case ASCII, the same on every file system."""
 
 import re
 from typing import Annotated
@@ -6,14 +6,14 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 DEVICE_NAME = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", re.IGNORECASE)
-"""Names that Windows keeps for devices, whatever suffix follows (learn.microsoft.com, "Naming Files")."""
+"""Names that Windows reserves for devices, with any suffix (learn.microsoft.com, "Naming Files")."""
 
 _LABEL = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _NUMBER = "(?:0|[1-9][0-9]*)"
 _PRERELEASE = "(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _BUILD = "[0-9a-zA-Z-]+"
 
-LARGEST_INTEGER = 2**53 - 1  # what every JSON reader keeps exact (RFC 8259, section 6)
+LARGEST_INTEGER = 2**53 - 1  # the largest that every JSON reader represents exactly (RFC 8259, section 6)
 
 
 def _no_device_name(value: str) -> str:
@@ -51,19 +51,20 @@ SemVer = Annotated[
         strict=True,
         max_length=64,
         pattern=rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_PRERELEASE}(?:\.{_PRERELEASE})*)?(?:\+{_BUILD}(?:\.{_BUILD})*)?$",
-        description="a version as of Semantic Versioning 2.0.0, such as 1.4.0",
+        description="a version according to Semantic Versioning 2.0.0, such as 1.4.0",
         examples=["1.4.0"],
     ),
 ]
 VersionCode = Annotated[
-    int, Field(strict=True, ge=1, le=LARGEST_INTEGER, description="an integer that grows with every published version")
+    int,
+    Field(strict=True, ge=1, le=LARGEST_INTEGER, description="an integer that increases with each published version"),
 ]
 
 _app_id = TypeAdapter(AppId)
 
 
 def valid_app_id(value: str) -> bool:
-    """Whether `value` can be the identifier of an app."""
+    """Whether `value` is a valid app identifier."""
     try:
         _app_id.validate_python(value)
     except ValidationError:

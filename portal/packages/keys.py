@@ -1,4 +1,4 @@
-"""Private keys of developers: PKCS #8 PEM files (RFC 5958, RFC 8410) that openssl reads as well."""
+"""Private keys of developers: PKCS #8 PEM files (RFC 5958, RFC 8410), as openssl reads and writes them."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ from portal.faults import Fault
 
 
 class KeyUnusable(Fault):
-    """A private key file cannot be used; the message is one sentence for the developer."""
+    """A private key file cannot be used; the message is a sentence for the developer."""
 
 
 def generate(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
-    """A new private key, written to `path` with mode 600. Raises FileExistsError: a key is never overwritten."""
+    """Generate a private key in `path` with mode 600. Raises FileExistsError: keys are never overwritten."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -31,18 +31,18 @@ def generate(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
 
 
 def load(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
-    """The private key in `path`. Raises KeyUnusable, or OSError when it cannot be read."""
+    """Read the private key in `path`. Raises KeyUnusable, or OSError when the file cannot be read."""
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_mode & 0o077:
-            raise KeyUnusable(f"{path} can be read by others; make it yours alone with `chmod 600`.")
+            raise KeyUnusable(f"{path} is readable by others; run `chmod 600` on it.")
         pem = file.read()
     try:
         key = serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None)
     except TypeError:
-        wrong = "takes no passphrase" if passphrase else "needs its passphrase"
+        wrong = "is not encrypted; omit the passphrase" if passphrase else "is encrypted; a passphrase is required"
         raise KeyUnusable(f"{path} {wrong}.") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyUnusable(f"{path} holds no private key in PEM, or its passphrase is another one.") from None
+        raise KeyUnusable(f"{path} is not a PEM private key, or the passphrase is wrong.") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyUnusable(f"{path} holds a private key that is not Ed25519.")
+        raise KeyUnusable(f"{path} is not an Ed25519 private key.")
     return key

@@ -1,4 +1,4 @@
-"""How large a package may be."""
+"""Limits on the size of a package."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes in bytes. `ratio` is unpacked to packed bytes of each entry, and so of the package as a whole."""
+    """Sizes in bytes. `ratio` is the most unpacked bytes per packed byte of each entry, and so of the package."""
 
     package_bytes: int = 50 * MIB
     unpacked_bytes: int = 512 * MIB

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a package says about itself."""
+"""`manifest.json`: the identity and description of a package."""
 
 import re
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ _http_url = TypeAdapter(HttpUrl)
 
 def _no_controls(value: str) -> str:
     if _CONTROLS.search(value):
-        raise ValueError("must hold no control characters and no overrides of the direction of text")
+        raise ValueError("must not contain control characters or text direction overrides")
     return value
 
 
@@ -26,7 +26,7 @@ def _one_line(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be blank")
     if set(value) & set("\t\n\r"):
-        raise ValueError("must be one line")
+        raise ValueError("must be a single line")
     return _no_controls(value)
 
 
@@ -53,7 +53,7 @@ Permission = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 
 
 class Manifest(BaseModel):
-    """The manifest of a package, version 1. Keys of its own a developer prefixes with `x-`."""
+    """The manifest of a package, format version 1. Custom keys are prefixed with `x-`."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -63,29 +63,31 @@ class Manifest(BaseModel):
     )
     __pydantic_extra__: dict[Annotated[str, Field(pattern=EXTENSION)], JsonValue]
 
-    manifest_version: int = Field(ge=1, le=1, description="format of this document: 1")
+    manifest_version: int = Field(ge=1, le=1, description="format version of this document: 1")
     id: AppId
-    name: Annotated[Line, Field(max_length=100)] = Field(description="name that people see")
+    name: Annotated[Line, Field(max_length=100)] = Field(description="display name")
     version_name: SemVer
     version_code: VersionCode
-    description: Annotated[Text, Field(max_length=10_000)] | None = Field(None, description="what the app is for")
-    author: Annotated[Line, Field(max_length=200)] | None = Field(None, description="who wrote it")
-    license: Annotated[Line, Field(max_length=200)] | None = Field(None, description="SPDX expression")
+    description: Annotated[Text, Field(max_length=10_000)] | None = Field(None, description="what the app does")
+    author: Annotated[Line, Field(max_length=200)] | None = Field(None, description="author of the app")
+    license: Annotated[Line, Field(max_length=200)] | None = Field(None, description="SPDX license expression")
     homepage: Annotated[str, Field(max_length=2000), AfterValidator(_web_page)] | None = Field(
         None, description="http or https URL"
     )
     entry: Annotated[str, Field(max_length=512), AfterValidator(_inner_path)] | None = Field(
-        None, description="what a device starts, inside the package"
+        None, description="path in the package of the file that a device starts"
     )
     permissions: Annotated[tuple[Permission, ...], Field(max_length=100, strict=False), AfterValidator(_distinct)] = (
-        Field((), description="names of letters, digits and . _ : / -")
+        Field((), description="names made of letters, digits and . _ : / -")
     )
-    min_api: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(None, description="lowest API level of a device")
-    changelog: Annotated[Text, Field(max_length=20_000)] | None = Field(None, description="what this version changes")
+    min_api: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="lowest API level of a device that can run the app"
+    )
+    changelog: Annotated[Text, Field(max_length=20_000)] | None = Field(None, description="changes in this version")
 
 
 def parse(data: bytes, max_bytes: int = DEFAULT_LIMITS.manifest_bytes) -> Manifest:
-    """The manifest that the bytes of `manifest.json` hold. Raises PackageRejected with every reason."""
+    """Parse and validate the bytes of `manifest.json`. Raises PackageRejected with every reason."""
     return documents.parse(Manifest, data, path=PATH, max_bytes=max_bytes)
 
 

@@ -1,8 +1,9 @@
-"""A whole package: its structure, its manifest and its signature."""
+"""Reading and verifying a package: its structure, its manifest and its signature."""
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,29 +22,31 @@ _BUFFER = 64 * 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A package whatever its signature, which may be missing: what there is to sign."""
+    """A package with or without a signature: the content to sign."""
 
     manifest: Manifest
-    manifest_bytes: bytes  # as they are in the archive
-    statement: bytes  # what the signature is over
+    manifest_bytes: bytes  # as stored in the archive
+    statement: bytes  # the bytes to sign
     entries: list[Entry]  # in the order of their data
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package whose structure and manifest hold; `verify` tells whether its signature does. Sizes in bytes."""
+    """A package with valid structure and manifest; `verify` checks its signature. Sizes in bytes."""
 
     manifest: Manifest
-    manifest_bytes: bytes  # as they are in the archive
+    manifest_bytes: bytes  # as stored in the archive
     key_id: str  # hex
     signature: str  # base64
-    statement: bytes  # what the signature is over
+    statement: bytes  # the bytes to sign
     unpacked_bytes: int
     entries: int
 
 
 def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Package:
-    """Check structure, checksums, manifest and form of the signature of a package, in one pass over the file.
+    """Check the structure, checksums, manifest and signature file of a package in one pass over the file.
+
+    The signature itself is checked by `verify`.
 
     Raises PackageRejected with every reason, OSError when the file cannot be read.
     """
@@ -65,7 +68,7 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Package:
 
 
 def inspect(path: Path, limits: Limits = DEFAULT_LIMITS) -> Content:
-    """As `read`, but for the signature: what is there of it is not looked at."""
+    """Check a package as `read` does, ignoring the signature file. Raises the same exceptions."""
     entries, contents, faults = _read(path, limits, {manifests.PATH: limits.manifest_bytes})
     manifest = _document(manifests.PATH, manifests.parse, entries, contents, faults)
     if faults or manifest is None:
@@ -74,14 +77,16 @@ def inspect(path: Path, limits: Limits = DEFAULT_LIMITS) -> Content:
 
 
 def verify(package: Package, public_key: bytes) -> None:
-    """Raises SignatureInvalid unless the package is signed by `public_key` (32 raw bytes)."""
+    """Verify the signature with `public_key` (32 raw bytes). Raises SignatureInvalid."""
     if signatures.key_id(public_key) != package.key_id:
-        raise SignatureInvalid([f"The package is signed with the key {package.key_id}, which is another one."])
+        raise SignatureInvalid(
+            [f"The package is signed with key {package.key_id}, not with key {signatures.key_id(public_key)}."]
+        )
     signatures.verify(public_key, package.signature, package.statement)
 
 
 def _read(path: Path, limits: Limits, keep: Mapping[str, int]) -> tuple[list[Entry], Contents, list[str]]:
-    with path.open("rb", buffering=_BUFFER) as file:
+    with BufferedReader(FileIO(path), _BUFFER) as file:
         directory = read_directory(file, os.fstat(file.fileno()).st_size, limits)
         if not directory.sound:
             raise PackageRejected(directory.faults)

@@ -1,4 +1,4 @@
-"""Names of entries: a package unpacks to the same tree on every file system, or is refused."""
+"""Names of entries: a package unpacks to the same tree on every file system, or it is refused."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ from portal.packages.errors import quote
 from portal.packages.identifiers import DEVICE_NAME
 
 LONGEST_PATH = 512  # bytes
-LONGEST_COMPONENT = 255  # bytes, what file systems take
+LONGEST_COMPONENT = 255  # bytes, the limit of common file systems
 DEEPEST = 32
 
 SYSTEM_NAMES = frozenset(
@@ -25,20 +25,20 @@ _UNPORTABLE = re.compile(r'[<>:"|?*]')
 
 
 def faults(path: str) -> Iterator[str]:
-    """What is wrong with the name of one entry, as predicates. A name that ends with `/` is a directory."""
+    """Faults in the name of one entry, as predicates. A name that ends with `/` is a directory."""
     if len(path.encode()) > LONGEST_PATH:
         yield f"is longer than {LONGEST_PATH} bytes"
         return
     if "\\" in path:
-        yield "holds a backslash"
+        yield "contains a backslash"
     if path.startswith("/"):
         yield "is absolute"
     if not path.isprintable() and any(_is_invisible(character) for character in path):
-        yield "holds a control, invisible or unassigned character"
+        yield "contains a control, invisible or unassigned character"
     if not unicodedata.is_normalized("NFC", path):
-        yield "is not in Unicode normal form NFC"
+        yield "is not in Unicode normalization form NFC"
     if _UNPORTABLE.search(path):
-        yield 'holds a drive or one of the characters < > : " | ? *'
+        yield 'contains a drive or one of the characters < > : " | ? *'
     components = path.removeprefix("/").removesuffix("/").split("/")
     if len(components) > DEEPEST:
         yield f"is more than {DEEPEST} directories deep"
@@ -75,7 +75,7 @@ def collisions(paths: Iterable[str]) -> Iterator[str]:
             if node.spelling != component:
                 here = "/".join(components[:depth])
                 known = "/".join([*components[: depth - 1], node.spelling])
-                yield f"{quote(here)} and {quote(known)} differ by case only."
+                yield f"{quote(here)} and {quote(known)} differ only in case."
                 break
             if node.kind != kind:
                 yield f"{quote('/'.join(components[:depth]))} is both a file and a directory."
@@ -87,7 +87,7 @@ def collisions(paths: Iterable[str]) -> Iterator[str]:
 
 
 def is_system_name(component: str) -> bool:
-    """Whether an operating system drops files or directories of this name wherever it goes."""
+    """Whether operating systems create files or directories of this name by themselves."""
     return component.casefold() in SYSTEM_NAMES or component.startswith("._")
 
 
@@ -101,7 +101,7 @@ def _component_faults(component: str) -> Iterator[str]:
     elif DEVICE_NAME.fullmatch(component.partition(".")[0].rstrip()):
         yield "has a component that is a device name on Windows"
     elif is_system_name(component):
-        yield "has a component that operating systems keep for themselves"
+        yield "has a component reserved by an operating system"
     if len(component.encode()) > LONGEST_COMPONENT:
         yield f"has a component longer than {LONGEST_COMPONENT} bytes"
 

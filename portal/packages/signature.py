@@ -1,4 +1,4 @@
-"""Ed25519 signatures (RFC 8032): the statements that are signed, and the file that carries the signature."""
+"""Ed25519 signatures (RFC 8032): the statements that are signed, and the file that has the signature."""
 
 import base64
 import binascii
@@ -28,7 +28,7 @@ _SMALL_ORDER = {
     _PRIME - 1,
     0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
     0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-}  # y of the eight points whose signatures hold for messages nobody signed (RFC 7748, section 7; libsodium's list)
+}  # y of the eight low-order points, for which signatures can be forged (RFC 7748, section 7; libsodium's list)
 
 
 def _decode(encoded: str, length: int) -> bytes:
@@ -39,7 +39,7 @@ def _decode(encoded: str, length: int) -> bytes:
     if len(raw) != length:
         raise ValueError(f"is {len(raw)} bytes long instead of {length}")
     if base64.b64encode(raw).decode() != encoded:
-        raise ValueError("is not the one canonical base64 of its bytes")
+        raise ValueError("is not canonical base64")
     return raw
 
 
@@ -49,7 +49,7 @@ def _signature(encoded: str) -> str:
 
 
 class ContentDigest(NamedTuple):
-    """One entry of a package as the statement lists it; `size` is in bytes, unpacked."""
+    """One entry of a package in the statement: `size` is in bytes, unpacked; `sha256` is hex."""
 
     path: str
     size: int
@@ -57,7 +57,7 @@ class ContentDigest(NamedTuple):
 
 
 class SignatureFile(BaseModel):
-    """`META-INF/mosis.sig`."""
+    """The content of `META-INF/mosis.sig`; `signature` is base64."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -66,17 +66,17 @@ class SignatureFile(BaseModel):
     signature: Annotated[str, AfterValidator(_signature)]
 
     def to_json(self) -> bytes:
-        """The bytes of the file."""
+        """Serialize to the bytes of the file."""
         return json.dumps(self.model_dump(), indent=1).encode() + b"\n"
 
 
 def key_id(public_key: bytes) -> str:
-    """Hex of the first 16 bytes of SHA-256 of the 32 raw bytes of a public key."""
+    """The first 16 bytes, in hex, of the SHA-256 of a public key (32 raw bytes)."""
     return hashlib.sha256(public_key).digest()[:16].hex()
 
 
 def statement(app_id: str, version_name: str, version_code: int, contents: Iterable[ContentDigest]) -> bytes:
-    """What the signature of a package signs: its identity and every entry but the signature itself."""
+    """The bytes that a package's signature signs: its identity and every entry except the signature file."""
     lines = [f"MOSIS-PACKAGE-V1\n{app_id}\n{version_name}\n{version_code}\n".encode()]
     for digest in sorted(contents, key=lambda digest: digest.path.encode()):
         lines.append(f"{digest.sha256}  {digest.size}  {digest.path}\n".encode())
@@ -84,22 +84,22 @@ def statement(app_id: str, version_name: str, version_code: int, contents: Itera
 
 
 def registration_statement(developer_id: str, key_id: str) -> bytes:
-    """What a developer signs to prove possession of the private key of the public key being registered."""
+    """The bytes that a developer signs to prove possession of the private key when registering a public key."""
     return f"MOSIS-KEY-REGISTER-V1\n{developer_id}\n{key_id}\n".encode()
 
 
 def rotation_statement(app_id: str, old_key_id: str, new_key_id: str, from_version_code: int) -> bytes:
-    """What both keys sign to hand an app over: versions from `from_version_code` on are signed with the new key."""
+    """The bytes that both keys sign to rotate an app's key: the new key signs from `from_version_code` on."""
     return f"MOSIS-KEY-ROTATE-V1\n{app_id}\n{old_key_id}\n{new_key_id}\n{from_version_code}\n".encode()
 
 
 def sign(private_key: Ed25519PrivateKey, statement: bytes) -> str:
-    """The signature over `statement`, base64."""
+    """Sign `statement`; the signature is base64."""
     return base64.b64encode(private_key.sign(statement)).decode()
 
 
 def verify(public_key: bytes, signature: str, statement: bytes) -> None:
-    """Raises SignatureInvalid unless `signature` (base64) over `statement` is by `public_key` (32 raw bytes)."""
+    """Verify `signature` (base64) over `statement` with `public_key` (32 raw bytes). Raises SignatureInvalid."""
     try:
         raw = _decode(signature, 64)
     except ValueError as error:
@@ -107,26 +107,26 @@ def verify(public_key: bytes, signature: str, statement: bytes) -> None:
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(raw, statement)
     except InvalidSignature:
-        raise SignatureInvalid(["The signature does not match what it is said to sign."]) from None
+        raise SignatureInvalid(["The signature does not match the signed content."]) from None
 
 
 def raw_public_key(private_key: Ed25519PrivateKey) -> bytes:
-    """The 32 raw bytes of the public half."""
+    """The public key of a private key, 32 raw bytes."""
     return private_key.public_key().public_bytes_raw()
 
 
 def decode_public_key(encoded: str) -> bytes:
-    """The 32 raw bytes of a base64 public key.
+    """Decode a base64 public key to its 32 raw bytes.
 
-    Raises ValueError (its message a predicate) for what is no key, or so weak a one that anyone can sign for it.
+    Raises ValueError, its message a predicate, unless it is a key, and one for which signatures cannot be forged.
     """
     raw = _decode(encoded, 32)
     y = int.from_bytes(raw, "little") & (2**255 - 1)
     if y >= _PRIME or y in _SMALL_ORDER:
-        raise ValueError("is a weak or non-canonical point of the curve")
+        raise ValueError("is a weak or non-canonical Ed25519 public key")
     return raw
 
 
 def parse(data: bytes) -> SignatureFile:
-    """The content of `META-INF/mosis.sig`. Raises PackageRejected with every reason."""
+    """Parse and validate the bytes of `META-INF/mosis.sig`. Raises PackageRejected with every reason."""
     return documents.parse(SignatureFile, data, path=PATH, max_bytes=MAX_BYTES)

@@ -1,4 +1,4 @@
-"""JSON that every reader understands alike (RFC 8259 and the stricter I-JSON, RFC 7493)."""
+"""JSON that every parser reads alike (RFC 8259 and its stricter profile I-JSON, RFC 7493)."""
 
 import json
 import math
@@ -8,24 +8,24 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])', re.DOTALL)
 
 
 class JsonRejected(ValueError):
-    """A document is not strict JSON; the message is the predicate of a sentence about it."""
+    """A document is not strict JSON; the message is a predicate."""
 
 
 def parse(data: bytes, *, max_bytes: int, max_depth: int = 32) -> object:
-    """The value of a JSON document.
+    """Parse a JSON document.
 
-    Refused with JsonRejected, beside what is not JSON: more than `max_bytes`, arrays and objects nested deeper than
-    `max_depth`, a byte order mark, a name twice in one object, numbers that are not finite, lone surrogates.
+    Raises JsonRejected for invalid JSON, more than `max_bytes`, nesting deeper than `max_depth`, a byte order mark, a
+    repeated name in one object, numbers that are not finite, and lone surrogates.
     """
     if len(data) > max_bytes:
         raise JsonRejected(f"is {len(data)} bytes long, more than the {max_bytes} allowed")
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise JsonRejected("begins with a byte order mark")
+        raise JsonRejected("starts with a byte order mark")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise JsonRejected(f"is not UTF-8: {error.reason} at byte {error.start}") from None
-    if _depth(text) > max_depth:  # before the parser, which recurses
+    if _depth(text) > max_depth:  # before the parser recurses
         raise JsonRejected(f"is nested deeper than {max_depth} levels")
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
@@ -33,11 +33,11 @@ def parse(data: bytes, *, max_bytes: int, max_depth: int = 32) -> object:
     except json.JSONDecodeError as error:
         raise JsonRejected(f"is not JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
     except UnicodeEncodeError:
-        raise JsonRejected("holds half of a surrogate pair, which is no character") from None
+        raise JsonRejected("contains a lone surrogate, which is not a character") from None
     except JsonRejected:
         raise
-    except ValueError:  # the interpreter's bound on the digits of an integer
-        raise JsonRejected("holds an integer of thousands of digits") from None
+    except ValueError:  # Python's limit on the digits of an integer
+        raise JsonRejected("contains an integer of thousands of digits") from None
     return value
 
 
@@ -64,5 +64,5 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _finite(literal: str) -> float:
     number = float(literal)
     if not math.isfinite(number):
-        raise JsonRejected(f"holds {literal[:20]}, which is not a finite number")
+        raise JsonRejected(f"contains {literal[:20]}, which is not a finite number")
     return number

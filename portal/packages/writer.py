@@ -1,29 +1,29 @@
-"""Writing archives of the profile: fixed times and owners, deflated where that makes an entry smaller."""
+"""Writing archives of the profile: fixed times and modes, deflated where that makes an entry smaller."""
 
 import zlib
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from typing import BinaryIO
 
 from portal.packages.archive import CENTRAL, DEFLATED, END, LOCAL, STORED, UTF8, Entry
 from portal.packages.contents import read_exactly
 
 _CHUNK = 1024 * 1024  # bytes
-_TIME, _DATE = 0, 0x21  # 1980-01-01 00:00, the first that ZIP can tell
+_TIME, _DATE = 0, 0x21  # 1980-01-01 00:00, the earliest time in ZIP
 _NEEDED = 20  # version 2.0 of the format
-_MADE_BY = 3 << 8 | _NEEDED  # on Unix, so that modes count
+_MADE_BY = 3 << 8 | _NEEDED  # on Unix, so that readers apply the modes
 _FILE, _EXECUTABLE = 0o100644 << 16, 0o100755 << 16
 _OFFSET = slice(CENTRAL.size - 4, CENTRAL.size)
 
 
 class Writer:
-    """An archive being written to a seekable file that is empty."""
+    """Writes an archive to an empty seekable file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._directory: list[bytes] = []
 
     def add(self, path: str, content: BinaryIO, *, ratio: int, executable: bool = False) -> None:
-        """Append what `content` (seekable) holds; stored if deflate saves nothing or goes beyond `ratio` to 1."""
+        """Append `content` (seekable); stored if deflate saves nothing or compresses more than `ratio` to 1."""
         name = path.encode()
         start = self._file.tell()
         data = start + LOCAL.size + len(name)
@@ -48,8 +48,8 @@ class Writer:
         """Append a small file."""
         self.add(path, BytesIO(content), ratio=ratio)
 
-    def copy(self, entry: Entry, source: BinaryIO) -> None:
-        """Append an entry of another archive as it is there, without unpacking it."""
+    def copy(self, entry: Entry, source: BufferedIOBase) -> None:
+        """Append an entry of another archive unchanged, without inflating it."""
         offset = self._file.tell().to_bytes(4, "little")
         self._directory.append(entry.record[: _OFFSET.start] + offset + entry.record[_OFFSET.stop :])
         source.seek(entry.header.offset)

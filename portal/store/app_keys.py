@@ -1,6 +1,6 @@
 """Which key signs an app's versions: the first publish pins it, a rotation or a recovery replaces it.
 
-One row a change, and the last one in force decides; so there is one answer for any version code at any time.
+There is one row per change, and the last one in force decides, so each version code has exactly one key at any time.
 """
 
 import sqlite3
@@ -14,7 +14,10 @@ Kind = Literal["pin", "rotation", "recovery"]
 
 @dataclass(frozen=True)
 class AppKey:
-    """`key_id` signs versions from `from_version_code` on, since `effective_at`; a rotation carries both signatures."""
+    """From `effective_at` on, `key_id` signs the versions from `from_version_code` on.
+
+    Times are seconds since 1970, `public_key` is 32 raw bytes; only a rotation has the two signatures, base64.
+    """
 
     number: int
     app_id: str
@@ -36,7 +39,7 @@ SELECT = (
 
 
 def signer(db: sqlite3.Connection, app_id: str, version_code: int) -> AppKey | None:
-    """What says which key signs this version; None before the first publish."""
+    """The change that decides which key signs this version; None before the first publish."""
     row = db.execute(
         f"{SELECT} AND effective_at <= ? AND from_version_code <= ? ORDER BY number DESC LIMIT 1",
         (app_id, now(), version_code),
@@ -45,19 +48,19 @@ def signer(db: sqlite3.Connection, app_id: str, version_code: int) -> AppKey | N
 
 
 def latest(db: sqlite3.Connection, app_id: str) -> AppKey | None:
-    """The last change in force, though it may be about versions still to come."""
+    """The last change in force, even if it applies to later versions only; None before the first publish."""
     found = history(db, app_id)
     return found[-1] if found else None
 
 
 def history(db: sqlite3.Connection, app_id: str) -> list[AppKey]:
-    """Every change in force, in order: the old key of a rotation is that of the change before it."""
+    """Every change in force, oldest first; the old key of a rotation is the key of the change before it."""
     rows = db.execute(f"{SELECT} AND effective_at <= ? ORDER BY number", (app_id, now()))
     return [AppKey(*row) for row in rows]
 
 
 def pending(db: sqlite3.Connection, app_id: str) -> AppKey | None:
-    """The recovery that is announced, neither in force yet nor cancelled."""
+    """The announced recovery that is neither in force yet nor cancelled, or None."""
     row = db.execute(f"{SELECT} AND effective_at > ?", (app_id, now())).fetchone()
     return AppKey(*row) if row else None
 
@@ -66,7 +69,7 @@ def add(
     tx: sqlite3.Connection, app_id: str, kind: Kind, key_id: str, from_version_code: int, effective_at: int,
     *, reason: str = "", old_signature: str | None = None, new_signature: str | None = None,
 ) -> AppKey:  # fmt: skip
-    """Note a change that its caller has checked and puts into the audit log."""
+    """Record a change; the caller has validated it and writes the audit log."""
     number = tx.execute(
         "INSERT INTO app_keys (app_id, kind, key_id, from_version_code, created_at, effective_at, reason,"
         " old_signature, new_signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""Apps: whose they are, what they are called, which version is the current one."""
+"""Apps: their owner, name, description and current version."""
 
 import re
 import sqlite3
@@ -11,6 +11,8 @@ from portal.store.errors import Refused
 
 @dataclass(frozen=True)
 class App:
+    """An app; `published_code` is the current version, times are seconds since 1970."""
+
     app_id: str
     developer_id: str
     name: str
@@ -24,7 +26,7 @@ COLUMNS = ", ".join(f"apps.{field}" for field in App.__dataclass_fields__)
 
 
 def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, description: str) -> App:
-    """A new app of the acting developer. Raises Refused (APP_EXISTS)."""
+    """Add an app of the acting developer. Raises Refused (APP_EXISTS)."""
     at = now()
     app = App(app_id, actor.developer_id, name, description, None, at, at)
     try:
@@ -48,7 +50,7 @@ def get(db: sqlite3.Connection, app_id: str) -> App:
 
 
 def owned(db: sqlite3.Connection, app_id: str, developer_id: str) -> App:
-    """The app if it is this developer's. Another's is refused as if it were not there: NOT_FOUND."""
+    """The app, if this developer owns it. Raises Refused (NOT_FOUND) otherwise, which hides the apps of others."""
     app = get(db, app_id)
     if app.developer_id != developer_id:
         raise not_found(app_id)
@@ -65,10 +67,10 @@ def of_developer(db: sqlite3.Connection, developer_id: str) -> list[App]:
 
 
 def published(db: sqlite3.Connection, *, query: str = "", after: str = "", limit: int) -> list[App]:
-    """Apps with a current version, by id, from the one behind `after`.
+    """Apps with a current version, sorted by id, at most `limit` of those after the app `after`.
 
-    `query`: words or beginnings of words; what they find comes in the order it was added, as the index has it, because
-    any other would have to sort everything found for each page.
+    `query` has words or prefixes of words. Its results come in the order in which the apps were added, the order of the
+    index: any other would sort all matches for each page.
     """
     words = re.findall(r"\w+", query)
     if words:

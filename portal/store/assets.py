@@ -1,4 +1,4 @@
-"""Icons and screenshots of an app, as PNG files that every device may read."""
+"""Icons and screenshots of an app: PNG files that devices download."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ SCREENSHOTS_MAX = 5
 
 @dataclass(frozen=True)
 class Asset:
+    """A file below `assets/{app_id}`: `size` in bytes, `sha256` in hex, `updated_at` in seconds since 1970."""
+
     app_id: str
     name: str
     size: int
@@ -70,20 +72,20 @@ def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -
             raise Refused("NOT_FOUND", f"{app.app_id} has no {name}.")
         audit.append(tx, actor, "screenshot.delete", f"{app.app_id}/{name}")
         tx.execute("COMMIT")
-        # Still in turn: a writer that came before this would have its new file deleted.
+        # Before the next writer's turn, or this could delete its new file.
         store.layout.asset(app.app_id, name).unlink(missing_ok=True)
 
 
 def _screenshot(number: int) -> str:
     if not 1 <= number <= SCREENSHOTS_MAX:
-        raise Refused("NOT_FOUND", f"Screenshots have the numbers 1 to {SCREENSHOTS_MAX}.")
+        raise Refused("NOT_FOUND", f"Screenshot numbers are 1 to {SCREENSHOTS_MAX}.")
     return f"screenshots/{number}.png"
 
 
 def _put(
     store: Store, tx: sqlite3.Connection, actor: audit.Actor, app: App, action: str, pngs: dict[str, bytes]
 ) -> list[Asset]:
-    """Write files and rows in the caller's transaction, so that those of concurrent uploads never mix."""
+    """Write files and rows inside the caller's transaction, so that concurrent uploads never mix theirs."""
     put = []
     for name, png in pngs.items():
         received = files.write_file(store.layout.asset(app.app_id, name), png)

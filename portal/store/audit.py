@@ -1,8 +1,8 @@
-"""Who did what, when, from where: an append-only log in which each row's hash covers the row before it.
+"""The audit log: append-only rows, each with a hash that covers the row before it.
 
-A changed or missing row shows in the log itself, and so does a tail that was cut off by someone who did not also reset
-SQLite's count of rows. Whoever may write the database file can write a whole new log that verifies: only a copy of the
-log, or a head noted elsewhere, shows that (`contains`).
+The log itself reveals a changed or missing row, and a truncated tail unless SQLite's row counter was reset as well.
+Anyone who can write the database file can replace the whole log by another valid one: only a copy of the log, or a head
+recorded elsewhere, reveals that (`contains`).
 """
 
 import hashlib
@@ -19,7 +19,7 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: a developer by a token, or the operator on the host."""
+    """The originator of an action: a developer with a token, or the operator on the host."""
 
     developer_id: str
     scope: str
@@ -31,7 +31,7 @@ OPERATOR = Actor("operator", "admin", None, "host")
 
 
 class Head(NamedTuple):
-    """The last row: with its hash it stands for the whole log up to it."""
+    """The last row, whose hash identifies the whole log up to it."""
 
     seq: int
     hash: str
@@ -72,7 +72,7 @@ def head(db: sqlite3.Connection) -> Head:
 
 
 def contains(db: sqlite3.Connection, earlier: Head) -> bool:
-    """Whether the log still has that head in it; with a log that verifies, everything before it too."""
+    """Whether the log contains that head; if the log is valid, it then contains everything before it too."""
     if earlier.seq == 0:
         return earlier.hash == GENESIS
     row = db.execute("SELECT hash FROM audit WHERE seq = ?", (earlier.seq,)).fetchone()
@@ -80,7 +80,7 @@ def contains(db: sqlite3.Connection, earlier: Head) -> bool:
 
 
 def seconds_behind(db: sqlite3.Connection, earlier: Head, at: int) -> int:
-    """For how long, at the time `at`, the log has been longer than that head; 0 if it is not."""
+    """Seconds, at the time `at`, since the first row after that head; 0 if there is none."""
     row = db.execute("SELECT min(at) FROM audit WHERE seq > ?", (earlier.seq,)).fetchone()
     return 0 if row[0] is None else max(0, at - row[0])
 
@@ -91,7 +91,7 @@ def entries(db: sqlite3.Connection) -> Iterator[Entry]:
 
 
 def first_fault(db: sqlite3.Connection) -> int | None:
-    """The first row that is missing or not as it was written, or None."""
+    """The number of the first row that is missing or changed, or None if the log is valid."""
     previous = GENESIS
     expected = 1
     for entry in entries(db):
@@ -102,10 +102,10 @@ def first_fault(db: sqlite3.Connection) -> int | None:
 
 
 def _written(db: sqlite3.Connection) -> int:
-    """How many rows there ever were: SQLite counts them apart, so a log that was cut goes on with a gap."""
+    """The number of rows ever written: SQLite counts them separately, so a truncated log shows a gap."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'").fetchone()
     return row["seq"] if row else 0
 
 
-def _chain(previous: str, row: tuple) -> str:
+def _chain(previous: str, row: tuple[object, ...]) -> str:
     return hashlib.sha256(json.dumps([previous, *row], separators=(",", ":")).encode()).hexdigest()

@@ -10,5 +10,5 @@ def now() -> int:
 
 
 def rfc3339(at: int) -> str:
-    """As people and JSON write it: `2026-02-03T04:05:06Z`."""
+    """Format seconds since 1970 as in `2026-02-03T04:05:06Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,6 +1,6 @@
-"""SQLite: one connection a thread, writers one at a time and in turn.
+"""SQLite with one connection per thread and a fair queue of writers.
 
-The pragmas follow what Litestream asks for: WAL, and no checkpoints of our own while it owns them.
+The pragmas follow Litestream's requirements: WAL, and no checkpoints by the portal while Litestream runs.
 """
 
 import fcntl
@@ -14,12 +14,12 @@ from pathlib import Path
 from portal.store.errors import DatabaseBusy
 
 BUSY_TIMEOUT_MS = 5000
-TURN_SECONDS = 60.0  # a writer waits for those before it; nginx waits for an answer twice as long
+TURN_SECONDS = 60.0  # a writer's longest wait for those before it; nginx waits for a response twice as long
 AUTOCHECKPOINT_PAGES = 1000
 
 
 class Database:
-    """Connections to an existing database, which `schema.require` has found to be one for this program."""
+    """Connections to an existing database whose schema `schema.require` has checked."""
 
     def __init__(self, path: Path, *, litestream: bool) -> None:
         self._path = path
@@ -28,7 +28,7 @@ class Database:
         self._turn = threading.Lock()
 
     def read(self) -> sqlite3.Connection:
-        """This thread's connection; each statement outside `write` sees the last commit."""
+        """This thread's connection; each statement outside `write` reads the last commit."""
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = connect(self._path, litestream=self._litestream)
@@ -36,11 +36,12 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that holds the write lock from the start; rolled back when the block raises.
+        """A transaction that holds the write lock from its start and is rolled back when the block raises.
 
-        A block that must know whether it was committed says COMMIT itself, last.
-        Raises DatabaseBusy after TURN_SECONDS behind writers of this process (in the queue of processes it waits for as
-        long as it takes), or BUSY_TIMEOUT_MS behind another program.
+        What decides a write must be read inside the block. A block that must know whether the commit succeeded executes
+        COMMIT itself, as its last statement.
+        Raises DatabaseBusy after waiting TURN_SECONDS for writers of this process (for other processes of this program
+        it waits without limit), or BUSY_TIMEOUT_MS for another program.
         """
         connection = self.read()
         with self._in_turn():
@@ -48,7 +49,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                    raise DatabaseBusy("Another program is writing to the database: try again later.") from error
+                    raise DatabaseBusy("Another program is writing to the database; try again later.") from error
                 raise
             try:
                 yield connection
@@ -62,7 +63,7 @@ class Database:
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
         if not self._turn.acquire(timeout=TURN_SECONDS):
-            raise DatabaseBusy(f"Others wrote to the database for {TURN_SECONDS:g} s: try again later.")
+            raise DatabaseBusy(f"Other writers held the database for {TURN_SECONDS:g} s; try again later.")
         try:
             with turn(self._path):
                 yield
@@ -78,10 +79,10 @@ class Database:
 
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """SQLite's writers ask again and again, and who asks at the wrong moments gives up: processes wait in a queue here.
+    """Hold the write queue of a database: SQLite's writers poll, so an unlucky one can time out; here they queue.
 
-    It is flock(2), which wakes in order; within a process threads need a lock of their own before it. What is locked is
-    the directory, as closing a second descriptor of the database would give up SQLite's own locks.
+    The queue is flock(2), which wakes waiters in order; threads of one process need a lock of their own before it. It
+    locks the directory, because closing a second descriptor of the database would release SQLite's own locks.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

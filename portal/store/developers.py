@@ -1,4 +1,4 @@
-"""The people who publish."""
+"""Developers: the accounts that publish apps."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ COLUMNS = ", ".join(Developer.__dataclass_fields__)
 
 
 def add(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, name: str) -> Developer:
-    """Raises Refused (DEVELOPER_EXISTS)."""
+    """Add a developer. Raises Refused (DEVELOPER_EXISTS)."""
     developer = Developer(developer_id, name, now())
     try:
         tx.execute(f"INSERT INTO developers ({COLUMNS}) VALUES (?, ?, ?)", (developer_id, name, developer.created_at))

@@ -1,4 +1,4 @@
-"""What the store refuses, in words a developer understands; HTTP and the command line give it their own form."""
+"""Errors of the store, in sentences for developers; HTTP and the command line add their own form."""
 
 import sqlite3
 
@@ -6,7 +6,7 @@ from portal.faults import Fault
 
 
 class Refused(Exception):
-    """The request cannot be done. `code` is stable and upper-case, `detail` one sentence, `errors` every reason."""
+    """The request is refused. `code` is stable and upper-case, `detail` a sentence, `errors` lists every reason."""
 
     def __init__(self, code: str, detail: str, errors: list[str] | None = None) -> None:
         super().__init__(detail)
@@ -16,7 +16,7 @@ class Refused(Exception):
 
 
 class RateLimited(Refused):
-    """Too many of something; `retry_after` is in seconds."""
+    """A rate limit is exceeded; `retry_after` is in seconds."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__("RATE_LIMITED", detail)
@@ -28,4 +28,4 @@ class DatabaseUnusable(Fault):
 
 
 class DatabaseBusy(sqlite3.OperationalError):
-    """Whoever writes now did not end in time: nothing is broken, and nothing was written."""
+    """Another writer held the database too long: nothing was written, and a retry may succeed."""

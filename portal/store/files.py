@@ -1,7 +1,7 @@
-"""The one way to write to disk: beside the target, flushed, renamed into place, directory flushed.
+"""Durable writes: to a temporary file beside the target, fsync, rename, fsync of the directory.
 
-Whoever calls commits the database afterwards and answers last, so that an answer is never ahead of the disk.
-A crash leaves a file under `temp/` or a directory that no row names; neither is ever served.
+Callers commit the database afterwards and respond last, so that a response never precedes the disk. A crash leaves a
+file under `temp/` or a directory without a row; neither is ever served.
 """
 
 import ctypes
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from types import TracebackType
 
 from portal.store.errors import Refused
 
@@ -26,24 +27,24 @@ SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 
 @dataclass(frozen=True)
 class Received:
-    """A file that is whole on disk: size in bytes, SHA-256 in hex."""
+    """A complete file on disk: size in bytes, SHA-256 in hex."""
 
     size: int
     sha256: str
 
 
 class Sink:
-    """Takes a body chunk by chunk to a new file and hashes it on the way; memory does not grow with the body."""
+    """Writes a body to a new file chunk by chunk and hashes it meanwhile, in constant memory."""
 
     def __init__(self, path: Path, limit: int) -> None:
-        """Create `path`, which must not exist. `limit` is the most bytes taken."""
+        """Create `path`, which must not exist. `limit` is the most bytes accepted."""
         self._limit = limit
         self._digest = hashlib.sha256()
         self._size = 0
         self._file = path.open("xb", buffering=0)
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Append. Raises Refused (FILE_TOO_LARGE) past the limit, OSError when the disk fails."""
+        """Append a chunk. Raises Refused (FILE_TOO_LARGE) beyond the limit, OSError when the disk fails."""
         self._size += len(chunk)
         if self._size > self._limit:
             raise Refused("FILE_TOO_LARGE", f"The file is larger than {self._limit} bytes.")
@@ -51,7 +52,7 @@ class Sink:
         write_all(self._file, chunk)
 
     def finish(self) -> Received:
-        """Flush to the disk and close."""
+        """Fsync and close the file."""
         os.fchmod(self._file.fileno(), FILE_MODE)
         os.fsync(self._file.fileno())
         self._file.close()
@@ -62,9 +63,9 @@ class Sink:
 
 
 def write_all(file: FileIO, chunk: bytes | bytearray | memoryview) -> None:
-    """Write all of `chunk` to an unbuffered file, beginning to flush it: the disk works while the network does.
+    """Write all of `chunk` to an unbuffered file and start writeback, so that disk and network work in parallel.
 
-    What goes wrong there is the answer of the fsync(2) that follows.
+    Errors of the writeback are reported by the fsync(2) that follows.
     """
     view = memoryview(chunk)
     while view:
@@ -75,7 +76,7 @@ def write_all(file: FileIO, chunk: bytes | bytearray | memoryview) -> None:
 
 
 def write_file(path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool = True) -> Received:
-    """Put `data` at `path` whole or not at all. With `replace=False` an existing file stays: FileExistsError."""
+    """Write `data` to `path` atomically. With `replace=False`, raises FileExistsError if `path` exists."""
     make_directory(path.parent)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -95,10 +96,10 @@ def write_file(path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool 
 
 
 def place_directory(source: Path, target: Path) -> None:
-    """Move a flushed directory of flushed files to `target`, which must not hold files: else FileExistsError.
+    """Move a directory of flushed files to `target`. Raises FileExistsError if `target` has files.
 
-    rename(2) refuses a directory that is not empty, so a published package is never replaced. When the disk fails the
-    directory is where it was.
+    rename(2) does not replace a directory that is not empty, so a published package is never replaced. When the disk
+    fails, the directory is moved back.
     """
     make_directory(target.parent)
     try:
@@ -116,7 +117,7 @@ def place_directory(source: Path, target: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create `path` and its parents so that they survive a power cut."""
+    """Create `path` and its parents durably."""
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -127,7 +128,7 @@ def make_directory(path: Path) -> None:
 
 
 def flush_directory(path: Path) -> None:
-    """fsync a directory: its names are on the disk afterwards."""
+    """Fsync a directory, so that its entries are on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -136,23 +137,25 @@ def flush_directory(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a directory and what is in it; nothing to do when it is gone already."""
+    """Remove a directory tree, if it exists."""
     shutil.rmtree(path, ignore_errors=False, onerror=_unless_missing)
 
 
-def _unless_missing(_function: object, _path: str, error: tuple) -> None:
+def _unless_missing(
+    _function: object, _path: str, error: tuple[type[BaseException], BaseException, TracebackType]
+) -> None:
     if not isinstance(error[1], FileNotFoundError):
         raise error[1]
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file in hex."""
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def disk_usage(paths: Iterable[Path]) -> int:
-    """Sum of the sizes of all files below `paths`, bytes. Files that vanish meanwhile count nothing."""
+    """The total size of all files below `paths`, bytes. Files removed meanwhile are not counted."""
     total = 0
     pending = list(paths)
     while pending:

@@ -1,6 +1,7 @@
-"""How an app passes to another key: by rotation while its developer holds the old one, by recovery when it is lost.
+"""Changing the key of an app: by rotation with the old key, or by recovery when the old key is lost.
 
-A recovery needs no old key, so it is announced and waits: whoever is robbed has a week to see it and to cancel it.
+A recovery needs no signature of the old key, so it is announced a week ahead: the owner has that long to notice and
+cancel an unauthorized one.
 """
 
 import sqlite3
@@ -20,7 +21,7 @@ def rotate(
     tx: sqlite3.Connection, actor: audit.Actor, app: App, new_key_id: str, from_version_code: int,
     old_signature: str, new_signature: str,
 ) -> AppKey:  # fmt: skip
-    """From `from_version_code` on the new key signs; both keys have signed the statement that says so, base64.
+    """Let the new key sign from `from_version_code` on; both signatures over the rotation statement are base64.
 
     Raises Refused (KEY_CONFLICT, UNTRUSTED_KEY, VERSION_CONFLICT, INVALID_PROOF).
     """
@@ -30,11 +31,11 @@ def rotate(
     if from_version_code < old.from_version_code:
         raise Refused(
             "VERSION_CONFLICT",
-            f"from_version_code must be at least {old.from_version_code}, from which on key {old.key_id} signs.",
+            f"from_version_code must be at least {old.from_version_code}, where key {old.key_id} starts to sign.",
         )
     statement = signature.rotation_statement(app.app_id, old.key_id, new_key_id, from_version_code)
     faults = [
-        f"{field} is not key {key_id}'s signature over the rotation statement."
+        f"{field} is not a signature of key {key_id} over the rotation statement."
         for field, key_id, text in (
             ("old_signature", old.key_id, old_signature),
             ("new_signature", new_key_id, new_signature),
@@ -42,7 +43,7 @@ def rotate(
         if not _holds(tx, key_id, text, statement)
     ]
     if faults:
-        raise Refused("INVALID_PROOF", "The statement is not signed with both keys.", faults)
+        raise Refused("INVALID_PROOF", "The rotation statement must be signed with both keys.", faults)
     changed = app_keys.add(
         tx, app.app_id, "rotation", new_key_id, from_version_code, now(),
         old_signature=old_signature, new_signature=new_signature,
@@ -54,9 +55,9 @@ def rotate(
 
 
 def recover(tx: sqlite3.Connection, actor: audit.Actor, app: App, new_key_id: str, reason: str) -> AppKey:
-    """Announce that in a week the new key signs whatever is published then, whichever key signed before.
+    """Announce that the new key signs everything published from RECOVERY_SECONDS on.
 
-    The caller has checked that the actor reviews. Raises Refused (KEY_CONFLICT, UNTRUSTED_KEY).
+    The caller has checked that the actor is a reviewer. Raises Refused (KEY_CONFLICT, UNTRUSTED_KEY).
     """
     old = _require_replaceable(tx, app, new_key_id)
     announced = app_keys.add(tx, app.app_id, "recovery", new_key_id, 1, now() + RECOVERY_SECONDS, reason=reason)
@@ -68,7 +69,7 @@ def recover(tx: sqlite3.Connection, actor: audit.Actor, app: App, new_key_id: st
 
 
 def cancel(tx: sqlite3.Connection, actor: audit.Actor, app: App, number: int) -> None:
-    """Call off the recovery of that number. Raises Refused (NOT_FOUND) unless it is pending."""
+    """Cancel the recovery `number`. Raises Refused (NOT_FOUND) unless it is pending."""
     pending = app_keys.pending(tx, app.app_id)
     if pending is None or pending.number != number:
         raise Refused("NOT_FOUND", f"{app.app_id} has no pending key recovery {number}.")
@@ -77,7 +78,7 @@ def cancel(tx: sqlite3.Connection, actor: audit.Actor, app: App, number: int) ->
 
 
 def _require_replaceable(tx: sqlite3.Connection, app: App, new_key_id: str) -> AppKey:
-    """The key that would be replaced."""
+    """The change that the new key would replace. Raises Refused (KEY_CONFLICT, UNTRUSTED_KEY)."""
     old = app_keys.latest(tx, app.app_id)
     if old is None:
         raise Refused("KEY_CONFLICT", f"{app.app_id} has no key to replace: its first publish pins one.")

@@ -1,4 +1,4 @@
-"""The public keys whose signatures a developer's packages carry."""
+"""The public keys with which developers sign packages."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from portal.store.errors import Refused
 
 @dataclass(frozen=True)
 class Key:
+    """A registered key: `public_key` is 32 raw bytes, times are seconds since 1970."""
+
     key_id: str
     developer_id: str
     public_key: bytes
@@ -23,7 +25,7 @@ COLUMNS = ", ".join(Key.__dataclass_fields__)
 
 
 def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, public_key: str, proof: str) -> Key:
-    """Add a key, base64, that its holder proves to hold by a signature over the registration statement, base64.
+    """Register a public key, base64; `proof` is a signature of its private key over the registration statement, base64.
 
     Raises Refused (INVALID_KEY, INVALID_PROOF, KEY_EXISTS, NOT_FOUND).
     """
@@ -37,7 +39,8 @@ def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, publ
         signature.verify(raw, proof, signature.registration_statement(developer_id, key.key_id))
     except SignatureInvalid:
         raise Refused(
-            "INVALID_PROOF", f"The proof is not key {key.key_id}'s signature over the statement for {developer_id}."
+            "INVALID_PROOF",
+            f"The proof is not a signature of key {key.key_id} over the registration statement of {developer_id}.",
         ) from None
     try:
         values = (key.key_id, developer_id, raw, key.created_at)
@@ -48,25 +51,33 @@ def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, publ
     return key
 
 
-def get(db: sqlite3.Connection, key_id: str) -> Key | None:
+def get(db: sqlite3.Connection, key_id: str) -> Key:
+    """Raises Refused (NOT_FOUND)."""
+    key = find(db, key_id)
+    if key is None:
+        raise Refused("NOT_FOUND", f"There is no key {key_id}.")
+    return key
+
+
+def find(db: sqlite3.Connection, key_id: str) -> Key | None:
     row = db.execute(f"SELECT {COLUMNS} FROM keys WHERE key_id = ?", (key_id,)).fetchone()
     return Key(**row) if row else None
 
 
 def fault(db: sqlite3.Connection, key_id: str, developer_id: str) -> str | None:
-    """Why this developer cannot sign with the key, or None."""
-    key = get(db, key_id)
+    """Why this developer cannot sign with the key, as a sentence, or None."""
+    key = find(db, key_id)
     if key is None:
         return f"Key {key_id} is not registered."
     if key.developer_id != developer_id:
-        return f"Key {key_id} is not registered for developer {developer_id} but for another one."
+        return f"Key {key_id} is registered for another developer, not for {developer_id}."
     if key.revoked_at is not None:
         return f"Key {key_id} is revoked."
     return None
 
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, key_id: str) -> None:
-    """From now on no package signed with it is taken. Raises Refused (NOT_FOUND)."""
+    """Revoke a key: packages signed with it are refused from now on. Raises Refused (NOT_FOUND)."""
     changed = tx.execute(
         "UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE key_id = ? AND developer_id = ?",
         (now(), key_id, developer_id),

@@ -1,4 +1,4 @@
-"""Every file that the database names, for whoever copies, checks or restores files."""
+"""Every file that has a row in the database, for jobs that copy, verify or restore files."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from portal.store.layout import Layout
 
 @dataclass(frozen=True)
 class NamedFile:
-    """`path` is relative to the root and to the drive alike; `manifest` is that of a package."""
+    """`path` is relative to the root and to the backup drive; `size` is bytes, `sha256` hex; only packages have a
+    `manifest`.
+    """
 
     path: Path
     size: int
@@ -19,7 +21,7 @@ class NamedFile:
     manifest: str | None = None
 
     def is_good(self, root: Path) -> bool:
-        """Whether the file below `root` is there, and the one that the database names."""
+        """Whether the file below `root` exists with the digest that the database has."""
         try:
             return files.digest(root / self.path) == self.sha256
         except OSError:
@@ -27,7 +29,7 @@ class NamedFile:
 
 
 def every(db: sqlite3.Connection, layout: Layout) -> Iterator[NamedFile]:
-    """Packages, then images."""
+    """All packages, then all images."""
     for version in versions.every_placed(db):
         path = layout.package(version.developer_id, version.app_id, version.version_code)
         yield NamedFile(path.relative_to(layout.root), version.size, version.sha256, version.manifest)

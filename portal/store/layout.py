@@ -1,4 +1,4 @@
-"""Where everything is on disk. Identifiers are checked before they get here; see `packages.manifest`."""
+"""Paths of the store's files. Callers validate identifiers first; see `packages.identifiers`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 AREAS = ("data", "packages", "assets", "temp", "backups")
 ICON_SIZES = (32, 64, 128)
 
-# What Synology DSM keeps inside shares and nobody uploaded; see also the rsync filter of the backup.
+# Directories that Synology DSM creates inside shares; see also the rsync filter of the backup.
 SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp"})
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths below one root, as the contract fixes them."""
+    """Paths below one root; they are part of the store's contract with its operators."""
 
     root: Path
 
@@ -47,7 +47,7 @@ class Layout:
 
     @property
     def standby_metrics(self) -> Path:
-        """What Prometheus reads of a standby, which has no portal; for nginx to send."""
+        """The metrics of a standby, which has no portal; nginx serves them to Prometheus."""
         return self.root / "standby" / "metrics"
 
     def staging(self, upload_id: str) -> Path:

@@ -1,6 +1,6 @@
-"""URLs that carry their own permission: an HMAC-SHA-256 over everything that the holder may do with them.
+"""Signed URLs: an HMAC-SHA-256 over everything that their holder may do.
 
-Two keys are live, so that a rotation breaks no URL given out: the newest signs, both verify.
+Two keys are live, so that a rotation breaks no issued URL: the newest signs, both verify.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class Grant:
 
 
 def sign(keys: Sequence[Key], grant: Grant) -> dict[str, str]:
-    """The query of the URL, signed with the newest key."""
+    """The query parameters of the URL, signed with the newest key."""
     key = keys[0]
     return {
         "size": str(grant.size),
@@ -64,7 +64,7 @@ def sign(keys: Sequence[Key], grant: Grant) -> dict[str, str]:
 def verify(
     keys: Sequence[Key], method: str, path: str, subject: str, query: Mapping[str, Sequence[str]]
 ) -> Grant:  # fmt: skip
-    """What the URL grants; `query` has every value of each parameter. Raises Refused (URL_INVALID, URL_EXPIRED)."""
+    """The grant of a URL; `query` has every value of each parameter. Raises Refused (URL_INVALID, URL_EXPIRED)."""
     if query.keys() != QUERY.keys() or not all(
         len(values) == 1 and QUERY[name].fullmatch(values[0]) for name, values in query.items()
     ):
@@ -80,13 +80,13 @@ def verify(
 
 
 def load(path: Path) -> list[Key]:
-    """The live keys, newest first; read at each use, so that a rotation needs no restart. Raises OSError."""
+    """The live keys, newest first; loaded at each use, so that a rotation needs no restart. Raises OSError."""
     lines = (line.split() for line in path.read_text().splitlines())
     return [Key(key_id, int(created_at), bytes.fromhex(secret)) for key_id, created_at, secret in lines]
 
 
 def create(path: Path) -> None:
-    """Make the first key unless there is one."""
+    """Create the first key unless one exists."""
     files.make_directory(path.parent)
     with turn(path):
         if not path.exists():
@@ -94,11 +94,12 @@ def create(path: Path) -> None:
 
 
 def rotate(path: Path, *, lifetime: int, drop: bool = False) -> Key:
-    """Sign with a new key from now on; with `drop` the older ones verify nothing any more.
+    """Create a new signing key; `drop` invalidates all older ones at once.
 
-    Raises Refused (KEY_CONFLICT) when URLs of the key that would go, valid for `lifetime` seconds, may be in use.
+    Raises Refused (KEY_CONFLICT) when a URL signed with the key that would be removed may still be valid: `lifetime` is
+    how long URLs are valid, in seconds.
     """
-    with turn(path):  # two rotations at once must not lose one of their keys
+    with turn(path):  # or concurrent rotations would lose a key
         keys, key = load(path), _new_key()
         gone = forgotten(keys, lifetime=lifetime, drop=drop)
         _save(path, [key, *(old for old in keys if old not in gone)])
@@ -106,11 +107,12 @@ def rotate(path: Path, *, lifetime: int, drop: bool = False) -> Key:
 
 
 def forgotten(keys: Sequence[Key], *, lifetime: int, drop: bool = False) -> Sequence[Key]:
-    """The keys that a rotation would end. Raises Refused as `rotate` does."""
+    """The keys that a rotation would remove. Raises Refused as `rotate` does."""
     gone = keys if drop else keys[KEYS_LIVE - 1 :]
     if gone and not drop and now() - keys[0].created_at < lifetime:
         raise Refused(
-            "KEY_CONFLICT", f"The last rotation is less than {lifetime} s ago: URLs of the key before it may be in use."
+            "KEY_CONFLICT",
+            f"The last rotation was less than {lifetime} s ago; URLs of the key before it may be in use.",
         )
     return gone
 

@@ -1,7 +1,7 @@
-"""Rate limits that all workers share: the generic cell rate algorithm (ITU-T I.371) in a file of fixed size.
+"""Rate limits shared by all workers: the generic cell rate algorithm (ITU-T I.371) in a file of fixed size.
 
-A limit needs one number a key: when its bucket will be full again. A hash of the key says where in the file that number
-stands, so nothing grows with the number of attackers; two keys in one place, one pair in 262,144, share a limit.
+A limit needs one number per key: the time when its bucket is full again. A hash of the key selects the number's slot in
+the file, so the file does not grow with the number of attackers; two keys share a slot with a chance of 1 in 262,144.
 """
 
 import fcntl
@@ -22,10 +22,10 @@ SECOND = 10**9
 
 
 class RateLimit:
-    """At most `count` events of a key at once, and again so many within `seconds`, evenly refilled."""
+    """At most `count` events per key in a burst, refilled evenly over `seconds`."""
 
     def __init__(self, path: Path, what: str, count: int, seconds: int) -> None:
-        """`path` is created where it is missing; `what` names the events in the refusal."""
+        """Open `path`, creating it if needed; `what` names the events in the error message."""
         self._what = what
         self._interval = seconds * SECOND // count
         self._burst = seconds * SECOND
@@ -34,7 +34,7 @@ class RateLimit:
         self._thread = threading.Lock()
 
     def take(self, key: str) -> None:
-        """Count one event. Raises RateLimited, and counts nothing, when there were too many."""
+        """Count one event. Raises RateLimited, without counting, when the limit is exceeded."""
         digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
         offset = int.from_bytes(digest, "big") % SLOTS * SLOT.size
         with self._exclusively():
@@ -45,7 +45,7 @@ class RateLimit:
             wait = full_at + self._interval - self._burst - now
             if wait > 0:
                 seconds = -(-wait // SECOND)
-                raise RateLimited(f"Too many {self._what}: try again in {seconds} s.", seconds)
+                raise RateLimited(f"Too many {self._what}; try again in {seconds} s.", seconds)
             os.pwrite(self._file, SLOT.pack(full_at + self._interval), offset)
 
     def close(self) -> None:
@@ -53,7 +53,7 @@ class RateLimit:
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        # flock(2) is the open file's, which all threads of a worker have in common: they need a lock of their own.
+        # flock(2) belongs to the open file, which all threads of a worker share: they need a lock of their own.
         with self._thread:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:

@@ -1,4 +1,4 @@
-"""The database of a standby: a copy that the next pull replaces, so nobody may write to it."""
+"""The database of a standby: read-only, because the next pull replaces it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from portal.store.errors import DatabaseUnusable
 
 
 class ReadOnlyDatabase(Database):
-    """A copy of the database of the store named `store`."""
+    """A copy of the database of the host `store`."""
 
     def __init__(self, path: Path, store: str) -> None:
         super().__init__(path, litestream=False)
@@ -19,5 +19,5 @@ class ReadOnlyDatabase(Database):
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Raises DatabaseUnusable."""
-        raise DatabaseUnusable(f"This host is a standby: do that on {self._store}, or promote this one.")
+        raise DatabaseUnusable(f"This host is a standby; run this on {self._store}, or promote this host.")
         yield

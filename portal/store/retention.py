@@ -1,16 +1,16 @@
-"""How long a version is kept, by the contract's table; what is not in it is kept for good."""
+"""How long versions are kept, by status; a version without a rule is kept forever."""
 
 import sqlite3
 from dataclasses import dataclass
 
-from portal.store.versions import COLUMNS, Version
+from portal.store.versions import COLUMNS, Version, from_row
 
 HOUR, DAY = 3600, 86400
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`since` is the column that says when the time began to run; `seconds` how long it runs."""
+    """Versions with `status` are kept for `seconds` from the time in the column `since`."""
 
     label: str
     status: str
@@ -29,9 +29,9 @@ UPLOAD_SECONDS = next(rule.seconds for rule in RULES if rule.status == "uploadin
 
 
 def due(db: sqlite3.Connection, rule: Rule, at: int) -> list[Version]:
-    """Versions whose time by `rule` is over at `at`, seconds since 1970."""
+    """Versions expired by `rule` at the time `at`, seconds since 1970, oldest first."""
     rows = db.execute(
         f"SELECT {COLUMNS} FROM versions WHERE status = ? AND {rule.since} <= ? ORDER BY {rule.since}",
         (rule.status, at - rule.seconds),
     )
-    return [Version(*row) for row in rows]
+    return [from_row(row) for row in rows]

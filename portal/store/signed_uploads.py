@@ -1,8 +1,7 @@
-"""Bodies that come by signed URL, in one request or in pieces: what is acknowledged is on the disk.
+"""Uploads by signed URL, in one request or in parts; acknowledged bytes are on disk.
 
-The row's `received` is written after the bytes are flushed, so a crash loses only what nobody was told of: the tail
-behind `received` is cut off by whoever goes on. One request at a time has an upload, over all workers, by flock(2) on
-its file.
+The row's `received` is updated after fsync, so a crash loses only unacknowledged bytes: the next request truncates the
+file to `received`. flock(2) on the file admits one request at a time to an upload, across all workers.
 """
 
 import fcntl
@@ -19,16 +18,18 @@ from portal.store import apps, audit, files, retention, uploads
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
-from portal.store.versions import Version
+from portal.store.versions import PlacedVersion, Version
 
-CHECKPOINT = 8 * 1024 * 1024  # bytes; what a crash may cost of a request under way
-LOCK_SECONDS = 2.0  # a connection that was cut is noticed sooner than this, a second writer is refused later
+CHECKPOINT = 8 * 1024 * 1024  # bytes; the most that a crash costs a request in progress
+LOCK_SECONDS = 2.0  # enough to notice a lost connection; a second writer is refused after it
 LOCK_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """An upload as its row says. Sizes are bytes; `digest` is the SHA-256 of a body that came whole in one request."""
+    """The row of an upload. Sizes are bytes, times seconds since 1970, digests hex; `sha256` is as announced by the
+    client, `digest` that of a body received in one request.
+    """
 
     upload_id: str
     app_id: str
@@ -52,7 +53,7 @@ OPEN = (
 
 
 class Held:
-    """An upload that this request alone may change."""
+    """An upload locked by this request."""
 
     def __init__(self, store: Store, transfer: Transfer, file: FileIO) -> None:
         self._store = store
@@ -60,10 +61,10 @@ class Held:
         self.transfer = transfer
 
     def append(self, chunks: Iterable[bytes], *, atomic: bool = False) -> None:
-        """Take bytes at the end, to the disk. `atomic`: all of them or, when `chunks` raises, none.
+        """Append `chunks` durably; with `atomic`, all of them, or none if `chunks` raises.
 
-        What came before `chunks` ended early or raised is kept otherwise, up to the last checkpoint.
-        Raises Refused (FILE_TOO_LARGE, DIGEST_MISMATCH; UPLOAD_EXPIRED when it was taken away meanwhile).
+        Otherwise, what was received before `chunks` raised is kept up to the last checkpoint.
+        Raises Refused (FILE_TOO_LARGE, DIGEST_MISMATCH; UPLOAD_EXPIRED if the upload was removed meanwhile).
         """
         transfer = self.transfer
         digest = hashlib.sha256() if transfer.received == 0 else None
@@ -86,7 +87,7 @@ class Held:
         self._save(at, found)
 
     def restart(self) -> None:
-        """Forget what was received."""
+        """Discard the received bytes."""
         if self.transfer.received:
             self._save(0, None)
 
@@ -104,7 +105,7 @@ class Held:
 
 
 def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfer:
-    """Open an upload of `size` bytes. Raises Refused (FILE_TOO_LARGE, QUOTA_EXCEEDED)."""
+    """Create an upload of `size` bytes. Raises Refused (FILE_TOO_LARGE, QUOTA_EXCEEDED)."""
     settings = store.settings
     if size > settings.package_max_bytes:
         raise Refused("FILE_TOO_LARGE", f"A package may have at most {settings.package_max_bytes} bytes, not {size}.")
@@ -128,7 +129,10 @@ def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfe
 
 
 def renew(store: Store, upload_id: str) -> Transfer:
-    """Let its URL hold anew, while the bytes are kept. Raises Refused (NOT_FOUND, UPLOAD_USED, UPLOAD_EXPIRED)."""
+    """Extend the validity of the URL, at most to the expiry of the upload.
+
+    Raises Refused (NOT_FOUND, UPLOAD_USED, UPLOAD_EXPIRED).
+    """
     with store.db.write() as tx:
         transfer = find(tx, upload_id)
         kept_until = transfer.created_at + retention.UPLOAD_SECONDS
@@ -140,7 +144,7 @@ def renew(store: Store, upload_id: str) -> Transfer:
 
 
 def find(db: sqlite3.Connection, upload_id: str) -> Transfer:
-    """The open upload. Raises Refused (NOT_FOUND; UPLOAD_USED when it became a version or failed)."""
+    """The open upload. Raises Refused (NOT_FOUND; UPLOAD_USED if it became a version or failed)."""
     row = db.execute(f"{OPEN} AND upload_id = ?", (upload_id,)).fetchone()
     if row is not None:
         return Transfer(*row)
@@ -150,7 +154,7 @@ def find(db: sqlite3.Connection, upload_id: str) -> Transfer:
 
 
 def owned(db: sqlite3.Connection, upload_id: str, developer_id: str) -> Version:
-    """The version that the upload is to become, for its developer; for others it is not there: NOT_FOUND."""
+    """The version of an upload, if this developer owns it. Raises Refused (NOT_FOUND) otherwise."""
     version = uploads.version_of(db, upload_id)
     if version is None or version.developer_id != developer_id:
         raise Refused("NOT_FOUND", f"There is no upload {upload_id}.")
@@ -159,7 +163,7 @@ def owned(db: sqlite3.Connection, upload_id: str, developer_id: str) -> Version:
 
 @contextmanager
 def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterator[Held]:
-    """The upload for this request alone. Raises Refused (NOT_FOUND, UPLOAD_USED; UPLOAD_LOCKED after `wait` s)."""
+    """Lock the upload for this request. Raises Refused (NOT_FOUND, UPLOAD_USED; UPLOAD_LOCKED after `wait` s)."""
     find(store.db.read(), upload_id)
     try:
         file = FileIO(store.layout.staging(upload_id) / "package.mosis", "r+")
@@ -171,20 +175,21 @@ def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterato
         holder = Held(store, find(store.db.read(), upload_id), file)
         try:
             yield holder
-        except OSError:  # a disk that is full gets back what nobody was told of
+        except OSError:  # free the unacknowledged bytes on a full disk
             file.truncate(holder.transfer.received)
             raise
 
 
 def terminate(store: Store, upload_id: str) -> None:
-    """Give the upload up. Raises Refused as `held` does."""
+    """Terminate an upload. Raises Refused as `held` does."""
     with held(store, upload_id) as upload:
         _discard(store, upload.transfer)
 
 
-def complete(store: Store, actor: audit.Actor, upload_id: str) -> Version:
-    """Check the body as a whole and make it a version. Raises Refused (UPLOAD_INCOMPLETE, DIGEST_MISMATCH, and as
-    `held` and `uploads.complete` do); an upload that was checked and refused is over.
+def complete(store: Store, actor: audit.Actor, upload_id: str) -> PlacedVersion:
+    """Validate the complete body and make it a version; an upload that fails validation ends.
+
+    Raises Refused (UPLOAD_INCOMPLETE, DIGEST_MISMATCH, and as `held` and `uploads.complete` do).
     """
     with held(store, upload_id) as holder:
         transfer = holder.transfer
@@ -232,14 +237,14 @@ def _quota_fault(db: sqlite3.Connection, store: Store, developer_id: str, size: 
 
 
 def _discard_expired(store: Store, developer_id: str) -> None:
-    """Give back what URLs reserved that expired before their body was whole; until then their owner may renew them."""
+    """Discard incomplete uploads whose URLs have expired, to free quota; until then their owner can renew them."""
     expired = f"{OPEN} AND uploads.developer_id = ? AND expires_at <= ? AND received < uploads.size"
     for row in store.db.read().execute(expired, (developer_id, now())).fetchall():
         try:
             with held(store, row["upload_id"], wait=0) as upload:
                 _discard(store, upload.transfer)
         except Refused:
-            continue  # a request that began in time is still writing
+            continue  # a request that started in time is still writing
 
 
 def _discard(store: Store, transfer: Transfer) -> None:

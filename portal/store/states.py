@@ -1,16 +1,16 @@
-"""The life of a version: `uploading → draft → in_review → published | rejected`, `failed`, `yanked`."""
+"""The statuses of a version: `uploading → draft → in_review → published | rejected`, `failed`, `yanked`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Status = Literal["uploading", "draft", "in_review", "published", "rejected", "failed", "yanked"]
 Action = Literal["submit", "publish", "reject", "yank"]
-STATUSES: tuple[Status, ...] = Status.__args__
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
 class Transition:
-    """From where an action leads where, and who may take it."""
+    """The change of status by an action, and who may take it."""
 
     source: Status
     target: Status

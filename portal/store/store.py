@@ -1,4 +1,4 @@
-"""What the store is made of: its settings, its database, its place on disk."""
+"""The store: its settings, database and paths."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Store:
 
 
 def open_store(settings: Settings) -> Store:
-    """Raises DatabaseUnusable when the database is missing or not of this program's schema."""
+    """Open an existing store. Raises DatabaseUnusable when its database is missing or has another schema."""
     layout = Layout(settings.root)
     schema.require(layout.database)
     if settings.follow:

@@ -1,4 +1,4 @@
-"""Bearer tokens `mosis_<id>_<secret>`: shown once, stored as a hash, checked against the database at every request."""
+"""Bearer tokens `mosis_<id>_<secret>`: shown once, stored as a hash, checked in the database at every request."""
 
 import hashlib
 import hmac
@@ -15,12 +15,14 @@ from portal.store.errors import Refused
 
 Scope = Literal["developer", "reviewer", "admin"]
 DAY = 86400
-USE_NOTED_EVERY = 600  # seconds; a write for each request would cost each request an fsync
+USE_NOTED_EVERY = 600  # seconds; a write per request would cost an fsync per request
 PATTERN = re.compile(r"mosis_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 
 @dataclass(frozen=True)
 class Token:
+    """A token without its secret; times are seconds since 1970."""
+
     token_id: str
     developer_id: str
     scope: Scope
@@ -34,7 +36,7 @@ COLUMNS = ", ".join(Token.__dataclass_fields__)
 
 
 def issue(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, scope: Scope, days: int) -> tuple[Token, str]:
-    """A new token and its only clear text. Raises Refused (NOT_FOUND) for an unknown developer."""
+    """Issue a token; returns it with its clear text, which is not stored. Raises Refused (NOT_FOUND)."""
     developers.get(tx, developer_id)
     token_id, secret, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
     token = Token(token_id, developer_id, scope, at, at + days * DAY, None, None)
@@ -48,7 +50,7 @@ def issue(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, scope: 
 
 
 def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
-    """The live token that `text` is the clear text of, or None; the time does not tell which part was wrong."""
+    """The valid token with the clear text `text`, or None; timing does not reveal which part was wrong."""
     match = PATTERN.fullmatch(text)
     if match is None:
         return None
@@ -61,19 +63,19 @@ def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
 
 
 def redacted(text: str) -> str:
-    """`text` without the secret of any token in it."""
+    """Replace the secrets of tokens in `text`."""
     return PATTERN.sub(r"mosis_\1_…", text)
 
 
 def note_use(db: sqlite3.Connection, token: Token) -> None:
-    """Remember that the token was used, to within ten minutes; a full disk does not keep anyone from reading."""
+    """Record the use of the token, to within USE_NOTED_EVERY; errors are ignored, so a full disk stops no reader."""
     if token.last_used_at is None or now() - token.last_used_at >= USE_NOTED_EVERY:
         with suppress(sqlite3.OperationalError):
             db.execute("UPDATE tokens SET last_used_at = ? WHERE token_id = ?", (now(), token.token_id))
 
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:
-    """Effective at the next request, in every worker. Raises Refused (NOT_FOUND)."""
+    """Revoke a token, effective from the next request in every worker. Raises Refused (NOT_FOUND)."""
     changed = tx.execute(
         "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE token_id = ? AND developer_id = ?",
         (now(), token_id, developer_id),

@@ -1,7 +1,7 @@
-"""How a package gets in: a row and a directory under `temp/`, the body, the checks, one rename, one commit.
+"""Storing a package: a row and a directory under `temp/`, the body, validation, one rename, one commit.
 
-A body that ends early leaves nothing. A package that is refused leaves a `failed` version with the reasons, for a day.
-What a crash leaves is swept: the row by retention, the directory with it.
+An incomplete body leaves nothing behind. An invalid package leaves a `failed` version with the reasons for a day.
+After a crash, retention removes the row and the directory.
 """
 
 import json
@@ -20,12 +20,12 @@ from portal.store import apps, audit, files, keys, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
-from portal.store.versions import Version
+from portal.store.versions import PlacedVersion, Version
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload under way."""
+    """An upload in progress."""
 
     upload_id: str
     app: apps.App
@@ -38,7 +38,7 @@ class Upload:
 
 @contextmanager
 def receiving(store: Store, app: apps.App) -> Iterator[Upload]:
-    """An upload that is over with the block: what the block does not complete leaves nothing on disk."""
+    """An upload that ends with the block; if the block raises, it leaves nothing on disk."""
     upload = new(store, app)
     try:
         begin(store, upload)
@@ -49,13 +49,13 @@ def receiving(store: Store, app: apps.App) -> Iterator[Upload]:
 
 
 def new(store: Store, app: apps.App) -> Upload:
-    """An upload that nothing knows of yet."""
+    """A new upload, without row or directory yet."""
     upload_id = secrets.token_hex(16)
     return Upload(upload_id, app, store.layout.staging(upload_id))
 
 
 def note(tx: sqlite3.Connection, upload: Upload) -> None:
-    """Write the version's row."""
+    """Insert the version's row."""
     at = now()
     tx.execute(
         "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"
@@ -65,20 +65,20 @@ def note(tx: sqlite3.Connection, upload: Upload) -> None:
 
 
 def begin(store: Store, upload: Upload) -> None:
-    """Note the upload and make its directory."""
+    """Insert the row of an upload and create its directory."""
     with store.db.write() as tx:
         note(tx, upload)
     upload.directory.mkdir()
 
 
 def version_of(db: sqlite3.Connection, upload_id: str) -> Version | None:
-    """What the upload is to become, or has become."""
+    """The version of an upload, in any status, or None."""
     row = db.execute(f"SELECT {versions.COLUMNS} FROM versions WHERE version_id = ?", (upload_id,)).fetchone()
-    return Version(*row) if row else None
+    return versions.from_row(row) if row else None
 
 
 def abandon(store: Store, upload: Upload) -> None:
-    """Forget an upload that was not completed; a `failed` version stays, for its reasons."""
+    """Remove an upload that was not completed; a `failed` version stays, with its reasons."""
     files.discard(upload.directory)
     with store.db.write() as tx:
         tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (upload.upload_id,))
@@ -87,8 +87,8 @@ def abandon(store: Store, upload: Upload) -> None:
 def complete(
     store: Store, actor: audit.Actor, upload: Upload, received: files.Received,
     *, version_code: int | None = None, version_name: str | None = None,
-) -> Version:  # fmt: skip
-    """Check the package and move it into place. `version_code` and `version_name`, if given, must be the manifest's.
+) -> PlacedVersion:  # fmt: skip
+    """Validate a package and move it into place. `version_code` and `version_name`, if given, must match the manifest.
 
     Raises Refused (VALIDATION_ERROR with every reason, VERSION_EXISTS, VERSION_CONFLICT).
     """
@@ -101,7 +101,7 @@ def complete(
     except Refused as refused:
         fail(store, actor, upload, [refused.detail])
         raise
-    except (OSError, sqlite3.Error):  # the storage's fault: what is there may be tried again
+    except (OSError, sqlite3.Error):  # a storage error: the client can retry
         raise
     except Exception:
         fail(store, actor, upload, ["Validation crashed on this package; see the server log."])
@@ -126,7 +126,7 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
         ("version_name", version_name, manifest.version_name),
     ):
         if expected is not None and expected != found:
-            errors.append(f"manifest.json: {field} is {found!r}, the upload says {expected!r}.")
+            errors.append(f"manifest.json: {field} is {found!r}, but the upload declares {expected!r}.")
     if fault := versions.key_fault(db, app, package.key_id, manifest.version_code):
         errors.append(fault)
     if errors:
@@ -137,19 +137,19 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
 
 def _place(
     store: Store, actor: audit.Actor, upload: Upload, received: files.Received, package: Package
-) -> Version:  # fmt: skip
+) -> PlacedVersion:  # fmt: skip
     app, manifest = upload.app, package.manifest
     files.write_file(upload.directory / "manifest.json", package.manifest_bytes)
     target = store.layout.package_directory(app.developer_id, app.app_id, manifest.version_code)
-    files.make_directory(target.parent)  # here, because no other writer waits for the disk yet
+    files.make_directory(target.parent)  # here, before other writers wait for this one
     with store.db.write() as tx:
         versions.require_newer(tx, app.app_id, manifest.version_code)
         if fault := versions.key_fault(tx, app, package.key_id, manifest.version_code):
-            raise PackageRejected([fault])  # revoked or replaced while the package was checked
+            raise PackageRejected([fault])  # the key was revoked or replaced meanwhile
         if _is_placed(tx, app.app_id, manifest.version_code):
             raise Refused("VERSION_EXISTS", f"{app.app_id} already has a version {manifest.version_code}.")
         if target.exists():
-            # No row names it and the write lock is ours: a crash between rename and commit left it.
+            # It has no row, and this holds the write lock: a crash between rename and commit left it.
             target.rename(store.layout.staging(f"orphan-{secrets.token_hex(8)}"))
         changed = tx.execute(
             "UPDATE versions SET status = 'draft', status_at = ?, version_code = ?, version_name = ?, size = ?,"
@@ -165,7 +165,7 @@ def _place(
         files.place_directory(upload.directory, target)
         try:
             tx.execute("COMMIT")
-        except sqlite3.Error:  # a full disk, for one; the next try finds the package where this one did
+        except sqlite3.Error:  # such as a full disk; move the package back for a retry
             target.rename(upload.directory)
             raise
     return version
@@ -177,7 +177,7 @@ def _is_placed(tx: sqlite3.Connection, app_id: str, version_code: int) -> bool:
 
 
 def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:
-    """Note why the upload became no version, and remove what was sent."""
+    """Mark the upload as failed for these reasons, and remove its files."""
     with store.db.write() as tx:
         changed = tx.execute(
             "UPDATE versions SET status = 'failed', status_at = ?, reasons = ?"
@@ -185,7 +185,7 @@ def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -
             (now(), json.dumps(reasons), upload.upload_id),
         )
         if changed.rowcount == 0:
-            return  # expired meanwhile
+            return  # it expired meanwhile
         _close(tx, upload)
         audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)
     files.discard(upload.directory)

@@ -1,4 +1,4 @@
-"""Versions of an app and the changes of their status."""
+"""Versions of an app, and changes of their status."""
 
 import json
 import sqlite3
@@ -12,7 +12,10 @@ from portal.store.states import TRANSITIONS, Action, Status
 
 @dataclass(frozen=True)
 class Version:
-    """Only `uploading` and `failed` versions lack what is read from the package."""
+    """A version in any status; times are seconds since 1970, `size` is bytes, `sha256` hex, `reasons` a JSON array.
+
+    While it is `uploading`, and once it has `failed`, the fields read from the package are None.
+    """
 
     version_id: str
     app_id: str
@@ -32,50 +35,70 @@ class Version:
     manifest: str | None
 
 
+@dataclass(frozen=True)
+class PlacedVersion(Version):
+    """A version whose package is in place, so that every field read from it is known."""
+
+    version_code: int
+    version_name: str
+    size: int
+    sha256: str
+    key_id: str
+    signature: str
+    manifest: str
+
+
 COLUMNS = ", ".join(f"versions.{field}" for field in Version.__dataclass_fields__)
-PLACED = "status NOT IN ('uploading', 'failed')"
+UNPLACED: tuple[Status, ...] = ("uploading", "failed")
+PLACED = f"status NOT IN {UNPLACED}"
 
 
-def get(db: sqlite3.Connection, app_id: str, version_code: int) -> Version:
+def from_row(row: sqlite3.Row) -> Version:
+    """The version in a row of `COLUMNS`; a PlacedVersion if its package is in place."""
+    version = Version(*row)
+    return version if version.status in UNPLACED else PlacedVersion(*row)
+
+
+def get(db: sqlite3.Connection, app_id: str, version_code: int) -> PlacedVersion:
     """The version whose package is in place. Raises Refused (NOT_FOUND)."""
     row = db.execute(
         f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND version_code = ? AND {PLACED}", (app_id, version_code)
     ).fetchone()
     if row is None:
         raise not_found(app_id, version_code)
-    return Version(*row)
+    return PlacedVersion(*row)
 
 
 def not_found(app_id: str, version_code: int) -> Refused:
     return Refused("NOT_FOUND", f"There is no version {version_code} of {app_id}.")
 
 
-def current(db: sqlite3.Connection, app: apps.App) -> Version:
-    """The version that devices get. Raises Refused (NOT_FOUND) when none is published."""
+def current(db: sqlite3.Connection, app: apps.App) -> PlacedVersion:
+    """The version that devices download. Raises Refused (NOT_FOUND) when none is published."""
     if app.published_code is None:
         raise apps.not_found(app.app_id)
     return get(db, app.app_id, app.published_code)
 
 
 def of_app(db: sqlite3.Connection, app_id: str) -> list[Version]:
-    """Newest first, with failed uploads and their reasons."""
+    """All versions of an app, newest first, including failed uploads."""
     rows = db.execute(
         f"SELECT {COLUMNS} FROM versions WHERE app_id = ? ORDER BY created_at DESC, version_code DESC", (app_id,)
     )
-    return [Version(*row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
-def in_review(db: sqlite3.Connection) -> list[Version]:
-    """What waits for a reviewer, the longest first."""
+def in_review(db: sqlite3.Connection) -> list[PlacedVersion]:
+    """Versions that wait for a reviewer, the longest wait first."""
     return [
-        Version(*row)
+        PlacedVersion(*row)
         for row in db.execute(f"SELECT {COLUMNS} FROM versions WHERE status = 'in_review' ORDER BY status_at")
     ]
 
 
-def every_placed(db: sqlite3.Connection) -> list[Version]:
-    """Each version that has files under `packages/`."""
-    return [Version(*row) for row in db.execute(f"SELECT {COLUMNS} FROM versions WHERE {PLACED}")]
+def every_placed(db: sqlite3.Connection) -> list[PlacedVersion]:
+    """Every version that has files under `packages/`."""
+    return [PlacedVersion(*row) for row in db.execute(f"SELECT {COLUMNS} FROM versions WHERE {PLACED}")]
 
 
 def count(db: sqlite3.Connection) -> dict[Status, int]:
@@ -83,11 +106,12 @@ def count(db: sqlite3.Connection) -> dict[Status, int]:
 
 
 def highest_published(db: sqlite3.Connection, app_id: str) -> int:
-    """The highest code ever published, yanked ones too; 0 before the first."""
-    return db.execute(
+    """The highest version code ever published, including yanked versions; 0 before the first."""
+    highest: int = db.execute(
         "SELECT coalesce(max(version_code), 0) FROM versions WHERE app_id = ? AND status IN ('published', 'yanked')",
         (app_id,),
     ).fetchone()[0]
+    return highest
 
 
 def require_newer(db: sqlite3.Connection, app_id: str, version_code: int) -> None:
@@ -100,7 +124,7 @@ def require_newer(db: sqlite3.Connection, app_id: str, version_code: int) -> Non
 
 
 def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str, version_code: int) -> str | None:
-    """Why this version of `app`, signed with this key, is not to be trusted, or None."""
+    """Why `key_id` must not sign this version of `app`, as a sentence, or None."""
     if fault := keys.fault(db, key_id, app.developer_id):
         return fault
     signer = app_keys.signer(db, app.app_id, version_code)
@@ -116,8 +140,11 @@ def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str, version_code: 
 
 def change(
     tx: sqlite3.Connection, actor: audit.Actor, app: apps.App, version_code: int, action: Action, reason: str = ""
-) -> Version:
-    """Take one step of the state machine; the caller has checked who may. Raises Refused (NOT_FOUND, WRONG_STATE)."""
+) -> PlacedVersion:
+    """Change the status of a version; the caller has checked that the actor may.
+
+    Raises Refused (NOT_FOUND, WRONG_STATE; VERSION_CONFLICT and UNTRUSTED_KEY for a publish).
+    """
     version, step = get(tx, app.app_id, version_code), TRANSITIONS[action]
     if version.status != step.source:
         raise Refused("WRONG_STATE", f"To {action} a version, its status must be {step.source}; "
@@ -141,7 +168,7 @@ def change(
 
 
 def _note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
-    """The highest published code is current; for every other published version the year of grace runs."""
+    """Make the highest published code current, and start the retention of the other published versions."""
     highest = tx.execute(
         "SELECT max(version_code) FROM versions WHERE app_id = ? AND status = 'published'", (app_id,)
     ).fetchone()[0]

@@ -160,7 +160,7 @@ def test_each_untrusted_key_has_its_own_reason(publisher: Publisher) -> None:
     }  # fmt: skip
     assert reasons == {
         "unknown": "Key KEY is not registered.",
-        "foreign": f"Key KEY is not registered for developer {publisher.developer_id} but for another one.",
+        "foreign": f"Key KEY is registered for another developer, not for {publisher.developer_id}.",
         "revoked": "Key KEY is revoked.",
         "registered": f"Version 2 of {publisher.app_id} must be signed with key {key_id(publisher.key)}"
         " (pinned by the first publish), not KEY.",

@@ -78,7 +78,7 @@ def test_links_are_refused(source: Path, tmp_path: Path) -> None:
         ("manifest.json", b"\xef\xbb\xbf{}", "byte order mark"),
         ("con.txt", b"", "device name"),
         ("a\\b", b"", "backslash"),
-        ("RUN.SH", b"", "differ by case"),
+        ("RUN.SH", b"", "differ only in case"),
         (os.fsdecode(b"\xff"), b"", "UTF-8"),
     ],
 )

@@ -32,9 +32,9 @@ def test_never_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "tried", "reason"),
     [
-        (None, "secret", "takes no passphrase"),
-        ("secret", None, "needs its passphrase"),
-        ("secret", "other", "its passphrase is another one"),
+        (None, "secret", "is not encrypted; omit the passphrase"),
+        ("secret", None, "is encrypted; a passphrase is required"),
+        ("secret", "other", "the passphrase is wrong"),
     ],
 )
 def test_passphrase(given: str | None, tried: str | None, reason: str, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_no_key(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(keys.KeyUnusable, match="holds no private key"):
+    with pytest.raises(keys.KeyUnusable, match="is not a PEM private key"):
         keys.load(path)
 
 
@@ -70,7 +70,7 @@ def test_another_kind_of_key(tmp_path: Path) -> None:
         )
     )
     path.chmod(0o600)
-    with pytest.raises(keys.KeyUnusable, match="not Ed25519"):
+    with pytest.raises(keys.KeyUnusable, match="is not an Ed25519 private key"):
         keys.load(path)
 
 

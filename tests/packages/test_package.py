@@ -162,13 +162,11 @@ def test_archives_of_other_tools(tmp_path: Path) -> None:
 def test_another_key_is_told_from_another_content(tmp_path: Path) -> None:
     path = tmp_path / "package.mosis"
     made = samples.make_package(path)
-    with pytest.raises(
-        SignatureInvalid, match="signed with the key 56475aa75463474c0285df5dbf2bcab7, which is another"
-    ):
+    with pytest.raises(SignatureInvalid, match="signed with key 56475aa75463474c0285df5dbf2bcab7, not with key"):
         package.verify(made, signature.raw_public_key(Ed25519PrivateKey.generate()))
     other = samples.make_package(path, version_code=2)
     forged = replace(made, statement=other.statement)
-    with pytest.raises(SignatureInvalid, match="does not match what it is said to sign"):
+    with pytest.raises(SignatureInvalid, match="does not match the signed content"):
         package.verify(forged, PUBLIC_KEY)
 
 

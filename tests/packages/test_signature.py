@@ -65,7 +65,7 @@ def test_parse() -> None:
         ({"key_id": "0" * 32 + "\n"}, '"key_id" must be'),
         ({"key_id": 1}, '"key_id"'),
         ({"signature": [ZEROS]}, '"signature"'),
-        ({"more": 1}, '"more" is not a key of this document\\.'),
+        ({"more": 1}, '"more" is not a known key\\.'),
     ],
 )
 def test_refused(change: dict[str, object], reason: str) -> None:

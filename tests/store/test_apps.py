@@ -47,7 +47,7 @@ def test_an_app_comes_from_indexes(store: Store) -> None:
         versions.highest_published(db, APP_ID)
         with pytest.raises(Refused):
             versions.get(db, APP_ID, 1)
-        keys.get(db, "0" * 32)
+        keys.find(db, "0" * 32)
         assets.of_app(db, APP_ID)
         app_keys.history(db, APP_ID)
         app_keys.pending(db, APP_ID)

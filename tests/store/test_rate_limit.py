@@ -32,7 +32,7 @@ def taken(limit: RateLimit, key: str, tries: int) -> int:
 def test_a_burst_then_an_even_refill(tmp_path: Path, clock: list[float]) -> None:
     limit = RateLimit(tmp_path / "limit", "tries", 10, 60)
     assert taken(limit, "a", 30) == 10
-    with pytest.raises(RateLimited, match=r"^Too many tries: try again in 6 s\.$") as refused:
+    with pytest.raises(RateLimited, match=r"^Too many tries; try again in 6 s\.$") as refused:
         limit.take("a")
     assert refused.value.retry_after == 6
     clock[0] += 6

@@ -1,5 +1,7 @@
 """The apps of a developer, their versions and the review of those."""
 
+from collections.abc import Sequence
+
 from portal.http import access, forms, schemas
 from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
 from portal.store import apps, uploads, versions
@@ -98,7 +100,7 @@ def _step(call: Call, app_id: str, version_code: int, action: Action, reason: st
     return schemas.Version.of(version, call.settings.public_url)
 
 
-def _listed(call: Call, found: list[Version]) -> schemas.Versions:
+def _listed(call: Call, found: Sequence[Version]) -> schemas.Versions:
     return schemas.Versions(versions=[schemas.Version.of(version, call.settings.public_url) for version in found])
 
 

@@ -13,7 +13,7 @@ from portal.packages.identifiers import valid_app_id
 from portal.store import apps, assets, keys, presign, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
-from portal.store.versions import Version
+from portal.store.versions import PlacedVersion
 
 PAGE = 50
 QUERY_MAX = 200  # characters; each word is a search term
@@ -134,7 +134,9 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     return _send(call, "asset", representation)
 
 
-def _send_package(call: PublicCall, version: Version, cache_control: str, *, mutable: bool = False) -> HTTPResponse:
+def _send_package(
+    call: PublicCall, version: PlacedVersion, cache_control: str, *, mutable: bool = False
+) -> HTTPResponse:
     representation = Representation(
         call.store.layout.package(version.developer_id, version.app_id, version.version_code),
         version.size,
@@ -160,7 +162,7 @@ def _send(call: PublicCall, kind: str, representation: Representation) -> HTTPRe
         return response
 
 
-def _holds_url(call: PublicCall, version: Version) -> bool:
+def _holds_url(call: PublicCall, version: PlacedVersion) -> bool:
     query = {name: call.request.query.getall(name) for name in call.request.query}
     signing_keys, path = presign.load(call.store.layout.presign_keys), schemas.download_path(version)
     try:
@@ -172,7 +174,7 @@ def _holds_url(call: PublicCall, version: Version) -> bool:
     return True
 
 
-def _accel(version: Version) -> str:
+def _accel(version: PlacedVersion) -> str:
     segments = ("packages", version.developer_id, version.app_id, str(version.version_code), "package.mosis")
     return "/_files/" + "/".join(map(quote, segments))
 

@@ -71,8 +71,8 @@ MANIFESTS = {
     "a manifest with NaN": (member("x-a", "NaN"), "not a finite number"),
     "a manifest with a number beyond doubles": (member("x-a", "1e999"), "not a finite number"),
     "a manifest with an integer of 5,000 digits": (member("x-a", "9" * 5000), "an integer of thousands of digits"),
-    "a manifest with half a surrogate pair": (member("x-a", '"\\ud800"'), "half of a surrogate pair"),
-    "a manifest with an unknown key": (member("colour", '"red"'), '"colour" is not a key of this document'),
+    "a manifest with half a surrogate pair": (member("x-a", '"\\ud800"'), "a lone surrogate"),
+    "a manifest with an unknown key": (member("colour", '"red"'), '"colour" is not a known key'),
     "a manifest with a home page in JavaScript": (member("homepage", '"javascript:alert(1)"'), '"homepage"'),
     "a manifest whose entry leaves the package": (member("entry", '"../../etc/passwd"'), '"entry" must stay inside'),
     "a manifest whose author writes backwards": (member("author", '"\\u202egnp"'), '"author" must hold no control'),
@@ -140,7 +140,7 @@ SIGNATURES = {
         ),
         "The signature does not match",
     ),
-    "a package of another app": (signed(KEY, id="org.example.other"), "the upload says 'org.example.reader'"),
+    "a package of another app": (signed(KEY, id="org.example.other"), "the upload declares 'org.example.reader'"),
 }
 
 BOMBS = {
