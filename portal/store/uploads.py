@@ -184,10 +184,9 @@ def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -
             " WHERE version_id = ? AND status = 'uploading'",
             (now(), json.dumps(reasons), upload.upload_id),
         )
-        if changed.rowcount == 0:
-            return  # it expired meanwhile
-        _close(tx, upload)
-        audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)
+        if changed.rowcount:  # else it expired meanwhile
+            _close(tx, upload)
+            audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)
     files.discard(upload.directory)
 
 

@@ -79,7 +79,7 @@ def test_a_writer_does_not_wait_for_ever(store: Store, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(database, "TURN_SECONDS", 0)
     with ThreadPoolExecutor() as pool:
-        with store.db.write(), pytest.raises(DatabaseBusy, match="Others wrote"):
+        with store.db.write(), pytest.raises(DatabaseBusy, match="Other writers held"):
             pool.submit(write).result(30)
         with closing(database.connect(store.layout.database, litestream=False)) as another:
             another.execute("BEGIN IMMEDIATE")
