@@ -14,14 +14,19 @@ MOST = {
     "segments": 1_000,
     "IDAT chunks": 20_000,  # libpng writes one per 8 KiB
     "compressed chunks": 100,
+    "frames": 1_000,  # an animation is refused anyway, in clearer words
     "chunks": 1_000,
 }
-"""The most parts of each kind in one file; an animation's frames are chunks."""
+"""The most parts of each kind in one file."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # neither a stuffed byte nor a restart inside a scan
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _WITHOUT_LENGTH = (0x01, 0xD8, _END_OF_IMAGE)
-_COMPRESSED = (b"zTXt", b"iTXt", b"iCCP")
+_KINDS = {
+    b"IDAT": "IDAT chunks",
+    **dict.fromkeys((b"zTXt", b"iTXt", b"iCCP"), "compressed chunks"),
+    **dict.fromkeys((b"fcTL", b"ANMF"), "frames"),
+}
 
 
 def fault(data: bytes) -> str | None:
@@ -66,10 +71,7 @@ def _png(data: bytes) -> Iterator[tuple[str, int]]:
     position = 8
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">L4s", data, position)
-        if kind == b"IDAT":
-            yield "IDAT chunks", 1
-        else:
-            yield "compressed chunks" if kind in _COMPRESSED else "chunks", 1
+        yield _KINDS.get(kind, "chunks"), 1
         if kind == b"IEND":
             return
         position += 12 + length
@@ -78,6 +80,6 @@ def _png(data: bytes) -> Iterator[tuple[str, int]]:
 def _webp(data: bytes) -> Iterator[tuple[str, int]]:
     position = 12
     while position + 8 <= len(data):
-        yield "chunks", 1
-        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        kind, length = struct.unpack_from("<4sL", data, position)
+        yield _KINDS.get(kind, "chunks"), 1
         position += 8 + length + length % 2

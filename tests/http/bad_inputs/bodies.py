@@ -182,7 +182,7 @@ OTHERS = (
 def rows() -> Iterator[Row]:
     yield from FORMS
     for what, name in FILE_NAMES.items():
-        yield Row(what, upload(form(part("package", b"no package", filename=name))), VALIDATION_ERROR, "no ZIP")
+        yield Row(what, upload(form(part("package", b"no package", filename=name))), VALIDATION_ERROR, "not a ZIP")
     for what, (body, says) in APPS.items():
         yield Row(what, post(body), VALIDATION_ERROR, says)
     for what, (days, says) in DAYS.items():
