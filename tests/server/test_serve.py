@@ -136,5 +136,5 @@ def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_pa
     for command in (("serve",), ("init",), ("cleanup",)):
         ran = mosis(store, *command)
         assert ran.returncode == 1
-        assert f"for programs of schema {number} and newer" in ran.stderr
+        assert f"which requires a program of schema {number} or newer" in ran.stderr
     assert not store.layout.snapshots.exists()

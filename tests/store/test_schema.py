@@ -57,7 +57,9 @@ def test_what_a_newer_program_has_added_is_no_hindrance(store: Store) -> None:
 )
 def test_what_a_newer_program_has_taken_away_is_refused(store: Store, step: str) -> None:
     number = migrate(store, step)
-    with pytest.raises(DatabaseUnusable, match=f"schema {number}, for programs of schema {number} and newer"):
+    with pytest.raises(
+        DatabaseUnusable, match=f"schema {number}, which requires a program of schema {number} or newer"
+    ):
         open_store(store.settings)
 
 

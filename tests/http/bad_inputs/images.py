@@ -66,7 +66,7 @@ ICONS: dict[str, tuple[bytes, Answer, str]] = {
     "a PNG of two frames": (encoded("PNG", save_all=True, append_images=[OTHER]), INVALID_IMAGE, "2 frames"),
     "a WebP of 1,000 frames": (
         encoded("WEBP", save_all=True, append_images=[OTHER, Image.new("RGB", (64, 64))] * 499 + [OTHER]),
-        INVALID_IMAGE, "1,000 chunks"),
+        INVALID_IMAGE, "1000 frames"),
 }  # fmt: skip
 
 SCREENSHOTS: dict[str, tuple[bytes, Answer, str]] = {
