@@ -4,12 +4,16 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.store import audit, tokens
 from portal.store.store import Store
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
+
+hypothesis.settings.register_profile("busy machine", deadline=None)  # no test depends on how fast it runs
+hypothesis.settings.load_profile("busy machine")
 
 _numbers = itertools.count(1)
 
