@@ -20,12 +20,14 @@ import typer
 import yaml  # type: ignore[import-untyped]  # its stubs would be one more dependency
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from typer._click import Command
 
 from deploys.plan import schedules
 from deploys.plan.data import PREFIX, HostData
 from portal import settings
 from portal.app import create_app
 from portal.cli import app as command
+from portal.cli.table import COMMANDS
 from portal.http.problems import KINDS
 from portal.jobs.table import JOBS
 from portal.settings import S3, Backup, Follow, Settings
@@ -191,17 +193,28 @@ def answer(path: str) -> bytes:
 
 
 def commands() -> str:
+    group = cast("typer.core.TyperGroup", typer.main.get_command(command))
     return table(
-        ("command", "what it does"), _commands(cast("typer.core.TyperGroup", typer.main.get_command(command)), "mosis")
+        ("command", "what it does", ""),
+        (
+            (f"`mosis {name}`", help_of(found), row.reader[0].lower() + row.reader[1:])
+            for row in COMMANDS
+            for name, found in _flat(row.name, group.commands[row.name])
+        ),
     )
 
 
-def _commands(group: typer.core.TyperGroup, prefix: str) -> Iterator[Sequence[object]]:
-    for name, found in group.commands.items():
-        if isinstance(found, typer.core.TyperGroup):
-            yield from _commands(found, f"{prefix} {name}")
-        elif not found.hidden:
-            yield f"`{prefix} {name}`", (found.help or "").partition("\n\n")[0].replace("\n", " ")
+def _flat(name: str, found: Command) -> Iterator[tuple[str, Command]]:
+    if isinstance(found, typer.core.TyperGroup):
+        for inner, inside in found.commands.items():
+            yield from _flat(f"{name} {inner}", inside)
+    elif not found.hidden:
+        yield name, found
+
+
+def help_of(found: Command) -> str:
+    """The first paragraph of a command's help."""
+    return (found.help or "").partition("\n\n")[0].replace("\n", " ")
 
 
 TABLES: Mapping[str, Callable[[], str]] = {

@@ -8,7 +8,13 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PLACES = ("portal", "deploys", "templates", "files", "inventory")
-MOST = {"a setting": 2, "a route": 3, "a metric with an alert": 3, "a job": 5, "a provider of S3": 1}
+MOST = {
+    "a setting": 2,
+    "a route": 3,
+    "a metric with an alert": 3,
+    "a job": 5,
+    "a provider of S3": 1,
+}
 
 
 class Cost(NamedTuple):
