@@ -1,35 +1,30 @@
 # make deploy: this machine, no root.  make down: stops it.  CONTRIBUTING.md says what the others do.
-PYTHON ?= python3
-ROOT ?= var/mosis
-PORT ?= 8080
 HOSTS_PYTEST ?= tests/hosts
 SECONDS ?= 60
 STORE_COVERAGE := 80
 
 BIN := .venv/bin
-PIP := $(BIN)/pip --disable-pip-version-check --quiet
+RUN := sh deploys/make/python
 UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
-PYINFRA := PYINFRA_PROGRESS=off ROOT='$(ROOT)' PORT='$(PORT)' $(BIN)/pyinfra
+
+# ROOT: directory of the store, var/mosis. PORT: 8080, or where the store listens already. PYTHON: the one of .venv.
+# V=1: everything that pyinfra prints. WHEELHOUSE: directory of wheels, for a machine that reaches no package index.
+export ROOT PORT PYTHON V WHEELHOUSE
 
 .PHONY: check deploy down test test-hosts fuzz bench docs lock
 .DELETE_ON_ERROR:
 
-deploy: .venv/operator.done
-	@$(PYINFRA) -y inventory/local.py deploy.py
-	@root=$$(realpath '$(ROOT)') && printf '\n    %-14s%s\n' \
-	    'store' 'http://127.0.0.1:$(PORT)' 'answered by' "$$(grep -q ' nginx.conf' "$$root/etc/supervisord.conf" && \
-	    echo 'nginx, the portal behind it' || echo 'the portal alone, because this machine has no nginx')" \
-	    'admin token' "$$root/secrets/admin-token" 'command' "$$root/bin/mosis" | \
-	    sed '/^$$/d'
+deploy:
+	@$(RUN) 3.11 deploys.make.deploy
 
 down:
-	@if [ -x $(BIN)/python ]; then $(BIN)/python deploys/remote/down.py '$(ROOT)'; fi
+	@$(RUN) 3.8 deploys.remote.down "$${ROOT:-var/mosis}"
 
 test: .venv/dev.done
-	$(BIN)/pytest -n auto
+	$(BIN)/python -m pytest -n auto
 
 test-hosts: .venv/dev.done
-	$(BIN)/pytest -n 3 --dist loadfile -o console_output_style=classic $(HOSTS_PYTEST)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -o console_output_style=classic $(HOSTS_PYTEST)
 
 # New inputs are kept in .cache/fuzz, so that the next run goes on from there; what it finds is left beside them.
 fuzz: .venv/fuzz.done
@@ -64,27 +59,11 @@ lock: .cache/tools/bin/uv
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --group fuzz -c requirements/dev.lock -o requirements/fuzz.lock
 
 .cache/tools/bin/uv:
-	@$(PYTHON) -m venv .cache/tools
-	@.cache/tools/bin/pip --disable-pip-version-check --quiet install uv
+	@$(RUN) 3.11 venv .cache/tools
+	@.cache/tools/bin/python -m pip --disable-pip-version-check --quiet install uv
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	    { echo "Mosis needs Python 3.11 or newer; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.12"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	    { echo "'$(PYTHON)' cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
-	@$(PYTHON) -m venv .venv
+# FORCE: the file says what was installed; only a look at all of .venv says whether that still works.
+.venv/%.done: FORCE
+	@$(RUN) 3.11 deploys.make.environment $*
 
-.venv/operator.done: requirements/operator.lock pyproject.toml | $(BIN)/python
-	@echo "Installing what a deploy needs, from $<"
-	@$(PIP) install --require-hashes -r $<
-	@$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
-
-.venv/fuzz.done: requirements/fuzz.lock .venv/dev.done
-	@$(PIP) install --require-hashes -r $<
-	@touch $@
-
-.venv/dev.done: requirements/dev.lock .venv/operator.done
-	@echo "Installing what the tests need, from $<"
-	@$(PIP) install --require-hashes -r $<
-	@touch $@
+FORCE:

@@ -1,10 +1,15 @@
-"""This machine, without root: what `make deploy` uses. ROOT and PORT of the environment override."""
+"""This machine, without root: what `make deploy` uses. ROOT and PORT of the environment override.
+
+Without PORT, a store that exists stays where it listens.
+"""
 
 from os import environ
 from pathlib import Path
 from shutil import which
 
-_root = Path(environ.get("ROOT") or "var/mosis").absolute()
+from deploys.make import place
+
+_root = Path(environ.get("ROOT") or place.ROOT).absolute()
 
 store = [
     (
@@ -12,7 +17,7 @@ store = [
         {
             "mosis_runtime": "local",
             "mosis_root": str(_root),
-            "mosis_port": environ.get("PORT") or "8080",
+            "mosis_port": environ.get("PORT") or str(place.kept_port(_root) or place.PORT),
             "mosis_nginx": which("nginx", path=f"{environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"),
         },
     )

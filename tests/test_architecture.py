@@ -16,6 +16,7 @@ UPWARD = [
     ("deploys/host/files.py", "from deploys.services import nginx", "the floors of the deploys"),
     ("deploys/services/nginx.py", "from deploys.containers import engine", "the floors of the deploys"),
     ("deploys/plan/paths.py", "import pyinfra", "a plan is values"),
+    ("deploys/make/place.py", "import pydantic", "what runs before anything is installed"),
     ("deploys/remote/check.py", "from portal.store import layout", "what runs on a host stands alone"),
 ]
 

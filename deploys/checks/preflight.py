@@ -59,9 +59,13 @@ def _fault(plan: Plan, found: dict) -> str | None:
     for listener in plan.listeners:
         for holder in found["ports"][str(listener.port)]:
             if listener.owner not in holder.values():
-                name = holder["name"] or "another user's program"
-                return f"Port {listener.port} is taken by {name}; free it or take another port."
+                return f"Port {listener.port} is taken by {_named(holder)}; free it or take another port."
     return None
+
+
+def _named(holder: dict[str, str]) -> str:
+    store = holder["config"].removesuffix("/etc/mosis.toml")
+    return f"the store in {store}" if store else holder["name"] or "another user's program"
 
 
 def _data_fault(plan: Plan, found: dict) -> str | None:

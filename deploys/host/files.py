@@ -27,8 +27,9 @@ def directories(wanted: Iterable[Directory]) -> None:
 
 
 def written(wanted: Iterable[File]) -> None:
-    """Declare files with content, mode and owner."""
-    for entry in host.loop(list(wanted)):
+    """Declare files with content, mode and owner, and a time that is not in the future."""
+    declared = list(wanted)
+    for entry in host.loop(declared):
         user, group = _owner(entry.owner)
         files.put(
             name=f"File {entry.path}",
@@ -39,6 +40,29 @@ def written(wanted: Iterable[File]) -> None:
             user=user,
             group=group,
         )
+    if host.get_fact(Future, paths=[entry.path for entry in declared]):
+        dated(name="No file is from the future", paths=[entry.path for entry in declared])
+
+
+class Future(FactBase[list[str]]):
+    """Those of the files that were written later than now."""
+
+    default = list
+
+    def command(self, paths: list[str]) -> str:
+        return f"date +%s; stat -c '%Y %n' {join(paths)} 2>/dev/null; true"
+
+    def process(self, output: list[str]) -> list[str]:
+        now, *found = output
+        return [path for written, path in (line.split(" ", 1) for line in found) if int(written) > int(now)]
+
+
+@operation()
+def dated(paths: list[str]) -> Generator[str]:
+    """Touch files that were written while the clock was ahead: until that time comes, every process that reads them
+    would be older than they are, and every deploy would restart it."""
+    if future := host.get_fact(Future, paths=paths):
+        yield f"touch -c {join(future)}"
 
 
 class Digests(FactBase[dict[str, str]]):

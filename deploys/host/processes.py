@@ -19,7 +19,7 @@ from deploys.plan.model import Plan, Service
 
 @dataclass(frozen=True)
 class Running:
-    """A process: the MOSIS_STAMP it was started with, and whether a file it reads is missing or younger than it."""
+    """A process: the MOSIS_STAMP it was started with, and whether it is suspended, or older than a file it reads."""
 
     stamp: str = ""
     stale: bool = False
@@ -32,6 +32,7 @@ class Process(FactBase[Running | None]):
         return f"""pid=$({pid} 2>/dev/null)
 if [ "${{pid:-0}}" -gt 0 ] 2>/dev/null && [ -d "/proc/$pid" ]; then
     echo "stamp=$(tr '\\0' '\\n' <"/proc/$pid/environ" 2>/dev/null | sed -n 's/^MOSIS_STAMP=//p')"
+    case "$(sed 's/.*) //' "/proc/$pid/stat")" in [TtZ]*) echo stale ;; esac
     ticks=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
     started=$(awk -v now="$(date +%s.%N)" -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" \
         '{{printf "%.3f", now - $1 + ticks / hz}}' /proc/uptime)
@@ -53,13 +54,15 @@ class Health:
     awaited: str
 
 
+def awaited(command: str, log: str) -> str:
+    """A command that, if `command` fails, shows the output of `log` and, as the last line, what `command` said."""
+    return f'fault=$({command} 2>&1) || {{ {log} >&2; echo "$fault" >&2; exit 1; }}'
+
+
 def portal_health(plan: Plan, log: str) -> Health:
     """The portal's; the command `log` prints its last lines."""
     mosis = quote(plan.mosis)
-    return Health(
-        asked=f"{mosis} status --wait 2",
-        awaited=f"{mosis} status --wait 30 || {{ {log} >&2; exit 1; }}",
-    )
+    return Health(f"{mosis} status --wait 2", awaited(f"{mosis} status --wait 30", log))
 
 
 class Succeeds(FactBase[bool]):

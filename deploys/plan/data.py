@@ -1,6 +1,5 @@
 """What an inventory may say about a host: `mosis_NAME` in its data is the field NAME here."""
 
-import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError
 
+from deploys.make import place
 from deploys.plan import cron_times
 from portal.settings import AbsolutePath
 
@@ -20,8 +20,8 @@ class PlanError(ValueError):
 
 
 def _plain(path: Path) -> Path:
-    if not re.fullmatch(r"[\w./+@-]+", str(path), re.ASCII):
-        raise ValueError("may hold letters, digits and . _ + @ - / only, because it stands in files of several formats")
+    if wrong := place.not_plain(str(path)):
+        raise ValueError(f"{str(path)!r} contains {wrong}; a path may hold {place.PLAIN}")
     return path
 
 
@@ -112,5 +112,5 @@ def parse(host_data: Mapping[str, object]) -> HostData:
             (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
         ]
         raise PlanError(
-            f"Host data: {'; '.join(f'{PREFIX}{name}: {text.lower()}' for name, text in faults)}."
+            f"Host data: {'; '.join(f'{PREFIX}{name}: {text[:1].lower()}{text[1:]}' for name, text in faults)}."
         ) from None

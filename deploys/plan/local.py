@@ -3,30 +3,33 @@
 import os
 import sys
 from pathlib import Path
+from shlex import join
 
+from deploys.make import place
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import File, Listener, Plan, Service
 from deploys.plan.nginx import render_nginx
 from deploys.plan.release import Release
-from deploys.plan.render import digest, render
+from deploys.plan.render import CHECKOUT, digest, render
 from deploys.plan.schedules import Job
 from deploys.plan.shared import DIRECTORIES, directories_of, offline_command_of, secrets_of, settings_of, stamped
 from portal.settings import Settings
 
-SOCKET_PATH_MAX = 107  # bytes, sun_path of unix(7) without its final zero
 LOCAL_DIRECTORIES = {"bin": "750", "etc": "750", "run": "700", "log": "750"}
 PROGRAM = "supervisor/program.conf.j2"
 ROTATION_TIME = "*/10 * * * *"
+ENVIRONMENT = f"{sys.prefix}/pyvenv.cfg"  # as old as the virtual environment: what ran in the one before is restarted
 
 # nginx writes its title over the environment that a deploy and `make down` know processes by; its shell keeps one.
-NGINX = """trap 'kill "$nginx"' TERM; {program} -c {config} & nginx=$!; wait; wait"""
+# It starts by killing the workers that a killed master left: they would hold the port.
+NGINX = """{sweep}; trap 'kill "$nginx"' TERM; {program} -c {config} & nginx=$!; wait; wait"""
 
 
 def plan(data: HostData, release: Release) -> Plan:
     """The plan. Raises PlanError."""
     root = data.root
-    if len(os.fsencode(root / "run/supervisor.sock.1234567")) > SOCKET_PATH_MAX:
+    if place.too_long(root):
         raise PlanError(f"The root {root} is too long for a Unix socket below it; take a shorter path.")
     behind = {"socket": root / "run/portal.sock", "accel": True, "proxied": True} if data.nginx else {}
     settings = settings_of(data, port=data.port, **behind)
@@ -49,7 +52,7 @@ def plan(data: HostData, release: Release) -> Plan:
         binaries=str(binaries),
         directories=directories_of(root, DIRECTORIES | LOCAL_DIRECTORIES, ""),
         command=File(command, called, "755"),
-        services=services | {"supervisor": Service((supervisor,), digest(supervised))},
+        services=services | {"supervisor": Service((supervisor,), digest(supervised), (ENVIRONMENT,))},
         secrets=secrets_of(data, settings),
         listeners=(Listener(data.port, config.path),),
         jobs=jobs,
@@ -70,11 +73,22 @@ def _services(data: HostData, release: Release, settings: Settings, config: File
     }
     if data.nginx:
         nginx = File(f"{root}/etc/nginx-main.conf", _nginx(data, settings), "640")
-        script = NGINX.format(program=data.nginx, config=nginx.path)
+        sweep = join(
+            [str(binaries / "python"), str(CHECKOUT / "deploys/remote/down.py"), str(root), "--orphans", "nginx"]
+        )
+        script = NGINX.format(sweep=sweep, program=data.nginx, config=nginx.path)
         programs["nginx"] = (str(data.nginx), nginx, ["sh", "-c", script])
     return {
         name: stamped(
-            code, read, f"{root}/etc/{name}.conf", PROGRAM, program=name, command=command, root=root, config=config.path
+            code,
+            read,
+            f"{root}/etc/{name}.conf",
+            PROGRAM,
+            reads=(ENVIRONMENT,),
+            program=name,
+            command=command,
+            root=root,
+            config=config.path,
         )
         for name, (code, read, command) in programs.items()
     }
@@ -89,7 +103,9 @@ def _jobs(data: HostData, release: Release, jobs: tuple[Job, ...], config: File)
     command = [Path(sys.executable).parent / "mosis", "schedule", *lines]
     variables = {"program": "jobs", "command": command, "root": root, "config": config.path}
     stamp = digest(release.id, render(PROGRAM, stamp="", **variables))
-    return Service((File(f"{root}/etc/jobs.conf", render(PROGRAM, stamp=stamp, **variables), "644"),), stamp)
+    return Service(
+        (File(f"{root}/etc/jobs.conf", render(PROGRAM, stamp=stamp, **variables), "644"),), stamp, (ENVIRONMENT,)
+    )
 
 
 def _nginx(data: HostData, settings: Settings) -> str:

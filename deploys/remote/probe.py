@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+SETTINGS = "etc/mosis.toml"  # of a local store, below its root
 LISTEN = "0A"
 LOOPBACK_AND_ANY = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000", "0000000000000000FFFF00000100007F")
 
@@ -48,15 +49,29 @@ def settings_file(process):
     return ""
 
 
-def holders(ports):
+def log_settings_file(process):
+    """Settings file of the store whose log the process has open: nginx's workers outlive all above them."""
+    with suppress(OSError):
+        for entry in (process / "fd").iterdir():
+            with suppress(OSError):
+                log = Path(os.readlink(str(entry))).parent
+                if log.name == "log" and (log.parent / SETTINGS).exists():
+                    return str(log.parent / SETTINGS)
+    return ""
+
+
+def holders(ports, root):
     """Port to the programs that listen there: name and settings file, empty where the process cannot be read."""
+    own = root / SETTINGS
     sockets = listening(ports)
     found = {port: [] for port in ports}
     unknown = set(sockets)
     for process in Path("/proc").glob("[0-9]*") if sockets else ():
         for inode in inodes(process) & set(sockets):
             name = (process / "comm").read_text().strip()
-            found[sockets[inode]].append({"name": name, "config": settings_file(process)})
+            config = log_settings_file(process) or settings_file(process)
+            same = config and os.path.realpath(config) == os.path.realpath(str(own))
+            found[sockets[inode]].append({"name": name, "config": str(own) if same else config})
             unknown.discard(inode)
     for inode in unknown:
         found[sockets[inode]].append({"name": "", "config": ""})
@@ -95,6 +110,6 @@ if __name__ == "__main__":
         "writable": writable(Path(sys.argv[1])),
         "own_data": own_data(Path(sys.argv[1])),
         "copied_store": copied_store(Path(sys.argv[1])),
-        "ports": holders(json.loads(sys.argv[2])),
+        "ports": holders(json.loads(sys.argv[2]), Path(sys.argv[1])),
     }
     print(json.dumps(answers))

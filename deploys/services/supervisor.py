@@ -3,16 +3,18 @@
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 
 from pyinfra import host
 from pyinfra.api import operation
 
 from deploys.host import files
 from deploys.host.deploy import deploy
-from deploys.host.processes import Health, Process, Running, Succeeds, portal_health
+from deploys.host.processes import Health, Process, Running, Succeeds, awaited, portal_health
 from deploys.plan.model import Plan
-from deploys.remote import down
+from deploys.remote import answers, down
+
+ASKED_SECONDS = 10  # a suspended supervisor takes connections and never answers
 
 
 def _programs(plan: Plan) -> list[str]:
@@ -20,7 +22,8 @@ def _programs(plan: Plan) -> list[str]:
 
 
 def _differing(plan: Plan, control: str) -> list[str]:
-    pids = {"supervisor": f"{control} pid"} | {name: f"{control} pid {name}" for name in _programs(plan)}
+    asked = f"timeout {ASKED_SECONDS} {control} pid"
+    pids = {"supervisor": asked} | {name: f"{asked} {name}" for name in _programs(plan)}
     return [
         name
         for name, pid in pids.items()
@@ -31,7 +34,10 @@ def _differing(plan: Plan, control: str) -> list[str]:
 
 @operation()
 def supervised(plan: Plan, health: Health) -> Generator[str]:
-    """supervisord and its programs run with exactly their files and stamps; only those that differ are restarted."""
+    """supervisord and its programs run with exactly their files and stamps, and answer; only what differs is restarted.
+
+    If all is as declared and the store still does not answer, every program is restarted: any may be the cause.
+    """
     binaries, config = Path(sys.executable).parent, f"{plan.settings.root}/etc/supervisord.conf"
     control = f"{quote(str(binaries / 'supervisorctl'))} -c {quote(config)}"
     differing = _differing(plan, control)
@@ -44,19 +50,32 @@ def supervised(plan: Plan, health: Health) -> Generator[str]:
         yield f"{control} update"
         for name in _differing(plan, control):
             yield f"{control} restart {name}"
-    if differing or not host.get_fact(Succeeds, command=health.asked):
-        yield health.awaited
+    elif not host.get_fact(Succeeds, command=health.asked):
+        yield f"{control} restart all"
+    else:
+        return
+    yield health.awaited
 
 
 @deploy("Local")
 def configured(plan: Plan) -> None:
     """Every file that the programs read, and the `mosis` command."""
-    files.written([file for name in ("supervisor", *_programs(plan)) for file in plan.services[name].files])
-    files.written([plan.command])
+    services = [plan.services[name] for name in ("supervisor", *_programs(plan))]
+    files.written([*(file for service in services for file in service.files), plan.command])
 
 
 @deploy("Local")
 def running(plan: Plan) -> None:
-    health = portal_health(plan, f"tail -n 20 {quote(f'{plan.settings.root}/log/portal.log')}")
     answering = "nginx, portal" if "nginx" in plan.services else "portal alone"
-    supervised(name=f"Programs run as declared: {answering}, Litestream", plan=plan, health=health)
+    supervised(name=f"Programs run as declared: {answering}, Litestream", plan=plan, health=_health(plan))
+
+
+def _health(plan: Plan) -> Health:
+    """The portal's and, through nginx where there is one, the store's."""
+    log = f"{plan.settings.root}/log"
+    portal = portal_health(plan, f"tail -n 20 {quote(f'{log}/portal.log')}")
+    if "nginx" not in plan.services:
+        return portal
+    nginx = join([sys.executable, answers.__file__, plan.settings.host, str(plan.data.port)])
+    fronted = awaited(f"{nginx} 30", f"tail -n 20 {quote(f'{log}/nginx.log')}")
+    return Health(asked=f"{portal.asked} && {nginx} 2", awaited=f"{portal.awaited}; {fronted}")

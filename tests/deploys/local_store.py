@@ -92,7 +92,7 @@ class LocalStore:
 
     def down(self) -> bool:
         """What `make down` does."""
-        return down.down(f"{self.root}/etc/mosis.toml")
+        return down.down(self.root)
 
 
 @contextmanager

@@ -85,10 +85,10 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_stopping_leaves_the_data_and_nothing_running(deployed: LocalStore) -> None:
-    config, pids = f"{deployed.root}/etc/mosis.toml", set(deployed.pids().values())
-    assert pids < down.ours(config).keys()
+    pids = set(deployed.pids().values())
+    assert pids < down.ours(deployed.root).keys()
     assert deployed.down()
-    assert not down.ours(config)
+    assert not down.ours(deployed.root)
     assert (deployed.root / "data/portal.db").exists()
     again = deployed.deploy()
     assert again.code == 0, again.output
@@ -127,6 +127,99 @@ def test_a_stopped_or_killed_program_comes_back(deployed: LocalStore) -> None:
     assert not set(before.values()) & set(deployed.pids().values())
     assert deployed.get("/readyz") == 200
     assert deployed.deploy().changed == ()
+
+
+@pytest.mark.parametrize("program", ["portal", "litestream", "nginx", "jobs", "supervisor"])
+def test_a_program_that_hangs_is_restarted(program: str, deployed: LocalStore) -> None:
+    """It has the right stamp and is never ended by anything: suspended, it stands for each that does not go on."""
+    before = deployed.pids()
+    if program not in before:
+        pytest.skip("nginx is not installed")
+    hanging = [pid for pid, process in down.ours(deployed.root).items() if before[program] in (pid, process.parent)]
+    for pid in hanging if program != "supervisor" else [before[program]]:
+        os.kill(pid, signal.SIGSTOP)
+    mended = deployed.deploy()
+    assert (mended.code, mended.changed) == (0, (RUNNING,)), mended.output
+    assert deployed.pids()[program] != before[program]
+    assert deployed.get("/readyz") == 200
+    assert deployed.deploy().changed == ()
+
+
+@pytest.mark.skipif(ANSWERING == "portal alone", reason="nginx is not installed")
+def test_a_portal_that_lost_its_socket_is_restarted(deployed: LocalStore) -> None:
+    (deployed.root / "run/portal.sock").unlink()
+    mended = deployed.deploy()
+    assert (mended.code, mended.changed) == (0, (RUNNING,)), mended.output
+    assert deployed.get("/readyz") == 200
+
+
+@pytest.mark.parametrize("program", ["portal", "litestream", "nginx", "jobs"])
+@pytest.mark.parametrize("whole", [True, False], ids=["with its wrapper", "alone"])
+def test_a_killed_program_leaves_nothing_that_hinders_the_next(program: str, whole: bool, deployed: LocalStore) -> None:
+    """nginx's workers, for one, keep its port."""
+    before = deployed.pids()
+    if program not in before:
+        pytest.skip("nginx is not installed")
+    family = [pid for pid, process in down.ours(deployed.root).items() if process.parent == before[program]]
+    masters = [pid for pid in family if program == "nginx"] or [before[program]]
+    for pid in {*masters, *([before[program]] if whole else ())}:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: answers(deployed) and deployed.pids()[program] not in (0, before[program]))
+    assert not {before[program], *family} & down.ours(deployed.root).keys()
+    assert deployed.deploy().changed == ()
+
+
+def test_down_says_what_it_did(deployed: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """Through a link to the root, too."""
+    link = deployed.root.with_name("link")
+    link.symlink_to(deployed.root)
+    count = len(down.ours(deployed.root))
+    assert down.main(str(link)) is None
+    assert capsys.readouterr().out == f"Stopped {count} processes of {link}.\n"
+    assert not down.ours(deployed.root)
+    assert down.main(str(deployed.root)) is None
+    assert capsys.readouterr().out == f"Nothing of {deployed.root} is running.\n"
+    fault = down.main(str(deployed.root.parent))
+    assert fault and f"{deployed.root.parent} is not a store" in fault
+
+
+@pytest.mark.parametrize("command", [["mv"], ["cp", "-a"]], ids=["renamed", "on another file system"])
+def test_a_store_that_was_moved_while_it_ran_is_found(command: list[str], deployed: LocalStore) -> None:
+    """`cp` and `rm` are what `mv` does between file systems."""
+    running, moved = deployed.pids(), deployed.root.with_name("moved")
+    subprocess.run([*command, deployed.root, moved], check=True)
+    shutil.rmtree(deployed.root, ignore_errors=True)
+    try:
+        assert set(running.values()) <= down.ours(moved).keys()
+    finally:
+        assert down.down(moved)
+    assert not answers(deployed)
+
+
+def test_a_copy_does_not_stop_the_store_it_was_made_of(deployed: LocalStore) -> None:
+    copied = deployed.root.with_name("copied")
+    shutil.copytree(deployed.root, copied, ignore=shutil.ignore_patterns("*.sock*"))
+    assert not down.ours(copied)
+    assert down.main(str(copied)) is None
+    assert deployed.get("/readyz") == 200
+
+
+def test_a_file_from_the_future_is_written_now(deployed: LocalStore) -> None:
+    """As the clock was ahead when it was deployed: it would be younger than the portal in every deploy to come."""
+    later = time.time() + 10 * 24 * 3600
+    os.utime(deployed.root / "etc/mosis.toml", (later, later))
+    mended = deployed.deploy()
+    assert mended.code == 0, mended.output
+    assert RUNNING in mended.changed
+    assert (deployed.root / "etc/mosis.toml").stat().st_mtime <= time.time()
+    assert deployed.deploy().changed == ()
+
+
+def answers(store: LocalStore) -> bool:
+    try:
+        return store.get("/readyz") == 200
+    except OSError:
+        return False
 
 
 def test_a_failed_run_repeated_restarts_what_it_would_have(deployed: LocalStore) -> None:

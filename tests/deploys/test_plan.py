@@ -30,7 +30,10 @@ def contents(wanted: Plan) -> dict[str, str]:
         ({"mosis_runtime": "kubernetes"}, "mosis_runtime: input should be 'local', 'systemd' or 'compose'"),
         (SYSTEMD | {"mosis_roort": "/srv"}, "mosis_roort: extra inputs are not permitted"),
         (SYSTEMD | {"mosis_root": "srv/mosis"}, "mosis_root: must be an absolute path"),
-        (SYSTEMD | {"mosis_root": "/srv/my store"}, "may hold letters, digits"),
+        (
+            SYSTEMD | {"mosis_root": "/srv/My Store"},
+            "mosis_root: '/srv/My Store' contains ' '; a path may hold letters a-z",
+        ),
         (SYSTEMD | {"mosis_port": 70000}, "mosis_port: input should be less than or equal to 65535"),
         (SYSTEMD | {"mosis_port": 9099}, "port 9099 would be taken twice"),
         (SYSTEMD | {"mosis_prometheus": "install", "mosis_port": 9090}, "port 9090 would be taken twice"),

@@ -1,0 +1,219 @@
+"""What `make` does on the operator's machine before and around pyinfra: the environment, the refusals, the output."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploys.make.steps import Steps
+from deploys.plan.render import CHECKOUT
+
+# What builds the checkout into the environment, out of the real lock: enough to be whole, and installed in seconds.
+BUILDERS = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers")
+
+
+def make(checkout: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    kept = {key: value for key, value in os.environ.items() if key not in ("ROOT", "PORT", "PYTHON", "MAKEFLAGS")}
+    command = ["make", "-C", checkout, *words]
+    return subprocess.run(command, env=kept | variables, capture_output=True, text=True, check=False)
+
+
+def python(checkout: Path, statement: str) -> str:
+    command = [checkout / ".venv/bin/python", "-c", statement]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy whose lock lists only the builders."""
+    target = tmp_path / "a checkout"
+    for name in ("deploys", "portal"):
+        shutil.copytree(CHECKOUT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "pyproject.toml", "README.md"):
+        shutil.copy(CHECKOUT / name, target)
+    entries = re.split(r"^(?=\S)", (CHECKOUT / "requirements/operator.lock").read_text(), flags=re.MULTILINE)
+    builders = [entry for entry in entries if entry.partition("==")[0] in BUILDERS]
+    assert len(builders) == len(BUILDERS)
+    (target / "requirements").mkdir()
+    (target / "requirements/operator.lock").write_text("".join(builders))
+    return target
+
+
+@pytest.fixture
+def installed(checkout: Path) -> Path:
+    done = make(checkout, ".venv/operator.done")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Installing" in done.stdout
+    return checkout
+
+
+def assert_healed(checkout: Path) -> None:
+    done = make(checkout, ".venv/operator.done")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Making .venv anew" in done.stdout
+    assert python(checkout, "import hatchling, portal; print(portal.__file__)") == f"{checkout}/portal/__init__.py"
+    assert f"{checkout}/.venv/bin/python" in (checkout / ".venv/bin/mosis").read_text()
+    again = make(checkout, ".venv/operator.done")
+    assert again.returncode == 0
+    assert not [line for line in again.stdout.splitlines() if not line.startswith("make: ")]
+
+
+def test_a_moved_checkout_heals(installed: Path) -> None:
+    moved = installed.rename(installed.with_name("moved"))
+    assert_healed(moved)
+
+
+def test_a_python_that_has_vanished_heals(installed: Path) -> None:
+    """As after an upgrade of the system."""
+    for name in ("python", "python3"):
+        (installed / f".venv/bin/{name}").unlink(missing_ok=True)
+    (installed / ".venv/bin/python").symlink_to("/usr/bin/python3.0")
+    assert_healed(installed)
+
+
+def test_a_python_that_was_replaced_heals(installed: Path) -> None:
+    """It starts, and looks for packages where an older one has none."""
+    (libraries,) = (installed / ".venv/lib").glob("python3*")
+    libraries.rename(libraries.with_name("python3.0"))
+    assert_healed(installed)
+
+
+def test_an_interrupted_first_install_heals(checkout: Path) -> None:
+    """Killed between the two steps of `python -m venv`: a Python without pip."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True)
+    assert_healed(checkout)
+
+
+def test_two_at_once_install_once(checkout: Path) -> None:
+    command = ["make", "-C", checkout, ".venv/operator.done"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    outputs = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sorted("Installing" in output for output in outputs) == [False, True], outputs
+    assert python(checkout, "import hatchling") == ""
+
+
+def test_without_an_index_it_says_how_to_go_on(checkout: Path, tmp_path: Path) -> None:
+    nowhere = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_NO_CACHE_DIR": "1",
+    }
+    done = make(checkout, ".venv/operator.done", **nowhere)
+    assert done.returncode != 0
+    assert "No package index can be reached." in done.stderr and "WHEELHOUSE=wheels" in done.stderr
+    assert "urllib3" not in done.stderr and "Traceback" not in done.stderr
+    (command,) = re.findall(r"-m (pip download .*)", done.stderr)
+    wheels = command.replace("--dest wheels", f"--dest {tmp_path}/wheels").split(" ")
+    subprocess.run([sys.executable, "-m", *wheels], cwd=checkout, check=True, capture_output=True)
+    local = make(checkout, ".venv/operator.done", WHEELHOUSE=f"{tmp_path}/wheels", **nowhere)
+    assert local.returncode == 0, local.stderr
+    assert python(checkout, "import hatchling") == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"ROOT": "/srv/Müller Apps/store"}, "it contains 'ü' and ' '"),
+        ({"ROOT": "/" + 80 * "a"}, "too long for a Unix socket"),
+        ({"PORT": "80a"}, "'80a' is not a TCP port"),
+        ({"PORT": "70000"}, "'70000' is not a TCP port"),
+        ({"PYTHON": "/usr/bin/pyhton3"}, "'/usr/bin/pyhton3' does not exist"),
+        ({"PYTHON": "/bin/false"}, "'/bin/false' cannot start"),
+    ],
+)
+def test_a_wrong_variable_is_refused_before_anything_is_installed(
+    checkout: Path, variables: Mapping[str, str], sentence: str
+) -> None:
+    done = make(checkout, "deploy", **variables)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr and not (checkout / ".venv").exists()
+
+
+def test_a_python_that_is_too_old_is_named_with_its_version(checkout: Path, tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text("#!/bin/sh\necho 3.9\n")
+    old.chmod(0o755)
+    done = make(checkout, "deploy", PYTHON=str(old))
+    assert f"'{old}' is Python 3.9; Mosis needs 3.11 or newer" in done.stderr
+
+
+def test_a_python_that_is_not_used_is_reported(installed: Path) -> None:
+    other = Path("/usr/bin/python3")
+    if not other.exists() or os.path.realpath(other) == os.path.realpath(installed / ".venv/bin/python"):
+        pytest.skip("this machine has one Python")
+    done = make(installed, ".venv/operator.done", PYTHON=str(other))
+    assert done.returncode == 0
+    assert f"PYTHON={other} is ignored: .venv uses " in done.stdout
+
+
+def test_the_cause_of_a_failure_is_the_last_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = make(CHECKOUT, "deploy", ROOT=str(tmp_path / "store"), PORT=str(port))
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-2] == f"Port {port} is taken by python; free it or take another port."
+    assert "pyinfra error" not in done.stdout and "No hosts remaining" not in done.stdout
+    assert not (tmp_path / "store").exists()
+
+
+RUN = """--> Loading config...
+    [@local] Connected
+    Loading: deploy.py
+    [@local] Ready: deploy.py
+--> Starting operation: Base | Directory /srv/mosis
+    [@local] No changes
+--> Starting operation: Portal | Database
+    [@local] Success
+--> Starting operation: Local | Programs run
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "failed", "printed"),
+    [
+        (
+            "    [@local] Success\n--> Results:\n    Grand total 3\n",
+            False,
+            ["    Local | Programs run", "3 steps, 2 changed"],
+        ),
+        (
+            """    [@local] a line of the log
+    [@local] Not ready within 30 s.
+    [@local] Error: executed 0 commands
+--> Disconnecting from hosts...
+--> pyinfra error: No hosts remaining!
+""",
+            True,
+            ["    a line of the log", "Local | Programs run failed: Not ready within 30 s."],
+        ),
+        (
+            "    [@local] Success\n--> pyinfra error in /x y/preflight.py line 39: @local: Port 80 is taken.\n",
+            True,
+            ["    Local | Programs run", "Port 80 is taken."],
+        ),
+        (
+            "    [@local] Success\nTraceback (most recent call last):\n  File x\nKeyError: 3\n",
+            True,
+            ["    Local | Programs run", "Traceback (most recent call last):", "  File x", "KeyError: 3"],
+        ),
+    ],
+)
+def test_a_run_in_short(ending: str, failed: bool, printed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    steps = Steps()
+    steps.follow((RUN + ending).splitlines(keepends=True))
+    steps.report(failed=failed)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "    Portal | Database"
+    assert shown[1 : 1 + len(printed)] == printed
