@@ -3,7 +3,8 @@
 import inspect
 import json
 import sys
-from shlex import quote
+from shlex import join, quote
+from typing import TypedDict
 
 from pyinfra import host
 from pyinfra.api import FactBase
@@ -15,26 +16,48 @@ from deploys.remote import probe
 from deploys.synology import shared_folder
 
 PYTHON_MIN = (3, 11)
+# File systems as /proc/self/mountinfo names them; fuseblk is NTFS or exFAT by a program.
+WITHOUT_MODES = ("vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk")
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs", "fuse.glusterfs")
 
 
-class Probe(FactBase[dict]):
+class Found(TypedDict, total=False):
+    """The answer of the probe; `ports`: port to the programs that listen there."""
+
+    python: list[int]
+    uid: int
+    systemd: bool
+    apt: bool
+    writable: bool
+    mount: dict[str, str]
+    drive: dict[str, str]
+    own_data: list[str]
+    copied_store: str | None
+    ports: dict[str, list[dict[str, str]]]
+
+
+class Probe(FactBase[Found]):
     """What `deploys/remote/probe.py` finds on the host, empty when the host has no python3."""
 
-    default = dict
+    @staticmethod
+    def default() -> Found:
+        return {}
 
-    def command(self, python: str, root: str, ports: str) -> str:
-        script = quote(inspect.getsource(probe))
-        return f"if command -v {python} >/dev/null; then {python} -c {script} {quote(root)} {quote(ports)}; fi"
+    def command(self, python: str, root: str, ports: str, drive: str) -> str:
+        words = join([inspect.getsource(probe), root, ports, drive])
+        return f"if command -v {python} >/dev/null; then {python} -c {words}; fi"
 
-    def process(self, output: list[str]) -> dict:
-        return json.loads(output[-1])
+    def process(self, output: list[str]) -> Found:
+        found: Found = json.loads(output[-1])
+        return found
 
 
 def check(plan: Plan) -> None:
     """Raises DeployError, one sentence, where this host cannot take the plan."""
     python = quote(sys.executable) if plan.runtime == "local" else "python3"
     ports = json.dumps([listener.port for listener in plan.listeners])
-    found = host.get_fact(Probe, python=python, root=str(plan.settings.root), ports=ports)
+    drive = str(plan.settings.backup.directory) if plan.settings.backup else ""
+    found = host.get_fact(Probe, python=python, root=str(plan.settings.root), ports=ports, drive=drive)
     if fault := (_engine_fault(plan) if plan.stack else None) or _fault(plan, found):
         raise DeployError(f"{host.name}: {fault}")
 
@@ -45,7 +68,7 @@ def _engine_fault(plan: Plan) -> str | None:
     )
 
 
-def _fault(plan: Plan, found: dict) -> str | None:
+def _fault(plan: Plan, found: Found) -> str | None:
     if not found:
         return "python3 is missing on this host; install it first (apt-get install python3)."
     if plan.stack is None and tuple(found["python"]) < PYTHON_MIN:
@@ -54,7 +77,7 @@ def _fault(plan: Plan, found: dict) -> str | None:
         return "The runtime systemd needs a Debian host that booted with systemd, and root (or _sudo = True)."
     if not found["writable"]:
         return f"The root {plan.settings.root} cannot be written; take another or change its owner."
-    if fault := plan.data.follows and _data_fault(plan, found):
+    if fault := _disk_fault(plan, found["mount"], found["drive"]) or (plan.data.follows and _data_fault(plan, found)):
         return fault
     for listener in plan.listeners:
         for holder in found["ports"][str(listener.port)]:
@@ -63,12 +86,30 @@ def _fault(plan: Plan, found: dict) -> str | None:
     return None
 
 
+def _disk_fault(plan: Plan, disk: dict[str, str], drive: dict[str, str]) -> str | None:
+    """Why the store cannot lie on its disk, or its copy on the drive if that is attached."""
+    root, kind = plan.settings.root, disk["type"]
+    if kind in WITHOUT_MODES:
+        return f"The root {root} is on {kind}, which keeps no permissions and no Unix sockets; take one on ext4, say."
+    if kind in NETWORK:
+        return f"The root {root} is on {kind}: SQLite's log is not safe on a network; take one on a local disk."
+    if plan.settings.backup and drive["point"] == str(plan.settings.backup.mount) and _same(disk, drive):
+        return f"{plan.settings.backup.mount} is on the disk of the root {root}; a backup belongs on another one."
+    return None
+
+
+def _same(disk: dict[str, str], drive: dict[str, str]) -> bool:
+    """A bind mount has the device number, a subvolume of btrfs only the name of the disk."""
+    named = disk["source"] == drive["source"] and disk["source"].startswith("/")
+    return disk["device"] == drive["device"] or named
+
+
 def _named(holder: dict[str, str]) -> str:
     store = holder["config"].removesuffix("/etc/mosis.toml")
     return f"the store in {store}" if store else holder["name"] or "another user's program"
 
 
-def _data_fault(plan: Plan, found: dict) -> str | None:
+def _data_fault(plan: Plan, found: Found) -> str | None:
     """What a standby's copy would take the place of."""
     store, root = plan.data.follows, plan.settings.root
     if own := found["own_data"]:

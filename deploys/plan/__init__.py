@@ -6,7 +6,7 @@ Nothing below this package imports pyinfra: values go in, values come out.
 from collections import Counter
 from collections.abc import Mapping
 
-from deploys.plan import compose, local, standby, systemd
+from deploys.plan import compose, local, places, standby, systemd
 from deploys.plan.data import PlanError, parse
 from deploys.plan.model import Plan
 from deploys.plan.release import Release
@@ -22,4 +22,5 @@ def plan(host_data: Mapping[str, object], release: Release) -> Plan:
     ports = Counter(listener.port for listener in wanted.listeners)
     if twice := [port for port, listeners in ports.items() if listeners > 1]:
         raise PlanError(f"Host data: port {twice[0]} would be taken twice; the ports of a host must differ.")
+    places.require_sound(data, wanted.settings)
     return standby.plan(wanted) if data.follows else wanted

@@ -1,1 +1,1 @@
-"""Scripts that run on the host itself: standard library only, Python 3.6 and newer."""
+"""Scripts that run on the host itself: standard library only, Python 3.8 and newer."""

@@ -1,7 +1,10 @@
-"""Runs on the host before a deploy: `python3 -c … ROOT '[PORT, …]'` prints a line of JSON. Python 3.6, no packages."""
+"""Runs on the host before a deploy: `python3 -c … ROOT '[PORT, …]' DRIVE` prints JSON. Python 3.8, no packages."""
+
+from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +14,7 @@ LISTEN = "0A"
 LOOPBACK_AND_ANY = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000", "0000000000000000FFFF00000100007F")
 
 
-def listening(ports):
+def listening(ports: list[int]) -> dict[str, int]:
     """Inode to port, of the listeners that a bind to loopback or to any address would collide with."""
     found = {}
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
@@ -23,7 +26,7 @@ def listening(ports):
     return found
 
 
-def inodes(process):
+def inodes(process: Path) -> set[str]:
     """Inodes of what the process has open; empty for a process of somebody else."""
     found = set()
     with suppress(OSError):
@@ -33,7 +36,7 @@ def inodes(process):
     return found
 
 
-def settings_file(process):
+def settings_file(process: Path) -> str:
     """MOSIS_CONFIG of the process or of the nearest one above it that has one: nginx overwrites its environment."""
     pid = process.name
     while pid not in ("0", "1"):
@@ -49,7 +52,7 @@ def settings_file(process):
     return ""
 
 
-def log_settings_file(process):
+def log_settings_file(process: Path) -> str:
     """Settings file of the store whose log the process has open: nginx's workers outlive all above them."""
     with suppress(OSError):
         for entry in (process / "fd").iterdir():
@@ -60,11 +63,11 @@ def log_settings_file(process):
     return ""
 
 
-def holders(ports, root):
+def holders(ports: list[int], root: Path) -> dict[int, list[dict[str, str]]]:
     """Port to the programs that listen there: name and settings file, empty where the process cannot be read."""
     own = root / SETTINGS
     sockets = listening(ports)
-    found = {port: [] for port in ports}
+    found: dict[int, list[dict[str, str]]] = {port: [] for port in ports}
     unknown = set(sockets)
     for process in Path("/proc").glob("[0-9]*") if sockets else ():
         for inode in inodes(process) & set(sockets):
@@ -78,13 +81,26 @@ def holders(ports, root):
     return found
 
 
-def writable(root):
+def writable(root: Path) -> bool:
     """Whether the directory, or the nearest above it that exists, takes files; without trying: a dry run asks too."""
     existing = next(place for place in (root, *root.parents) if os.path.lexists(str(place)))
     return existing.is_dir() and os.access(str(existing), os.W_OK | os.X_OK)
 
 
-def own_data(root):
+def mount_of(path: Path) -> dict[str, str]:
+    """Type, device and source of the file system of the path, or of the nearest directory above it that exists."""
+    existing = next(place for place in (path, *path.parents) if os.path.lexists(str(place))).resolve()
+    found: dict[str, str] = {}
+    for row in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        own, _, shared = row.partition(" - ")
+        fields, (kind, source) = own.split(), shared.split()[:2]
+        point = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), fields[4]))
+        if point in (existing, *existing.parents) and len(str(point)) >= len(found.get("point", "")):
+            found = {"point": str(point), "type": kind, "device": fields[2], "source": source}
+    return found
+
+
+def own_data(root: Path) -> list[str]:
     """What a standby would have to replace, because it is no copy: a database of this host, a replica of it."""
     found = []
     if (root / "data/portal.db").exists() and not (root / "data/standby.json").exists():
@@ -95,10 +111,10 @@ def own_data(root):
     return [str(root / name) for name in found]
 
 
-def copied_store(root):
+def copied_store(root: Path) -> str | None:
     """Name of the store that the data of this host is a copy of, None where it is none."""
     note = root / "data/standby.json"
-    return json.loads(note.read_text())["store"] if note.exists() else None
+    return str(json.loads(note.read_text())["store"]) if note.exists() else None
 
 
 if __name__ == "__main__":
@@ -108,6 +124,8 @@ if __name__ == "__main__":
         "systemd": Path("/run/systemd/system").is_dir(),
         "apt": Path("/usr/bin/apt-get").exists(),
         "writable": writable(Path(sys.argv[1])),
+        "mount": mount_of(Path(sys.argv[1])),
+        "drive": mount_of(Path(sys.argv[3])) if sys.argv[3] else {},
         "own_data": own_data(Path(sys.argv[1])),
         "copied_store": copied_store(Path(sys.argv[1])),
         "ports": holders(json.loads(sys.argv[2]), Path(sys.argv[1])),

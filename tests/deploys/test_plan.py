@@ -52,6 +52,18 @@ def contents(wanted: Plan) -> dict[str, str]:
         ),
         (SYSTEMD | {"mosis_secrets": {"x": "file:/nonexistent/x"}}, "The secret in /nonexistent/x cannot be read"),
         (SYSTEMD | {"mosis_settings": {"mirror": MIRROR}}, "must say where mirror-credentials comes from"),
+        (SYSTEMD | {"mosis_root": "/"}, "/ is the whole system"),
+        (SYSTEMD | {"mosis_root": "/home/mosis"}, "the hardened units see nothing of /home"),
+        (SYSTEMD | {"mosis_root": "/var/tmp/mosis"}, "the hardened units see nothing of /var/tmp"),
+        (SYSTEMD | {"mosis_settings": {"backup": DRIVE | {"mount": "/"}}}, "backup.mount: / is the system's own disk"),
+        (
+            SYSTEMD | {"mosis_settings": {"backup": DRIVE | {"mount": "/mnt/other"}}},
+            "backup.directory: /mnt/usb/mosis is not below the mount point /mnt/other",
+        ),
+        (
+            SYSTEMD | {"mosis_root": "/mnt/usb/mosis/store", "mosis_settings": {"backup": DRIVE}},
+            "a copy belongs on another disk",
+        ),
         (LOCAL | {"mosis_root": "/" + 80 * "a"}, "too long for a Unix socket"),
     ],
 )
@@ -132,7 +144,7 @@ def test_systemd_puts_nginx_in_front(release: Release) -> None:
     [
         ({}, set()),
         ({"mosis_settings": {"threads": 7}}, {"portal"}),
-        ({"mosis_root": "/home/dev/other"}, {"portal", "litestream", "supervisor", "jobs"}),
+        ({"mosis_root": "/srv/other"}, {"portal", "litestream", "supervisor", "jobs"}),
         ({"mosis_schedules": {"cleanup": "* * * * *"}}, {"jobs"}),
     ],
 )

@@ -71,8 +71,13 @@ def test_data_of_others_is_in_the_way(
 ) -> None:
     for name, content in files.items():
         (root / name).write_text(content)
-    found = FOUND | {"own_data": probe.own_data(root), "copied_store": probe.copied_store(root)}
-    told = preflight._fault(plan(STANDBY | {"mosis_root": str(root)}, release), found)
+    found = FOUND | {
+        "mount": probe.mount_of(root),
+        "drive": {},
+        "own_data": probe.own_data(root),
+        "copied_store": probe.copied_store(root),
+    }
+    told = preflight._fault(plan(STANDBY | {"mosis_root": "/srv/mosis"}, release), found)
     assert told is None if sentence is None else sentence in told and "move" in told
 
 

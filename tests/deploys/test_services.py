@@ -29,7 +29,7 @@ def services(release: Release, **data: object) -> dict[str, str]:
 
 @needs("nginx")
 def test_nginx_takes_the_site(release: Release, tmp_path: Path) -> None:
-    site = services(release, mosis_root=str(tmp_path), mosis_port=58080)["mosis.conf"]
+    site = services(release, mosis_port=58080)["mosis.conf"]
     (tmp_path / "site.conf").write_text(site.replace("/var/log/nginx/", f"{tmp_path}/"))
     main = f"pid {tmp_path}/nginx.pid; error_log stderr; events {{}} http {{ include {tmp_path}/site.conf; }}\n"
     (tmp_path / "nginx.conf").write_text(main)

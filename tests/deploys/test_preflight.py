@@ -1,0 +1,73 @@
+"""What a host is refused for: the disks as the kernel describes them, judged before anything changes."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploys.checks import preflight
+from deploys.plan import plan
+from deploys.plan.release import Release
+from deploys.remote import probe
+
+DISK = {"point": "/", "type": "ext4", "device": "8:1", "source": "/dev/sda1"}
+DRIVE = {"point": "/mnt/usb", "type": "exfat", "device": "8:17", "source": "/dev/sdb1"}
+BACKUP = {"mosis_settings": {"backup": {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"}}}
+# In a mount namespace of its own: a directory with a blank in its name, and the same one bound elsewhere.
+MOUNTED = """mkdir "$1/a drive" "$1/bound" && mount -t tmpfs tmpfs "$1/a drive" && mkdir "$1/a drive/x" &&
+mount --bind "$1/a drive/x" "$1/bound" && exec "$2" "$3" "$1/a drive/x/not/there" '[]' "$1/bound/mosis"
+"""
+
+
+@pytest.mark.parametrize(
+    ("disk", "drive", "sentence"),
+    [
+        ({}, {}, None),
+        ({"type": "btrfs"}, {}, None),
+        ({"type": "exfat"}, {}, "is on exfat, which keeps no permissions"),
+        ({"type": "fuseblk"}, {}, "is on fuseblk, which keeps no permissions"),
+        ({"type": "nfs4"}, {}, "SQLite's log is not safe on a network"),
+        ({"type": "cifs"}, {}, "SQLite's log is not safe on a network"),
+        ({}, {"device": "8:1"}, "/mnt/usb is on the disk of the root /srv/mosis"),
+        ({}, {"device": "0:40", "source": "/dev/sda1"}, "/mnt/usb is on the disk of the root /srv/mosis"),
+        ({}, {"device": "8:1", "point": "/"}, None),  # the drive is away
+    ],
+)
+def test_disks(disk: dict[str, str], drive: dict[str, str], sentence: str | None, release: Release) -> None:
+    wanted = plan({"mosis_runtime": "systemd"} | BACKUP, release)
+    fault = preflight._disk_fault(wanted, DISK | disk, DRIVE | drive)
+    assert fault is None if sentence is None else sentence in fault
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> dict[str, dict[str, str]]:
+    """The answer of the probe, whose root does not exist yet on the one mount, and whose drive is the other."""
+    command = [
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        MOUNTED,
+        "sh",
+        tmp_path,
+        sys.executable,
+        probe.__file__,
+    ]
+    if not shutil.which("unshare"):
+        pytest.skip("unshare is not installed")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this machine lets nobody mount anything in a namespace")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_probe_finds_a_mount_that_is_bound_twice(mounted: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    root, drive = mounted["mount"], mounted["drive"]
+    assert (root["point"], root["type"]) == (f"{tmp_path}/a drive", "tmpfs")
+    assert drive["point"] == f"{tmp_path}/bound"
+    assert preflight._same(root, drive)
