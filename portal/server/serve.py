@@ -1,13 +1,12 @@
 """Serve a store until SIGTERM."""
 
 import os
-import signal
 import sqlite3
 from contextlib import closing, suppress
 
 from portal.jobs import table
 from portal.recovery import initialize, migration
-from portal.server import lock, place
+from portal.server import forking, lock, place
 from portal.server.metrics_directory import metrics_directory
 from portal.server.options import options
 from portal.server.place import Place
@@ -49,8 +48,7 @@ def _report(line: str) -> None:
 def _run(settings: Settings, held: Place) -> None:
     from granian import Granian  # here, because no other command needs it
 
-    # A worker is forked with the server's handler, which does nothing in it: until it had its own, none could stop it.
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    forking.keep_signals()
     server = Granian("portal.server.worker:worker", factory=True, **options(settings))
     server.on_startup(held.listening)
     server.on_shutdown(lambda: setattr(server, "bind_uds", None))  # it would remove the socket, whoever's it is
