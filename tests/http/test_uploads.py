@@ -288,7 +288,7 @@ def test_a_rotation_breaks_no_url_given_out(publisher: Publisher, body: bytes) -
     rotated = mosis(store, "presign", "rotate")
     assert rotated.returncode == 0, rotated.stderr
     second = issued(publisher, size=len(body))
-    assert dict(parse_qsl(urlsplit(second["url"]).query))["key"] == rotated.stdout.strip()
+    assert dict(parse_qsl(urlsplit(second["url"]).query))["key"] in rotated.stdout.split()
     for upload in (first, second):
         assert put(publisher, upload, body).status_code == 204
     assert mosis(store, "presign", "rotate").returncode == 1
