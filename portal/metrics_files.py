@@ -16,7 +16,7 @@ from portal.settings import METRICS_VARIABLE
 
 log = logging.getLogger(__name__)
 
-PRIVATE = ".private"  # suffix of a file that says: a worker counts apart from the others
+PRIVATE = ".private"  # suffix of a file that says: a worker counts separately from the others
 BYTES_MIN = 64 * 1024  # of a file
 KEY_OVERHEAD = 40  # bytes beside its name that a value takes at most
 
@@ -27,7 +27,7 @@ def install() -> None:
 
 
 def incomplete() -> bool:
-    """Whether some worker counts apart, so that sums over the files lack what it counted."""
+    """Whether some worker counts separately, so that sums over the files lack what it counted."""
     directory = os.environ.get(METRICS_VARIABLE)
     return directory is None or any(Path(directory).glob(f"*{PRIVATE}"))
 
@@ -41,7 +41,7 @@ class WorkerFile(mmap_dict.MmapedDict):
             _allocate(filename, BYTES_MIN)
             super().__init__(filename, read_mode)
         except OSError as error:
-            Path(filename).unlink(missing_ok=True)  # who reads an empty file fails
+            Path(filename).unlink(missing_ok=True)  # readers fail on an empty file
             self._f, self._fname, self._positions, self._used = BytesIO(), filename, {}, 8
             self._capacity, self._m = BYTES_MIN, mmap.mmap(-1, BYTES_MIN)
             self._separate(error)
@@ -55,7 +55,7 @@ class WorkerFile(mmap_dict.MmapedDict):
     def _grow(self, capacity: int) -> None:
         try:
             if not self._shared:
-                raise OSError("counts apart already")
+                raise OSError("counts separately already")
             _allocate(self._fname, capacity)
             grown = mmap.mmap(self._f.fileno(), capacity)
         except OSError as error:
@@ -70,8 +70,8 @@ class WorkerFile(mmap_dict.MmapedDict):
         self._shared = False
         path = Path(self._fname)
         log.warning(
-            "%s: %s. This worker counts apart from now on, and /metrics is incomplete: free space there, then restart"
-            " the portal.", path.parent, error.strerror,
+            "%s: %s. This worker counts separately from now on, and /metrics is incomplete: free space there, then"
+            " restart the portal.", path.parent, error.strerror,
         )  # fmt: skip
         try:
             path.with_suffix(PRIVATE).touch()

@@ -42,7 +42,7 @@ def test_without_room_values_are_kept_in_private_memory(tmp_path: Path, limit: i
     path = tmp_path / "counter_1.db"
     ran = subprocess.run([sys.executable, "-c", LIMITED, path, str(limit)], capture_output=True, text=True, check=True)
     assert int(ran.stdout) in shared
-    assert "counts apart from now on" in ran.stderr
+    assert "counts separately from now on" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert path.exists() == bool(limit)
     assert path.with_suffix(metrics_files.PRIVATE).exists()

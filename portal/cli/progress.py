@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function to be told how much is done, and of how much."""
+    """Yields a function that takes how much is done, and of how much."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return

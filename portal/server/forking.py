@@ -1,7 +1,7 @@
-"""A worker that is being forked hears SIGTERM, whenever it comes.
+"""A worker that is being forked reacts to SIGTERM, whenever it arrives.
 
 It starts with the server's handler, which does nothing in it, and CPython forgets in the child what arrived before its
-own hooks run. So the signal is blocked over the fork: the kernel keeps it until the worker can be ended by it.
+own hooks run. So the signal is blocked over the fork: the kernel keeps it until it can end the worker.
 """
 
 import os

@@ -51,5 +51,5 @@ def _run(settings: Settings, held: Place) -> None:
     forking.keep_signals()
     server = Granian("portal.server.worker:worker", factory=True, **options(settings))
     server.on_startup(held.listening)
-    server.on_shutdown(lambda: setattr(server, "bind_uds", None))  # it would remove the socket, whoever's it is
+    server.on_shutdown(lambda: setattr(server, "bind_uds", None))  # it would remove another portal's socket too
     server.serve()

@@ -87,7 +87,7 @@ def test_filled_while_the_portal_runs(served: Store) -> None:
         for _ in range(4):
             assert max(answers(served)) < 500
         assert incomplete(served)
-    assert "counts apart from now on" in logged(served)
+    assert "counts separately from now on" in logged(served)
     assert "Traceback" not in logged(served)
 
 
