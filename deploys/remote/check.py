@@ -45,17 +45,24 @@ def younger(paths: Iterable[str], since: float) -> bool:
 
 def files(wanted: dict[str, str]) -> Iterator[Line]:
     """`{path: SHA-256}`, a line for each that is not so."""
-    fine = True
-    for path, digest in wanted.items():
-        try:
-            found = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        except OSError:
-            found = ""
-        if found != digest:
-            fine = False
-            yield line("file", False, f"{path} is {'not as declared' if found else 'missing'}")
-    if fine:
+    faults = [(path, fault) for path, digest in wanted.items() if (fault := file_fault(Path(path), digest))]
+    for path, fault in faults:
+        yield line("file", False, f"{path} is {fault}")
+    if not faults:
         yield line("files", True, f"{len(wanted)} as declared")
+
+
+def file_fault(path: Path, digest: str) -> str:
+    """What is wrong with the file, empty if nothing is."""
+    try:
+        content, written = path.read_bytes(), path.stat().st_mtime
+    except OSError:
+        return "missing"
+    if hashlib.sha256(content).hexdigest() != digest:
+        return "not as declared"
+    if written > time.time():  # what reads it is older until then, and so never as declared
+        return "from the future: it was deployed while the clock was ahead; deploy again"
+    return ""
 
 
 def root(wanted: dict[str, int]) -> Iterator[Line]:

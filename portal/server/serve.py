@@ -1,5 +1,6 @@
 """Serve a store until SIGTERM."""
 
+import logging
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -15,6 +16,8 @@ from portal.store import job_runs, schema
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
 from portal.store.store import open_store
+
+NOISE = ("Configuration allows spawning up to", "Granian shutdown completed")  # the threads are chosen, not an accident
 
 
 def serve(settings: Settings) -> None:
@@ -48,6 +51,7 @@ def _report(line: str) -> None:
 def _run(settings: Settings, held: Place) -> None:
     from granian import Granian  # here, because no other command needs it
 
+    logging.getLogger("_granian").addFilter(lambda record: not record.getMessage().startswith(NOISE))
     forking.keep_signals()
     server = Granian("portal.server.worker:worker", factory=True, **options(settings))
     server.on_startup(held.listening)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,9 @@ def test_files_that_are_gone_or_changed_are_named(tmp_path: Path) -> None:
     other.write_text("edited")
     wanted = {str(good): digest, str(other): digest, f"{tmp_path}/gone": digest}
     assert faults(check.files(wanted)) == [f"{other} is not as declared", f"{tmp_path}/gone is missing"]
+    os.utime(good, (time.time() + 86400, time.time() + 86400))
+    (fault,) = faults(check.files({str(good): digest}))
+    assert f"{good} is from the future" in fault
 
 
 @pytest.mark.parametrize(

@@ -217,3 +217,23 @@ def test_a_run_in_short(ending: str, failed: bool, printed: list[str], capsys: p
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "    Portal | Database"
     assert shown[1 : 1 + len(printed)] == printed
+
+
+@pytest.mark.parametrize(
+    ("settings", "port", "expected"),
+    [
+        (None, "", "8080"),
+        ('root = "/srv"\n', "", "8080"),
+        ("port = 18150\n", "", "18150"),
+        ("port = 18150\n", "9000", "9000"),
+        ("port = \n", "", "8080"),
+    ],
+)
+def test_a_store_keeps_its_port(settings: str | None, port: str, expected: str, tmp_path: Path) -> None:
+    if settings is not None:
+        (tmp_path / "etc").mkdir()
+        (tmp_path / "etc/mosis.toml").write_text(settings)
+    asked = "import runpy; print(runpy.run_path('inventory/local.py')['store'][0][1]['mosis_port'])"
+    variables = os.environ | {"ROOT": str(tmp_path), "PORT": port}
+    done = subprocess.run([sys.executable, "-c", asked], cwd=CHECKOUT, env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == expected, done.stderr

@@ -58,6 +58,8 @@ def test_a_server_that_is_still_starting_can_be_stopped(tmp_path: Path) -> None:
     finally:
         server.kill()
     assert "Killing" not in log.read_text(), "a worker did not hear that it was to stop"
+    assert "Spawning worker-1" in log.read_text()
+    assert "quite high" not in log.read_text() and "see ya" not in log.read_text(), "an operator cannot act on that"
 
 
 def test_a_killed_worker_is_replaced(own_portal: Portal) -> None:
