@@ -57,7 +57,7 @@ def usable(path: Path) -> Schema:
     schema, own = found(path), len(migrations())
     if schema is None:
         raise DatabaseUnusable(
-            f"{path} is missing: run `mosis init` for a new store, or `mosis restore` to recover an existing one."
+            f"{path} is missing: run `mosis init` for a new store, or `mosis restore` for one that was lost."
         )
     if schema.compatible_from > own:
         raise DatabaseUnusable(
