@@ -30,6 +30,7 @@ from portal.cli import app as command
 from portal.cli.table import COMMANDS
 from portal.http.problems import KINDS
 from portal.jobs.table import JOBS
+from portal.metrics import standby_exposition
 from portal.settings import S3, Backup, Follow, Settings
 from portal.store.retention import HOUR, RULES
 
@@ -175,7 +176,8 @@ def openapi() -> dict[str, dict[str, dict[str, dict[str, str]]]]:
 
 
 def metrics() -> str:
-    kinds = re.findall(r"^# HELP (\w+) (.*)\n# TYPE \w+ (\w+)", answer("/metrics").decode(), re.MULTILINE)
+    text = answer("/metrics").decode() + standby_exposition(settings.parse({"root": "/"}), 0).decode()
+    kinds = set(re.findall(r"^# HELP (\w+) (.*)\n# TYPE \w+ (\w+)", text, re.MULTILINE))
     return table(
         ("metric", "type", "meaning"),
         ((f"`{name}`", kind, text) for name, text, kind in sorted(kinds) if not name.endswith("_created")),

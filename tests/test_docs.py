@@ -8,11 +8,13 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
+from deploys.plan.data import PREFIX, HostData
 from docs import tables
 from portal.cli import app
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *tables.PAGES])
+PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which names things of the past too
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
@@ -84,10 +86,18 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     assert [name for name in named if name not in own and not (REPOSITORY / name).exists()] == []
 
 
+def test_every_setting_metric_and_alert_that_is_named_exists() -> None:
+    host_data = {f"{PREFIX}{name}" for name in HostData.model_fields}
+    known = host_data | set(re.findall(r"`(\w+)`", tables.metrics() + tables.alerts()))
+    text = "".join(page.read_text() for page in PRESENT)
+    named = set(re.findall(r"`\"?(mosis_[a-z_]+|Mosis[A-Z]\w+)\b", text))
+    assert named - known == set()
+
+
 ABSENT = {"push", "scrub"}  # the pages say so
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
 def test_every_command_that_is_named_exists(page: Path) -> None:
     """With each of its options; those that do not exist yet are not there without notice either."""
     assert [words for words in commands(page) if is_command(words) == (words[0] in ABSENT)] == []
