@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import typer
 from typer.core import TyperGroup
 
+from deploys.plan import plan
 from deploys.plan.data import PREFIX, HostData
+from deploys.plan.release import Release
 from docs import tables
 from portal.cli import app
+from tests.support.pages import section
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *tables.PAGES])
@@ -122,3 +126,21 @@ def is_command(words: list[str]) -> bool:
         elif word.startswith("--") and not any(word in option.opts for option in found.params):
             return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("runtime", "data"),
+    [
+        ("systemd", {"mosis_prometheus": "install"}),
+        ("compose", {"mosis_share": "mosis", "mosis_root": "/volume1/mosis"}),
+    ],
+)
+def test_uninstalling_removes_every_file_that_a_plan_has(runtime: str, data: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "portal.lock").touch()
+    release = Release("0123456789ab", tmp_path / "mosis.whl", tmp_path / "portal.lock")
+    wanted = plan({"mosis_runtime": runtime, **data}, release)
+    [row] = re.findall(rf"^\| `{runtime}` \| (.*) \|$", section("docs/operations.md", "Uninstall"), re.MULTILINE)
+    removed = [word for word in re.split(r"[ <>`]+", row) if word.startswith("/")]
+    files = [file for service in wanted.services.values() for file in service.files]
+    placed = [wanted.command.path, *(file.path for file in (*files, *(wanted.stack.files if wanted.stack else ())))]
+    assert [path for path in placed if not any(fnmatch(path, f"{place}*") for place in removed)] == []
