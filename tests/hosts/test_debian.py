@@ -3,6 +3,7 @@
 The tests are steps in the life of one host, in this order.
 """
 
+import os
 import time
 from collections.abc import Callable
 from io import BytesIO
@@ -24,6 +25,7 @@ MEGABYTES = {1: 1, 2: 17, 3: 50}  # version_code: size of the package
 LATEST = 3
 REJECTED = 4
 EXPOSURE_MAX = 2.0  # issue: systemd-analyze security
+RESTART_SECONDS = 5  # issue: the portal is back in under 5 s after kill -9, on a machine that has a core to spare
 BACKED_UP = 'mosis_backup_last_success_timestamp_seconds{kind="packages"}'
 CRON_SECONDS = 150  # two turns of a schedule of every minute, and the work itself
 
@@ -234,14 +236,18 @@ def test_a_drill_restores_from_every_copy(debian: Debian, host: Machine, say: Sa
     assert "good" in told
 
 
-def test_a_killed_portal_is_back_by_itself(host: Machine, store: Store, published: dict[int, Upload], say: Say) -> None:
+def test_a_killed_portal_is_back_in_seconds(
+    host: Machine, store: Store, published: dict[int, Upload], say: Say
+) -> None:
     show = "systemctl show --property=MainPID --value mosis-portal.service"
     killed = host.ssh(show)
     began = time.monotonic()
     host.ssh(f"sudo kill -9 {killed}")
     until("a new portal", lambda: host.ssh(show) not in (killed, "0\n"), every=0.05)
     store.wait_ready()
-    say(f"ready {time.monotonic() - began:.1f} s after kill -9")
+    took, busy = time.monotonic() - began, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    say(f"ready {took:.1f} s after kill -9")
+    assert took < RESTART_SECONDS * busy
     store.serves(published)
 
 
