@@ -25,6 +25,7 @@ from portal.store.errors import DatabaseUnusable
 from portal.store.store import open_store
 
 RETRY_SECONDS = 1  # while the portal creates or migrates the database
+GRACE_SECONDS = 20  # that a command has to end; supervisor kills the scheduler 30 s after it asked it to
 NAMES = {job.command: job.name for job in table.JOBS}
 
 
@@ -54,7 +55,7 @@ class Entry:
 
 
 def serve(settings: Settings, lines: Iterable[str]) -> None:
-    """Run the commands at their times until SIGTERM, which ends a command that is running too."""
+    """Run the commands at their times until SIGTERM, which ends a command that is running too: it would keep its lock."""
     asyncio.run(_serve(settings, [Entry.parse(line) for line in lines]))
 
 
@@ -92,13 +93,30 @@ async def _keep(entry: Entry, since: float) -> None:
 
 async def _run(entry: Entry) -> None:
     began, command = time.monotonic(), [str(Path(sys.executable).with_name("mosis")), *entry.command.split()]
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+    except OSError as error:  # no memory, or a release that is just being replaced
+        return _report(entry, f"did not start: {error.strerror}")
     try:
         code = await process.wait()
     except asyncio.CancelledError:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        await process.wait()
+        await _end(process)
         raise
     outcome = "succeeded" if code == 0 else f"failed with exit status {code}"
-    print(f"{rfc3339(int(time.time()))} {entry.name} {outcome} after {time.monotonic() - began:.1f} s", flush=True)
+    return _report(entry, f"{outcome} after {time.monotonic() - began:.1f} s")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask the command and what it started to end, and kill them if they do not."""
+    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), seconds)
+            return
+
+
+def _report(entry: Entry, outcome: str) -> None:
+    print(f"{rfc3339(int(time.time()))} {entry.name} {outcome}", flush=True)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -22,6 +23,7 @@ from tests.support.portal import MOSIS, environ
 NIGHTLY = Entry("30 2 * * *", "backup database")
 HOURLY = Entry("17 * * * *", "cleanup")
 MINUTE, HOUR, DAY = 60, 3600, 86400
+PATIENCE = 60  # seconds until a test gives up
 
 
 @pytest.fixture
@@ -137,6 +139,32 @@ def test_stopping_ends_the_command_that_runs(store: Store, monkeypatch: pytest.M
             os.kill(command, 0)
 
     asyncio.run(stop_what_runs(children()))
+
+
+def test_stopping_ends_a_command_that_hangs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep its lock for ever, and each later run would fail as one that is running already."""
+    monkeypatch.setenv("MOSIS_CONFIG", environ(store)["MOSIS_CONFIG"])
+    monkeypatch.setattr(scheduler, "GRACE_SECONDS", 0.1)
+
+    async def stop_what_hangs(before: set[str]) -> None:
+        task = asyncio.create_task(scheduler._run(Entry("* * * * *", "status --wait 600")))
+        command = await asyncio.to_thread(new_child, before)
+        os.kill(command, signal.SIGSTOP)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(task), PATIENCE)
+        with pytest.raises(ProcessLookupError):
+            os.kill(command, 0)
+
+    asyncio.run(stop_what_hangs(children()))
+
+
+def test_a_command_that_cannot_start_ends_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    asyncio.run(scheduler._run(HOURLY))
+    assert "cleanup did not start: No such file or directory" in capsys.readouterr().out
 
 
 def children() -> set[str]:
