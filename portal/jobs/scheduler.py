@@ -55,7 +55,10 @@ class Entry:
 
 
 def serve(settings: Settings, lines: Iterable[str]) -> None:
-    """Run the commands at their times until SIGTERM, which ends a command that is running too: it would keep its lock."""
+    """Run the commands at their times until SIGTERM, which ends a command that is running too.
+
+    One that outlived the scheduler would keep its lock.
+    """
     asyncio.run(_serve(settings, [Entry.parse(line) for line in lines]))
 
 
