@@ -102,7 +102,7 @@ def test_two_at_once_install_once(checkout: Path) -> None:
 def test_without_an_index_it_says_how_to_go_on(checkout: Path, tmp_path: Path) -> None:
     nowhere = {
         "PIP_CONFIG_FILE": os.devnull,
-        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/",
         "PIP_EXTRA_INDEX_URL": "",
         "PIP_FIND_LINKS": "",
         "PIP_NO_CACHE_DIR": "1",
