@@ -1,5 +1,6 @@
 """The deployed site in front of a real portal: what nginx keeps, what it never keeps, what slow clients cannot do."""
 
+import itertools
 import os
 import signal
 import socket
@@ -173,6 +174,29 @@ def test_an_icon_is_the_same_from_the_portal_and_from_nginx(
         if status == 304:
             assert nginx.headers["etag"] == etag
             assert nginx.headers["cache-control"] == store_routes.ASSET_CACHE
+
+
+def test_a_query_that_changes_nothing_is_no_entry_of_its_own(
+    front: str, behind: Portal, icon: dict[str, str], token: str
+) -> None:
+    """Or a stranger fills the cache, a gigabyte of the store's disk, with copies of one image."""
+    paths = (icon["url"], "/api/store/apps/org.example.icon", "/openapi.json", "/schemas/manifest.json")
+    answers = {path: httpx.get(front + path).content for path in paths}
+    before = cached(behind)
+    for path, query in itertools.product(paths, ("", "x", "x=1", "q=a&cursor=b", "mosis_1", "%61=mosis_")):
+        assert httpx.get(f"{front}{path}?{query}").content == answers[path]
+    assert cached(behind) == before
+    for query in (f"x={token}", f"token={token}", "Access_Token=x"):
+        problem(httpx.get(f"{front}{icon['url']}?{query}"), 400, "INVALID_REQUEST")
+
+
+def test_a_search_is_an_entry_of_its_own(front: str, icon: dict[str, str]) -> None:
+    found = [httpx.get(f"{front}/api/store/apps?q={word}").json()["apps"] for word in ("icon", "nosuchword", "icon")]
+    assert [bool(apps) for apps in found] == [True, False, True]
+
+
+def cached(portal: Portal) -> list[Path]:
+    return sorted(path for path in (portal.store.layout.root / "run/cache").rglob("*") if path.is_file())
 
 
 def test_every_answer_has_a_request_id_of_its_own(front: str, icon: dict[str, str]) -> None:

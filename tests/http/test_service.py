@@ -1,12 +1,16 @@
 """Health, metrics and the description of the API, over real HTTP and several workers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from bottle import HTTPResponse, LocalRequest
 from prometheus_client.parser import text_string_to_metric_families
 
 from portal.http.problems import KINDS
+from portal.http.routes import service
+from portal.http.routing import PublicCall, Services
 from portal.jobs import table
 from portal.metrics import Metrics, standby_exposition
 from portal.settings import Settings
@@ -83,6 +87,14 @@ def test_the_description_lists_every_route_and_only_codes_that_exist(portal: Por
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert {KINDS[code].status for code in response["description"].split(", ")} == {int(status)}
+
+
+@pytest.mark.parametrize("handler", [service.openapi_document, service.manifest_schema])
+def test_a_description_is_made_once(handler: Callable[[PublicCall], HTTPResponse], tmp_path: Path) -> None:
+    """It takes 50 ms, and a stranger may ask for it at every moment."""
+    store = make_store(tmp_path / "store")
+    call = PublicCall(LocalRequest(), Services(store, Metrics(store), tuple(service.routes)), None)
+    assert handler(call).body is handler(call).body
 
 
 def test_every_job_of_a_store_has_its_series_before_it_ever_worked(tmp_path: Path) -> None:
