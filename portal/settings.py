@@ -4,6 +4,7 @@ The same model checks an inventory before a deploy changes anything and writes t
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,12 +23,20 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where all workers count; the cl
 DEFAULT_CONFIG = Path("/etc/mosis/mosis.toml")
 
 MIB = 1024 * 1024
+BASE_URL = re.compile(r"https?://[^\s/?#]+(/[^\s/?#]+)*")
 
 
 def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path")
+    if not path.is_absolute() or ".." in path.parts or path.root != "/":
+        raise ValueError("must be an absolute path, without .. or //")
     return path
+
+
+def _base_url(url: str) -> str:
+    base = url.rstrip("/")  # paths that begin with a slash are appended
+    if base and not BASE_URL.fullmatch(base):
+        raise ValueError("must be http:// or https:// with a host")
+    return base
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -45,7 +54,7 @@ class S3(BaseModel):
     endpoint: HttpUrl = Field(description="URL of the S3 API")
     region: str = Field("auto", description="region; `auto`: the provider's")
     provider: str = Field("", description="name in the table of providers; empty: known by the endpoint, else `s3`")
-    bucket: str = Field(min_length=3, description="bucket that devices read")
+    bucket: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{2,}$", description="bucket that devices read")
     credentials: AbsolutePath = Field(description="file of two lines, access key and secret key, mode 600")
 
 
@@ -76,7 +85,9 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address the portal listens on")
     port: int = Field(8080, ge=1, le=65535, description="TCP port the portal listens on")
     socket: AbsolutePath | None = Field(None, description="Unix socket to listen on instead, for nginx beside it")
-    public_url: str = Field("", description="URL of the store as devices see it; empty: links are relative")
+    public_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "", description="URL of the store as devices see it; empty: links are relative"
+    )
     workers: int = Field(2, ge=1, le=64, description="worker processes")
     threads: int = Field(256, ge=4, le=512, description="threads a worker answers requests with")
     stall_seconds: int = Field(120, ge=1, description="in which a connection must move 4 KiB, seconds")

@@ -46,6 +46,11 @@ def test_a_variable_overrides_one_setting(
     assert str(chosen.root) == "/srv/mosis"
 
 
+@pytest.mark.parametrize("url", ["", "http://[::1]:8080", "https://store.example.org", "https://example.org/apps"])
+def test_a_public_url_has_no_slash_at_its_end(url: str) -> None:
+    assert {settings.parse({"root": "/srv", "public_url": given}).public_url for given in (url, f"{url}/")} == {url}
+
+
 @pytest.mark.usefixtures("config")
 def test_a_variable_overrides_a_part_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_BACKUP__MOUNT", "/mnt/other")

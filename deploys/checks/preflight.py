@@ -18,6 +18,7 @@ from deploys.synology import shared_folder
 PYTHON_MIN = (3, 11)
 # File systems as /proc/self/mountinfo names them; fuseblk is NTFS or exFAT by a program.
 WITHOUT_MODES = ("vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk")
+IN_MEMORY = ("tmpfs", "ramfs")
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs", "fuse.glusterfs")
 
 
@@ -93,6 +94,8 @@ def _disk_fault(plan: Plan, disk: dict[str, str], drive: dict[str, str]) -> str 
         return f"The root {root} is on {kind}, which keeps no permissions and no Unix sockets; take one on ext4, say."
     if kind in NETWORK:
         return f"The root {root} is on {kind}: SQLite's log is not safe on a network; take one on a local disk."
+    if kind in IN_MEMORY and plan.runtime != "local":
+        return f"The root {root} is on {kind}, which a boot empties; take one on a disk."
     if plan.settings.backup and drive["point"] == str(plan.settings.backup.mount) and _same(disk, drive):
         return f"{plan.settings.backup.mount} is on the disk of the root {root}; a backup belongs on another one."
     return None

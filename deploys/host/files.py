@@ -26,8 +26,11 @@ def directories(wanted: Iterable[Directory]) -> None:
         )  # fmt: skip
 
 
-def written(wanted: Iterable[File]) -> None:
-    """Declare files with content, mode and owner, and a time that is not in the future."""
+def written(wanted: Iterable[File], reads: Iterable[str] = ()) -> None:
+    """Declare files with content, mode and owner.
+
+    No file's time, and none of what a program `reads` besides, stays in the future.
+    """
     declared = list(wanted)
     for entry in host.loop(declared):
         user, group = _owner(entry.owner)
@@ -40,8 +43,9 @@ def written(wanted: Iterable[File]) -> None:
             user=user,
             group=group,
         )
-    if host.get_fact(Future, paths=[entry.path for entry in declared]):
-        dated(name="No file is from the future", paths=[entry.path for entry in declared])
+    paths = [*(entry.path for entry in declared), *reads]
+    if host.get_fact(Future, paths=paths):
+        dated(name="No file is from the future", paths=paths)
 
 
 class Future(FactBase[list[str]]):
@@ -62,7 +66,7 @@ def dated(paths: list[str]) -> Generator[str]:
     """Touch files that were written while the clock was ahead: until that time comes, every process that reads them
     would be older than they are, and every deploy would restart it."""
     if future := host.get_fact(Future, paths=paths):
-        yield f"touch -c {join(future)}"
+        yield f"touch -c -h {join(future)}"  # a link itself, not what it names
 
 
 class Digests(FactBase[dict[str, str]]):

@@ -12,6 +12,7 @@ from deploys.plan import cron_times
 from portal.settings import AbsolutePath
 
 PREFIX = "mosis_"
+MADE_BY_STORE = ("admin-token", "presign-keys", "standby-key", "standby-key.pub")  # below <root>/secrets
 CONTAINERS_MAX = 6  # the services, a second portal while the first is exchanged, a command
 
 
@@ -42,12 +43,27 @@ def _source(value: str) -> str:
     return value
 
 
+def _secret_name(value: str) -> str:
+    if value in MADE_BY_STORE:
+        raise ValueError("is made by the store itself; give the file another name")
+    return value
+
+
+def _server_name(value: str) -> str:
+    if value == "*":
+        raise ValueError("must be a host name, or _ for any")
+    return value
+
+
 PlainPath = Annotated[AbsolutePath, AfterValidator(_plain)]
 CronTime = Annotated[str | None, AfterValidator(_cron_time)]
 SecretSource = Annotated[str, AfterValidator(_source)]
 ImageName = Annotated[str, Field(pattern=r"^[a-z0-9][\w./:@-]*$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-ServerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_*.-]+$")]  # it stands in a file of nginx
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$"), AfterValidator(_secret_name)]
+ServerName = Annotated[  # it stands in a file of nginx
+    str, Field(pattern=r"^[A-Za-z0-9_*.-]+$"), AfterValidator(_server_name)
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]
 
@@ -60,7 +76,9 @@ class HostData(BaseModel):
     runtime: Literal["local", "systemd", "compose"] = Field(description="how the processes are kept up")
     root: PlainPath = Field(Path("/srv/mosis"), description="directory of everything that is stored")
     port: Port = Field(80, description="TCP port that people and devices connect to")
-    server_names: tuple[ServerName, ...] = Field(("_",), description="host names nginx answers to; _: any")
+    server_names: tuple[ServerName, ...] = Field(
+        ("_",), min_length=1, description="host names nginx answers to; _: any"
+    )
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
         description="networks of reverse proxies, whose X-Forwarded-For names the client",
@@ -94,7 +112,7 @@ class HostData(BaseModel):
     )
     settings: dict[str, object] = Field(default_factory=dict, description="settings of the portal that differ")
     schedules: dict[str, CronTime] = Field(default_factory=dict, description="cron times that differ; None: never")
-    secrets: dict[str, SecretSource] = Field(
+    secrets: dict[SecretName, SecretSource] = Field(
         default_factory=dict, description="file below <root>/secrets: where the operator's machine has it"
     )
     wheelhouse: AbsolutePath | None = Field(

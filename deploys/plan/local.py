@@ -36,7 +36,7 @@ def plan(data: HostData, release: Release) -> Plan:
     binaries = Path(sys.executable).parent
     config = File(f"{root}/etc/mosis.toml", settings.to_toml(), "640")
     jobs = schedules.wanted(data, settings)
-    services = _services(data, release, settings, config, binaries) | {"jobs": _jobs(data, release, jobs, config)}
+    services = _services(data, release, settings, config, binaries) | _scheduler(data, release, jobs, config)
     supervised = render("supervisor/supervisord.conf.j2", root=root, programs=sorted(services))
     supervisor = File(f"{root}/etc/supervisord.conf", supervised, "644")
     command = f"{root}/bin/mosis"
@@ -94,18 +94,19 @@ def _services(data: HostData, release: Release, settings: Settings, config: File
     }
 
 
-def _jobs(data: HostData, release: Release, jobs: tuple[Job, ...], config: File) -> Service:
-    """What cron is elsewhere; nothing rotates nginx's log here either."""
+def _scheduler(data: HostData, release: Release, jobs: tuple[Job, ...], config: File) -> dict[str, Service]:
+    """What cron is elsewhere, if it has anything to do; nothing rotates nginx's log here either."""
     root = data.root
     lines = [f"{job.time} {job.command}" for job in jobs]
     if data.nginx:
         lines.append(f"{ROTATION_TIME} rotate {root}/log/access.log {root}/run/nginx.pid")
+    if not lines:
+        return {}
     command = [Path(sys.executable).parent / "mosis", "schedule", *lines]
     variables = {"program": "jobs", "command": command, "root": root, "config": config.path}
     stamp = digest(release.id, render(PROGRAM, stamp="", **variables))
-    return Service(
-        (File(f"{root}/etc/jobs.conf", render(PROGRAM, stamp=stamp, **variables), "644"),), stamp, (ENVIRONMENT,)
-    )
+    file = File(f"{root}/etc/jobs.conf", render(PROGRAM, stamp=stamp, **variables), "644")
+    return {"jobs": Service((file,), stamp, (ENVIRONMENT,))}
 
 
 def _nginx(data: HostData, settings: Settings) -> str:

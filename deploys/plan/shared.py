@@ -64,6 +64,10 @@ def _read(source: str) -> str:
         raise PlanError(f"The environment variable {place}, which holds a secret, is not set.") from None
     except OSError as error:
         raise PlanError(f"The secret in {place} cannot be read: {error.strerror}.") from None
+    except (RuntimeError, ValueError) as error:  # no such home directory; no text, no path
+        raise PlanError(f"The secret in {place!r} cannot be read: {str(error).rstrip('.')}.") from None
+    if not content.strip():
+        raise PlanError(f"The secret in {place} is empty.")
     return content.rstrip("\n") + "\n"
 
 

@@ -10,6 +10,7 @@ import calendar
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -211,11 +212,16 @@ def crontab(wanted: dict[str, Any]) -> Iterator[Line]:
     yield line("schedule", kept, f"lines of {', '.join(wanted['jobs'])} in /etc/crontab")
 
 
+def unescaped(field: str) -> str:
+    """A field of /proc/mounts, which has blanks and backslashes in octal (proc(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), field)
+
+
 def drive(wanted: dict[str, Any]) -> Iterator[Line]:
     """The external drive: `mount`, `directory`, and `uuid` of its file system where only one will do."""
     mount, directory, uuid = wanted["mount"], wanted["directory"], wanted["uuid"]
-    table = [row.split() for row in Path("/proc/mounts").read_text().splitlines()]
-    devices = [fields[0] for fields in table if fields[1] == mount]
+    table = [row.split() for row in Path("/proc/mounts").read_text(errors="surrogateescape").splitlines()]
+    devices = [fields[0] for fields in table if unescaped(fields[1]) == mount]
     if not devices:
         yield line("drive", False, f"{mount} is not mounted: attach the drive")
     elif not Path(directory, MARKER).is_file():

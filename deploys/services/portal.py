@@ -61,7 +61,8 @@ def admin_token(mosis: str, path: str) -> Generator[str]:
 @deploy("Portal")
 def configured(plan: Plan) -> None:
     """Every file the portal reads, and the `mosis` command."""
-    files.written((*plan.services["portal"].files, plan.command))
+    service = plan.services["portal"]
+    files.written((*service.files, plan.command), service.reads)
 
 
 @deploy("Portal")

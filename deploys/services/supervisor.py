@@ -61,7 +61,8 @@ def supervised(plan: Plan, health: Health) -> Generator[str]:
 def configured(plan: Plan) -> None:
     """Every file that the programs read, and the `mosis` command."""
     services = [plan.services[name] for name in ("supervisor", *_programs(plan))]
-    files.written([*(file for service in services for file in service.files), plan.command])
+    reads = dict.fromkeys(path for service in services for path in service.reads)
+    files.written([*(file for service in services for file in service.files), plan.command], reads)
 
 
 @deploy("Local")

@@ -1,10 +1,13 @@
 """The external drive: the directory that the nightly rsync fills, once the drive is known to be attached."""
 
+import os
+import re
 from pathlib import Path
 
 from portal.recovery.errors import BackupError
 from portal.settings import Backup
 
+OCTAL = re.compile(rb"\\([0-7]{3})")  # proc(5): blanks and backslashes of a mount point
 MARKER = ".mosis-backup"
 SNAPSHOTS = "backups/snapshots"  # copies of the database, below the directory
 
@@ -33,6 +36,5 @@ def attached(backup: Backup | None) -> Path | None:
 
 def mounts() -> set[str]:
     """Every mount point of this machine."""
-    with Path("/proc/mounts").open() as table:
-        fields = [line.split()[1] for line in table]
-    return {field.encode().decode("unicode_escape") for field in fields}  # proc(5): octal for blanks
+    fields = [line.split()[1] for line in Path("/proc/mounts").read_bytes().splitlines()]
+    return {os.fsdecode(OCTAL.sub(lambda code: bytes([int(code[1], 8)]), field)) for field in fields}

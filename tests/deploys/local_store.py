@@ -49,9 +49,11 @@ class LocalStore:
     root: Path
     port: int
 
-    def deploy(self, *, dry: bool = False, environment: Mapping[str, str] | None = None) -> Run:
+    def deploy(
+        self, *, dry: bool = False, environment: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> Run:
         """Run pyinfra with the inventory and the deploy that are shipped."""
-        words = [Path(sys.executable).with_name("pyinfra"), "-vvv", "--json", "--dry" if dry else "-y"]
+        words = [python, "-m", "pyinfra", "-vvv", "--json", "--dry" if dry else "-y"]
         done = subprocess.run(
             [*words, "inventory/local.py", "deploy.py"],
             cwd=self.checkout,

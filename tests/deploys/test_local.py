@@ -7,9 +7,11 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -213,6 +215,21 @@ def test_a_file_from_the_future_is_written_now(deployed: LocalStore) -> None:
     assert RUNNING in mended.changed
     assert (deployed.root / "etc/mosis.toml").stat().st_mtime <= time.time()
     assert deployed.deploy().changed == ()
+
+
+def test_nothing_that_a_program_reads_stays_from_the_future(store: LocalStore) -> None:
+    """The virtual environment too, which no deploy writes; here it is one of the test's own."""
+    environment = store.root.with_name("environment")
+    environment.mkdir()
+    for name in ("bin", "lib"):
+        (environment / name).symlink_to(Path(sys.prefix, name))
+    made = Path(shutil.copy(Path(sys.prefix, "pyvenv.cfg"), environment))
+    later = time.time() + 10 * 24 * 3600
+    os.utime(made, (later, later))
+    first = store.deploy(python=f"{environment}/bin/python")
+    assert first.code == 0, first.output
+    assert made.stat().st_mtime <= time.time()
+    assert store.deploy(python=f"{environment}/bin/python").changed == ()
 
 
 def answers(store: LocalStore) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from deploys.plan.release import Release
 
 LOCAL = {"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_port": 8080}
 SYSTEMD = {"mosis_runtime": "systemd"}
+COMPOSE = {"mosis_runtime": "compose", "mosis_root": "/volume1/mosis"}
 DRIVE = {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"}
 MIRROR = {"endpoint": "https://s3.example.org", "bucket": "mosis"}
 
@@ -52,7 +54,32 @@ def contents(wanted: Plan) -> dict[str, str]:
         ),
         (SYSTEMD | {"mosis_secrets": {"x": "file:/nonexistent/x"}}, "The secret in /nonexistent/x cannot be read"),
         (SYSTEMD | {"mosis_settings": {"mirror": MIRROR}}, "must say where mirror-credentials comes from"),
-        (SYSTEMD | {"mosis_root": "/"}, "/ is the whole system"),
+        (SYSTEMD | {"mosis_root": "/"}, "/ is not the store's alone"),
+        (SYSTEMD | {"mosis_root": "//"}, "must be an absolute path, without .. or //"),
+        (SYSTEMD | {"mosis_root": "/srv/../home/mosis"}, "mosis_root: must be an absolute path, without .. or //"),
+        (SYSTEMD | {"mosis_root": "/var"}, "/var is not the store's alone"),
+        (SYSTEMD | {"mosis_root": "/opt/mosis"}, "/opt/mosis is not the store's alone"),
+        (SYSTEMD | {"mosis_root": "/etc/mosis"}, "/etc belongs to the system"),
+        (SYSTEMD | {"mosis_root": "/run/mosis"}, "/run belongs to the system"),
+        (SYSTEMD | {"mosis_server_names": ()}, "mosis_server_names: tuple should have at least 1 item"),
+        (SYSTEMD | {"mosis_server_names": ("*",)}, "mosis_server_names.0: must be a host name, or _ for any"),
+        (SYSTEMD | {"mosis_secrets": {"../../etc/passwd": "env:HOME"}}, "mosis_secrets.../../etc/passwd.[key]: string"),
+        (SYSTEMD | {"mosis_secrets": {"presign-keys": "env:HOME"}}, "is made by the store itself"),
+        (SYSTEMD | {"mosis_secrets": {"x": "file:/dev/null"}}, "The secret in /dev/null is empty"),
+        (SYSTEMD | {"mosis_secrets": {"x": f"file:{sys.executable}"}}, "codec can't decode"),
+        (SYSTEMD | {"mosis_secrets": {"x": "file:~nobody-here/x"}}, "Could not determine home directory"),
+        (SYSTEMD | {"mosis_secrets": {"x": "file:a\0b"}}, "cannot be read: embedded null byte"),
+        (SYSTEMD | {"mosis_settings": {"public_url": "store.example.org"}}, "public_url: must be http:// or https://"),
+        (SYSTEMD | {"mosis_settings": {"public_url": "https://a b"}}, "public_url: must be http:// or https://"),
+        (SYSTEMD | {"mosis_settings": {"public_url": "https://a/\nb"}}, "public_url: must be http:// or https://"),
+        (
+            SYSTEMD | {"mosis_settings": {"backup": DRIVE | {"mount": "/mnt/usb/../.."}}},
+            "backup.mount: must be an absolute path, without .. or //",
+        ),
+        (
+            COMPOSE | {"mosis_settings": {"backup": {"mount": "/mnt/My Drive", "directory": "/mnt/My Drive/m"}}},
+            "backup.mount contains ' '; with containers it may hold letters",
+        ),
         (SYSTEMD | {"mosis_root": "/home/mosis"}, "the hardened units see nothing of /home"),
         (SYSTEMD | {"mosis_root": "/var/tmp/mosis"}, "the hardened units see nothing of /var/tmp"),
         (SYSTEMD | {"mosis_settings": {"backup": DRIVE | {"mount": "/"}}}, "backup.mount: / is the system's own disk"),
@@ -190,6 +217,13 @@ def test_schedules(data: dict[str, object], jobs: dict[str, str], release: Relea
     assert {job.name: job.time for job in wanted.jobs} == jobs
     lines = [line for line in contents(wanted)["/etc/cron.d/mosis"].splitlines() if " mosis systemd-cat " in line]
     assert [line.split(" mosis ")[0] for line in lines] == list(jobs.values())
+
+
+def test_a_local_store_without_jobs_has_no_scheduler(release: Release) -> None:
+    """It would have nothing to do, and end as often as the supervisor starts it."""
+    off = {"mosis_schedules": {"cleanup": None, "backup-database": None, "drill": None}}
+    assert "jobs" not in plan(LOCAL | off, release).services
+    assert "jobs" in plan(LOCAL | off | {"mosis_nginx": "/usr/sbin/nginx"}, release).services  # it rotates the log
 
 
 def test_a_secret_never_shows(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:

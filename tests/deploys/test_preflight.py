@@ -29,6 +29,7 @@ mount --bind "$1/a drive/x" "$1/bound" && exec "$2" "$3" "$1/a drive/x/not/there
         ({"type": "btrfs"}, {}, None),
         ({"type": "exfat"}, {}, "is on exfat, which keeps no permissions"),
         ({"type": "fuseblk"}, {}, "is on fuseblk, which keeps no permissions"),
+        ({"type": "tmpfs"}, {}, "is on tmpfs, which a boot empties"),
         ({"type": "nfs4"}, {}, "SQLite's log is not safe on a network"),
         ({"type": "cifs"}, {}, "SQLite's log is not safe on a network"),
         ({}, {"device": "8:1"}, "/mnt/usb is on the disk of the root /srv/mosis"),
