@@ -39,7 +39,8 @@ class RateLimit:
         offset = int.from_bytes(digest, "big") % SLOTS * SLOT.size
         with self._exclusively():
             now = time.time_ns()
-            (full_at,) = SLOT.unpack(os.pread(self._file, SLOT.size, offset))
+            slot = os.pread(self._file, SLOT.size, offset)
+            (full_at,) = SLOT.unpack(slot.ljust(SLOT.size, b"\0"))  # somebody may have emptied the file
             if not now <= full_at <= now + self._burst:  # over, or from before the clock was set back
                 full_at = now
             wait = full_at + self._interval - self._burst - now

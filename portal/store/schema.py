@@ -11,16 +11,20 @@ removes it, and its line names the schema of the first. Without the line, no old
 edit a migration that has run anywhere; add another one.
 """
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from portal.settings import MIB
 from portal.store.database import connect, turn
 from portal.store.errors import DatabaseUnusable
 
 RECORDED_SINCE = 3  # the migration that made the table of migrations
+PRIMARY_CODE = 0xFF  # mask of a result code of SQLite; the rest says where it occurred
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # ERROR: a table is missing
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,16 @@ def found(path: Path) -> Schema | None:
                 return Schema(number, number)
             last, oldest = connection.execute("SELECT max(number), max(compatible_from) FROM migrations").fetchone()
     except sqlite3.DatabaseError as error:
-        raise DatabaseUnusable(f"{path} cannot be read: {error}. `mosis restore` restores the last copy.") from error
+        raise DatabaseUnusable(f"{path} cannot be read: {error}. {_remedy(path, error)}") from error
     return Schema(number, oldest if last == number else number)
+
+
+def _remedy(path: Path, error: sqlite3.DatabaseError) -> str:
+    if error.sqlite_errorcode & PRIMARY_CODE in DAMAGED:
+        return "`mosis restore` restores the last copy."
+    # SQLite reports an input/output error too when the disk has no room for its index of the WAL.
+    free = shutil.disk_usage(path.parent).free // MIB
+    return f"Its disk has {free} MiB free: free space if that is little, else check the disk."
 
 
 def usable(path: Path) -> Schema:

@@ -205,6 +205,18 @@ def test_every_answer_has_a_request_id_of_its_own(front: str, icon: dict[str, st
     assert len({ids[0] for ids in seen}) == 3
 
 
+@pytest.mark.parametrize("path", ["/{}", "/api/store/apps/{}?q=x", "/x%20/{}/y?token={}"])
+def test_a_token_in_an_address_is_not_logged(front: str, behind: Portal, token: str, path: str) -> None:
+    log, token_id = behind.store.layout.root / "access.log", token.rpartition("_")[0]
+    seen = log.read_text().count(token_id)
+    httpx.get(front + path.format(token, token))
+    deadline = time.monotonic() + PATIENCE
+    while log.read_text().count(token_id) == seen:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert token not in log.read_text()
+
+
 def test_metrics_are_closed_to_other_networks(front: str) -> None:
     assert httpx.get(f"{front}/metrics").status_code == 403
 

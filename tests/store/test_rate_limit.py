@@ -29,6 +29,13 @@ def taken(limit: RateLimit, key: str, tries: int) -> int:
     return count
 
 
+def test_a_file_that_was_emptied_counts_anew(tmp_path: Path, clock: list[float]) -> None:
+    limit = RateLimit(tmp_path / "limit", "tries", 10, 60)
+    taken(limit, "a", 10)
+    (tmp_path / "limit").write_bytes(b"")
+    assert taken(limit, "a", 30) == 10
+
+
 def test_a_burst_then_an_even_refill(tmp_path: Path, clock: list[float]) -> None:
     limit = RateLimit(tmp_path / "limit", "tries", 10, 60)
     assert taken(limit, "a", 30) == 10

@@ -34,6 +34,15 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         schema.require(path)
 
 
+def test_where_the_disk_is_at_fault_no_restore_is_advised(store: Store) -> None:
+    """A full disk has no room for SQLite's index of the WAL, and a restore would need more of it."""
+    store.db.close()
+    store.layout.database.with_name("portal.db-wal").mkdir()  # it cannot be created either
+    with pytest.raises(DatabaseUnusable, match=r"Its disk has \d+ MiB free") as unusable:
+        schema.require(store.layout.database)
+    assert "restore" not in str(unusable.value)
+
+
 def test_migrating_twice_changes_nothing(store: Store) -> None:
     assert schema.migrate(store.layout.database, litestream=False) is False
 
