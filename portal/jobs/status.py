@@ -13,7 +13,7 @@ from pathlib import Path
 from portal import __version__, thresholds
 from portal.jobs import audit, standby, table
 from portal.jobs.table import Job
-from portal.recovery import copies
+from portal.recovery.initialize import lost_store
 from portal.settings import Follow, Settings
 from portal.store import files, job_runs, schema, versions
 from portal.store.clock import now
@@ -91,9 +91,7 @@ def _database(settings: Settings) -> Line:
     layout = Layout(settings.root)
     try:
         if not layout.database.exists():
-            hint = "`mosis restore` brings it back" if copies.exist(settings) else "`mosis init` creates it"
-            hint = "`mosis follow` brings it" if settings.follow else hint
-            return Line("database", False, f"{layout.database} is missing: {hint}")
+            return Line("database", False, f"{layout.database} is missing, {_remedy(settings)}")
         found = schema.require(layout.database)
     except (DatabaseUnusable, OSError) as error:  # a share may let nobody in
         return Line("database", False, str(error))
@@ -102,9 +100,17 @@ def _database(settings: Settings) -> Line:
     return Line("database", True, f"schema {found.number}{beside}, {size}")
 
 
+def _remedy(settings: Settings) -> str:
+    if settings.follow:
+        return "`mosis follow` brings it"
+    return (lost_store(settings) or "`mosis init` creates it").rstrip(".")
+
+
 def _disk(settings: Settings) -> Line:
     try:
         free = shutil.disk_usage(settings.root).free
+    except FileNotFoundError:
+        return Line("disk", False, f"{settings.root} is missing: mount its volume, or deploy")
     except OSError as error:
         return Line("disk", False, str(error))
     return Line("disk", free >= thresholds.DISK_FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")

@@ -41,19 +41,26 @@ def initialize(settings: Settings, report: Callable[[str], object], *, new: bool
     require_own_store(settings)
     layout = Layout(settings.root)
     found = schema.found(layout.database)
-    if found is None and copies.exist(settings):
-        raise DatabaseUnusable(f"{layout.database} is missing, but there are backups of it: run `mosis restore`.")
-    if found is None and not new and (noted := noted_store()):
-        raise DatabaseUnusable(
-            f"{layout.database} is missing, but {noted} notes a store on this host: mount its volume, or run"
-            " `mosis restore`. To start a new, empty store instead: `mosis init --new`."
-        )
+    if found is None and (lost := lost_store(settings, new=new)):
+        raise DatabaseUnusable(f"{layout.database} is missing, {lost}")
     for area in AREAS:
         files.make_directory(layout.area(area))
     if found is None:
         schema.migrate(layout.database, litestream=settings.litestream)
     migration.migrate(settings, report)
     presign.create(layout.presign_keys)
+
+
+def lost_store(settings: Settings, *, new: bool = False) -> str | None:
+    """Why a store without a database is not new but lost, and the remedy; None if it is new."""
+    if copies.exist(settings):
+        return "but there are backups of it: run `mosis restore`."
+    if not new and (noted := noted_store()):
+        return (
+            f"but {noted} notes a store on this host: mount its volume, or run `mosis restore`. To start a new, empty"
+            " store instead: `mosis init --new`."
+        )
+    return None
 
 
 def require_own_store(settings: Settings) -> None:

@@ -80,6 +80,7 @@ def contents(wanted: Plan) -> dict[str, str]:
             COMPOSE | {"mosis_settings": {"backup": {"mount": "/mnt/My Drive", "directory": "/mnt/My Drive/m"}}},
             "backup.mount contains ' '; with containers it may hold letters",
         ),
+        (SYSTEMD | {"mosis_settings": {"mirror": MIRROR | {"bucket": "../x"}}}, "bucket: string should match pattern"),
         (SYSTEMD | {"mosis_root": "/home/mosis"}, "the hardened units see nothing of /home"),
         (SYSTEMD | {"mosis_root": "/var/tmp/mosis"}, "the hardened units see nothing of /var/tmp"),
         (SYSTEMD | {"mosis_settings": {"backup": DRIVE | {"mount": "/"}}}, "backup.mount: / is the system's own disk"),

@@ -135,7 +135,7 @@ def test_rules_of_others_always_survive(foreign: list[Rule], older: list[Rule], 
         st.sampled_from(["", *(provider.name for provider in PROVIDERS)]),
         st.sampled_from([p.endpoint.lower() or "http://127.0.0.1:9000" for p in PROVIDERS]),
         st.text(max_size=8),
-        st.text(min_size=3, max_size=20),
+        st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{2,18}", fullmatch=True),
     ),
     st.from_regex(r"(packages|assets|catalogue)/[a-z0-9./-]{0,30}", fullmatch=True),
 )

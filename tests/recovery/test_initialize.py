@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.jobs import status
 from portal.recovery import initialize
 from portal.settings import Settings, parse
 from portal.store import schema
@@ -64,3 +65,10 @@ def test_settings_inside_the_root_know_nothing(tmp_path: Path, monkeypatch: pyte
     """The runtime `local`: with the volume the note is away too."""
     monkeypatch.setenv("MOSIS_CONFIG", str(tmp_path / "volume/etc/mosis.toml"))
     start(parse({"root": str(tmp_path / "volume"), "litestream": False}))
+
+
+@pytest.mark.usefixtures("note")
+def test_status_does_not_recommend_what_init_refuses(settings: Settings) -> None:
+    lines = {line.name: line.text for line in status.status(settings)}
+    assert "mount its volume, or run `mosis restore`" in lines["database"]
+    assert lines["disk"] == f"{settings.root} is missing: mount its volume, or deploy"
