@@ -29,12 +29,12 @@ DRIFTS = {
     "files, lines and modes": (
         Drift(
             edited(f"{HOME}/etc/compose.yml"),
-            f"! grep x$ {HOME}/etc/compose.yml",
+            f"! grep '# x$' {HOME}/etc/compose.yml",
             (f"Compose | File {HOME}/etc/compose.yml",),
         ),
         Drift(
             edited(f"{HOME}/etc/nginx/site.conf"),
-            f"! grep x$ {HOME}/etc/nginx/site.conf",
+            f"! grep '# x$' {HOME}/etc/nginx/site.conf",
             (f"Compose | File {HOME}/etc/nginx/site.conf", "Compose | Containers run as declared"),
         ),
         Drift(
