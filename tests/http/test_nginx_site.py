@@ -217,6 +217,17 @@ def test_a_token_in_an_address_is_not_logged(front: str, behind: Portal, token: 
     assert token not in log.read_text()
 
 
+def test_a_long_address_is_cut_in_the_log(front: str, behind: Portal) -> None:
+    """Or strangers fill the disk with it: the log is set aside every ten minutes at most."""
+    log = behind.store.layout.root / "access.log"
+    httpx.get(f"{front}/{'long' * 1500}")
+    deadline = time.monotonic() + PATIENCE
+    while not (lines := [line for line in log.read_text().splitlines() if "/longlong" in line]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert all(len(line) < 2000 for line in lines)
+
+
 def test_metrics_are_closed_to_other_networks(front: str) -> None:
     assert httpx.get(f"{front}/metrics").status_code == 403
 
