@@ -30,7 +30,11 @@ SITE = "/etc/nginx/sites-available/mosis.conf"
 DRIFTS = {
     "files and links": (
         Drift("rm /etc/cron.d/mosis", "test -s /etc/cron.d/mosis", ("Schedules | File /etc/cron.d/mosis",)),
-        Drift(edited(SITE), f"! grep '# x$' {SITE}", (f"nginx | File {SITE}", "nginx | nginx serves the site as declared")),
+        Drift(
+            edited(SITE),
+            f"! grep '# x$' {SITE}",
+            (f"nginx | File {SITE}", "nginx | nginx serves the site as declared"),
+        ),
         Drift("rm /usr/local/bin/mosis", "/usr/local/bin/mosis status --help", ("Portal | File /usr/local/bin/mosis",)),
         Drift(
             f"chmod 755 {ROOT}/secrets",
