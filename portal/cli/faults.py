@@ -37,6 +37,10 @@ SQLITE = {
 PRIMARY = 0xFF  # of an extended result code (sqlite3.h)
 
 
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def sentences(fault: Exception) -> str:
     """The text for standard error; several lines only where a package is rejected for several reasons."""
     if isinstance(fault, PackageRejected):
@@ -48,5 +52,5 @@ def sentences(fault: Exception) -> str:
         return SQLITE.get(code, f"The database failed: {fault}.")
     if isinstance(fault, OSError) and fault.strerror:
         meaning = OS.get(fault.errno or 0, f"{{}}: {fault.strerror}.")
-        return meaning.format(fault.filename or "A file")
+        return meaning.format(fault.filename) if fault.filename else _capitalized(meaning.format("a file"))
     return str(fault)

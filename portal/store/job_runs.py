@@ -19,6 +19,7 @@ class Run:
     failure: str | None
 
 
+FAILURE_MAX = 1000  # characters
 EXPECTED = "job_expected_since"  # times among the counters
 COLUMNS = ", ".join(Run.__dataclass_fields__)
 
@@ -33,7 +34,7 @@ def recorded(db: Database, job: str) -> Iterator[None]:
             tx.execute(
                 "INSERT INTO job_runs (job, failure_at, failure) VALUES (?, ?, ?)"
                 " ON CONFLICT (job) DO UPDATE SET failure_at = excluded.failure_at, failure = excluded.failure",
-                (job, now(), str(error)),
+                (job, now(), _brief(str(error)) or type(error).__name__),
             )
         raise
     with db.write() as tx:
@@ -42,6 +43,12 @@ def recorded(db: Database, job: str) -> Iterator[None]:
             " ON CONFLICT (job) DO UPDATE SET success_at = excluded.success_at, failure = NULL",
             (job, now()),
         )
+
+
+def _brief(text: str) -> str:
+    """One line, as `mosis status` prints it; all of them are in the job's log. rsync writes one for every file."""
+    first, *others = text.strip().splitlines() or [""]
+    return first[:FAILURE_MAX] + (f" (and {len(others)} more lines, in the job's log)" if others else "")
 
 
 def every(db: sqlite3.Connection) -> dict[str, Run]:

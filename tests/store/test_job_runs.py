@@ -37,6 +37,19 @@ def test_without_a_note_the_store_s_first_change_counts(store: Store, monkeypatc
     assert since(store, "drill")["drill"] > 100
 
 
+def test_a_failure_is_one_line(store: Store) -> None:
+    """rsync writes one for every file that it could not copy, and `mosis status` one for every fact."""
+    for text, noted in (
+        ("rsync ended with 23: a\nb\nc\n", "rsync ended with 23: a (and 2 more lines, in the job's log)"),
+        ("drive is away", "drive is away"),
+        ("x" * 5000, "x" * job_runs.FAILURE_MAX),
+        ("", "ValueError"),  # an empty text would read as no failure
+    ):
+        with pytest.raises(ValueError), job_runs.recorded(store.db, "drill"):
+            raise ValueError(text)
+        assert job_runs.every(store.db.read())["drill"].failure == noted
+
+
 def test_a_portal_notes_what_its_host_should_run(portal: Portal) -> None:
     noted = job_runs.counters(portal.store.db.read(), job_runs.EXPECTED)
     assert noted.keys() == {"cleanup", "backup-database", "drill"}

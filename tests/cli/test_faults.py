@@ -1,0 +1,16 @@
+"""What an error of the system means, in a sentence."""
+
+import errno
+import os
+
+import pytest
+
+from portal.cli.faults import OS, sentences
+
+
+@pytest.mark.parametrize("code", OS, ids=errno.errorcode.get)
+def test_an_error_without_a_path_is_a_sentence_too(code: int) -> None:
+    """As of a write to a file that is open already."""
+    text = sentences(OSError(code, os.strerror(code)))
+    assert text[0].isupper() and text.lower().count("a file") == 1 and " A file" not in text
+    assert sentences(OSError(code, os.strerror(code), "nope.pem")) == OS[code].format("nope.pem")
