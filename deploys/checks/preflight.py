@@ -3,6 +3,7 @@
 import inspect
 import json
 import sys
+from pathlib import Path
 from shlex import join, quote
 from typing import TypedDict
 
@@ -12,6 +13,7 @@ from pyinfra.api.exceptions import DeployError
 
 from deploys.containers import engine
 from deploys.plan.model import Plan
+from deploys.plan.shared import DIRECTORIES
 from deploys.remote import probe
 from deploys.synology import shared_folder
 
@@ -30,10 +32,12 @@ class Found(TypedDict, total=False):
     systemd: bool
     apt: bool
     writable: bool
+    entries: list[str]
     mount: dict[str, str]
     drive: dict[str, str]
     own_data: list[str]
     copied_store: str | None
+    forbidden: list[int]
     ports: dict[str, list[dict[str, str]]]
 
 
@@ -80,6 +84,24 @@ def _fault(plan: Plan, found: Found) -> str | None:
         return f"The root {plan.settings.root} cannot be written; take another or change its owner."
     if fault := _disk_fault(plan, found["mount"], found["drive"]) or (plan.data.follows and _data_fault(plan, found)):
         return fault
+    return _root_fault(plan, found["entries"]) or _port_fault(plan, found)
+
+
+def _root_fault(plan: Plan, entries: list[str]) -> str | None:
+    """Why the directory cannot become a store: the deploy would change the owner and mode of other people's files."""
+    root = plan.settings.root
+    paths = [*(Path(directory.path) for directory in plan.directories), *(root / name for name in DIRECTORIES)]
+    own = {path.relative_to(root).parts[0] for path in paths if root in path.parents}
+    foreign = [name for name in entries if name not in own]
+    if foreign and not plan.data.share:  # a shared folder keeps its owner and mode
+        return f"The root {root} is neither a store nor empty: it contains {foreign[0]}. Choose a new directory."
+    return None
+
+
+def _port_fault(plan: Plan, found: Found) -> str | None:
+    """Which port the store cannot have, and why."""
+    for port in found["forbidden"]:
+        return f"Port {port} needs root: this user may not listen there; take a port from 1024 up."
     for listener in plan.listeners:
         for holder in found["ports"][str(listener.port)]:
             if listener.owner not in holder.values():

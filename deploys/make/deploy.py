@@ -53,7 +53,7 @@ def _summary(root: Path, port: str) -> str:
 
 def main() -> str | int:
     """The command; returns what went wrong or an exit code."""
-    root = Path(os.environ.get("ROOT") or place.ROOT).absolute()
+    root = Path(os.environ.get("ROOT") or place.ROOT).resolve()  # pyinfra refuses a link where a directory should be
     kept, wanted = place.kept_port(root), os.environ.get("PORT")
     port = wanted or str(kept or place.PORT)
     if fault := place.port_fault(port) or place.root_fault(root):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 SETTINGS = "etc/mosis.toml"  # of a local store, below its root
+STORE = (SETTINGS, "data/portal.db", "backups/portal")  # one of them is enough: the others may be lost
+SYSTEM = ("lost+found", ".", "@", "#")  # how names of file systems and of DSM begin
 LISTEN = "0A"
 LOOPBACK_AND_ANY = ("0100007F", "00000000", "0" * 32, "0" * 24 + "01000000", "0000000000000000FFFF00000100007F")
 
@@ -81,6 +84,29 @@ def holders(ports: list[int], root: Path) -> dict[int, list[dict[str, str]]]:
     return found
 
 
+def forbidden(ports: list[int]) -> list[int]:
+    """Ports that this user may not listen on, as the kernel answers; nothing listens meanwhile."""
+    found = []
+    for port in ports:
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except PermissionError:
+                found.append(port)
+            except OSError:
+                pass  # taken: see holders()
+    return found
+
+
+def entries(root: Path) -> list[str]:
+    """What a directory holds that is not a store yet."""
+    if any(os.path.lexists(str(root / name)) for name in STORE):
+        return []
+    with suppress(OSError):
+        return sorted(path.name for path in root.iterdir() if not path.name.startswith(SYSTEM))
+    return []
+
+
 def writable(root: Path) -> bool:
     """Whether the directory, or the nearest above it that exists, takes files; without trying: a dry run asks too."""
     existing = next(place for place in (root, *root.parents) if os.path.lexists(str(place)))
@@ -124,10 +150,12 @@ if __name__ == "__main__":
         "systemd": Path("/run/systemd/system").is_dir(),
         "apt": Path("/usr/bin/apt-get").exists(),
         "writable": writable(Path(sys.argv[1])),
+        "entries": entries(Path(sys.argv[1])),
         "mount": mount_of(Path(sys.argv[1])),
         "drive": mount_of(Path(sys.argv[3])) if sys.argv[3] else {},
         "own_data": own_data(Path(sys.argv[1])),
         "copied_store": copied_store(Path(sys.argv[1])),
+        "forbidden": forbidden(json.loads(sys.argv[2])),
         "ports": holders(json.loads(sys.argv[2]), Path(sys.argv[1])),
     }
     print(json.dumps(answers))

@@ -286,3 +286,14 @@ def test_a_root_that_is_no_directory_stops_before_anything_changes(store: LocalS
     assert f"The root {store.root} cannot be written" in run.output
     assert "Traceback" not in run.output
     assert store.root.read_text() == "a file\n"
+
+
+def test_a_directory_of_somebody_stays_as_it_is(store: LocalStore) -> None:
+    store.root.mkdir(mode=0o755)
+    store.root.joinpath("photo.jpg").write_text("a photo\n")
+    run = store.deploy()
+    assert run.code == 1
+    assert f"The root {store.root} is neither a store nor empty: it contains photo.jpg." in run.output
+    assert "Traceback" not in run.output
+    assert stat.S_IMODE(store.root.stat().st_mode) == 0o755
+    assert [path.name for path in store.root.iterdir()] == ["photo.jpg"]

@@ -72,3 +72,52 @@ def test_the_probe_finds_a_mount_that_is_bound_twice(mounted: dict[str, dict[str
     assert (root["point"], root["type"]) == (f"{tmp_path}/a drive", "tmpfs")
     assert drive["point"] == f"{tmp_path}/bound"
     assert preflight._same(root, drive)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "present", "foreign"),
+    [
+        ("local", (), None),
+        ("local", ("data", "log", "temp"), None),  # an interrupted first deploy
+        ("local", (".bashrc", "lost+found", "@eaDir", "#recycle"), None),
+        ("local", ("data", "photos"), "photos"),
+        ("local", ("photos", "etc/mosis.toml"), None),  # a store, whose owner put something beside it
+        ("systemd", ("photos", "data/portal.db"), None),
+        ("systemd", ("photos", "backups/portal/"), None),  # a store that lost its database
+        ("systemd", ("data", "packages", "assets"), None),
+        ("systemd", ("hosts", "passwd"), "hosts"),
+        ("compose", ("data", "packages"), None),
+        ("compose", ("photos",), "photos"),
+    ],
+)
+def test_a_directory_of_other_files_is_not_taken_as_a_new_root(
+    runtime: str, present: tuple[str, ...], foreign: str | None, release: Release, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in present:
+        (root / name).parent.mkdir(exist_ok=True, parents=True)
+        (root / name).touch() if "." in name else (root / name).mkdir()
+    wanted = plan({"mosis_runtime": runtime, "mosis_root": str(root)}, release)
+    fault = preflight._root_fault(wanted, probe.entries(root))
+    assert fault is None if foreign is None else f"neither a store nor empty: it contains {foreign}." in fault
+
+
+def test_the_probe_finds_a_port_that_needs_root(tmp_path: Path) -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    if not shutil.which("unshare") or first <= 1:
+        pytest.skip("unshare is not installed, or this machine has no port that needs root")
+    words = ["unshare", "--user", sys.executable, probe.__file__, str(tmp_path), "[1, 50000]", ""]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this machine lets nobody make a namespace")
+    assert json.loads(done.stdout)["forbidden"] == [1]
+
+
+def test_a_port_that_needs_root_is_refused(release: Release) -> None:
+    wanted = plan({"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_port": 80}, release)
+    found = preflight.Found(forbidden=[80], ports={str(listener.port): [] for listener in wanted.listeners})
+    assert preflight._port_fault(wanted, found) == (
+        "Port 80 needs root: this user may not listen there; take a port from 1024 up."
+    )
+    assert preflight._port_fault(wanted, found | {"forbidden": []}) is None
