@@ -4,12 +4,13 @@ Without PORT, a store that exists stays where it listens.
 """
 
 from os import environ
+from os.path import realpath
 from pathlib import Path
 from shutil import which
 
 from deploys.make import place
 
-_root = Path(environ.get("ROOT") or place.ROOT).absolute()
+_root = Path(realpath(environ.get("ROOT") or place.ROOT))
 
 store = [
     (

@@ -90,7 +90,7 @@ class Settings(BaseModel):
     )
     workers: int = Field(2, ge=1, le=64, description="worker processes")
     threads: int = Field(256, ge=4, le=512, description="threads a worker answers requests with")
-    stall_seconds: int = Field(120, ge=1, description="in which a connection must move 4 KiB, seconds")
+    stall_seconds: int = Field(120, ge=1, description="time within which a connection must move 4 KiB, seconds")
     accel: bool = Field(False, description="nginx in front carries the bytes (X-Accel-Redirect)")
     proxied: bool = Field(False, description="trust X-Forwarded-For, because only our own nginx can reach the port")
     metrics_networks: tuple[IPvAnyNetwork, ...] = Field(

@@ -1,6 +1,7 @@
 """README.md and docs/ are true where a machine can tell: tables, links, commands of make, the format of packages."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -144,3 +145,11 @@ def test_uninstalling_removes_every_file_that_a_plan_has(runtime: str, data: dic
     files = [file for service in wanted.services.values() for file in service.files]
     placed = [wanted.command.path, *(file.path for file in (*files, *(wanted.stack.files if wanted.stack else ())))]
     assert [path for path in placed if not any(fnmatch(path, f"{place}*") for place in removed)] == []
+
+
+def test_git_ignores_the_secrets_that_the_walk_throughs_write() -> None:
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("this is no clone")
+    names = sorted({name for page in PRESENT for name in re.findall(r"\b[\w-]+\.(?:auth|pem)\b", page.read_text())})
+    asked = ["git", "-C", REPOSITORY, "check-ignore", *names]
+    assert subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split() == names

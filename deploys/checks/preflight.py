@@ -81,7 +81,7 @@ def _fault(plan: Plan, found: Found) -> str | None:
     if plan.runtime == "systemd" and not (found["systemd"] and found["apt"] and found["uid"] == 0):
         return "The runtime systemd needs a Debian host that booted with systemd, and root (or _sudo = True)."
     if not found["writable"]:
-        return f"The root {plan.settings.root} cannot be written; take another or change its owner."
+        return f"The root {plan.settings.root} cannot be written to; choose another one or change its owner."
     if fault := _disk_fault(plan, found["mount"], found["drive"]) or (plan.data.follows and _data_fault(plan, found)):
         return fault
     return _root_fault(plan, found["entries"]) or _port_fault(plan, found)
@@ -101,11 +101,11 @@ def _root_fault(plan: Plan, entries: list[str]) -> str | None:
 def _port_fault(plan: Plan, found: Found) -> str | None:
     """Which port the store cannot have, and why."""
     for port in found["forbidden"]:
-        return f"Port {port} needs root: this user may not listen there; take a port from 1024 up."
+        return f"Port {port} needs root: this user may not listen there; choose a port above 1023."
     for listener in plan.listeners:
         for holder in found["ports"][str(listener.port)]:
             if listener.owner not in holder.values():
-                return f"Port {listener.port} is taken by {_named(holder)}; free it or take another port."
+                return f"Port {listener.port} is taken by {_named(holder)}; stop that program or choose another port."
     return None
 
 
@@ -113,11 +113,11 @@ def _disk_fault(plan: Plan, disk: dict[str, str], drive: dict[str, str]) -> str 
     """Why the store cannot lie on its disk, or its copy on the drive if that is attached."""
     root, kind = plan.settings.root, disk["type"]
     if kind in WITHOUT_MODES:
-        return f"The root {root} is on {kind}, which keeps no permissions and no Unix sockets; take one on ext4, say."
+        return f"The root {root} is on {kind}, which supports neither permissions nor Unix sockets; choose ext4, say."
     if kind in NETWORK:
-        return f"The root {root} is on {kind}: SQLite's log is not safe on a network; take one on a local disk."
+        return f"The root {root} is on {kind}: SQLite's log is not safe on a network file system; choose a local disk."
     if kind in IN_MEMORY and plan.runtime != "local":
-        return f"The root {root} is on {kind}, which a boot empties; take one on a disk."
+        return f"The root {root} is on {kind}, which a boot empties; choose one on a disk."
     if plan.settings.backup and drive["point"] == str(plan.settings.backup.mount) and _same(disk, drive):
         return f"{plan.settings.backup.mount} is on the disk of the root {root}; a backup belongs on another one."
     return None

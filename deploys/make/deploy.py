@@ -42,9 +42,7 @@ def _summary(root: Path, port: str) -> str:
     nginx = re.search(r"^files =.* nginx\.conf", (root / "etc/supervisord.conf").read_text(), re.MULTILINE)
     rows = {
         "store": f"http://127.0.0.1:{port}",
-        "answered by": "nginx, the portal behind it"
-        if nginx
-        else "the portal alone, because this machine has no nginx",
+        "served by": "nginx, in front of the portal" if nginx else "the portal alone, because nginx is not installed",
         "admin token": f"{root}/secrets/admin-token",
         "command": f"{root}/bin/mosis",
     }
@@ -53,7 +51,7 @@ def _summary(root: Path, port: str) -> str:
 
 def main() -> str | int:
     """The command; returns what went wrong or an exit code."""
-    root = Path(os.environ.get("ROOT") or place.ROOT).resolve()  # pyinfra refuses a link where a directory should be
+    root = Path(os.path.realpath(os.environ.get("ROOT") or place.ROOT))  # pyinfra refuses a link as a directory
     kept, wanted = place.kept_port(root), os.environ.get("PORT")
     port = wanted or str(kept or place.PORT)
     if fault := place.port_fault(port) or place.root_fault(root):

@@ -74,7 +74,7 @@ def _create() -> None:
             f"'{sys.executable}' cannot make virtual environments; on Debian: apt-get install python3-venv"
         ) from None
     if VENV.exists():
-        print("Making .venv anew: it is incomplete, or its Python or its directory has changed.", flush=True)
+        print("Rebuilding .venv: it is incomplete, or its Python or its directory has changed.", flush=True)
     python = os.path.realpath(sys.executable)  # .venv's own may run this
     shutil.rmtree(VENV, ignore_errors=True)
     made = subprocess.run([python, "-m", "venv", VENV], capture_output=True, text=True, check=False)
@@ -95,7 +95,7 @@ def _install(name: str) -> None:
     done, wanted = VENV / f"{name}.done", hashlib.sha256(inputs).hexdigest()
     if done.exists() and done.read_text().strip() == wanted:
         return
-    print(f"Installing what requirements/{name}.lock lists into .venv ({SIZES.get(name, 'minutes')}).", flush=True)
+    print(f"Installing requirements/{name}.lock into .venv ({SIZES.get(name, 'minutes')}).", flush=True)
     _pip(name, "--require-hashes", *_wheelhouse(), "-r", str(lock))
     if name == BASE:
         _pip(name, "--no-deps", "--no-build-isolation", "--no-index", "--editable", str(CHECKOUT))
@@ -117,7 +117,7 @@ def _pip(name: str, *words: str) -> None:
     if not os.environ.get("WHEELHOUSE") and any(sign in output for sign in UNREACHABLE):
         raise Unusable(OFFLINE.format(name=name, target="deploy" if name == BASE else f".venv/{name}.done"))
     faults = [line for line in output.splitlines() if not line.startswith("WARNING: ")]
-    raise Unusable("\n".join([*faults, f"pip cannot install what requirements/{name}.lock lists; the cause is above."]))
+    raise Unusable("\n".join([*faults, f"pip cannot install requirements/{name}.lock; the cause is above."]))
 
 
 def main(*names: str) -> str | None:

@@ -148,7 +148,7 @@ def _fault(root: Path) -> str | None:
         pid = (root / PID_FILE).read_text().strip()
         Path(f"/proc/{pid}/environ").read_bytes()
     except PermissionError as error:
-        return f"{error.filename} is another user's: stop the store as the user who deployed it."
+        return f"{error.filename} belongs to another user: stop the store as the user who deployed it."
     except OSError:
         return None
     return None
@@ -160,10 +160,10 @@ def stop(root: Path) -> str | None:
     if not running:
         fault = _fault(root)
         if not fault:
-            print(f"Nothing of {root} is running.")
+            print(f"The store in {root} is not running.")
         return fault
     if not down(root):
-        return f"Processes of {root} do not end: {', '.join(map(str, ours(root)))}."
+        return f"These processes of {root} did not stop: {', '.join(map(str, ours(root)))}."
     print(f"Stopped {len(running)} {'process' if len(running) == 1 else 'processes'} of {root}.")
     return None
 

@@ -68,7 +68,7 @@ def token_create(
 
 
 def token_list() -> None:
-    """List tokens without their secrets: id, developer, scope, state, end, last use."""
+    """List tokens without their secrets: id, developer, scope, state, expiry, last use."""
     for token in tokens.every(open_store(settings.load()).db.read()):
         state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now() else "valid"
         used = rfc3339(token.last_used_at) if token.last_used_at else "never"

@@ -61,5 +61,5 @@ def verify(
 def _parse(text: str) -> audit.Head:
     seq, _, digest = text.partition(":")
     if not seq.isdecimal() or int(seq) > LARGEST_INTEGER:
-        raise typer.BadParameter(f"{text!r} is no head, such as 17:0123abcd", param_hint="--head")
+        raise typer.BadParameter(f"{text!r} is not a head such as 17:0123abcd.", param_hint="--head")
     return audit.Head(int(seq), digest)

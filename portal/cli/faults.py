@@ -1,7 +1,9 @@
 """What went wrong, in one or two sentences: cause and remedy."""
 
 import errno
+import os
 import sqlite3
+from pathlib import Path
 
 from portal.faults import Fault
 from portal.packages.errors import PackageRejected
@@ -52,5 +54,12 @@ def sentences(fault: Exception) -> str:
         return SQLITE.get(code, f"The database failed: {fault}.")
     if isinstance(fault, OSError) and fault.strerror:
         meaning = OS.get(fault.errno or 0, f"{{}}: {fault.strerror}.")
-        return meaning.format(fault.filename) if fault.filename else _capitalized(meaning.format("a file"))
+        return meaning.format(_named(fault)) if fault.filename else _capitalized(meaning.format("a file"))
     return str(fault)
+
+
+def _named(fault: OSError) -> str:
+    """The path at fault: of a missing one, the first directory that is missing, for a new file is missing anyway."""
+    path = Path(str(fault.filename))
+    above = [parent for parent in path.parents if fault.errno == errno.ENOENT and not os.path.lexists(parent)]
+    return str(above[-1] if above else path)

@@ -44,7 +44,7 @@ def generate(
 def proof(
     path: KeyFile, developer: Annotated[str, typer.Option(parser=developer_id, help="Your developer id.")]
 ) -> None:
-    """Print the body that registers a key: POST it to /api/developers/{developer_id}/keys."""
+    """Print the request body that registers a key: POST it to /api/developers/{developer_id}/keys."""
     key = load_key(path)
     public = signature.raw_public_key(key)
     proof = signature.sign(key, signature.registration_statement(developer, signature.key_id(public)))
@@ -57,7 +57,7 @@ def rotate(
     app: Annotated[str, typer.Option(parser=app_id, help="The app that passes from the old key to the new one.")],
     from_version_code: Annotated[int, typer.Option(min=1, help="The first version that the new key signs.")],
 ) -> None:
-    """Print the body that hands an app over: POST it to /api/apps/{app_id}/key-rotations."""
+    """Print the request body that changes an app's key: POST it to /api/apps/{app_id}/key-rotations."""
     pair = load_key(old), load_key(new)
     old_id, new_id = (signature.key_id(signature.raw_public_key(key)) for key in pair)
     statement = signature.rotation_statement(app, old_id, new_id, from_version_code)

@@ -27,7 +27,7 @@ def rotate(
     path = Layout(chosen.root).presign_keys
     forgotten = presign.forgotten(presign.load(path), lifetime=chosen.upload_url_seconds, drop=drop)
     if dry_run:
-        print("a new key would sign")
+        print("would sign with a new key")
     else:
         print(f"key {presign.rotate(path, lifetime=chosen.upload_url_seconds, drop=drop).key_id} signs from now on")
     for key in forgotten:

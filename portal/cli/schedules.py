@@ -16,7 +16,7 @@ def _line(value: str) -> str:
     try:
         CronSim(scheduler.Entry.parse(value).time, datetime.now())  # noqa: DTZ005 - local time, as cron
     except (ValueError, CronSimError):
-        raise typer.BadParameter(f"{value!r} is no line such as '30 2 * * * backup database'.") from None
+        raise typer.BadParameter(f"{value!r} is not a line such as '30 2 * * * backup database'.") from None
     return value
 
 

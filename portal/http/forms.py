@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from bottle import BaseRequest
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from portal.packages import strict_json
 from portal.packages.errors import quote
@@ -39,12 +40,23 @@ def json_body(request: BaseRequest, model: type[Model]) -> Model:
     except strict_json.JsonRejected as error:
         raise Refused("VALIDATION_ERROR", "The body is invalid.", [f"body: {error}."]) from None
     except ValidationError as error:
-        raise Refused("VALIDATION_ERROR", "The body is invalid.", reasons(error)) from None
+        raise Refused("VALIDATION_ERROR", "The body is invalid.", reasons(error, model)) from None
 
 
-def reasons(error: ValidationError) -> list[str]:
+def reasons(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One sentence per error, without the value, which may be a secret."""
-    return [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}." for e in error.errors(include_input=False)]
+    return [
+        f"{'.'.join(map(str, fault['loc'])) or 'body'}: {_reason(fault, model)}."
+        for fault in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _reason(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    """A pattern is for programs: people get the description of the field."""
+    declared = model.model_fields.get(str(fault["loc"][0])) if fault["loc"] else None
+    if fault["type"] == "string_pattern_mismatch" and declared and declared.description:
+        return f"Must be {declared.description}"
+    return fault["msg"].removeprefix("Value error, ")
 
 
 def multipart_file(

@@ -18,7 +18,15 @@ Time = Annotated[
     PlainSerializer(rfc3339, return_type=str),
     Field(description="UTC, RFC 3339"),
 ]
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="1 to 100 characters without control characters",
+    ),
+]
 TOKEN_DAYS_MAX = 3650
 
 

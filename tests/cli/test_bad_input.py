@@ -158,6 +158,20 @@ def test_without_settings_the_remedy_is_named(tmp_path: Path, monkeypatch: pytes
     )
 
 
+@pytest.mark.parametrize(
+    "typed", [["key", "generate", "{}"], ["pack", "source", "{}"], ["sign", "file", "--key", "{}"]]
+)
+def test_a_missing_directory_is_named_rather_than_the_file_in_it(
+    typed: list[str], good: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"source": str(tmp_path / "source"), "file": good["file"], "{}": str(tmp_path / "none/deeper/file")}
+    (tmp_path / "source/manifest.json").write_text(
+        '{"manifest_version": 1, "id": "org.a.b", "name": "B", "version_name": "1.0.0", "version_code": 1}'
+    )
+    status, text = run(monkeypatch, [words.get(word, word) for word in typed])
+    assert (status, text) == (1, f"{tmp_path}/none does not exist: check the path.\n")
+
+
 def test_an_unknown_developer_has_no_list_of_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_CONFIG", environ(store)["MOSIS_CONFIG"])
     assert run(monkeypatch, ["key", "list", "nobody"]) == (1, "NOT_FOUND: There is no developer nobody.\n")

@@ -180,7 +180,7 @@ def test_down_says_what_it_did(deployed: LocalStore, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == f"Stopped {count} processes of {link}.\n"
     assert not down.ours(deployed.root)
     assert down.main(str(deployed.root)) is None
-    assert capsys.readouterr().out == f"Nothing of {deployed.root} is running.\n"
+    assert capsys.readouterr().out == f"The store in {deployed.root} is not running.\n"
     fault = down.main(str(deployed.root.parent))
     assert fault and f"{deployed.root.parent} is not a store" in fault
 

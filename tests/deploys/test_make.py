@@ -56,7 +56,7 @@ def installed(checkout: Path) -> Path:
 def assert_healed(checkout: Path) -> None:
     done = make(checkout, ".venv/operator.done")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Making .venv anew" in done.stdout
+    assert "Rebuilding .venv" in done.stdout
     assert python(checkout, "import hatchling, portal; print(portal.__file__)") == f"{checkout}/portal/__init__.py"
     assert f"{checkout}/.venv/bin/python" in (checkout / ".venv/bin/mosis").read_text()
     again = make(checkout, ".venv/operator.done")
@@ -163,7 +163,7 @@ def test_the_cause_of_a_failure_is_the_last_line(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = make(CHECKOUT, "deploy", ROOT=str(tmp_path / "store"), PORT=str(port))
     assert done.returncode != 0
-    assert done.stdout.splitlines()[-2] == f"Port {port} is taken by python; free it or take another port."
+    assert done.stdout.splitlines()[-2] == f"Port {port} is taken by python; stop that program or choose another port."
     assert "pyinfra error" not in done.stdout and "No hosts remaining" not in done.stdout
     assert not (tmp_path / "store").exists()
 
@@ -237,3 +237,12 @@ def test_a_store_keeps_its_port(settings: str | None, port: str, expected: str, 
     variables = os.environ | {"ROOT": str(tmp_path), "PORT": port}
     done = subprocess.run([sys.executable, "-c", asked], cwd=CHECKOUT, env=variables, capture_output=True, text=True)
     assert done.stdout.strip() == expected, done.stderr
+
+
+def test_a_root_that_is_a_link_is_the_directory_it_points_to(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    asked = "import runpy; print(runpy.run_path('inventory/local.py')['store'][0][1]['mosis_root'])"
+    variables = os.environ | {"ROOT": str(tmp_path / "link")}
+    done = subprocess.run([sys.executable, "-c", asked], cwd=CHECKOUT, env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == str(tmp_path / "disk"), done.stderr

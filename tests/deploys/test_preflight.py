@@ -27,11 +27,11 @@ mount --bind "$1/a drive/x" "$1/bound" && exec "$2" "$3" "$1/a drive/x/not/there
     [
         ({}, {}, None),
         ({"type": "btrfs"}, {}, None),
-        ({"type": "exfat"}, {}, "is on exfat, which keeps no permissions"),
-        ({"type": "fuseblk"}, {}, "is on fuseblk, which keeps no permissions"),
+        ({"type": "exfat"}, {}, "is on exfat, which supports neither permissions"),
+        ({"type": "fuseblk"}, {}, "is on fuseblk, which supports neither permissions"),
+        ({"type": "nfs4"}, {}, "SQLite's log is not safe on a network file system"),
+        ({"type": "cifs"}, {}, "SQLite's log is not safe on a network file system"),
         ({"type": "tmpfs"}, {}, "is on tmpfs, which a boot empties"),
-        ({"type": "nfs4"}, {}, "SQLite's log is not safe on a network"),
-        ({"type": "cifs"}, {}, "SQLite's log is not safe on a network"),
         ({}, {"device": "8:1"}, "/mnt/usb is on the disk of the root /srv/mosis"),
         ({}, {"device": "0:40", "source": "/dev/sda1"}, "/mnt/usb is on the disk of the root /srv/mosis"),
         ({}, {"device": "8:1", "point": "/"}, None),  # the drive is away
@@ -98,7 +98,7 @@ def test_a_directory_of_other_files_is_not_taken_as_a_new_root(
     for name in present:
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         (root / name).touch() if "." in name else (root / name).mkdir()
-    wanted = plan({"mosis_runtime": runtime, "mosis_root": str(root)}, release)
+    wanted = plan({"mosis_runtime": runtime, "mosis_root": "/srv/mosis"}, release)
     fault = preflight._root_fault(wanted, probe.entries(root))
     assert fault is None if foreign is None else f"neither a store nor empty: it contains {foreign}." in fault
 
@@ -118,6 +118,6 @@ def test_a_port_that_needs_root_is_refused(release: Release) -> None:
     wanted = plan({"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_port": 80}, release)
     found = preflight.Found(forbidden=[80], ports={str(listener.port): [] for listener in wanted.listeners})
     assert preflight._port_fault(wanted, found) == (
-        "Port 80 needs root: this user may not listen there; take a port from 1024 up."
+        "Port 80 needs root: this user may not listen there; choose a port above 1023."
     )
     assert preflight._port_fault(wanted, found | {"forbidden": []}) is None

@@ -5,7 +5,9 @@ import base64
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel
 
+from portal.http import schemas
 from portal.store import tokens
 from tests.support.portal import Portal, Publisher, add_developer, problem, registration
 
@@ -68,6 +70,28 @@ def test_a_body_that_does_not_fit_says_why(portal: Portal, admin_token: str, bod
     with portal.client(admin_token) as admin:
         answer = admin.post("/api/developers", content=body, headers={"Content-Type": "application/json"})
         assert problem(answer, 422, "VALIDATION_ERROR")["errors"]
+
+
+@pytest.mark.parametrize(
+    ("developer_id", "sentence"),
+    [
+        ("Upper", "Must be a lower-case slug: letters, digits and inner hyphens."),
+        ("con", "`con` is a device name on Windows."),
+    ],
+)
+def test_an_identifier_is_refused_in_words_for_people(
+    developer_id: str, sentence: str, portal: Portal, admin_token: str
+) -> None:
+    with portal.client(admin_token) as admin:
+        answer = admin.post("/api/developers", json={"developer_id": developer_id, "name": "A"})
+    assert problem(answer, 422, "VALIDATION_ERROR")["errors"] == [f"developer_id: {sentence}"]
+
+
+def test_each_pattern_of_a_body_has_words_for_people() -> None:
+    models = [each for each in vars(schemas).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    fields = [field for model in models for field in model.model_fields.values() if "pattern=" in repr(field.metadata)]
+    assert fields
+    assert all(field.description for field in fields)
 
 
 def test_bodies_must_be_json_and_small(portal: Portal, admin_token: str) -> None:
