@@ -58,12 +58,11 @@ def main() -> str | int:
         return fault
     if failed := environment.main(environment.BASE):
         return failed
-    if kept and port != str(kept):
-        print(f"The store moves from port {kept} to {port}.", flush=True)
     with environment.alone("deploy"):
         code = _pyinfra(root, port, verbose=bool(os.environ.get("V")))
     if code == 0:
-        print(f"\n{_summary(root, port)}")
+        moved = f"The store moved from port {kept} to {port}.\n" if kept and port != str(kept) else ""
+        print(f"{moved}\n{_summary(root, port)}")
     return code
 
 

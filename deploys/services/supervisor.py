@@ -49,7 +49,8 @@ def supervised(plan: Plan, health: Health) -> Generator[str]:
     elif differing:
         yield f"{control} update"
         for name in _differing(plan, control):
-            yield f"{control} restart {name}"
+            log = quote(f"{plan.settings.root}/log/{name}.log")
+            yield f"{control} restart {name} || {{ tail -n 5 {log} >&2; exit 1; }}"
     elif not host.get_fact(Succeeds, command=health.asked):
         yield f"{control} restart all"
     else:

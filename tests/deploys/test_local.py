@@ -297,3 +297,13 @@ def test_a_directory_of_somebody_stays_as_it_is(store: LocalStore) -> None:
     assert "Traceback" not in run.output
     assert stat.S_IMODE(store.root.stat().st_mode) == 0o755
     assert [path.name for path in store.root.iterdir()] == ["photo.jpg"]
+
+
+@pytest.mark.skipif(ANSWERING == "portal alone", reason="nginx is not installed")
+def test_the_cause_of_a_failed_start_is_shown(deployed: LocalStore) -> None:
+    control = [Path(sys.executable).with_name("supervisorctl"), "-c", deployed.root / "etc/supervisord.conf"]
+    subprocess.run([*control, "stop", "nginx"], check=True, capture_output=True)
+    (deployed.root / "run/nginx.pid").mkdir()
+    failed = deployed.deploy()
+    assert failed.code != 0
+    assert f'open() "{deployed.root}/run/nginx.pid" failed' in failed.output
