@@ -131,7 +131,7 @@ def test_a_stopped_or_killed_program_comes_back(deployed: LocalStore) -> None:
     assert deployed.deploy().changed == ()
 
 
-@pytest.mark.parametrize("program", ["portal", "litestream", "nginx", "jobs", "supervisor"])
+@pytest.mark.parametrize("program", ["portal", "nginx", "supervisor"])
 def test_a_program_that_hangs_is_restarted(program: str, deployed: LocalStore) -> None:
     """It has the right stamp and is never ended by anything: suspended, it stands for each that does not go on."""
     before = deployed.pids()

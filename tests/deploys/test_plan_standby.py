@@ -17,7 +17,16 @@ from deploys.remote import probe
 
 STORE = {"mosis_runtime": "systemd"}
 STANDBY = STORE | {"mosis_follows": "store.example.org"}
-FOUND = {"python": [3, 11, 2], "uid": 0, "systemd": True, "apt": True, "writable": True, "ports": {"80": []}}
+FOUND = {
+    "python": [3, 11, 2],
+    "uid": 0,
+    "systemd": True,
+    "apt": True,
+    "writable": True,
+    "entries": [],
+    "forbidden": [],
+    "ports": {"80": []},
+}
 
 
 @pytest.mark.parametrize("runtime", ["local", "compose"])
