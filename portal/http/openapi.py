@@ -110,6 +110,18 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 def _responses(route: Route) -> dict[str, Any]:
     operation = route.operation
+    answer = _answer(route)
+    responses = {str(operation.status): answer} | _refusals(_codes(route))
+    if operation.supports_ranges:
+        responses |= _parts(operation.media_type, answer["headers"])
+    if set(headers.TUS_UPLOAD) & {*operation.request_headers, *operation.response_headers}:
+        for response in responses.values():
+            response["headers"] |= headers.headers(("Tus-Resumable",), always=False)
+    return responses
+
+
+def _answer(route: Route) -> dict[str, Any]:
+    operation = route.operation
     answer: dict[str, Any] = {"description": "Success"}
     if route.answer:
         answer["content"] = {"application/json": _schema(route.answer)}
@@ -119,6 +131,12 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.answer and "Cache-Control" not in given:
         given += ("Cache-Control",)
     answer["headers"] = headers.headers(given) | headers.headers(operation.optional_headers, always=False)
+    return answer
+
+
+def _codes(route: Route) -> set[str]:
+    """Codes of every problem that the route may answer."""
+    operation = route.operation
     codes = set(operation.problems) | ANYWHERE
     if operation.access.scopes:
         codes.add("FORBIDDEN")
@@ -128,10 +146,14 @@ def _responses(route: Route) -> dict[str, Any]:
         codes |= {"DIGEST_MISMATCH", "FILE_TOO_LARGE", "LENGTH_REQUIRED", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
     if operation.idempotency_key:
         codes |= {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_MISMATCH"}
+    return codes
+
+
+def _refusals(codes: set[str]) -> dict[str, dict[str, Any]]:
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):
         by_status.setdefault(problems.KINDS[code].status, []).append(code)
-    described = {
+    return {
         str(status): {
             "description": ", ".join(names),
             "content": {problems.CONTENT_TYPE: _schema(schemas.Problem)},
@@ -140,21 +162,17 @@ def _responses(route: Route) -> dict[str, Any]:
         }
         for status, names in sorted(by_status.items())
     }
-    if operation.supports_ranges:
-        part = {
-            "description": "The requested range",
-            "content": {operation.media_type: {}},
-            "headers": answer["headers"] | headers.headers(headers.PART, always=False),
-        }
-        described |= {
-            "206": part,
-            "304": {"description": "Not modified", "headers": headers.headers(headers.NOT_MODIFIED)},
-        }
-    responses = {str(operation.status): answer} | described
-    if set(headers.TUS_UPLOAD) & {*operation.request_headers, *operation.response_headers}:
-        for response in responses.values():
-            response["headers"] |= headers.headers(("Tus-Resumable",), always=False)
-    return responses
+
+
+def _parts(media_type: str, whole: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Answers to a range and to a condition; `whole` are the headers of the whole file."""
+    part = {
+        "description": "The requested range",
+        "content": {media_type: {}},
+        "headers": whole | headers.headers(headers.PART, always=False),
+    }
+    unchanged = {"description": "Not modified", "headers": headers.headers(headers.NOT_MODIFIED)}
+    return {"206": part, "304": unchanged}
 
 
 def _mode(model: type[BaseModel]) -> Literal["validation", "serialization"]:
