@@ -56,12 +56,20 @@ def front(portal: Portal) -> Iterator[httpx.URL]:
         yield httpx.URL(url)
 
 
+def whole(received: bytes) -> bool:
+    """Whether an answer has arrived: a client that sends less than it announced is not waited for, but cut."""
+    head, blank, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"^content-length: (\d+)", head, re.IGNORECASE | re.MULTILINE)
+    return bool(blank) and length is not None and len(body) >= int(length[1])
+
+
 def answered(front: httpx.URL, sent: str) -> tuple[int, dict[str, str], dict[str, object]]:
     """Status, headers and body of the answer to these bytes."""
     with socket.create_connection((front.host, front.port), timeout=PATIENCE) as connection:
         connection.sendall(sent.encode())
-        connection.shutdown(socket.SHUT_WR)
-        received = b"".join(iter(lambda: connection.recv(65536), b""))
+        received = b""
+        while not whole(received) and (chunk := connection.recv(65536)):
+            received += chunk
     head, _, body = received.decode().partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
