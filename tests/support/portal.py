@@ -108,7 +108,11 @@ class Portal:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process is not None:
             os.killpg(self.process.pid, how)
-            self.process.wait(30)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:  # granian's main process can deadlock in its handler; init kills it too
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(30)
             self.process = None
 
     def client(self, token: str | None = None) -> httpx.Client:
