@@ -50,7 +50,7 @@ class Entry:
     def due(self, since: float, now: float) -> bool:
         """Whether its time came after `since` and up to `now`, both in seconds since 1970."""
         # Without a zone, as cron counts: 02:30 comes once in the night that skips it and in the one that repeats it.
-        local = [datetime.fromtimestamp(at) for at in (since, now)]  # noqa: DTZ006
+        local = [datetime.fromtimestamp(at) for at in (since, now)]  # noqa: DTZ006, cron means local time
         return next(CronSim(self.time, local[0])) <= local[1]
 
 
