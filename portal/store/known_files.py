@@ -1,12 +1,24 @@
-"""Every file that has a row in the database, for jobs that copy, verify or restore files."""
+"""Every file that has a row in the database, for jobs that copy, verify, restore or mend files."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from portal.store import files, versions
 from portal.store.layout import Layout
+
+PAGE = 500
+"""Rows per read: one long read would keep the WAL from being checkpointed."""
+
+
+class Position(NamedTuple):
+    """Where a file comes in the order of `every`: packages by app and version code, then images by app and name."""
+
+    part: int
+    app_id: str
+    key: int | str
 
 
 @dataclass(frozen=True)
@@ -15,6 +27,7 @@ class NamedFile:
     `manifest`.
     """
 
+    position: Position
     path: Path
     size: int
     sha256: str
@@ -28,11 +41,68 @@ class NamedFile:
             return False
 
 
-def every(db: sqlite3.Connection, layout: Layout) -> Iterator[NamedFile]:
-    """All packages, then all images."""
-    for version in versions.every_placed(db):
-        path = layout.package(version.developer_id, version.app_id, version.version_code)
-        yield NamedFile(path.relative_to(layout.root), version.size, version.sha256, version.manifest)
-    for row in db.execute("SELECT app_id, name, size, sha256 FROM assets"):
-        path = layout.asset(row["app_id"], row["name"])
-        yield NamedFile(path.relative_to(layout.root), row["size"], row["sha256"])
+@dataclass(frozen=True)
+class _Part:
+    """One kind of file: its rows after a key, in order, and one row by its key."""
+
+    rows: str
+    row: str
+    first: int | str
+    to_file: Callable[[Layout, sqlite3.Row], NamedFile]
+
+
+def _package(layout: Layout, row: sqlite3.Row) -> NamedFile:
+    version = versions.PlacedVersion(*row)
+    path = layout.package(version.developer_id, version.app_id, version.version_code)
+    position = Position(0, version.app_id, version.version_code)
+    return NamedFile(position, path.relative_to(layout.root), version.size, version.sha256, version.manifest)
+
+
+def _image(layout: Layout, row: sqlite3.Row) -> NamedFile:
+    path = layout.asset(row["app_id"], row["name"])
+    position = Position(1, row["app_id"], row["name"])
+    return NamedFile(position, path.relative_to(layout.root), row["size"], row["sha256"])
+
+
+_PACKAGES = f"SELECT {versions.COLUMNS} FROM versions WHERE {versions.PLACED}"
+_IMAGES = "SELECT app_id, name, size, sha256 FROM assets"
+_PARTS = (
+    _Part(
+        f"{_PACKAGES} AND (app_id, version_code) > (?, ?) ORDER BY app_id, version_code LIMIT ?",
+        f"{_PACKAGES} AND app_id = ? AND version_code = ?",
+        0,
+        _package,
+    ),
+    _Part(
+        f"{_IMAGES} WHERE (app_id, name) > (?, ?) ORDER BY app_id, name LIMIT ?",
+        f"{_IMAGES} WHERE app_id = ? AND name = ?",
+        "",
+        _image,
+    ),
+)
+
+
+def every(db: sqlite3.Connection, layout: Layout, after: Position | None = None) -> Iterator[NamedFile]:
+    """All packages, then all images, in constant memory; those `after` a position."""
+    for number, part in enumerate(_PARTS):
+        if after is None or after.part < number:
+            after = Position(number, "", part.first)
+        while after.part == number and (rows := db.execute(part.rows, (*after[1:], PAGE)).fetchall()):
+            for row in rows:
+                file = part.to_file(layout, row)
+                yield file
+                after = file.position
+
+
+def current(db: sqlite3.Connection, layout: Layout, file: NamedFile) -> bool:
+    """Whether the database still names this file with this digest."""
+    part = _PARTS[file.position.part]
+    row = db.execute(part.row, file.position[1:]).fetchone()
+    return row is not None and part.to_file(layout, row).sha256 == file.sha256
+
+
+def count(db: sqlite3.Connection) -> int:
+    """How many files `every` yields."""
+    query = f"SELECT (SELECT count(*) FROM versions WHERE {versions.PLACED}) + (SELECT count(*) FROM assets)"
+    number: int = db.execute(query).fetchone()[0]
+    return number
