@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from portal.recovery import copies, drive
+from portal.recovery import copies
 from portal.store import audit
 from portal.store.store import Store
 
@@ -33,8 +33,7 @@ def faults(store: Store, noted: audit.Head | None = None) -> Iterator[str]:
 
 def _copies(store: Store) -> Iterator[Path]:
     yield from copies.snapshots(store.layout.snapshots)
-    if attached := drive.attached(store.settings.backup):
-        yield from copies.snapshots(attached / drive.SNAPSHOTS)
+    yield from copies.on_drive(store.settings)
 
 
 def _head(path: Path) -> audit.Head:

@@ -56,8 +56,8 @@ def drill(store: Store, *, progress: Callable[[int, int], None] = lambda done, t
                 faults.append(str(error))
             else:
                 report.copies.append(source.name)
-        if attached := drive.attached(store.settings.backup):
-            report.files, lost = _compare(store, attached, progress)
+        if trees := drive.trees(store.settings.backup):
+            report.files, lost = _compare(store, trees, progress)
             faults += lost
         elif store.settings.backup:
             faults.append("The drive is away: what it has was not looked at.")
@@ -111,19 +111,19 @@ def _rehearse(store: Store, source: Source, target: Path) -> None:
         raise BackupError(f"{source.name}: a change that was made {behind} s ago is not in it.")
 
 
-def _compare(store: Store, attached: Path, progress: Callable[[int, int], None]) -> tuple[int, list[str]]:
+def _compare(store: Store, trees: list[Path], progress: Callable[[int, int], None]) -> tuple[int, list[str]]:
     """How many files the drive has as the database names them, and a sentence for each that it should have and has not.
 
     The live database names them: what its copies name beyond it was deleted since.
     """
     wanted, good, faults = list(known_files.every(store.db.read(), store.layout)), 0, []
     for done, file in enumerate(wanted, start=1):
-        if file.is_good(attached):
+        if drive.find(trees, file):
             good += 1
-        elif (attached / file.path).exists():
-            faults.append(f"{attached / file.path} is damaged.")
+        elif (trees[0] / file.path).exists():
+            faults.append(f"{trees[0] / file.path} is damaged.")
         elif _since(store.layout.root / file.path) > table.max_age(store.settings, "backup-packages"):
-            faults.append(f"{attached / file.path} is missing.")
+            faults.append(f"{trees[0] / file.path} is missing.")
         progress(done, len(wanted))
     return good, faults
 

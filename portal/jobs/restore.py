@@ -113,32 +113,32 @@ def _sidecars(path: Path) -> list[Path]:
 def _restore_files(store: Store, report: Report, dry_run: bool, progress: Callable[[int, int], None]) -> None:
     for area in ("packages", "assets", "temp"):
         files.make_directory(store.layout.area(area))
-    attached, wanted = drive.attached(store.settings.backup), list(known_files.every(store.db.read(), store.layout))
+    trees, wanted = drive.trees(store.settings.backup), list(known_files.every(store.db.read(), store.layout))
     for done, file in enumerate(wanted, start=1):
         if file.is_good(store.layout.root):
             report.good += 1
-        elif attached is None or not file.is_good(attached):
+        elif (tree := drive.find(trees, file)) is None:
             report.missing.append(str(file.path))
         else:
             if not dry_run:
-                _restore_file(store, attached, file)
+                _restore_file(store, tree, file)
             report.restored.append(str(file.path))
         progress(done, len(wanted))
 
 
-def _restore_file(store: Store, attached: Path, file: NamedFile) -> None:
+def _restore_file(store: Store, tree: Path, file: NamedFile) -> None:
     target = store.layout.root / file.path
     if file.manifest is None:
-        files.write_file(target, (attached / file.path).read_bytes())
+        files.write_file(target, (tree / file.path).read_bytes())
         return
     staging = store.layout.staging(f"restore-{os.urandom(8).hex()}")
     staging.mkdir()
     sink = files.Sink(staging / target.name, sys.maxsize)
-    with (attached / file.path).open("rb") as source:
+    with (tree / file.path).open("rb") as source:
         while chunk := source.read(1 << 20):
             sink.write(chunk)
     if sink.finish().sha256 != file.sha256:
-        raise BackupError(f"{attached / file.path} changed while it was read.")
+        raise BackupError(f"{tree / file.path} changed while it was read.")
     files.write_file(staging / "manifest.json", file.manifest.encode())
     if target.parent.exists():
         target.parent.rename(staging.with_name(f"damaged-{staging.name}"))

@@ -43,8 +43,7 @@ def sources(settings: Settings) -> Iterator[Source]:
         yield Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target))
     for path in snapshots(layout.snapshots):
         yield _snapshot("snapshot", path, "")
-    attached = drive.attached(settings.backup)
-    for path in snapshots(attached / drive.SNAPSHOTS) if attached else []:
+    for path in on_drive(settings):
         yield _snapshot("drive", path, " on the drive")
 
 
@@ -70,6 +69,14 @@ def from_replica(replica: Path, target: Path) -> None:
 def snapshots(directory: Path) -> list[Path]:
     """The nightly copies, newest first."""
     return sorted(directory.glob("portal-*.db"), reverse=True)
+
+
+def on_drive(settings: Settings) -> list[Path]:
+    """The nightly copies on the drive, newest first; each once, however many generations have it."""
+    trees = drive.trees(settings.backup)
+    names = {path.name for tree in trees for path in snapshots(tree / drive.SNAPSHOTS)}
+    parts = [Path(drive.SNAPSHOTS, name) for name in sorted(names, reverse=True)]
+    return [tree / part for part in parts for tree in drive.distinct(trees, part) if (tree / part).exists()]
 
 
 def _snapshot(kind: str, path: Path, where: str) -> Source:

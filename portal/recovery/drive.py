@@ -2,10 +2,12 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from portal.recovery.errors import BackupError
 from portal.settings import Backup
+from portal.store.known_files import NamedFile
 
 OCTAL = re.compile(rb"\\([0-7]{3})")  # proc(5): blanks and backslashes of a mount point
 MARKER = ".mosis-backup"
@@ -16,6 +18,16 @@ def require(backup: Backup | None) -> Path:
     """The directory on the drive, which is mounted and marked. Raises BackupError; writes nothing."""
     if backup is None:
         raise BackupError("No external drive is configured: set backup.mount and backup.directory.")
+    try:
+        return _marked(backup)
+    except OSError as error:
+        raise BackupError(
+            f"{backup.directory} cannot be read: {error.strerror}."
+            " Mount the drive so that the user of the store may read and write there."
+        ) from error
+
+
+def _marked(backup: Backup) -> Path:
     # Without the drive its mount point is an empty directory on the system disk, which a copy would fill.
     if str(backup.mount) not in mounts():
         raise BackupError(f"{backup.mount} is not mounted: attach the drive.")
@@ -32,6 +44,34 @@ def attached(backup: Backup | None) -> Path | None:
         return require(backup)
     except BackupError:
         return None
+
+
+def trees(backup: Backup | None) -> list[Path]:
+    """The copies of the store's files on the drive, the newest first; none while the drive is away.
+
+    In each of them the files have the paths that they have below the store's root.
+    """
+    directory = attached(backup)
+    return [directory] if directory else []
+
+
+def find(roots: Iterable[Path], file: NamedFile) -> Path | None:
+    """The first of the `roots` below which `file` has its digest. Copies that share an inode are read once."""
+    return next((root for root in distinct(roots, file.path) if file.is_good(root)), None)
+
+
+def distinct(roots: Iterable[Path], path: Path) -> Iterator[Path]:
+    """The `roots` without those whose `path` is a hard link of one before."""
+    seen: set[tuple[int, int]] = set()
+    for root in roots:
+        try:
+            found = (root / path).stat()
+        except OSError:
+            yield root
+            continue
+        if (found.st_dev, found.st_ino) not in seen:
+            seen.add((found.st_dev, found.st_ino))
+            yield root
 
 
 def mounts() -> set[str]:
