@@ -13,6 +13,9 @@ import pytest
 
 from deploys.make.steps import Steps
 from deploys.plan.render import CHECKOUT
+from deploys.remote import down
+from tests.deploys.local_store import local_store
+from tests.support.portal import free_port
 
 # What builds the checkout into the environment, out of the real lock: enough to be whole, and installed in seconds.
 BUILDERS = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers")
@@ -60,9 +63,9 @@ def installed(checkout: Path) -> Path:
 def assert_healed(checkout: Path) -> None:
     done = make(checkout, ".venv/operator.done")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Rebuilding .venv" in done.stdout
     assert python(checkout, "import hatchling, portal; print(portal.__file__)") == f"{checkout}/portal/__init__.py"
     assert f"{checkout}/.venv/bin/python" in (checkout / ".venv/bin/mosis").read_text()
+    assert "Rebuilding .venv" in done.stdout
     again = make(checkout, ".venv/operator.done")
     assert again.returncode == 0
     assert not [line for line in again.stdout.splitlines() if not line.startswith("make: ")]
@@ -73,8 +76,15 @@ def test_a_moved_checkout_heals(installed: Path) -> None:
     assert_healed(moved)
 
 
+def install_for_another_python(checkout: Path) -> None:
+    """Leave the packages where an older Python looks for them."""
+    (libraries,) = (checkout / ".venv/lib").glob("python3*")
+    libraries.rename(libraries.with_name("python3.0"))
+
+
 def test_a_python_that_has_vanished_heals(installed: Path) -> None:
     """As after an upgrade of the system."""
+    install_for_another_python(installed)
     for name in ("python", "python3"):
         (installed / f".venv/bin/{name}").unlink(missing_ok=True)
     (installed / ".venv/bin/python").symlink_to("/usr/bin/python3.0")
@@ -82,9 +92,8 @@ def test_a_python_that_has_vanished_heals(installed: Path) -> None:
 
 
 def test_a_python_that_was_replaced_heals(installed: Path) -> None:
-    """It starts, and looks for packages where an older one has none."""
-    (libraries,) = (installed / ".venv/lib").glob("python3*")
-    libraries.rename(libraries.with_name("python3.0"))
+    """It starts, and does not find what an older one had."""
+    install_for_another_python(installed)
     assert_healed(installed)
 
 
@@ -145,7 +154,7 @@ def test_a_wrong_variable_is_refused_before_anything_is_installed(
 
 def test_a_python_that_is_too_old_is_named_with_its_version(checkout: Path, tmp_path: Path) -> None:
     old = tmp_path / "python3.9"
-    old.write_text("#!/bin/sh\necho 3.9\n")
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9); $2"\n')
     old.chmod(0o755)
     done = make(checkout, "deploy", PYTHON=str(old))
     assert f"'{old}' is Python 3.9; Mosis needs 3.11 or newer" in done.stderr
@@ -158,6 +167,24 @@ def test_a_python_that_is_not_used_is_reported(installed: Path) -> None:
     done = make(installed, ".venv/operator.done", PYTHON=str(other))
     assert done.returncode == 0
     assert f"PYTHON={other} is ignored: .venv uses " in done.stdout
+
+
+def test_make_down_needs_no_environment(checkout: Path) -> None:
+    """Another make may be rebuilding it, or its Python may be gone."""
+    with local_store() as store:
+        first = store.deploy()
+        assert first.code == 0, first.output
+        done = make(checkout, "down", ROOT=str(store.root))
+        assert not down.ours(store.root)
+        assert done.returncode == 0, done.stderr
+        assert re.search(rf"^Stopped \d+ processes of {store.root}\.$", done.stdout, re.MULTILINE), done.stdout
+    assert not (checkout / ".venv").exists()
+
+
+def test_make_down_fails_for_a_root_that_is_no_store(checkout: Path) -> None:
+    done = make(checkout, "down", ROOT=str(checkout))
+    assert done.returncode != 0
+    assert f"{checkout} is not a store" in done.stderr
 
 
 def test_the_cause_of_a_failure_is_the_last_line(tmp_path: Path) -> None:
@@ -221,6 +248,18 @@ def test_a_run_in_short(ending: str, failed: bool, printed: list[str], capsys: p
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "    Portal | Database"
     assert shown[1 : 1 + len(printed)] == printed
+
+
+def test_a_deploy_moves_a_store_only_where_a_port_is_named() -> None:
+    with local_store() as store:
+        elsewhere = free_port()
+        deployed, again, moved = [
+            make(CHECKOUT, "deploy", ROOT=str(store.root), **port)
+            for port in ({"PORT": str(store.port)}, {}, {"PORT": str(elsewhere)})
+        ]
+    assert deployed.returncode == again.returncode == moved.returncode == 0, again.stdout + again.stderr
+    assert f"http://127.0.0.1:{store.port}" in again.stdout and "moved" not in again.stdout
+    assert f"The store moved from port {store.port} to {elsewhere}." in moved.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
