@@ -10,16 +10,37 @@ import pytest
 
 from deploys.checks import preflight
 from deploys.plan import plan
+from deploys.plan.model import Plan
 from deploys.plan.release import Release
 from deploys.remote import probe
 
 DISK = {"point": "/", "type": "ext4", "device": "8:1", "source": "/dev/sda1"}
 DRIVE = {"point": "/mnt/usb", "type": "exfat", "device": "8:17", "source": "/dev/sdb1"}
 BACKUP = {"mosis_settings": {"backup": {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"}}}
+# What the probe finds on a new host that can take a store.
+FOUND = {
+    "python": [3, 11, 2],
+    "uid": 0,
+    "systemd": True,
+    "apt": True,
+    "writable": True,
+    "entries": [],
+    "mount": DISK,
+    "drive": {},
+    "own_data": [],
+    "copied_store": None,
+    "forbidden": [],
+}
 # In a mount namespace of its own: a directory with a blank in its name, and the same one bound elsewhere.
 MOUNTED = """mkdir "$1/a drive" "$1/bound" && mount -t tmpfs tmpfs "$1/a drive" && mkdir "$1/a drive/x" &&
 mount --bind "$1/a drive/x" "$1/bound" && exec "$2" "$3" "$1/a drive/x/not/there" '[]' "$1/bound/mosis"
 """
+
+
+def refusal(wanted: Plan, **found: object) -> str | None:
+    """Why a host on which this was `found` is refused, None if it is not."""
+    ports = {str(listener.port): [] for listener in wanted.listeners}
+    return preflight._fault(wanted, FOUND | {"ports": ports} | found)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +60,8 @@ mount --bind "$1/a drive/x" "$1/bound" && exec "$2" "$3" "$1/a drive/x/not/there
 )
 def test_disks(disk: dict[str, str], drive: dict[str, str], sentence: str | None, release: Release) -> None:
     wanted = plan({"mosis_runtime": "systemd"} | BACKUP, release)
-    fault = preflight._disk_fault(wanted, DISK | disk, DRIVE | drive)
-    assert fault is None if sentence is None else sentence in fault
+    fault = refusal(wanted, mount=DISK | disk, drive=DRIVE | drive)
+    assert fault is None if sentence is None else fault and sentence in fault
 
 
 @pytest.fixture
@@ -99,8 +120,8 @@ def test_a_directory_of_other_files_is_not_taken_as_a_new_root(
         (root / name).parent.mkdir(exist_ok=True, parents=True)
         (root / name).touch() if "." in name else (root / name).mkdir()
     wanted = plan({"mosis_runtime": runtime, "mosis_root": "/srv/mosis"}, release)
-    fault = preflight._root_fault(wanted, probe.entries(root))
-    assert fault is None if foreign is None else f"neither a store nor empty: it contains {foreign}." in fault
+    fault = refusal(wanted, entries=probe.entries(root))
+    assert fault is None if foreign is None else fault and f"neither a store nor empty: it contains {foreign}." in fault
 
 
 def test_the_probe_finds_a_port_that_needs_root(tmp_path: Path) -> None:
@@ -116,8 +137,7 @@ def test_the_probe_finds_a_port_that_needs_root(tmp_path: Path) -> None:
 
 def test_a_port_that_needs_root_is_refused(release: Release) -> None:
     wanted = plan({"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_port": 80}, release)
-    found = preflight.Found(forbidden=[80], ports={str(listener.port): [] for listener in wanted.listeners})
-    assert preflight._port_fault(wanted, found) == (
+    assert refusal(wanted, forbidden=[80]) == (
         "Port 80 needs root: this user may not listen there; choose a port above 1023."
     )
-    assert preflight._port_fault(wanted, found | {"forbidden": []}) is None
+    assert refusal(wanted) is None
