@@ -16,20 +16,20 @@ FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, p
 
 
 @contextmanager
-def claim(path: Path, key: str) -> Iterator[bool]:
-    """Hold the key for the block; False where another holds it. `path` is created where it is missing."""
+def claim(path: Path, key: str, *, wait: bool = False) -> Iterator[bool]:
+    """Hold the key for the block; False where another holds it, or `wait` for it. `path` is created if missing."""
     offset = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield _set(file, fcntl.F_WRLCK, offset)
+        yield _set(file, fcntl.F_WRLCK, offset, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK)
     finally:
         _set(file, fcntl.F_UNLCK, offset)  # a child that was forked meanwhile has the file open too
         os.close(file)
 
 
-def _set(file: int, kind: int, offset: int) -> bool:
+def _set(file: int, kind: int, offset: int, how: int = fcntl.F_OFD_SETLK) -> bool:
     try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
+        fcntl.fcntl(file, how, FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
     except BlockingIOError:
         return False
     return True

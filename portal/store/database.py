@@ -35,16 +35,17 @@ class Database:
         return connection
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the write lock from its start and is rolled back when the block raises.
 
         What decides a write must be read inside the block. A block that must know whether the commit succeeded executes
-        COMMIT itself, as its last statement.
+        COMMIT itself, as its last statement. A power cut may undo a transaction that is not `durable`, unless a durable
+        one has followed it; a crash of the program alone never does.
         Raises DatabaseBusy after waiting TURN_SECONDS for writers of this process (for other processes of this program
         it waits without limit), or BUSY_TIMEOUT_MS for another program.
         """
         connection = self.read()
-        with self._in_turn():
+        with self._in_turn(), _flushed(connection, durable=durable):
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -75,6 +76,19 @@ class Database:
         connection = self.__dict__["_local"].__dict__.pop("connection", None)
         if connection is not None:
             connection.close()
+
+
+@contextmanager
+def _flushed(connection: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
+    """Whether a COMMIT inside the block flushes the WAL; SQLite ignores the pragma inside a transaction."""
+    if durable:
+        yield
+        return
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
 
 
 @contextmanager

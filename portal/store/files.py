@@ -36,9 +36,12 @@ class Received:
 class Sink:
     """Writes a body to a new file chunk by chunk and hashes it meanwhile, in constant memory."""
 
-    def __init__(self, path: Path, limit: int) -> None:
-        """Create `path`, which must not exist. `limit` is the most bytes accepted."""
+    def __init__(self, path: Path, limit: int, *, durable: bool = True) -> None:
+        """Create `path`, which must not exist. `limit` is the most bytes accepted. If not `durable`, `finish` leaves
+        the fsync to the one who moves the file to where it stays.
+        """
         self._limit = limit
+        self._durable = durable
         self._digest = hashlib.sha256()
         self._size = 0
         self._file = path.open("xb", buffering=0)
@@ -52,9 +55,10 @@ class Sink:
         write_all(self._file, chunk)
 
     def finish(self) -> Received:
-        """Fsync and close the file."""
+        """Close the complete file."""
         os.fchmod(self._file.fileno(), FILE_MODE)
-        os.fsync(self._file.fileno())
+        if self._durable:
+            os.fsync(self._file.fileno())
         self._file.close()
         return Received(self._size, self._digest.hexdigest())
 
@@ -75,8 +79,13 @@ def write_all(file: FileIO, chunk: bytes | bytearray | memoryview) -> None:
         SYNC_FILE_RANGE(file.fileno(), 0, end, SYNC_FILE_RANGE_WRITE)
 
 
-def write_file(path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool = True) -> Received:
-    """Write `data` to `path` atomically. With `replace=False`, raises FileExistsError if `path` exists."""
+def write_file(
+    path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool = True, durable: bool = True
+) -> Received:  # fmt: skip
+    """Write `data` to `path` atomically. With `replace=False`, raises FileExistsError if `path` exists.
+
+    If not `durable`, a power cut may leave an incomplete file.
+    """
     make_directory(path.parent)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
@@ -84,14 +93,16 @@ def write_file(path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool 
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         if replace:
             beside.replace(path)
         else:
             path.hardlink_to(beside)
     finally:
         beside.unlink(missing_ok=True)
-    flush_directory(path.parent)
+    if durable:
+        flush_directory(path.parent)
     return Received(len(data), hashlib.sha256(data).hexdigest())
 
 
@@ -118,18 +129,33 @@ def place_directory(source: Path, target: Path) -> None:
 
 def make_directory(path: Path) -> None:
     """Create `path` and its parents durably."""
+    for directory in create_directory(path):
+        flush_directory(directory.parent)
+
+
+def create_directory(path: Path) -> list[Path]:
+    """Create `path` and its parents, and return those that were missing, outermost first; the caller flushes them."""
     missing = []
     while not path.is_dir():
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
         directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-        flush_directory(directory.parent)
+    return missing[::-1]
 
 
 def flush_directory(path: Path) -> None:
     """Fsync a directory, so that its entries are on disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    _flush(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def flush_file(path: Path) -> None:
+    """Fsync a closed file."""
+    _flush(path, os.O_RDONLY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

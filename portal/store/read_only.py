@@ -17,7 +17,7 @@ class ReadOnlyDatabase(Database):
         self._store = store
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Raises DatabaseUnusable."""
         raise DatabaseUnusable(f"This host is a standby; run this on {self._store}, or promote this host.")
         yield

@@ -168,7 +168,9 @@ def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterato
     try:
         file = FileIO(store.layout.staging(upload_id) / "package.mosis", "r+")
     except FileNotFoundError:
-        raise Refused("NOT_FOUND", f"The file of upload {upload_id} is missing: create another upload.") from None
+        uploads.forget(store, upload_id)  # its removal was cut short; or it has just been completed
+        find(store.db.read(), upload_id)
+        raise
     with file:
         if not _lock(file, wait):
             raise Refused("UPLOAD_LOCKED", "Another request is writing to this upload.")
@@ -249,5 +251,4 @@ def _discard_expired(store: Store, developer_id: str) -> None:
 
 def _discard(store: Store, transfer: Transfer) -> None:
     files.discard(store.layout.staging(transfer.upload_id))
-    with store.db.write() as tx:
-        tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (transfer.upload_id,))
+    uploads.forget(store, transfer.upload_id)

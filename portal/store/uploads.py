@@ -1,4 +1,4 @@
-"""Storing a package: a row and a directory under `temp/`, the body, validation, one rename, one commit.
+"""Storing a package: a row and a directory under `temp/`, the body, validation, links into place, one commit.
 
 An incomplete body leaves nothing behind. An invalid package leaves a `failed` version with the reasons for a day.
 After a crash, retention removes the row and the directory.
@@ -16,7 +16,7 @@ from portal.packages import package as packages
 from portal.packages.errors import PackageRejected
 from portal.packages.limits import Limits
 from portal.packages.package import Package
-from portal.store import apps, audit, files, keys, versions
+from portal.store import apps, audit, files, keys, placement, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
@@ -33,7 +33,7 @@ class Upload:
 
     @property
     def package(self) -> Path:
-        return self.directory / "package.mosis"
+        return self.directory / placement.PACKAGE
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def note(tx: sqlite3.Connection, upload: Upload) -> None:
 
 def begin(store: Store, upload: Upload) -> None:
     """Insert the row of an upload and create its directory."""
-    with store.db.write() as tx:
+    with store.db.write(durable=False) as tx:  # no request has been answered yet
         note(tx, upload)
     upload.directory.mkdir()
 
@@ -78,10 +78,18 @@ def version_of(db: sqlite3.Connection, upload_id: str) -> Version | None:
 
 
 def abandon(store: Store, upload: Upload) -> None:
-    """Remove an upload that was not completed; a `failed` version stays, with its reasons."""
+    """Remove an upload that was not completed; a `failed` version stays, with its reasons.
+
+    The files go first, which a full disk allows; without them the row is only a remnant.
+    """
     files.discard(upload.directory)
+    forget(store, upload.upload_id)
+
+
+def forget(store: Store, upload_id: str) -> None:
+    """Remove the row of an upload without files."""
     with store.db.write() as tx:
-        tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (upload.upload_id,))
+        tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (upload_id,))
 
 
 def complete(
@@ -139,18 +147,16 @@ def _place(
     store: Store, actor: audit.Actor, upload: Upload, received: files.Received, package: Package
 ) -> PlacedVersion:  # fmt: skip
     app, manifest = upload.app, package.manifest
-    files.write_file(upload.directory / "manifest.json", package.manifest_bytes)
-    target = store.layout.package_directory(app.developer_id, app.app_id, manifest.version_code)
-    files.make_directory(target.parent)  # here, before other writers wait for this one
-    with store.db.write() as tx:
-        versions.require_newer(tx, app.app_id, manifest.version_code)
-        if fault := versions.key_fault(tx, app, package.key_id, manifest.version_code):
+    files.write_file(upload.directory / placement.MANIFEST, package.manifest_bytes, durable=False)
+
+    def require_placeable(db: sqlite3.Connection) -> None:
+        versions.require_newer(db, app.app_id, manifest.version_code)
+        if fault := versions.key_fault(db, app, package.key_id, manifest.version_code):
             raise PackageRejected([fault])  # the key was revoked or replaced meanwhile
-        if _is_placed(tx, app.app_id, manifest.version_code):
-            raise Refused("VERSION_EXISTS", f"{app.app_id} already has a version {manifest.version_code}.")
-        if target.exists():
-            # It has no row, and this holds the write lock: a crash between rename and commit left it.
-            target.rename(store.layout.staging(f"orphan-{secrets.token_hex(8)}"))
+        versions.require_free(db, app.app_id, manifest.version_code)
+
+    target = placement.Target(app.developer_id, app.app_id, manifest.version_code)
+    with placement.linked(store, upload.directory, target, require_placeable) as tx:
         changed = tx.execute(
             "UPDATE versions SET status = 'draft', status_at = ?, version_code = ?, version_name = ?, size = ?,"
             " sha256 = ?, key_id = ?, signature = ?, manifest = ? WHERE version_id = ? AND status = 'uploading'",
@@ -161,19 +167,7 @@ def _place(
             raise Refused("UPLOAD_EXPIRED", "The upload took too long and has expired.")
         _close(tx, upload)
         audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", sha256=received.sha256)
-        version = versions.get(tx, app.app_id, manifest.version_code)
-        files.place_directory(upload.directory, target)
-        try:
-            tx.execute("COMMIT")
-        except sqlite3.Error:  # such as a full disk; move the package back for a retry
-            target.rename(upload.directory)
-            raise
-    return version
-
-
-def _is_placed(tx: sqlite3.Connection, app_id: str, version_code: int) -> bool:
-    query = f"SELECT 1 FROM versions WHERE app_id = ? AND version_code = ? AND {versions.PLACED}"
-    return tx.execute(query, (app_id, version_code)).fetchone() is not None
+        return versions.get(tx, app.app_id, manifest.version_code)
 
 
 def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:

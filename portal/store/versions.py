@@ -123,6 +123,17 @@ def require_newer(db: sqlite3.Connection, app_id: str, version_code: int) -> Non
         )
 
 
+def is_placed(db: sqlite3.Connection, app_id: str, version_code: int) -> bool:
+    query = f"SELECT 1 FROM versions WHERE app_id = ? AND version_code = ? AND {PLACED}"
+    return db.execute(query, (app_id, version_code)).fetchone() is not None
+
+
+def require_free(db: sqlite3.Connection, app_id: str, version_code: int) -> None:
+    """Raises Refused (VERSION_EXISTS) if the app has a version with this code."""
+    if is_placed(db, app_id, version_code):
+        raise Refused("VERSION_EXISTS", f"{app_id} already has a version {version_code}.")
+
+
 def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str, version_code: int) -> str | None:
     """Why `key_id` must not sign this version of `app`, as a sentence, or None."""
     if fault := keys.fault(db, key_id, app.developer_id):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,4 +151,11 @@ def test_the_whole_is_verified_whether_it_came_whole_or_not(
     assert (row.digest is None) == (pieces > 1)
     version = signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
     assert (version.status, version.size) == ("draft", len(body))
+    assert store.db.read().execute("SELECT count(*) FROM uploads").fetchone()[0] == 0
+
+
+def test_an_upload_whose_removal_was_cut_short_is_gone_and_frees_its_quota(store: Store, app: apps.App) -> None:
+    transfer = signed_uploads.issue(store, app, 10, None)
+    shutil.rmtree(store.layout.staging(transfer.upload_id))
+    assert refusal(signed_uploads.terminate, store, transfer.upload_id) == "NOT_FOUND"
     assert store.db.read().execute("SELECT count(*) FROM uploads").fetchone()[0] == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import portal.store
-from portal.store import apps, assets, audit, files, signed_uploads, uploads
+from portal.store import apps, assets, audit, files, placement, signed_uploads, uploads
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
 from tests.support.portal import add_developer
@@ -23,6 +23,7 @@ READ_FIRST = {
     "signed_uploads.complete": "as `held`",
     "uploads.complete": "no writer waits while a package is checked; what may change meanwhile is checked again",
     "uploads.receiving": "runs the caller's block",
+    "placement.linked": "no writer waits while files are flushed; what may change meanwhile is checked again",
     "uploads.new": "writes nothing",
     "uploads.limits": "writes nothing",
 }
@@ -35,9 +36,13 @@ WRITES: dict[str, Write] = {
     "assets.add_screenshot": lambda store, app: assets.add_screenshot(store, ACTOR, app, b"png"),
     "assets.put_screenshot": lambda store, app: assets.put_screenshot(store, ACTOR, app, 1, b"png"),
     "assets.delete_screenshot": lambda store, app: assets.delete_screenshot(store, ACTOR, app, 5),
+    "placement.remove_orphan": lambda store, app: placement.remove_orphan(
+        store, placement.Target(app.developer_id, app.app_id, 1)
+    ),
     "signed_uploads.renew": lambda store, app: signed_uploads.renew(store, "open"),
     "uploads.begin": lambda store, app: uploads.begin(store, uploads.new(store, app)),
     "uploads.abandon": lambda store, app: uploads.abandon(store, upload(store, app)),
+    "uploads.forget": lambda store, app: uploads.forget(store, "open"),
     "uploads.fail": lambda store, app: uploads.fail(store, ACTOR, upload(store, app), ["reason"]),
 }
 
@@ -76,5 +81,6 @@ def test_a_function_that_writes_reads_inside_its_transaction(store: Store, write
     statements: list[str] = []
     store.db.read().set_trace_callback(statements.append)
     write(store, app)
+    statements = [statement for statement in statements if not statement.startswith("PRAGMA synchronous")]
     assert statements[0] == "BEGIN IMMEDIATE"
     assert statements[-1] == "COMMIT"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from portal.packages import signature
-from portal.store import apps, audit, files, keys, signed_uploads, uploads, versions
+from portal.store import apps, audit, keys, signed_uploads, uploads, versions
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, KEY, make_package
@@ -28,23 +28,24 @@ def received(store: Store, tmp_path: Path) -> signed_uploads.Transfer:
     return transfer
 
 
-def test_a_commit_that_fails_leaves_the_package_where_it_was(
+def test_a_commit_that_fails_leaves_the_package_for_another_attempt(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transfer = received(store, tmp_path)
-    place = files.place_directory
+    append = audit.append
 
-    def place_and_break(source: Path, target: Path) -> None:
-        place(source, target)
-        store.db.read().execute("PRAGMA defer_foreign_keys = ON")  # what a commit checks, and no statement before it
-        store.db.read().execute("UPDATE versions SET developer_id = 'nobody'")
+    def append_and_break(tx: sqlite3.Connection, *arguments: object, **detail: object) -> None:
+        append(tx, *arguments, **detail)
+        tx.execute("PRAGMA defer_foreign_keys = ON")  # what a commit checks, and no statement before it
+        tx.execute("UPDATE versions SET developer_id = 'nobody'")
+        monkeypatch.undo()
 
-    with monkeypatch.context() as broken:
-        broken.setattr(files, "place_directory", place_and_break)
-        with pytest.raises(sqlite3.IntegrityError):
-            signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
-    assert not list(store.layout.area("packages").rglob("package.mosis"))
+    monkeypatch.setattr(audit, "append", append_and_break)
+    with pytest.raises(sqlite3.IntegrityError):
+        signed_uploads.complete(store, DEVELOPER, transfer.upload_id)
     assert signed_uploads.complete(store, DEVELOPER, transfer.upload_id).status == "draft"
+    assert store.layout.package("acme", APP_ID, 1).exists()
+    assert not list(store.layout.area("temp").iterdir())
 
 
 def test_a_key_that_is_revoked_while_the_package_is_checked_signs_no_version(store: Store, tmp_path: Path) -> None:

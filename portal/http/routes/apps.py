@@ -56,7 +56,11 @@ def upload(call: Call, app_id: str) -> schemas.Version:
     limit = call.settings.package_max_bytes
     with call.metrics.upload("package") as measured, uploads.receiving(call.store, app) as incoming:
         received, fields = forms.multipart_file(
-            call.request, "package", lambda: Sink(incoming.package, limit), limit, ("version_code", "version_name")
+            call.request,
+            "package",
+            lambda: Sink(incoming.package, limit, durable=False),
+            limit,
+            ("version_code", "version_name"),
         )
         measured.bytes = received.size
         version = uploads.complete(

@@ -79,6 +79,6 @@ def _received(call: Call, kind: str, limit: int, measured: Measured) -> Iterator
     """The file of the form, on disk: an image that waits to be decoded takes no memory."""
     with tempfile.TemporaryDirectory(dir=call.store.layout.area("temp"), prefix="image-") as directory:
         path = Path(directory) / kind
-        file, _ = forms.multipart_file(call.request, kind, lambda: Sink(path, limit), limit)
+        file, _ = forms.multipart_file(call.request, kind, lambda: Sink(path, limit, durable=False), limit)
         measured.bytes = file.size
         yield path
