@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from portal import __version__, metrics_files, thresholds
 from portal.images import ImageRejected
 from portal.jobs import table
+from portal.recovery import mending
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import files, job_runs, versions
 from portal.store.errors import Refused
@@ -32,6 +33,12 @@ UPLOAD_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120)  # the design's target
 
 UPLOAD_KINDS = ("package", "icon", "screenshot")
 DOWNLOAD_KINDS = ("package", "asset")
+
+SCRUB_COUNTS = {
+    "checked": "Files that scrubs read.",
+    "corrupt": "Files that scrubs found missing or damaged, in the store and on the drive.",
+    "repaired": "Files that scrubs mended.",
+}
 
 
 @dataclass
@@ -165,6 +172,11 @@ class _StoreCollector(Collector):
         for label, value in job_runs.counters(db, "cleanup_deleted").items():
             deleted.add_metric([label], value)
         yield deleted
+        for name, what in SCRUB_COUNTS.items():
+            value = job_runs.counters(db, f"scrub_{name}").get("", 0)
+            yield CounterMetricFamily(f"mosis_scrub_{name}", what, value=value)
+        damaged = "Damaged files of the store that are set aside and not mended."
+        yield _value("quarantined_files", damaged, mending.quarantined(layout))
         text = "1 while counts of some worker are missing here, because there was no room for them."
         yield GaugeMetricFamily("mosis_metrics_incomplete", text, value=metrics_files.incomplete())
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})

@@ -117,6 +117,7 @@ class Settings(BaseModel):
         default_factory=dict,
         description="jobs of other schedules: seconds after which each is overdue, 0 if it is switched off",
     )
+    scrub_mb_per_second: int = Field(50, ge=1, description="most that a scrub reads, MB/s")
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
     mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")

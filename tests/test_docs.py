@@ -99,7 +99,7 @@ def test_every_setting_metric_and_alert_that_is_named_exists() -> None:
     assert named - known == set()
 
 
-ABSENT = {"push", "scrub"}  # the pages say so
+ABSENT = {"push"}  # the pages say so
 
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)

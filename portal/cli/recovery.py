@@ -8,6 +8,7 @@ from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.progress import progress
 from portal.jobs import backup, drill, restore
+from portal.jobs import scrub as scrubbing
 from portal.store.store import open_store
 
 
@@ -15,6 +16,7 @@ def add(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command("restore", epilog=example("restore --dry-run", "restore"))(run_restore)
     app.command("drill", epilog=example("drill"))(run_drill)
+    app.command("scrub", epilog=example("scrub --dry-run", "scrub --repair"))(run_scrub)
     group = declaring("Make a backup now.")
     group.command("packages", epilog=example("backup packages"))(backup_packages)
     group.command("database", epilog=example("backup database"))(backup_database)
@@ -64,3 +66,17 @@ def run_drill() -> None:
         print(f"{name} can be restored")
     if report.files is not None:
         print(f"{report.files} files on the drive are good")
+
+
+def run_scrub(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what has a good copy.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report; change nothing.")] = False,
+) -> None:
+    """Read every file of the store and of the drive; set damaged files aside, so that no device gets them."""
+    with progress("checking files") as advance:
+        found = scrubbing.scrub(
+            open_store(settings.load()), repair=repair, dry_run=dry_run, report=print, progress=advance
+        )
+    print(f"{found.checked} files checked, {found.corrupt} damaged, {found.repaired} mended")
+    if found.left:
+        raise typer.Exit(1)

@@ -31,6 +31,7 @@ COMMANDS = (
     Command("lifecycle", "lifecycle", OPERATOR, "Lifecycle rules of the mirror's bucket."),
     Command("backup", "recovery", OPERATOR, "Make a backup now."),
     Command("drill", "recovery", OPERATOR, "Rehearse a restore from every copy."),
+    Command("scrub", "recovery", OPERATOR, "Read every file, and mend what is damaged."),
     Command("cleanup", "jobs", OPERATOR, "Delete versions and uploads whose retention has ended."),
     Command("init", "store", HOST, "Create the store, or migrate its database."),
     Command("serve", "serve", HOST, "Run the portal in the foreground until SIGTERM."),

@@ -71,6 +71,14 @@ JOBS = (
         help="Rehearse a restore from every copy",
     ),
     Job(
+        name="scrub",
+        command="scrub --repair",
+        time="0 5 * * 6",
+        max_age=8 * DAY,
+        needs="a store",
+        help="Read every file of the store and of the drive, and mend what is damaged",
+    ),
+    Job(
         name="follow",
         command="follow",
         time="* * * * *",

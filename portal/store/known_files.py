@@ -23,8 +23,8 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class NamedFile:
-    """`path` is relative to the root and to the backup drive; `size` is bytes, `sha256` hex; only packages have a
-    `manifest`.
+    """`path` is relative to the root and to the trees of the backup drive; `size` is bytes, `sha256` hex; only packages
+    have a `manifest`. What was written under this path before `since`, in seconds since 1970, may be another file.
     """
 
     position: Position
@@ -32,6 +32,7 @@ class NamedFile:
     size: int
     sha256: str
     manifest: str | None = None
+    since: int = 0
 
     def is_good(self, root: Path) -> bool:
         """Whether the file below `root` exists with the digest that the database has."""
@@ -55,7 +56,8 @@ def _package(layout: Layout, row: sqlite3.Row) -> NamedFile:
     version = versions.PlacedVersion(*row)
     path = layout.package(version.developer_id, version.app_id, version.version_code)
     position = Position(0, version.app_id, version.version_code)
-    return NamedFile(position, path.relative_to(layout.root), version.size, version.sha256, version.manifest)
+    path = path.relative_to(layout.root)
+    return NamedFile(position, path, version.size, version.sha256, version.manifest, version.created_at)
 
 
 def _image(layout: Layout, row: sqlite3.Row) -> NamedFile:

@@ -42,6 +42,11 @@ class Layout:
         return self.root / "backups" / "snapshots"
 
     @property
+    def quarantine(self) -> Path:
+        """Damaged files, under their paths below the root, until they are mended."""
+        return self.root / "data" / "quarantine"
+
+    @property
     def presign_keys(self) -> Path:
         return self.root / "secrets" / "presign-keys"
 

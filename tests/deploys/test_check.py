@@ -70,7 +70,8 @@ def test_a_schedule_that_only_a_crontab_can_say_is_looked_for_there(release: Rel
     wanted = plan(HOSTS["nas"] | {"mosis_schedules": {"cleanup": "0 3,15 * * *"}}, release)
     found = declared(wanted)
     assert found["crontab"]["jobs"] == ["cleanup"]
-    assert [task["name"] for task in found["tasks"]] == ["mosis-backup-database", "mosis-drill", "mosis-boot"]
+    names = [task["name"] for task in found["tasks"]]
+    assert names == ["mosis-backup-database", "mosis-drill", "mosis-scrub", "mosis-boot"]
 
 
 def test_files_that_are_gone_or_changed_are_named(tmp_path: Path) -> None:

@@ -197,7 +197,10 @@ def test_a_new_release_restarts_the_portal_and_a_new_lock_litestream_too(release
 @pytest.mark.parametrize(
     ("data", "jobs"),
     [
-        ({}, {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "drill": "0 4 * * 0"}),
+        (
+            {},
+            {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "drill": "0 4 * * 0", "scrub": "0 5 * * 6"},
+        ),
         (
             {"mosis_settings": {"backup": DRIVE}},
             {
@@ -205,10 +208,11 @@ def test_a_new_release_restarts_the_portal_and_a_new_lock_litestream_too(release
                 "backup-database": "30 2 * * *",
                 "backup-packages": "0 3 * * *",
                 "drill": "0 4 * * 0",
+                "scrub": "0 5 * * 6",
             },
         ),
         (
-            {"mosis_schedules": {"cleanup": "* * * * *", "backup-database": None, "drill": None}},
+            {"mosis_schedules": {"cleanup": "* * * * *", "backup-database": None, "drill": None, "scrub": None}},
             {"cleanup": "* * * * *"},
         ),
     ],
@@ -222,7 +226,7 @@ def test_schedules(data: dict[str, object], jobs: dict[str, str], release: Relea
 
 def test_a_local_store_without_jobs_has_no_scheduler(release: Release) -> None:
     """It would have nothing to do, and end as often as the supervisor starts it."""
-    off = {"mosis_schedules": {"cleanup": None, "backup-database": None, "drill": None}}
+    off = {"mosis_schedules": dict.fromkeys(("cleanup", "backup-database", "drill", "scrub"))}
     assert "jobs" not in plan(LOCAL | off, release).services
     assert "jobs" in plan(LOCAL | off | {"mosis_nginx": "/usr/sbin/nginx"}, release).services  # it rotates the log
 

@@ -29,10 +29,10 @@ def test_importing_it_imports_no_job_and_no_library() -> None:
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
-        ({}, ["cleanup", "backup-database", "drill"]),
-        ({"backup": DRIVE}, ["cleanup", "backup-database", "backup-packages", "drill"]),
+        ({}, ["cleanup", "backup-database", "drill", "scrub"]),
+        ({"backup": DRIVE}, ["cleanup", "backup-database", "backup-packages", "drill", "scrub"]),
         ({"backup": DRIVE, "follow": FOLLOW}, ["follow"]),
-        ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database"]),
+        ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database", "scrub"]),
     ],
 )
 def test_a_host_runs_what_it_can(settings: dict[str, object], names: list[str]) -> None:

@@ -1,0 +1,226 @@
+"""A scrub finds every changed byte of the store and of the drive, and mends what has a good copy, while it serves."""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portal.jobs import backup, scrub
+from portal.jobs.scrub import Finding
+from portal.recovery import mending
+from portal.recovery.errors import BackupError
+from portal.store import audit, job_runs, known_files
+from portal.store.known_files import NamedFile
+from portal.store.store import Store
+from tests.support.many import fill, flip
+from tests.support.portal import Portal, Publisher, mosis, problem
+
+FLIPS = 1000
+
+
+@pytest.fixture
+def filled(saved: Store) -> Iterator[Store]:
+    """A store of 800 files, all of them on the drive too."""
+    fill(saved, 50, versions_each=15)
+    backup.packages(saved)
+    yield saved
+    saved.db.close()
+
+
+def named(store: Store) -> list[NamedFile]:
+    return list(known_files.every(store.db.read(), store.layout))
+
+
+def on_drive(store: Store, file: NamedFile) -> Path:
+    assert store.settings.backup
+    return store.settings.backup.directory / file.path
+
+
+def in_store(store: Store, file: NamedFile) -> Path:
+    return store.layout.root / file.path
+
+
+def scrubbed(store: Store, **options: bool) -> tuple[list[Finding], bool]:
+    """What a scrub found, and whether something remains damaged."""
+    found: list[Finding] = []
+    try:
+        scrub.scrub(store, report=found.append, **options)
+    except BackupError:
+        return found, True
+    return found, False
+
+
+def test_each_of_a_thousand_flipped_bits_is_found_and_mended_where_a_good_copy_is(filled: Store) -> None:
+    rng = random.Random(20261126)
+    places = [(file, place) for file in named(filled) for place in (in_store, on_drive)]
+    flipped = rng.sample(places, FLIPS)
+    for file, place in flipped:
+        flip(place(filled, file), rng.randrange(file.size * 8))
+    lost = {file.path for file, _ in flipped if sum(other.path == file.path for other, _ in flipped) == 2}
+    assert lost
+
+    found, remains = scrubbed(filled, repair=True)
+
+    assert len(found) == FLIPS and remains
+    assert {finding.path for finding in found} == {
+        file.path if place is in_store else place(filled, file) for file, place in flipped
+    }
+    assert all(bool(finding.mended_from) != any(finding.path.match(str(path)) for path in lost) for finding in found)
+    for file in named(filled):
+        assert file.is_good(filled.layout.root) == (file.path not in lost)
+        assert in_store(filled, file).exists() == (file.path not in lost), "damaged bytes are never served"
+    assert mending.quarantined(filled.layout) == len(lost)
+    counts = {name: job_runs.counters(filled.db.read(), f"scrub_{name}")[""] for name in ("corrupt", "repaired")}
+    assert counts == {"corrupt": FLIPS, "repaired": FLIPS - 2 * len(lost)}
+    assert audit.first_fault(filled.db.read()) is None
+
+
+def test_a_good_store_is_left_as_it_is(filled: Store) -> None:
+    before = {path: path.stat().st_mtime_ns for path in filled.layout.root.rglob("packages/**/*")}
+    assert scrubbed(filled, repair=True) == ([], False)
+    assert {path: path.stat().st_mtime_ns for path in filled.layout.root.rglob("packages/**/*")} == before
+    assert job_runs.counters(filled.db.read(), "scrub_checked") == {"": 800}
+
+
+def test_a_dry_run_changes_nothing(filled: Store) -> None:
+    damaged, missing, *_ = named(filled)
+    flip(in_store(filled, damaged), 3)
+    in_store(filled, missing).unlink()
+    head, bytes_ = audit.head(filled.db.read()), in_store(filled, damaged).read_bytes()
+    found, remains = scrubbed(filled, dry_run=True)
+    assert [str(finding) for finding in found] == [f"{damaged.path} is damaged", f"{missing.path} is missing"]
+    assert not remains and in_store(filled, damaged).read_bytes() == bytes_
+    assert audit.head(filled.db.read()) == head and job_runs.counters(filled.db.read(), "scrub_checked") == {}
+
+
+def test_without_repair_damage_is_set_aside_and_a_later_run_mends_it(filled: Store) -> None:
+    file = named(filled)[0]
+    flip(in_store(filled, file), 99)
+    found, remains = scrubbed(filled)
+    assert remains and len(found) == 1 and not in_store(filled, file).exists()
+    assert mending.quarantined(filled.layout) == 1
+    [finding], remains = scrubbed(filled, repair=True)
+    assert not remains and finding.mended_from == str(on_drive(filled, file))
+    assert file.is_good(filled.layout.root) and mending.quarantined(filled.layout) == 0
+    rows = [(entry.action, entry.subject) for entry in audit.entries(filled.db.read())][-2:]
+    assert rows == [("file.quarantine", str(file.path)), ("file.repair", str(file.path))]
+
+
+def test_manifests_and_lost_directories_come_back(filled: Store) -> None:
+    changed, gone, *_ = named(filled)
+    manifest = in_store(filled, changed).with_name("manifest.json")
+    flip(manifest, 5)
+    shutil.rmtree(in_store(filled, gone).parent)
+    flip(on_drive(filled, gone).with_name("manifest.json"), 5)
+    found, remains = scrubbed(filled, repair=True)
+    assert not remains and all(finding.mended_from for finding in found)
+    assert [finding.path for finding in found] == [
+        manifest.relative_to(filled.layout.root),
+        gone.path,
+        gone.path.with_name("manifest.json"),
+        on_drive(filled, gone).with_name("manifest.json"),
+    ]
+    assert on_drive(filled, gone).with_name("manifest.json").read_text() == gone.manifest
+    assert manifest.read_text() == changed.manifest
+    assert gone.is_good(filled.layout.root)
+    assert in_store(filled, gone).with_name("manifest.json").read_text() == gone.manifest
+
+
+def test_a_file_that_cannot_be_read_is_damaged(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, read = named(filled)[0], mending.read
+
+    def bad_sector(path: Path, took: mending.Throttle) -> mending.Read:
+        if path == in_store(filled, file) and path.stat().st_ino == inode:
+            raise OSError(5, "Input/output error")
+        return read(path, took)
+
+    inode = in_store(filled, file).stat().st_ino
+    monkeypatch.setattr(mending, "read", bad_sector)
+    [finding], remains = scrubbed(filled, repair=True)
+    assert finding.fault == "cannot be read: Input/output error" and not remains
+    assert file.is_good(filled.layout.root)
+
+
+def test_an_interrupted_run_is_continued(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrub, "NOTED_EVERY", 10)
+    first = named(filled)[0]
+    for place in (in_store, on_drive):
+        flip(place(filled, first), 1)
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 105:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scrub.scrub(filled, progress=interrupt)
+    done: list[int] = []
+    with pytest.raises(BackupError, match=str(first.path)):  # although this run did not read it
+        scrub.scrub(filled, progress=lambda n, total: done.append(n))
+    assert done[0] == 106 and done[-1] == 800
+    assert job_runs.counters(filled.db.read(), "scrub_checked") == {"": 800}
+    scrub.scrub(filled, dry_run=True)  # a new pass
+    assert not (filled.layout.area("data") / "scrub.json").exists()
+
+
+def test_what_is_deleted_or_replaced_meanwhile_is_no_damage(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted, replaced, *_ = named(filled)
+    fault = mending.fault
+
+    def race(path: Path, file: NamedFile, took: mending.Throttle) -> tuple[str, int] | None:
+        if path == in_store(filled, deleted):
+            with filled.db.write() as tx:
+                tx.execute("DELETE FROM versions WHERE app_id = ? AND version_code = ?", file.position[1:])
+            path.unlink()
+        if path == in_store(filled, replaced):
+            good = path.read_bytes()
+            flip(path, 1)
+            found = fault(path, file, took)
+            (path.parent / "new").write_bytes(good)
+            (path.parent / "new").replace(path)
+            return found
+        return fault(path, file, took)
+
+    monkeypatch.setattr(mending, "fault", race)
+    shutil.rmtree(on_drive(filled, deleted).parents[4] / "packages")
+    assert scrubbed(filled, repair=True) == ([], False)
+    assert replaced.is_good(filled.layout.root)
+
+
+def test_the_rate_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(mending, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(mending, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    took = mending.throttle(1000)
+    for _ in range(50):
+        took(100)
+    assert clock[0] == pytest.approx(105)
+    clock[0] += 3600  # what was not read while the machine slept is not made up for
+    took(1000)
+    assert clock[0] == pytest.approx(3706)
+
+
+def test_a_portal_serves_while_a_scrub_mends(published: Publisher) -> None:
+    portal: Portal = published.portal
+    store, client = portal.store, published.client
+    backup.packages(store)
+    url = "/downloads/acme/org.example.app/2/package.mosis"
+    good = client.get(url)
+    flip(store.layout.package("acme", "org.example.app", 2), 4000)
+    assert mosis(store, "scrub").returncode == 1
+    problem(client.get(url), 404, "FILE_NOT_FOUND")
+    assert "mosis_quarantined_files 1.0" in client.get("/metrics").text
+    ran = mosis(store, "scrub", "--repair")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "3 files checked, 1 damaged, 1 mended"
+    again = client.get(url)
+    assert again.content == good.content and again.headers["etag"] == good.headers["etag"]
+    text = client.get("/metrics").text
+    for line in ("mosis_scrub_checked_total 6.0", "mosis_scrub_corrupt_total 2.0", "mosis_scrub_repaired_total 1.0"):
+        assert line in text, text
+    assert "mosis_quarantined_files 0.0" in text
+    status = json.loads(mosis(store, "status", "--json").stdout)
+    [line] = [line for line in status["lines"] if line["name"] == "scrub"]
+    assert line["ok"], line
