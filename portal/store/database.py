@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from portal.store import writing
 from portal.store.errors import DatabaseBusy
 
 BUSY_TIMEOUT_MS = 5000
@@ -96,12 +97,14 @@ def turn(path: Path) -> Iterator[None]:
     """Hold the write queue of a database: SQLite's writers poll, so an unlucky one can time out; here they queue.
 
     The queue is flock(2), which wakes waiters in order; threads of one process need a lock of their own before it. It
-    locks the directory, because closing a second descriptor of the database would release SQLite's own locks.
+    locks the directory, because closing a second descriptor of the database would release SQLite's own locks. A writer
+    that dies in its turn leaves the note of `writing`.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
+        with writing.noted(path.parent):
+            yield
     finally:
         os.close(directory)
 

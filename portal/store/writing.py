@@ -1,0 +1,89 @@
+"""A note that a writer is at work. The kernel keeps it when the writer dies, so that somebody learns of the death.
+
+A writer that dies after its last frame is in the WAL and before the WAL's index counts it leaves a commit that SQLite
+overwrites and Litestream may have copied (docs/durability.md). The note is never flushed: after a power cut everything
+starts anew, and the WAL's index with it.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+NOTE = "writing"
+YES, NO = b"1", b"0"
+WRITING, DIED = 0, 1  # offsets of two bytes: a writer is at work; one has died since `forget`
+PRIMARY_CODE = 0xFF  # mask of a result code of SQLite; the rest says where it occurred
+
+
+@contextmanager
+def noted(directory: Path) -> Iterator[None]:
+    """Note for the block that the holder of the write queue is at work; a note that is found is of one that died.
+
+    A disk that takes no note fails no write: the replica's regular proof finds later what the note would have told.
+    """
+    note = _open(directory)
+    if note is None:
+        yield
+        return
+    try:
+        if os.pread(note, 1, WRITING) == YES:
+            _put(note, YES, DIED)
+        _put(note, YES, WRITING)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            # A COMMIT whose flush failed leaves the same as one whose writer died.
+            if getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_IOERR:
+                _put(note, YES, DIED)
+            raise
+        finally:
+            _put(note, NO, WRITING)
+    finally:
+        os.close(note)
+
+
+def died(directory: Path) -> bool:
+    """Whether a writer has died at its work since `forget`."""
+    note = _read(directory)
+    return note[DIED:] == YES or (note[:DIED] == YES and _abandoned(directory))
+
+
+def _abandoned(directory: Path) -> bool:
+    """Whether the note is there while nobody holds the write queue, as a writer would that is still at work."""
+    queue = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(queue, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return _read(directory)[:DIED] == YES
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(queue)
+
+
+def forget(directory: Path) -> None:
+    """Forget writers that died; the caller holds the write queue."""
+    note = _open(directory)
+    if note is not None:
+        _put(note, NO, DIED)
+        os.close(note)
+
+
+def _open(directory: Path) -> int | None:
+    with suppress(OSError):
+        return os.open(directory / NOTE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return None
+
+
+def _put(note: int, value: bytes, offset: int) -> None:
+    with suppress(OSError):
+        os.pwrite(note, value, offset)
+
+
+def _read(directory: Path) -> bytes:
+    try:
+        return (directory / NOTE).read_bytes()
+    except OSError:
+        return b""
