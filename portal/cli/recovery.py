@@ -9,6 +9,7 @@ from portal.cli.lazy import declaring, example
 from portal.cli.progress import progress
 from portal.jobs import backup, drill, restore
 from portal.jobs import scrub as scrubbing
+from portal.store.clock import rfc3339
 from portal.store.store import open_store
 
 
@@ -44,18 +45,29 @@ def run_restore(
         report = restore.restore(
             settings.load(), dry_run=dry_run, replace_database=replace_database, progress=advance
         )  # fmt: skip
-    would = "would be " if dry_run else ""
-    if report.database_from:
-        print(f"database {would}restored from {report.database_from}")
-        if dry_run:
-            return
+    _print_database(report, would := "would be " if dry_run else "")
     for path in report.restored:
         print(f"{path} {would}restored")
     for path in report.missing:
         print(f"{path} MISSING: in no backup")
     print(f"{report.good} files good, {len(report.restored)} {would}restored, {len(report.missing)} missing")
+    if report.set_aside:
+        print(f"What had to give way is in {report.set_aside}: delete it once nothing is missed.")
     if report.missing:
         raise typer.Exit(1)
+
+
+def _print_database(report: restore.Report, would: str) -> None:
+    if (database := report.database) is None:
+        return
+    last = f"up to row {database.seq} of its log, of {rfc3339(database.at)}" if database.seq else "which has no changes"
+    print(f"database {would}restored from {database.name}, {last}")
+    for note in database.notes:
+        print(note)
+    if report.unnamed:
+        print(
+            f"{report.unnamed} directories of packages that this database does not name {would}set aside, not deleted"
+        )
 
 
 def run_drill() -> None:

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from portal.jobs.alone import alone
-from portal.recovery import copies, drive
+from portal.recovery import copies, drive, lineage
 from portal.recovery.errors import BackupError
 from portal.store import job_runs
 from portal.store.layout import SYSTEM_NAMES
@@ -38,6 +38,6 @@ def database(store: Store) -> Path:
     """Write a compact, independent copy of the database, checked before it counts. Raises BackupError."""
     with job_runs.recorded(store.db, "backup-database"), alone(store, "backup-database"):
         target = copies.write(store.db.read(), store.layout.snapshots, "portal")
-        for old in copies.snapshots(target.parent)[SNAPSHOTS_KEPT:]:
+        for old in lineage.surplus(copies.snapshots(target.parent), SNAPSHOTS_KEPT, target):
             old.unlink()
         return target

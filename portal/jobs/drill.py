@@ -5,27 +5,23 @@ usable by this release, and its audit log must be the store's own up to a short 
 """
 
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from portal import thresholds
 from portal.jobs import table
 from portal.jobs.alone import alone
-from portal.recovery import copies, drive
-from portal.recovery.copies import Source
+from portal.recovery import drive, lineage
 from portal.recovery.errors import BackupError
+from portal.recovery.lineage import Copy
 from portal.settings import Settings
-from portal.store import audit, files, job_runs, known_files, schema
+from portal.store import audit, files, job_runs, known_files
 from portal.store.clock import now
-from portal.store.database import connect
-from portal.store.errors import DatabaseUnusable
 from portal.store.store import Store
 
 JOB = "drill"
-TRIES = 3  # Litestream may compact what is being read, and a nightly copy give way to the next
 
 
 def lag_max(settings: Settings) -> dict[str, float]:
@@ -48,14 +44,16 @@ def drill(store: Store, *, progress: Callable[[int, int], None] = lambda done, t
     if store.settings.follow:
         raise BackupError("This host follows a store, which rehearses its own restore.")
     with job_runs.recorded(store.db, JOB), alone(store, JOB), _place(store) as place:
-        report, faults = Report(), []
-        for source in _newest(store):
+        report = Report()
+        found = lineage.find(store.settings, place)
+        faults = list(found.faults.values())
+        for copy in found.newest_of_each_kind():
             try:
-                _rehearse(store, source, place / f"{source.kind}.db")
-            except (BackupError, DatabaseUnusable, sqlite3.DatabaseError) as error:
+                _rehearse(store, copy, place / "restored.db")
+            except BackupError as error:
                 faults.append(str(error))
             else:
-                report.copies.append(source.name)
+                report.copies.append(copy.name)
         if trees := drive.trees(store.settings.backup):
             report.files, lost = _compare(store, trees, progress)
             faults += lost
@@ -79,36 +77,15 @@ def _place(store: Store) -> Iterator[Path]:
         files.discard(place)
 
 
-def _newest(store: Store) -> list[Source]:
-    newest: dict[str, Source] = {}
-    for source in copies.sources(store.settings):
-        newest.setdefault(source.kind, source)
-    return list(newest.values())
-
-
-def _fetch(source: Source, target: Path) -> None:
-    for left in reversed(range(TRIES)):
-        try:
-            source.fetch_checked(target)
-        except BackupError:
-            if not left:
-                raise
-        else:
-            return
-
-
-def _rehearse(store: Store, source: Source, target: Path) -> None:
-    _fetch(source, target)
-    schema.usable(target)
-    with closing(connect(target, litestream=False)) as copy:
-        head, fault = audit.head(copy), audit.first_fault(copy)
-    if fault is not None:
-        raise BackupError(f"{source.name}: row {fault} of its audit log is missing or not as it was written.")
+def _rehearse(store: Store, copy: Copy, target: Path) -> None:
+    lineage.take(copy, target)
+    lineage.require_whole_log(copy)
+    head = copy.point.head
     if not audit.contains(store.db.read(), head):
-        raise BackupError(f"{source.name}: its row {head.seq} of the audit log is not this store's.")
+        raise BackupError(f"{copy.name}: its row {head.seq} of the audit log is not this store's.")
     behind = audit.seconds_behind(store.db.read(), head, now())
-    if behind > lag_max(store.settings)[source.kind]:
-        raise BackupError(f"{source.name}: a change that was made {behind} s ago is not in it.")
+    if behind > lag_max(store.settings)[copy.source.kind]:
+        raise BackupError(f"{copy.name}: a change that was made {behind} s ago is not in it.")
 
 
 def _compare(store: Store, trees: list[Path], progress: Callable[[int, int], None]) -> tuple[int, list[str]]:

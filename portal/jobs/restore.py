@@ -1,137 +1,166 @@
-"""Bring a store back: the database from its replica or a snapshot, then every file that the database names.
+"""Bring a store back: the newest copy of the database that can be used, then every file that the database names.
 
-Nothing is overwritten: an old database is set aside, a damaged file too. A file counts when its SHA-256 is the one
-in the database, so the drive may be newer or older than the database without harm.
+Nothing is overwritten or deleted: what has to give way is set aside. A file counts when its SHA-256 is the one in the
+database, so the drive may be newer or older than the database without harm. A restore that was killed leaves either the
+old database, or none, with which no portal starts; the next restore completes it.
 """
 
-import fcntl
-import os
+import secrets
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
-from portal.recovery import copies, drive
+from portal.recovery import drive, offline, replacement, set_aside
 from portal.recovery.errors import BackupError
+from portal.recovery.replacement import Replacement
+from portal.recovery.set_aside import SetAside
 from portal.settings import Settings
-from portal.store import files, known_files
+from portal.store import files, known_files, schema, versions
+from portal.store.database import Database
 from portal.store.known_files import NamedFile
 from portal.store.layout import Layout
-from portal.store.store import Store, open_store
+from portal.store.store import Store
 
+PLACE = "restoring-"
 SIDECARS = ("-wal", "-shm")
+LITESTREAM = ".portal.db-litestream"  # what Litestream knows about the database beside it
 
 
 @dataclass
 class Report:
-    """What a restore did, or with `dry_run` would do. `missing` is in no backup."""
+    """What a restore did, or with `dry_run` would do.
 
-    database_from: str | None = None
+    `unnamed` counts directories of packages that the restored database does not name; `missing` is in no backup.
+    `set_aside` is where everything is that had to give way.
+    """
+
+    database: Replacement | None = None
+    unnamed: int = 0
     good: int = 0
     restored: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    set_aside: Path | None = None
 
 
 def restore(
     settings: Settings,
     *,
     replace_database: bool = False,
+    until: int | None = None,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Restore what is missing or damaged; the portal must be stopped. Raises BackupError, DatabaseUnusable.
 
-    `replace_database` takes the last copy even though a database is there. `progress` is told files done and in all.
+    `replace_database` takes the newest copy even though a database is there, `until` the newest that has no change made
+    later, in seconds since 1970. `progress` receives files done and in all.
     """
     layout, report = Layout(settings.root), Report()
     if not settings.root.is_dir():
         raise BackupError(f"{settings.root} is missing: mount the volume, or deploy first.")
     files.make_directory(layout.area("data"))
-    with stopped(layout):
+    with offline.held(settings), _place(layout) as place:
+        aside = None if dry_run else SetAside(layout)
         if replace_database or not layout.database.exists():
-            report.database_from = _restore_database(settings, layout, dry_run)
-            if dry_run:
-                return report
-        store = open_store(settings)
-        try:
-            _restore_files(store, report, dry_run, progress)
-        finally:
-            store.db.close()
+            report.database = replacement.prepare(settings, place, until)
+            report.unnamed = _replace(layout, report.database, aside)
+        elif until is not None:
+            raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")
+        with _opened(settings, report.database if dry_run else None) as store:
+            _restore_files(store, report, aside, progress)
+        report.set_aside = aside.finish() if aside else None
     return report
 
 
 @contextmanager
-def stopped(layout: Layout) -> Iterator[None]:
-    """Hold the lock that a running portal shares, so that none runs meanwhile. Raises BackupError."""
-    with layout.serve_lock.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BackupError("The portal is running: stop portal and Litestream first.") from None
-        yield
+def _place(layout: Layout) -> Iterator[Path]:
+    """A directory beside the database for copies of it; what a killed restore left goes first."""
+    for leftover in layout.area("data").glob(f"{PLACE}*/"):
+        files.discard(leftover)
+    place = layout.area("data") / f"{PLACE}{secrets.token_hex(4)}"
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        files.discard(place)
 
 
-def _restore_database(settings: Settings, layout: Layout, dry_run: bool) -> str:
-    beside = layout.database.with_name(".restored.db")
-    faults = []
-    for source in copies.sources(settings):
-        if dry_run:
-            return source.name
-        try:
-            source.fetch_checked(beside)
-        except BackupError as error:
-            faults.append(str(error))
-            continue
-        _set_aside(layout)
-        for path in _sidecars(beside):
-            path.unlink(missing_ok=True)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.rename(layout.database)
+@contextmanager
+def _opened(settings: Settings, replacement: Replacement | None) -> Iterator[Store]:
+    """The store with its database, or with one that would take its place."""
+    layout = Layout(settings.root)
+    database = replacement.path if replacement else layout.database
+    schema.require(database)
+    with closing(Database(database, litestream=settings.litestream)) as db:
+        yield Store(settings, db, layout)
+
+
+def _replace(layout: Layout, replacement: Replacement, aside: SetAside | None) -> int:
+    """Exchange the database; how many directories of packages the new one does not name.
+
+    While there is no database no portal starts: what it does not name leaves only then.
+    """
+    with closing(sqlite3.connect(replacement.path)) as db:
+        unnamed = [directory for directory in _directories(layout) if not _is_named(db, directory)]
+    if aside:
+        for path in _database_files(layout):
+            aside.take(path)
+        if replacement.broken_replica and any(layout.replica.glob("*")):
+            aside.take(layout.replica)
+        for directory in unnamed:
+            aside.take(directory)
+        replacement.path.rename(layout.database)
         files.flush_directory(layout.database.parent)
-        return source.name
-    raise BackupError("No copy of the database can be restored. " + (" ".join(faults) or "There is none."))
+    return len(unnamed)
 
 
-def _set_aside(layout: Layout) -> None:
-    """Keep the old database, and what Litestream knew about it, out of the way."""
-    old = [layout.database, *_sidecars(layout.database), layout.database.with_name(".portal.db-litestream")]
-    present = [path for path in old if path.exists()]
-    if present:
-        aside = layout.area("data") / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        aside.mkdir()
-        for path in present:
-            path.rename(aside / path.name)
+def _database_files(layout: Layout) -> list[Path]:
+    """The database first: a WAL without it can do no harm."""
+    names = ["", *SIDECARS]
+    beside = layout.database.with_name(LITESTREAM)
+    return [*(layout.database.with_name(layout.database.name + name) for name in names), beside]
 
 
-def _sidecars(path: Path) -> list[Path]:
-    return [path.with_name(path.name + suffix) for suffix in SIDECARS]
+def _directories(layout: Layout) -> Iterator[Path]:
+    """Where packages of versions are; nobody else's directories."""
+    return (path for path in layout.area("packages").glob("*/*/*/") if path.name.isdecimal())
 
 
-def _restore_files(store: Store, report: Report, dry_run: bool, progress: Callable[[int, int], None]) -> None:
-    for area in ("packages", "assets", "temp"):
-        files.make_directory(store.layout.area(area))
-    trees, wanted = drive.trees(store.settings.backup), list(known_files.every(store.db.read(), store.layout))
-    for done, file in enumerate(wanted, start=1):
+def _is_named(db: sqlite3.Connection, directory: Path) -> bool:
+    developer_id, app_id, version_code = directory.parts[-3:]
+    query = f"SELECT 1 FROM versions WHERE developer_id = ? AND app_id = ? AND version_code = ? AND {versions.PLACED}"
+    return db.execute(query, (developer_id, app_id, int(version_code))).fetchone() is not None
+
+
+def _restore_files(store: Store, report: Report, aside: SetAside | None, progress: Callable[[int, int], None]) -> None:
+    if aside:
+        for area in ("packages", "assets", "temp"):
+            files.make_directory(store.layout.area(area))
+    trees = [*set_aside.directories(store.layout), *drive.trees(store.settings.backup)]
+    total = known_files.count(store.db.read())
+    for done, file in enumerate(known_files.every(store.db.read(), store.layout), start=1):
         if file.is_good(store.layout.root):
             report.good += 1
         elif (tree := drive.find(trees, file)) is None:
             report.missing.append(str(file.path))
         else:
-            if not dry_run:
-                _restore_file(store, tree, file)
+            if aside:
+                _restore_file(store, tree, file, aside)
             report.restored.append(str(file.path))
-        progress(done, len(wanted))
+        progress(done, total)
 
 
-def _restore_file(store: Store, tree: Path, file: NamedFile) -> None:
+def _restore_file(store: Store, tree: Path, file: NamedFile, aside: SetAside) -> None:
     target = store.layout.root / file.path
     if file.manifest is None:
-        files.write_file(target, (tree / file.path).read_bytes())
+        data = (tree / file.path).read_bytes()
+        aside.take(target)
+        files.write_file(target, data)
         return
-    staging = store.layout.staging(f"restore-{os.urandom(8).hex()}")
+    staging = store.layout.staging(f"restore-{secrets.token_hex(8)}")
     staging.mkdir()
     sink = files.Sink(staging / target.name, sys.maxsize)
     with (tree / file.path).open("rb") as source:
@@ -140,6 +169,5 @@ def _restore_file(store: Store, tree: Path, file: NamedFile) -> None:
     if sink.finish().sha256 != file.sha256:
         raise BackupError(f"{tree / file.path} changed while it was read.")
     files.write_file(staging / "manifest.json", file.manifest.encode())
-    if target.parent.exists():
-        target.parent.rename(staging.with_name(f"damaged-{staging.name}"))
+    aside.take(target.parent)
     files.place_directory(staging, target.parent)

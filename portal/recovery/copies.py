@@ -15,32 +15,28 @@ from portal.recovery import drive
 from portal.recovery.errors import BackupError
 from portal.settings import Settings
 from portal.store import files
+from portal.store.clock import rfc3339
 from portal.store.layout import Layout
 
 
 @dataclass(frozen=True)
 class Source:
-    """A copy of the database, the first of its `kind` the newest; `fetch` writes it to a new file or raises."""
+    """A copy of the database. `fetch` writes it to a new file; `file` is what it has as a database already."""
 
     kind: str
     name: str
     fetch: Callable[[Path], object]
-
-    def fetch_checked(self, target: Path) -> None:
-        """Write it to a new file, which SQLite finds whole. Raises BackupError."""
-        discard(target)
-        try:
-            self.fetch(target)
-            check(target)
-        except (BackupError, OSError) as error:
-            raise BackupError(f"{self.name}: {error}") from error
+    file: Path | None = None
 
 
-def sources(settings: Settings) -> Iterator[Source]:
-    """Copies of the database, the best first; those on the drive only while it is attached."""
+def sources(settings: Settings, until: int | None = None) -> Iterator[Source]:
+    """Copies of the database, the nearest first; those on the drive only while it is attached.
+
+    Of a replica that is its state now, or `until` that time, in seconds since 1970.
+    """
     layout = Layout(settings.root)
     if has_replica(layout):
-        yield Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target))
+        yield Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target, until))
     for path in snapshots(layout.snapshots):
         yield _snapshot("snapshot", path, "")
     for path in on_drive(settings):
@@ -57,10 +53,11 @@ def has_replica(layout: Layout) -> bool:
     return any(layout.replica.rglob("*.ltx"))
 
 
-def from_replica(replica: Path, target: Path) -> None:
-    """Write the newest state of a Litestream replica to the new file `target`. Raises BackupError."""
+def from_replica(replica: Path, target: Path, until: int | None = None) -> None:
+    """Write a Litestream replica, as it is or was `until` that time, to the new file `target`. Raises BackupError."""
     litestream = Path(sys.executable).with_name("litestream")
-    command = [str(litestream), "restore", "-o", str(target), replica.absolute().as_uri()]
+    point = [] if until is None else ["-timestamp", rfc3339(until)]
+    command = [str(litestream), "restore", *point, "-o", str(target), replica.absolute().as_uri()]
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     if finished.returncode != 0:
         raise BackupError(f"litestream ended with {finished.returncode}: {finished.stderr.strip()}")
@@ -80,7 +77,7 @@ def on_drive(settings: Settings) -> list[Path]:
 
 
 def _snapshot(kind: str, path: Path, where: str) -> Source:
-    return Source(kind, f"snapshot {path.name}{where}", lambda target: shutil.copyfile(path, target))
+    return Source(kind, f"snapshot {path.name}{where}", lambda target: shutil.copyfile(path, target), path)
 
 
 def write(connection: sqlite3.Connection, directory: Path, name: str) -> Path:
@@ -89,7 +86,7 @@ def write(connection: sqlite3.Connection, directory: Path, name: str) -> Path:
     Returns the file, `name` and the time below `directory`. Raises BackupError.
     """
     files.make_directory(directory)
-    target = directory / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
+    target = directory / snapshot_name(name)
     beside = directory / f".{target.name}"
     beside.unlink(missing_ok=True)
     try:
@@ -102,6 +99,11 @@ def write(connection: sqlite3.Connection, directory: Path, name: str) -> Path:
         beside.unlink(missing_ok=True)
     files.flush_directory(directory)
     return target
+
+
+def snapshot_name(name: str) -> str:
+    """What a snapshot made now is called. Only people read the time in it: the clock may be wrong."""
+    return f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
 
 
 def check(path: Path) -> None:

@@ -1,0 +1,170 @@
+"""Which copy of the database is the newest: the heads of their audit logs say so, never a name or a clock.
+
+A log that contains the head of another is the later one. A restore from an older copy starts a new timeline, as
+PostgreSQL calls it: its number is a row of the log, so that copies of what the restore left out never win again,
+however many rows they have.
+"""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.recovery import copies
+from portal.recovery.copies import Source
+from portal.recovery.errors import BackupError
+from portal.settings import Settings
+from portal.store import audit, schema
+from portal.store.errors import DatabaseUnusable
+
+RESTORED = "store.restore"
+TRIES = 3  # Litestream may compact what is being read
+
+
+@dataclass(frozen=True)
+class Point:
+    """How far a database reaches: its timeline, the last row of its log, and when that was written."""
+
+    timeline: int
+    head: audit.Head
+    at: int
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Larger for what is newer."""
+        return self.timeline, self.head.seq
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy whose database can be read, in the file `path`."""
+
+    source: Source
+    path: Path
+    point: Point
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def contains(self, point: Point) -> bool:
+        """Whether its log contains that head."""
+        with closing(_open(self.path)) as db:
+            return audit.contains(db, point.head)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Copies that can be read, the newest first, and a sentence for each that cannot, by the name of its source."""
+
+    copies: list[Copy]
+    faults: dict[str, str]
+
+    def newest_of_each_kind(self) -> list[Copy]:
+        newest: dict[str, Copy] = {}
+        for copy in self.copies:
+            newest.setdefault(copy.source.kind, copy)
+        return list(newest.values())
+
+
+def find(settings: Settings, place: Path, until: int | None = None) -> Found:
+    """Read the head of every copy; a replica is restored below `place`, as it is or was `until` that time."""
+    found: list[Copy] = []
+    faults: dict[str, str] = {}
+    for source in copies.sources(settings, until):
+        try:
+            found.append(_read(source, place))
+        except BackupError as error:
+            faults[source.name] = str(error)
+    return Found(sorted(found, key=lambda copy: copy.point.reach, reverse=True), faults)
+
+
+def take(copy: Copy, target: Path) -> None:
+    """Write it to the new file `target`, which SQLite finds whole and this release can use. Raises BackupError."""
+    copies.discard(target)
+    try:
+        shutil.copyfile(copy.path, target)
+        copies.check(target)
+        schema.usable(target)
+    except (BackupError, DatabaseUnusable) as error:
+        raise BackupError(_named(error, target, copy.name)) from error
+    except OSError as error:
+        raise BackupError(f"{copy.name} cannot be copied: {error.strerror}.") from error
+
+
+def _named(error: Exception, path: Path, name: str) -> str:
+    """The message with the name of the copy in place of the file that it was read into."""
+    text = str(error)
+    return name + text.removeprefix(str(path)) if text.startswith(str(path)) else f"{name}: {text}"
+
+
+def require_whole_log(copy: Copy) -> None:
+    """Raises BackupError unless its audit log is valid."""
+    try:
+        with closing(_open(copy.path)) as db:
+            fault = audit.first_fault(db)
+    except sqlite3.Error as error:
+        raise BackupError(f"{copy.name} cannot be read: {error}.") from error
+    if fault is not None:
+        raise BackupError(f"{copy.name}: row {fault} of its audit log is missing or not as it was written.")
+
+
+def parted(one: Copy, other: Copy) -> bool:
+    """Whether neither of two copies is an earlier state of the other."""
+    return not one.contains(other.point) and not other.contains(one.point)
+
+
+def surplus(snapshots: Iterable[Path], keep: int, made: Path) -> list[Path]:
+    """The snapshots beyond the `keep` newest, of which the one just `made` is one, whatever the clock named it."""
+    others = sorted((path for path in snapshots if path != made), key=_worth, reverse=True)
+    return others[keep - 1 :]
+
+
+def _worth(snapshot: Path) -> tuple[tuple[int, int], bool, str]:
+    """Larger for a snapshot that is to be kept longer: by its head, then by its name, unless that is in the future."""
+    try:
+        reach = point_of(snapshot).reach
+    except BackupError:
+        reach = (-1, -1)
+    return reach, snapshot.name <= copies.snapshot_name("portal"), snapshot.name
+
+
+def point(db: sqlite3.Connection) -> Point:
+    """How far this database reaches."""
+    last = db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    row = db.execute("SELECT detail FROM audit WHERE action = ? ORDER BY seq DESC LIMIT 1", (RESTORED,)).fetchone()
+    return Point(json.loads(row[0])["timeline"] if row else 0, audit.head(db), last[0] if last else 0)
+
+
+def point_of(path: Path, *, live: bool = False) -> Point:
+    """How far the database in a file reaches; only a `live` one may have a WAL. Raises BackupError."""
+    try:
+        with closing(_open(path, live=live)) as db:
+            return point(db)
+    except (sqlite3.Error, LookupError, ValueError) as error:
+        raise BackupError(f"{path} cannot be read: {error}.") from error
+
+
+def _read(source: Source, place: Path) -> Copy:
+    path = source.file or place / f"{source.kind}.db"
+    for left in reversed(range(TRIES)):
+        try:
+            if not source.file:
+                copies.discard(path)
+                source.fetch(path)
+            return Copy(source, path, point_of(path))
+        except (BackupError, OSError) as error:
+            if source.file or not left:
+                raise BackupError(_named(error, path, source.name)) from error
+    raise AssertionError
+
+
+def _open(path: Path, *, live: bool = False) -> sqlite3.Connection:
+    """Without a WAL nothing is locked, and nothing written beside the file: the drive may be read-only."""
+    mode = "mode=ro" if live else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+    connection.row_factory = sqlite3.Row
+    return connection

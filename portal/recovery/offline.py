@@ -1,0 +1,45 @@
+"""The store while no portal runs: a restore holds the lock that portals share."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from portal.recovery.errors import BackupError
+from portal.settings import Settings, config_path
+from portal.store.layout import Layout
+
+SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
+STOP = {
+    "local": "make down",
+    "systemd": "sudo systemctl stop mosis-portal mosis-litestream",
+    "compose": "docker stop mosis-portal-1 mosis-litestream-1",
+    "a NAS": "sudo /usr/local/bin/docker stop mosis-portal-1 mosis-litestream-1",
+}
+
+
+@contextmanager
+def held(settings: Settings) -> Iterator[None]:
+    """Keep portals from starting meanwhile. Raises BackupError, which names what stops one."""
+    with Layout(settings.root).serve_lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError(
+                f"The portal is running, or another restore is: stop portal and Litestream with `{stop(settings)}`."
+            ) from None
+        yield
+
+
+def stop(settings: Settings) -> str:
+    """The command that stops portal and Litestream on this host."""
+    return STOP[_runtime(settings)]
+
+
+def _runtime(settings: Settings) -> str:
+    config = config_path()
+    if config.is_relative_to(settings.root):
+        return "local"  # alone there the settings are inside the root
+    if config.parts[1].startswith("volume"):
+        return "a NAS"
+    return "systemd" if SYSTEMD.is_dir() else "compose"  # containers have no systemd

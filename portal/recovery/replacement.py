@@ -1,0 +1,138 @@
+"""The database that takes the place of a lost one: the newest copy that can be used, prepared beside it."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.recovery import copies, lineage
+from portal.recovery.errors import BackupError
+from portal.recovery.lineage import Copy, Found, Point
+from portal.settings import Settings
+from portal.store import audit, schema
+from portal.store.clock import rfc3339
+from portal.store.database import connect
+from portal.store.layout import Layout
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """The database `path`, a copy of `name` with every change up to row `seq` of the log, written `at`.
+
+    `notes` are sentences on what is not in it. Litestream cannot continue a `broken_replica`.
+    """
+
+    path: Path
+    name: str
+    seq: int
+    at: int
+    notes: tuple[str, ...]
+    broken_replica: bool
+
+
+def prepare(settings: Settings, place: Path, until: int | None = None) -> Replacement:
+    """Write the newest usable copy, or the newest without a change made after `until`, below `place`.
+
+    It has this release's schema, and a row of its log says that a restore began a timeline. Raises BackupError.
+    """
+    layout, target = Layout(settings.root), place / "restored.db"
+    found = lineage.find(settings, place)
+    eligible = found if until is None else _as_of(settings, place, until)
+    chosen, unusable = _take_newest(eligible, target, until)
+    current = _current(layout)
+    notes = tuple(_notes(found, chosen, unusable, current))
+    broken = _is_broken(found, chosen, until)
+    reached = [copy.point.timeline for copy in found.copies] + [current.timeline if current else 0]
+    _begin_timeline(target, max(reached) + 1, chosen.name)
+    return Replacement(target, chosen.name, chosen.point.head.seq, chosen.point.at, notes, broken)
+
+
+def _as_of(settings: Settings, place: Path, until: int) -> Found:
+    before = place / "before"
+    before.mkdir()
+    found = lineage.find(settings, before, until)
+    return Found([copy for copy in found.copies if copy.point.at <= until], found.faults)
+
+
+def _take_newest(found: Found, target: Path, until: int | None) -> tuple[Copy, dict[Copy, str]]:
+    """The newest copy that can be used, now in `target`, and why each newer one cannot.
+
+    A log that was tampered with in every copy must not keep a store from coming back.
+    """
+    for whole_log in (True, False):
+        unusable: dict[Copy, str] = {}
+        for copy in found.copies:
+            try:
+                lineage.take(copy, target)
+                if whole_log:
+                    lineage.require_whole_log(copy)
+            except BackupError as error:
+                unusable[copy] = str(error)
+            else:
+                return copy, unusable
+    reasons = [*unusable.values(), *found.faults.values()]
+    if until is not None:
+        reasons = reasons or [f"Every copy has changes made after {rfc3339(until)}."]
+    raise BackupError(f"No copy of the database can be restored. {' '.join(reasons) or 'There is none.'}")
+
+
+def _current(layout: Layout) -> Point | None:
+    """How far the database reaches that is to be replaced, as far as it can be read."""
+    if not layout.database.exists():
+        return None
+    try:
+        return lineage.point_of(layout.database, live=True)
+    except BackupError:
+        return None
+
+
+def _notes(found: Found, chosen: Copy, unusable: dict[Copy, str], current: Point | None) -> Iterator[str]:
+    for fault in found.faults.values():
+        yield f"not used: {fault}"
+    for copy, reason in unusable.items():
+        yield f"not used: {reason}{_later(copy.point, chosen)}"
+    for copy in found.copies:
+        if copy.point.timeline >= chosen.point.timeline and lineage.parted(copy, chosen):
+            yield (
+                f"not used: {copy.name} has another history: neither has the last change of the other."
+                " To restore that one instead, move the other copies away."
+            )
+    if current and (later := _later(current, chosen)):
+        yield f"The database that was there is set aside.{later}"
+
+
+def _later(point: Point, chosen: Copy) -> str:
+    """What is lost with that copy, as a sentence; empty if nothing."""
+    number = point.head.seq - chosen.point.head.seq
+    if point.timeline < chosen.point.timeline or number <= 0:
+        return ""
+    return f" It has {number} later {'change' if number == 1 else 'changes'}, the last made {rfc3339(point.at)}."
+
+
+def _is_broken(found: Found, chosen: Copy, until: int | None) -> bool:
+    """Whether the replica cannot be read, or is older than another copy: Litestream had stopped keeping up."""
+    if until is None:
+        return chosen.source.kind != "replica"
+    replica = next((copy for copy in found.copies if copy.source.kind == "replica"), None)
+    if replica is None:
+        return True
+    try:
+        copies.check(replica.path)
+    except BackupError:
+        return True
+    return False
+
+
+def _begin_timeline(path: Path, timeline: int, name: str) -> None:
+    try:
+        schema.migrate(path, litestream=False)
+        with closing(connect(path, litestream=False)) as tx:
+            tx.execute("BEGIN IMMEDIATE")
+            audit.append(tx, audit.OPERATOR, lineage.RESTORED, name, timeline=timeline)
+            tx.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise BackupError(f"{name} cannot be brought to this release: {error}.") from error
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
