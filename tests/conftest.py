@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from portal.store import audit, tokens
 from portal.store.store import Store
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
+from tests.support.small_disk import SmallDisk, small_disk_at
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test depends on how fast it runs
 hypothesis.settings.load_profile("busy machine")
@@ -23,6 +24,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made = make_store(tmp_path / "store")
     yield made
     made.db.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk_at(tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="session")

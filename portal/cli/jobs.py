@@ -7,6 +7,7 @@ import typer
 from portal import settings
 from portal.cli.lazy import example
 from portal.jobs import cleanup
+from portal.jobs.cleanup import Deletion
 from portal.store.store import open_store
 
 
@@ -19,5 +20,11 @@ def run_cleanup(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
 ) -> None:
     """Delete versions and uploads whose retention has ended. Prints nothing when there are none."""
-    for deletion in cleanup.cleanup(open_store(settings.load()), dry_run=dry_run):
+
+    def show(deletion: Deletion) -> None:
         print(f"{'would delete' if dry_run else 'deleted'} {deletion.subject} ({deletion.label})")
+
+    if dry_run:
+        cleanup.cleanup(open_store(settings.load()), dry_run=True, report=show)
+    else:
+        cleanup.run(settings.load(), show)

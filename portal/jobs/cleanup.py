@@ -1,17 +1,35 @@
-"""The hourly cleanup: versions whose time is over, and what crashes left under `temp/`."""
+"""The hourly cleanup: what crashes left under `temp/`, then versions whose retention has ended.
 
+Leftovers are swept first, because that needs no room in the database: on a full disk it makes the room for the rest.
+"""
+
+import os
 import secrets
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from time import monotonic
 
-from portal.store import audit, files, job_runs, retention
+from portal.faults import Fault, sentence
+from portal.jobs.alone import alone
+from portal.jobs.opening import open_for
+from portal.settings import Settings
+from portal.store import audit, ballast, files, job_runs, retention
 from portal.store.clock import now
-from portal.store.layout import SYSTEM_NAMES
-from portal.store.retention import Rule
+from portal.store.layout import SYSTEM_NAMES, Layout
+from portal.store.retention import Expired, Rule
 from portal.store.store import Store
-from portal.store.versions import Version
+
+JOB = "cleanup"
+BATCH = 64  # versions deleted by one transaction, which costs a flush of the disk
+TURN_SECONDS = 0.02  # after which a transaction ends, because others wait to write
+
+
+class CleanupError(Fault):
+    """Something was not deleted; the message names cause and remedy."""
 
 
 @dataclass(frozen=True)
@@ -22,69 +40,133 @@ class Deletion:
     subject: str
 
 
-def cleanup(store: Store, *, dry_run: bool = False) -> list[Deletion]:
-    """Delete what is due and return it; with `dry_run` only return it."""
+Report = Callable[[Deletion], object]
+
+
+def run(settings: Settings, report: Report) -> None:
+    """Clean up a store that is not open yet, which takes room on its disk. Raises as `cleanup` and `open_store` do."""
+    with ballast.released(Layout(settings.root)):
+        cleanup(open_for(JOB, settings), report=report)
+
+
+def cleanup(store: Store, *, dry_run: bool = False, report: Report = lambda deletion: None) -> None:
+    """Delete what is due and report each deletion; with `dry_run` only report it.
+
+    Raises CleanupError, and BackupError while another cleanup runs.
+    """
+    if store.settings.follow:
+        raise CleanupError(f"This host is a standby of {store.settings.follow.store}, which cleans up its own store.")
+    run = _Run(store, now(), report)
     if dry_run:
-        return list(_due(store))
-    with job_runs.recorded(store.db, "cleanup"):
-        deleted = [Deletion(rule.label, _subject(version)) for rule, version in _expire(store)]
-        deleted += list(_sweep(store))
-        with store.db.write() as tx:
-            for label, number in Counter(deletion.label for deletion in deleted).items():
-                job_runs.count(tx, "cleanup_deleted", label, number)
-    return deleted
+        run.show()
+        return
+    with alone(store, JOB), job_runs.recorded(store.db, JOB):
+        run.sweep()
+        for rule in retention.RULES:
+            run.expire(rule)
+        if run.faults:
+            more = f" (and {len(run.faults) - 1} more)" if run.faults[1:] else ""
+            raise CleanupError(f"{run.faults[0]}{more}")
 
 
-def _due(store: Store) -> Iterator[Deletion]:
-    for rule in retention.RULES:
-        for version in retention.due(store.db.read(), rule, now()):
-            yield Deletion(rule.label, _subject(version))
-    for path in _leftovers(store):
-        yield Deletion("temp", path.name)
+@dataclass(frozen=True)
+class _Run:
+    """A run at the time `at`. `faults` are sentences about files that could not be deleted: each keeps no other one."""
 
+    store: Store
+    at: int
+    report: Report
+    faults: list[str] = field(default_factory=list)
 
-def _expire(store: Store) -> Iterator[tuple[Rule, Version]]:
-    for rule in retention.RULES:
-        for version in retention.due(store.db.read(), rule, now()):
-            if _delete(store, rule, version):
-                yield rule, version
+    def show(self) -> None:
+        """Report what a run would delete, in its order."""
+        for path in _leftovers(self.store, self.at):
+            self.report(Deletion("temp", path.name))
+        for rule in retention.RULES:
+            for version in retention.due(self.store.db.read(), rule, self.at):
+                self.report(Deletion(rule.label, str(version)))
 
+    def sweep(self) -> None:
+        """Delete leftovers."""
+        deleted = [path.name for path in _leftovers(self.store, self.at) if self._discarded(path)]
+        if deleted:
+            with self.store.db.write() as tx:
+                job_runs.count(tx, "cleanup_deleted", "temp", len(deleted))
 
-def _delete(store: Store, rule: Rule, version: Version) -> bool:
-    """Take the version away unless its status changed meanwhile. Files leave before the row, in one rename."""
-    trash = store.layout.staging(f"expired-{secrets.token_hex(8)}")
-    with store.db.write() as tx:
-        if version not in retention.due(tx, rule, now()):
+    def _discarded(self, path: Path) -> bool:
+        try:
+            files.discard(path)
+        except OSError as error:
+            self.faults.append(sentence(error))
             return False
-        if version.version_code is not None:
-            directory = store.layout.package_directory(version.developer_id, version.app_id, version.version_code)
-            if directory.exists():
-                directory.rename(trash)
-        else:
-            trash = store.layout.staging(version.version_id)
-        tx.execute("DELETE FROM versions WHERE version_id = ?", (version.version_id,))
-        audit.append(tx, audit.OPERATOR, "version.expire", _subject(version), rule=rule.label)
-    files.discard(trash)
-    return True
+        self.report(Deletion("temp", path.name))
+        return True
+
+    def expire(self, rule: Rule) -> None:
+        """Delete the versions that `rule` no longer keeps."""
+        due = retention.due(self.store.db.read(), rule, self.at)
+        while batch := deque(islice(due, BATCH)):
+            while batch:
+                self._expire_some(rule, batch)
+
+    def _expire_some(self, rule: Rule, batch: deque[Expired]) -> None:
+        trash = self.store.layout.staging(f"expired-{secrets.token_hex(8)}")
+        trash.mkdir()
+        try:
+            for version in self._delete(rule, batch, trash):
+                self.report(Deletion(rule.label, str(version)))
+        finally:
+            with self._noting():
+                files.discard(trash)
+
+    def _delete(self, rule: Rule, batch: deque[Expired], trash: Path) -> list[Expired]:
+        """Take versions from `batch` until TURN_SECONDS are over, and delete those that are still due.
+
+        Their rows go first: a row without its files could still be published. The files move to `trash` before the
+        next writer's turn, who may upload the same version again.
+        """
+        deleted: list[Expired] = []
+        with self.store.db.write() as tx:
+            end = monotonic() + TURN_SECONDS
+            while batch:
+                version = batch.popleft()
+                if retention.delete(tx, rule, self.at, version.version_id):
+                    audit.append(tx, audit.OPERATOR, "version.expire", str(version), rule=rule.label)
+                    deleted.append(version)
+                if monotonic() >= end:
+                    break
+            job_runs.count(tx, "cleanup_deleted", rule.label, len(deleted))
+            tx.execute("COMMIT")
+            for number, version in enumerate(deleted):
+                with self._noting(), suppress(FileNotFoundError):
+                    _directory(self.store, version).rename(trash / str(number))
+        return deleted
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.faults.append(sentence(error))
 
 
-def _sweep(store: Store) -> Iterator[Deletion]:
-    for path in _leftovers(store):
-        files.discard(path)
-        yield Deletion("temp", path.name)
+def _directory(store: Store, version: Expired) -> Path:
+    if version.version_code is None:
+        return store.layout.staging(version.version_id)
+    return store.layout.package_directory(version.developer_id, version.app_id, version.version_code)
 
 
-def _leftovers(store: Store) -> list[Path]:
+def _leftovers(store: Store, at: int) -> list[Path]:
     """Directories under `temp/` older than an upload may be, that no upload under way owns."""
     query = "SELECT version_id FROM versions WHERE status = 'uploading'"
     owned = {row[0] for row in store.db.read().execute(query)}
-    oldest = now() - retention.UPLOAD_SECONDS
-    return [
-        path
-        for path in sorted(store.layout.area("temp").iterdir())
-        if path.is_dir() and path.name not in owned and path.name not in SYSTEM_NAMES and path.stat().st_mtime <= oldest
-    ]
+    with os.scandir(store.layout.area("temp")) as entries:
+        found = [Path(entry) for entry in entries if _is_stale(entry, at - retention.UPLOAD_SECONDS)]
+    return sorted(path for path in found if path.name not in owned and path.name not in SYSTEM_NAMES)
 
 
-def _subject(version: Version) -> str:
-    return f"{version.app_id}/{version.version_code or version.version_id}"
+def _is_stale(entry: "os.DirEntry[str]", oldest: int) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime <= oldest
+    except FileNotFoundError:  # an upload that has ended meanwhile
+        return False

@@ -15,7 +15,7 @@ from portal.jobs import audit, standby, table
 from portal.jobs.table import Job
 from portal.recovery.initialize import lost_store
 from portal.settings import Follow, Settings
-from portal.store import files, job_runs, schema, versions
+from portal.store import failure_marks, files, job_runs, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
@@ -129,7 +129,8 @@ def _store(store: Store) -> Iterator[Line]:
         return  # the rest is the work of the store that this host follows
     if settings.litestream:
         yield _replica(layout)
-    jobs, runs = table.expected(settings), job_runs.every(db)
+    jobs = table.expected(settings)
+    runs = job_runs.with_marks(job_runs.every(db), failure_marks.every(store.db.directory))
     since = job_runs.expected_since(db, [job.name for job in jobs])
     for job in jobs:
         yield _job(job, runs.get(job.name), since[job.name])

@@ -28,6 +28,11 @@ class Database:
         self._local = threading.local()
         self._turn = threading.Lock()
 
+    @property
+    def directory(self) -> Path:
+        """The directory of the database file."""
+        return self._path.parent
+
     def read(self) -> sqlite3.Connection:
         """This thread's connection; each statement outside `write` reads the last commit."""
         connection = getattr(self._local, "connection", None)

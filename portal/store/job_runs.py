@@ -1,12 +1,15 @@
 """What scheduled jobs report: their last success and failure, and counters that outlive them."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from portal.faults import sentence
+from portal.store import failure_marks
 from portal.store.clock import now
 from portal.store.database import Database
+from portal.store.failure_marks import Mark
 
 
 @dataclass(frozen=True)
@@ -26,23 +29,42 @@ COLUMNS = ", ".join(Run.__dataclass_fields__)
 
 @contextmanager
 def recorded(db: Database, job: str) -> Iterator[None]:
-    """Record the block's end as success or failure of `job`; errors propagate to the caller."""
+    """Record the block's end as success or failure of `job`; errors propagate to the caller.
+
+    A failure that the database cannot record is marked beside it (`failure_marks`).
+    """
     try:
         yield
+        _succeed(db, job)
     except Exception as error:
-        with db.write() as tx:
-            tx.execute(
-                "INSERT INTO job_runs (job, failure_at, failure) VALUES (?, ?, ?)"
-                " ON CONFLICT (job) DO UPDATE SET failure_at = excluded.failure_at, failure = excluded.failure",
-                (job, now(), _brief(str(error)) or type(error).__name__),
-            )
+        fail(db, job, error)
         raise
+
+
+def _succeed(db: Database, job: str) -> None:
     with db.write() as tx:
         tx.execute(
             "INSERT INTO job_runs (job, success_at) VALUES (?, ?)"
             " ON CONFLICT (job) DO UPDATE SET success_at = excluded.success_at, failure = NULL",
             (job, now()),
         )
+    failure_marks.clear(db.directory, job)
+
+
+def fail(db: Database, job: str, error: Exception) -> None:
+    """Record a failure of `job`."""
+    failure = _brief(sentence(error)) or type(error).__name__
+    try:
+        with db.write() as tx:
+            tx.execute(
+                "INSERT INTO job_runs (job, failure_at, failure) VALUES (?, ?, ?)"
+                " ON CONFLICT (job) DO UPDATE SET failure_at = excluded.failure_at, failure = excluded.failure",
+                (job, now(), failure),
+            )
+    except (sqlite3.Error, OSError):
+        failure_marks.write(db.directory, job, failure)
+    else:
+        failure_marks.clear(db.directory, job)
 
 
 def _brief(text: str) -> str:
@@ -52,7 +74,17 @@ def _brief(text: str) -> str:
 
 
 def every(db: sqlite3.Connection) -> dict[str, Run]:
+    """The last run of each job, as far as the database could record it; see `with_marks`."""
     return {row["job"]: Run(**row) for row in db.execute(f"SELECT {COLUMNS} FROM job_runs ORDER BY job")}
+
+
+def with_marks(runs: Mapping[str, Run], marks: Mapping[str, Mark]) -> dict[str, Run]:
+    """`runs` with the failures that the database could not record."""
+    marked = {
+        job: replace(runs.get(job, Run(job, None, None, None)), failure_at=mark.failure_at, failure=mark.failure)
+        for job, mark in marks.items()
+    }
+    return {**runs, **marked}
 
 
 def expect(db: Database, jobs: Iterable[str]) -> None:

@@ -34,6 +34,11 @@ class Layout:
         return self.root / "data" / "claims.lock"
 
     @property
+    def ballast(self) -> Path:
+        """Room that cleanup gives back on a full disk; see `store.ballast`."""
+        return self.root / "data" / "ballast"
+
+    @property
     def replica(self) -> Path:
         return self.root / "backups" / "portal"
 

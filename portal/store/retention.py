@@ -1,9 +1,11 @@
 """How long versions are kept, by status; a version without a rule is kept forever."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from portal.store.versions import COLUMNS, Version, from_row
+from portal.store.versions import UNPLACED
 
 HOUR, DAY = 3600, 86400
 
@@ -28,10 +30,65 @@ RULES = (
 UPLOAD_SECONDS = next(rule.seconds for rule in RULES if rule.status == "uploading")
 
 
-def due(db: sqlite3.Connection, rule: Rule, at: int) -> list[Version]:
-    """Versions expired by `rule` at the time `at`, seconds since 1970, oldest first."""
-    rows = db.execute(
-        f"SELECT {COLUMNS} FROM versions WHERE status = ? AND {rule.since} <= ? ORDER BY {rule.since}",
-        (rule.status, at - rule.seconds),
+class Expired(NamedTuple):
+    """A version whose retention has ended; `version_code` is None if its package was never placed."""
+
+    version_id: str
+    developer_id: str
+    app_id: str
+    version_code: int | None
+
+    def __str__(self) -> str:
+        return f"{self.app_id}/{self.version_code or self.version_id}"
+
+
+COLUMNS = ", ".join(Expired._fields)
+PAGE = 64
+# In the order of the index versions_by_status; rowids tell versions of one second apart. Each page begins where the
+# last one ended, so that together they read every version once. There is no sort, which could need room on a full disk.
+NEXT = """
+    SELECT {columns}, status_at, rowid FROM (
+        SELECT *, rowid FROM versions WHERE status = :status AND status_at = :after_at AND rowid > :after
+        ORDER BY rowid)
+    WHERE {since} <= :until
+    UNION ALL
+    SELECT {columns}, status_at, rowid FROM (
+        SELECT *, rowid FROM versions WHERE status = :status AND status_at > :after_at
+        ORDER BY status_at, rowid)
+    WHERE {since} <= :until
+    LIMIT :page"""
+
+
+def due(db: sqlite3.Connection, rule: Rule, at: int) -> Iterator[Expired]:
+    """Versions expired by `rule` at the time `at`, in seconds since 1970, in constant memory.
+
+    They may be deleted meanwhile: no read is open between two pages.
+    """
+    query = NEXT.format(columns=COLUMNS, since=rule.since)
+    place = {"after_at": -1, "after": -1}
+    while page := db.execute(
+        query, {"status": rule.status, "until": at - rule.seconds, "page": PAGE, **place}
+    ).fetchall():
+        yield from (Expired(*row[:-2]) for row in page)
+        place = {"after_at": page[-1]["status_at"], "after": page[-1]["rowid"]}
+
+
+def delete(tx: sqlite3.Connection, rule: Rule, at: int, version_id: str) -> bool:
+    """Delete the row of one version, if it is still due."""
+    deleted = tx.execute(
+        f"DELETE FROM versions WHERE version_id = ? AND status = ? AND {rule.since} <= ?",
+        (version_id, rule.status, at - rule.seconds),
     )
-    return [from_row(row) for row in rows]
+    return deleted.rowcount == 1
+
+
+def count_placed_due(db: sqlite3.Connection, at: int) -> tuple[int, int]:
+    """How many versions whose packages are in place are due at the time `at`, and how many there are."""
+    due_now = sum(
+        db.execute(
+            f"SELECT count(*) FROM versions WHERE status = ? AND {rule.since} <= ?", (rule.status, at - rule.seconds)
+        ).fetchone()[0]
+        for rule in RULES
+        if rule.status not in UNPLACED
+    )
+    return due_now, db.execute(f"SELECT count(*) FROM versions WHERE status NOT IN {UNPLACED}").fetchone()[0]

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from portal.cli.faults import OS, sentences
+from portal.cli.faults import sentences
+from portal.faults import OS
 
 
 @pytest.mark.parametrize("code", OS, ids=errno.errorcode.get)

@@ -2,11 +2,9 @@
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -19,6 +17,7 @@ from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, MIB, make_package
 from tests.support.portal import MOSIS, add_developer, children, free_port, problem
+from tests.support.small_disk import SmallDisk
 
 UPLOADS, VERSIONS = f"/api/apps/{APP_ID}/uploads", f"/api/apps/{APP_ID}/versions"
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -138,48 +137,6 @@ def test_a_whole_upload_is_completed_once_the_disk_works(
     assert files_below(store.layout.area("packages")) == []
     assert complete(client, upload).status_code == 201
     assert files_below(store.layout.area("temp")) == []
-
-
-@dataclass(frozen=True)
-class SmallDisk:
-    """A file system in memory that only the processes of one mount namespace see, below `path`."""
-
-    holder: subprocess.Popen[bytes]
-    path: Path
-
-    def run(self, *command: str | Path) -> str:
-        return subprocess.run([*self.inside(), *command], check=True, capture_output=True, text=True).stdout
-
-    def inside(self) -> list[str]:
-        return ["nsenter", "--target", str(self.holder.pid), "--user", "--mount", "--preserve-credentials"]
-
-    def resize(self, mebibytes: int) -> None:
-        self.run("mount", "-o", f"remount,size={mebibytes}m", self.path)
-
-    @property
-    def seen(self) -> Path:
-        """Where this process finds it."""
-        return Path(f"/proc/{self.holder.pid}/root{self.path}")
-
-
-UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    if shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"], capture_output=True).returncode:
-        pytest.skip("no user namespaces here: a small file system cannot be mounted")
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = 'mount -t tmpfs -o size=64m tmpfs "$0" && echo mounted && exec sleep infinity'
-    holder = subprocess.Popen([*UNSHARE, "sh", "-c", mount, path], stdout=subprocess.PIPE)
-    try:
-        assert holder.stdout.readline() == b"mounted\n"
-        yield SmallDisk(holder, path)
-    finally:
-        holder.kill()
-        holder.wait()
-        holder.stdout.close()
 
 
 MAKE_STORE = """

@@ -1,18 +1,30 @@
 """Retention, exactly as the contract's table says."""
 
+import fcntl
 import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bench import scale
 from portal.jobs import cleanup
-from portal.jobs.cleanup import Deletion
-from portal.store import apps, audit, files, job_runs, retention, uploads, versions
+from portal.jobs.cleanup import CleanupError, Deletion
+from portal.recovery.errors import BackupError
+from portal.settings import Follow
+from portal.store import apps, audit, ballast, failure_marks, files, job_runs, retention, uploads, versions
 from portal.store.clock import now
+from portal.store.layout import Layout
 from portal.store.store import Store
 from portal.store.versions import Version
 from tests.packages.samples import APP_ID, make_package
-from tests.support.portal import add_developer, mosis
+from tests.support.portal import MOSIS, add_developer, make_store, mosis
+from tests.support.small_disk import SmallDisk
 
 HOUR, DAY = 3600, 86400
 DEVELOPER = audit.Actor("acme", "developer", None, "test")
@@ -43,6 +55,13 @@ def age(store: Store, column: str, seconds: int, where: str = "1") -> None:
     store.db.read().execute(f"UPDATE versions SET {column} = {now()} - {seconds} WHERE {where}")
 
 
+def cleaned(store: Store, *, dry_run: bool = False) -> list[Deletion]:
+    """What a run deletes, or would."""
+    deletions: list[Deletion] = []
+    cleanup.cleanup(store, dry_run=dry_run, report=deletions.append)
+    return deletions
+
+
 def left(store: Store) -> list[int | None]:
     return [row[0] for row in store.db.read().execute("SELECT version_code FROM versions ORDER BY version_code")]
 
@@ -57,12 +76,12 @@ def test_drafts_and_rejected_versions_end_on_time(
     upload(store, app, 1, tmp_path)
     move(store, app, 1, *actions)
     age(store, "status_at", seconds - 60)
-    assert cleanup.cleanup(store) == []
+    assert cleaned(store) == []
     age(store, "status_at", seconds)
     due = [Deletion(label, f"{APP_ID}/1")]
-    assert cleanup.cleanup(store, dry_run=True) == due
+    assert cleaned(store, dry_run=True) == due
     assert left(store) == [1]
-    assert cleanup.cleanup(store) == due
+    assert cleaned(store) == due
     assert left(store) == []
     assert not list(store.layout.area("packages").rglob("*.mosis"))
     assert list(store.layout.area("temp").iterdir()) == []
@@ -79,9 +98,9 @@ def test_the_current_version_stays_for_good_and_a_superseded_one_for_a_year(
     age(store, "status_at", 20 * 365 * DAY)
     age(store, "published_at", 20 * 365 * DAY)
     age(store, "superseded_at", 365 * DAY - 60, "version_code = 1")
-    assert cleanup.cleanup(store) == []
+    assert cleaned(store) == []
     age(store, "superseded_at", 365 * DAY, "version_code = 1")
-    assert cleanup.cleanup(store) == [Deletion("superseded", f"{APP_ID}/1")]
+    assert cleaned(store) == [Deletion("superseded", f"{APP_ID}/1")]
     assert left(store) == [2]
     assert store.layout.package("acme", APP_ID, 2).exists()
 
@@ -93,7 +112,7 @@ def test_what_the_table_does_not_name_is_kept(
     upload(store, app, 1, tmp_path)
     move(store, app, 1, *actions)
     age(store, "status_at", 20 * 365 * DAY)
-    assert cleanup.cleanup(store) == []
+    assert cleaned(store) == []
     assert left(store) == [1]
 
 
@@ -102,13 +121,13 @@ def test_uploads_never_completed_and_failed_ones(store: Store, app: apps.App, tm
     for upload in (stale, fresh):
         uploads.begin(store, upload)
     age(store, "status_at", HOUR, f"version_id = '{stale.upload_id}'")
-    assert cleanup.cleanup(store) == [Deletion("uploading", f"{APP_ID}/{stale.upload_id}")]
+    assert cleaned(store) == [Deletion("uploading", f"{APP_ID}/{stale.upload_id}")]
     assert [path.name for path in store.layout.area("temp").iterdir()] == [fresh.upload_id]
     store.db.read().execute("UPDATE versions SET status = 'failed'")
     age(store, "status_at", 24 * HOUR - 60)
-    assert cleanup.cleanup(store) == []
+    assert cleaned(store) == []
     age(store, "status_at", 24 * HOUR)
-    assert [deletion.label for deletion in cleanup.cleanup(store)] == ["failed"]
+    assert [deletion.label for deletion in cleaned(store)] == ["failed"]
 
 
 def test_what_a_crash_left_under_temp_goes_after_an_hour(store: Store) -> None:
@@ -116,7 +135,7 @@ def test_what_a_crash_left_under_temp_goes_after_an_hour(store: Store) -> None:
         path = store.layout.staging(name)
         path.mkdir()
         os.utime(path, (now() - seconds, now() - seconds))
-    assert cleanup.cleanup(store) == [Deletion("temp", "old")]
+    assert cleaned(store) == [Deletion("temp", "old")]
     assert sorted(path.name for path in store.layout.area("temp").iterdir()) == ["@eaDir", "new"]
 
 
@@ -129,3 +148,228 @@ def test_nothing_to_do_is_silent(store: Store) -> None:
     for arguments in (("cleanup",), ("cleanup", "--dry-run")):
         ran = mosis(store, *arguments)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def stale(store: Store, name: str) -> Path:
+    """A directory under `temp/` that a crash left long ago."""
+    path = store.layout.staging(name)
+    path.mkdir()
+    (path / "package.mosis").write_bytes(b"x")
+    os.utime(path, (now() - DAY, now() - DAY))
+    return path
+
+
+def test_a_dry_run_names_exactly_what_a_run_deletes(store: Store) -> None:
+    scale.fill(store, 1000)
+    for name in ("b", "a"):
+        stale(store, name)
+    due = cleaned(store, dry_run=True)
+    assert {deletion.label for deletion in due} == {"temp", *(rule.label for rule in retention.RULES)}
+    assert cleaned(store) == due
+    assert cleaned(store) == cleaned(store, dry_run=True) == []
+    left_on_disk = {path.parent for path in store.layout.area("packages").rglob("package.mosis")}
+    assert left_on_disk == {
+        store.layout.package_directory(version.developer_id, version.app_id, version.version_code)
+        for version in versions.every_placed(store.db.read())
+    }
+    counted = job_runs.counters(store.db.read(), "cleanup_deleted")
+    assert counted == {label: [d.label for d in due].count(label) for label in counted}
+    assert audit.first_fault(store.db.read()) is None
+
+
+def instructions(store: Store, work: Callable[[], object]) -> int:
+    """Instructions of SQLite's machine, in hundreds: what work costs on a machine of any speed."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    store.db.read().set_progress_handler(count, 100)
+    work()
+    store.db.read().set_progress_handler(None, 0)
+    return steps
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_four_times_as_many_versions_cost_four_times_as_much(tmp_path: Path, dry_run: bool) -> None:
+    def cost(number: int) -> int:
+        store = make_store(tmp_path / str(number))
+        scale.fill(store, number)
+        return instructions(store, lambda: cleanup.cleanup(store, dry_run=dry_run))
+
+    assert cost(2000) < 5 * cost(500)
+
+
+def test_versions_of_one_second_are_each_read_once(store: Store) -> None:
+    """Such as those of an import."""
+    scale.fill(store, 1000)
+    age(store, "status_at", 40 * DAY)
+    [rule] = [rule for rule in retention.RULES if rule.status == "draft"]
+    found = [version.version_id for version in retention.due(store.db.read(), rule, now())]
+    drafts = store.db.read().execute("SELECT count(*) FROM versions WHERE status = 'draft'").fetchone()[0]
+    assert len(found) == len(set(found)) == drafts > 2 * retention.PAGE
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_transaction_ends_after_so_many_versions_or_so_much_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    scale.fill(store, 2000)
+    monkeypatch.setattr(cleanup, "TURN_SECONDS", seconds)
+    statements: list[str] = []
+    store.db.read().set_trace_callback(statements.append)
+    deleted = [deletion for deletion in cleaned(store) if deletion.label == "draft"]
+    store.db.read().set_trace_callback(None)
+    most = number = 0
+    for statement in statements:
+        number = 0 if statement == "COMMIT" else number + statement.startswith("INSERT INTO audit ")
+        most = max(most, number)
+    assert most == (cleanup.BATCH if seconds else 1) <= len(deleted)
+
+
+def test_a_database_without_room_keeps_every_version_with_its_files(
+    store: Store, app: apps.App, tmp_path: Path
+) -> None:
+    upload(store, app, 1, tmp_path)
+    age(store, "status_at", 31 * DAY)
+    left_over = stale(store, "left")
+    store.db.read().execute("PRAGMA max_page_count = 1")  # SQLite takes the number of pages that there are
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        while True:
+            with store.db.write() as tx:
+                audit.append(tx, audit.OPERATOR, "fill", "")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        cleanup.cleanup(store)
+    assert not left_over.exists()
+    assert left(store) == [1]
+    assert store.layout.package("acme", APP_ID, 1).exists()
+    store.db.read().execute("PRAGMA max_page_count = 1000000")
+    assert cleaned(store) == [Deletion("draft", f"{APP_ID}/1")]
+
+
+ON_SMALL_DISK = """
+import pathlib, sys
+from bench import scale
+from portal.store import ballast
+from tests.support.portal import environ, make_store
+store = make_store(pathlib.Path(sys.argv[1]))
+environ(store)
+scale.fill(store, 400)
+with ballast.released(store.layout):
+    pass
+"""
+
+
+@pytest.mark.parametrize("with_ballast", [True, False])
+def test_a_disk_without_a_free_byte(small_disk: SmallDisk, with_ballast: bool) -> None:
+    """Nobody has the database open, so that even reading it takes room."""
+    root = small_disk.path / "store"
+    small_disk.run(sys.executable, "-c", ON_SMALL_DISK, root)
+    layout = Layout(small_disk.seen / "store")
+    if not with_ballast:
+        layout.ballast.unlink()
+    small_disk.fill()
+    assert shutil.disk_usage(small_disk.seen).free == 0
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [*small_disk.inside(), MOSIS, *arguments]
+        environment = os.environ | {"MOSIS_CONFIG": str(root / "mosis.toml")}
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    ran = run("cleanup")
+    mark = failure_marks.read(layout.area("data"), "cleanup")
+    if with_ballast:
+        assert (ran.returncode, ran.stderr, mark) == (0, "", None)
+        assert ran.stdout.count("deleted ") == 100
+        assert shutil.disk_usage(small_disk.seen).free > 80 * len(scale.PACKAGE)
+        assert run("cleanup", "--dry-run").stdout == ""
+    else:
+        assert ran.returncode == 1 and ran.stderr.count("\n") == 1
+        assert "Traceback" not in ran.stderr
+        assert mark is not None
+        (small_disk.seen / "fill").unlink()
+        assert "cleanup          last success never; failed 2" in run("status").stdout
+
+
+def test_the_rows_go_before_the_files(
+    store: Store, app: apps.App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed between the two leaves files that no row names, which the next upload replaces."""
+    upload(store, app, 1, tmp_path)
+    age(store, "status_at", 31 * DAY)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cleanup, "_directory", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cleanup.cleanup(store)
+    assert left(store) == []
+    assert store.layout.package("acme", APP_ID, 1).exists()
+    assert upload(store, app, 1, tmp_path).version_code == 1
+
+
+def test_a_directory_that_vanishes_during_the_look_is_none_of_its_business(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale(store, "gone")
+    stale(store, "left")
+    scandir = os.scandir
+
+    @contextmanager
+    def vanishing(path: Path) -> Iterator[list["os.DirEntry[str]"]]:
+        with scandir(path) as entries:
+            found = list(entries)
+        (path / "gone").rename(tmp_path / "gone")
+        yield found
+
+    monkeypatch.setattr(cleanup.os, "scandir", vanishing)
+    assert cleaned(store, dry_run=True) == [Deletion("temp", "left")]
+
+
+def test_what_cannot_be_deleted_keeps_nothing_else(
+    store: Store, app: apps.App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(store, app, 1, tmp_path)
+    age(store, "status_at", 31 * DAY)
+    stubborn, discard = stale(store, "a"), files.discard
+    stale(store, "b")
+
+    def failing(path: Path) -> None:
+        if path == stubborn:
+            raise PermissionError(13, "Permission denied", str(path))
+        discard(path)
+
+    monkeypatch.setattr(files, "discard", failing)
+    with pytest.raises(CleanupError, match="may not be read or written by this user") as error:
+        cleanup.cleanup(store)
+    assert [path.name for path in store.layout.area("temp").iterdir()] == ["a"]
+    assert left(store) == []
+    assert job_runs.every(store.db.read())["cleanup"].failure == str(error.value)
+
+
+def test_one_runs_at_a_time(store: Store) -> None:
+    stale(store, "left")
+    with (store.layout.area("data") / "cleanup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BackupError, match="cleanup is running already"):
+            cleanup.cleanup(store)
+    assert job_runs.every(store.db.read()) == {}  # the one that runs will tell
+    assert cleaned(store) == [Deletion("temp", "left")]
+
+
+def test_a_standby_is_left_alone(store: Store) -> None:
+    left_over = stale(store, "left")
+    follow = Follow(store="nas", ssh_config=Path("/etc/ssh_config"))
+    standby = Store(store.settings.model_copy(update={"follow": follow}), store.db, store.layout)
+    with pytest.raises(CleanupError, match="standby of nas"):
+        cleanup.cleanup(standby)
+    assert left_over.exists()
+
+
+def test_a_disk_with_room_is_kept_some_for_later(store: Store) -> None:
+    with ballast.released(store.layout):
+        assert not store.layout.ballast.exists()
+    assert store.layout.ballast.stat().st_blocks * 512 >= ballast.BYTES

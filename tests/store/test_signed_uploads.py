@@ -123,7 +123,9 @@ def test_retention_takes_the_row_and_the_directory(store: Store, app: apps.App) 
     transfer = signed_uploads.issue(store, app, 10, None)
     with signed_uploads.held(store, transfer.upload_id) as upload:
         store.db.read().execute("UPDATE versions SET status_at = ?", (now() - 3600,))
-        assert [deletion.label for deletion in cleanup.cleanup(store)] == ["uploading"]
+        deletions: list[cleanup.Deletion] = []
+        cleanup.cleanup(store, report=deletions.append)
+        assert [deletion.label for deletion in deletions] == ["uploading"]
         assert refusal(upload.append, [b"0"]) == "UPLOAD_EXPIRED"
     assert store.db.read().execute("SELECT count(*) FROM uploads").fetchone()[0] == 0
     assert not file_of(store, transfer).parent.exists()
