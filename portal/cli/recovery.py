@@ -9,6 +9,7 @@ from portal.cli.lazy import declaring, example
 from portal.cli.progress import progress
 from portal.jobs import backup, drill, restore
 from portal.jobs import scrub as scrubbing
+from portal.jobs.opening import open_for
 from portal.store.clock import rfc3339
 from portal.store.store import open_store
 
@@ -26,12 +27,14 @@ def add(app: typer.Typer) -> None:
 
 def backup_packages() -> None:
     """Copy packages, assets and database snapshots to the external drive, if it is attached and marked."""
-    print(f"copied to {backup.packages(open_store(settings.load()))}")
+    store = open_for("backup-packages", settings.load())
+    print(f"copied to {backup.packages(store)}")
 
 
 def backup_database() -> None:
     """Write a checked, compact copy of the database to backups/snapshots."""
-    print(f"wrote {backup.database(open_store(settings.load()))}")
+    store = open_for("backup-database", settings.load())
+    print(f"wrote {backup.database(store)}")
 
 
 def run_restore(
@@ -73,7 +76,7 @@ def _print_database(report: restore.Report, would: str) -> None:
 def run_drill() -> None:
     """Rehearse a restore beside the store: every copy of the database, and every file on the drive."""
     with progress("checking files on the drive") as advance:
-        report = drill.drill(open_store(settings.load()), progress=advance)
+        report = drill.drill(open_for(drill.JOB, settings.load()), progress=advance)
     for name in report.copies:
         print(f"{name} can be restored")
     if report.files is not None:
