@@ -24,6 +24,7 @@ from typer._click import Command
 
 from deploys.plan import schedules
 from deploys.plan.data import PREFIX, HostData
+from docs import model
 from portal import settings
 from portal.app import create_app
 from portal.cli import app as command
@@ -219,9 +220,34 @@ def help_of(found: Command) -> str:
     return (found.help or "").partition("\n\n")[0].replace("\n", " ")
 
 
+def durability() -> str:
+    return table(
+        ("copies", "of a million packages lost in a year to failing disks", "and with the place", "one survives"),
+        (
+            (
+                setup.name,
+                *map(_of_a_million, (setup.to_failures(), setup.to_place())),
+                model.nines(setup.to_failures() + setup.to_place()),
+            )
+            for setup in model.SETUPS
+        ),
+    )
+
+
+def _of_a_million(probability: float) -> str:
+    number = 1e6 * probability
+    return f"{number:,.0f}" if number >= 1 else f"{number:.1g}"
+
+
+def assumptions() -> str:
+    return table(("assumed", "value", "from"), ((each.what, each.value, each.source) for each in model.ASSUMPTIONS))
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "alerts": alerts,
+    "assumptions": assumptions,
     "commands": commands,
+    "durability": durability,
     "floors-of-deploys": partial(floors, "deploys"),
     "floors-of-portal": partial(floors, "portal"),
     "host-data": host_data,
