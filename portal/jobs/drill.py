@@ -97,9 +97,9 @@ def _compare(store: Store, trees: list[Path], progress: Callable[[int, int], Non
     for done, file in enumerate(wanted, start=1):
         if drive.find(trees, file):
             good += 1
-        elif (trees[0] / file.path).exists():
-            faults.append(f"{trees[0] / file.path} is damaged.")
-        elif _since(store.layout.root / file.path) > table.max_age(store.settings, "backup-packages"):
+        elif file.below(trees[0]).exists():
+            faults.append(f"{file.below(trees[0])} is damaged.")
+        elif _since(file.below(store.layout.root)) > table.max_age(store.settings, "backup-packages"):
             faults.append(f"{trees[0] / file.path} is missing.")
         progress(done, len(wanted))
     return good, faults

@@ -128,7 +128,7 @@ def _require_history(layout: Layout, db: sqlite3.Connection) -> None:
 
 def _require_files(layout: Layout, db: sqlite3.Connection) -> None:
     if missing := [
-        str(file.path) for file in known_files.every(db, layout) if _size(layout.root / file.path) != file.size
+        str(file.path) for file in known_files.every(db, layout) if _size(file.below(layout.root)) != file.size
     ]:
         raise FollowError(f"{len(missing)} files that its database names were not there: {', '.join(missing[:3])}.")
 

@@ -156,18 +156,18 @@ def _restore_files(store: Store, report: Report, aside: SetAside | None, progres
 def _restore_file(store: Store, tree: Path, file: NamedFile, aside: SetAside) -> None:
     target = store.layout.root / file.path
     if file.manifest is None:
-        data = (tree / file.path).read_bytes()
+        data = file.below(tree).read_bytes()
         aside.take(target)
         files.write_file(target, data)
         return
     staging = store.layout.staging(f"restore-{secrets.token_hex(8)}")
     staging.mkdir()
     sink = files.Sink(staging / target.name, sys.maxsize)
-    with (tree / file.path).open("rb") as source:
+    with file.below(tree).open("rb") as source:
         while chunk := source.read(1 << 20):
             sink.write(chunk)
     if sink.finish().sha256 != file.sha256:
-        raise BackupError(f"{tree / file.path} changed while it was read.")
+        raise BackupError(f"{file.below(tree)} changed while it was read.")
     files.write_file(staging / "manifest.json", file.manifest.encode())
     aside.take(target.parent)
     files.place_directory(staging, target.parent)

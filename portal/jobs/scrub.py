@@ -113,14 +113,14 @@ class _Scrub:
         self._check_drive(file, good=good)
 
     def _check_store(self, file: NamedFile) -> bool:
-        store, path = self._store, self._store.layout.root / file.path
+        store, path = self._store, file.below(self._store.layout.root)
         found = mending.fault(path, file, self._took)
         if found and known_files.current(store.db.read(), store.layout, file):
             wrong, inode = found
             if self._quarantine and inode and not mending.quarantine(store, file, inode):
                 return False  # it was deleted or replaced meanwhile
             # What could not be read last week may be readable now.
-            candidates = (store.layout.quarantine / file.path, *self._copies(file))
+            candidates = (store.layout.quarantine / file.path, *map(file.below, self._trees))
             source = mending.mend(store, file, candidates) if self._repair else None
             self._add(Finding(file.path, wrong, str(source) if source else None))
             if source is None:

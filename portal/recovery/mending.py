@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from portal.packages.manifest import PATH as MANIFEST
-from portal.store import audit, files, known_files
+from portal.store import audit, files, known_files, placement
 from portal.store.errors import Refused
 from portal.store.known_files import NamedFile
 from portal.store.layout import Layout
@@ -101,12 +101,14 @@ def manifest_is_good(directory: Path, file: NamedFile) -> bool:
 
 def quarantine(store: Store, file: NamedFile, inode: int) -> bool:
     """Set a damaged file aside; False if it was deleted or replaced since it was read."""
-    source, target = store.layout.root / file.path, store.layout.quarantine / file.path
+    source, target = file.below(store.layout.root), store.layout.quarantine / file.path
     files.make_directory(target.parent)
     with store.db.write() as tx:
         if not known_files.current(tx, store.layout, file) or not _is(source, inode):
             return False
         source.replace(target)
+        if file.plain and _is(plain := store.layout.root / file.plain, inode):
+            plain.unlink()  # the same damaged file
         files.flush_directory(source.parent)
         audit.append(tx, audit.OPERATOR, "file.quarantine", str(file.path), sha256=file.sha256)
     return True
@@ -134,6 +136,8 @@ def _put(store: Store, file: NamedFile, copy: Path, source: Path) -> bool:
             return False
         copy.replace(target)
         files.flush_directory(target.parent)
+        if file.plain:
+            placement.name_image(target, store.layout.root / file.plain)
         audit.append(tx, audit.OPERATOR, "file.repair", str(file.path), sha256=file.sha256, copy=str(source))
     return True
 

@@ -1,12 +1,16 @@
 """Icons and screenshots of an app: PNG files that devices download."""
 
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from portal.store import audit, files
+from portal.store import audit, placement
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.layout import Layout
+from portal.store.placement import Staged
 from portal.store.store import Store
 
 SCREENSHOTS_MAX = 5
@@ -39,41 +43,54 @@ def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:
     return [Asset(**row) for row in rows]
 
 
+def located(db: sqlite3.Connection, layout: Layout, app_id: str, name: str) -> tuple[Asset, Path]:
+    """An image and its file, which an older release stored under its plain name. Raises Refused (NOT_FOUND)."""
+    while True:
+        asset = get(db, app_id, name)
+        path = layout.image(app_id, name, asset.sha256)
+        if path.exists():
+            return asset, path
+        if get(db, app_id, name) == asset:  # else it was replaced meanwhile, and its file removed
+            return asset, layout.asset(app_id, name)
+
+
 def put_icon(store: Store, actor: audit.Actor, app: App, sizes: dict[int, bytes]) -> list[Asset]:
     """Replace the icon: `sizes` has one PNG per edge length in pixels."""
-    with store.db.write() as tx:
-        return _put(store, tx, actor, app, "icon.put", {f"icon-{edge}.png": png for edge, png in sizes.items()})
+    names = [f"icon-{edge}.png" for edge in sizes]
+    with placement.staged(store.layout, sizes.values()) as images, store.db.write() as tx:
+        return _put(store, tx, actor, app, "icon.put", dict(zip(names, images, strict=True)))
 
 
 def add_screenshot(store: Store, actor: audit.Actor, app: App, png: bytes) -> Asset:
     """Store a screenshot under the lowest free number. Raises Refused (TOO_MANY_SCREENSHOTS)."""
-    with store.db.write() as tx:
+    with placement.staged(store.layout, [png]) as images, store.db.write() as tx:
         taken = {asset.name for asset in of_app(tx, app.app_id)}
         name = next((name for name in map(_screenshot, range(1, SCREENSHOTS_MAX + 1)) if name not in taken), None)
         if name is None:
             raise Refused(
                 "TOO_MANY_SCREENSHOTS", f"{app.app_id} already has {SCREENSHOTS_MAX} screenshots; delete one first."
             )
-        return _put(store, tx, actor, app, "screenshot.put", {name: png})[0]
+        return _put(store, tx, actor, app, "screenshot.put", {name: images[0]})[0]
 
 
 def put_screenshot(store: Store, actor: audit.Actor, app: App, number: int, png: bytes) -> Asset:
     """Store screenshot `number`, 1 to 5, replacing an existing one. Raises Refused (NOT_FOUND)."""
     name = _screenshot(number)
-    with store.db.write() as tx:
-        return _put(store, tx, actor, app, "screenshot.put", {name: png})[0]
+    with placement.staged(store.layout, [png]) as images, store.db.write() as tx:
+        return _put(store, tx, actor, app, "screenshot.put", {name: images[0]})[0]
 
 
 def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -> None:
     """Delete one screenshot; the others keep their numbers. Raises Refused (NOT_FOUND)."""
     name = _screenshot(number)
     with store.db.write() as tx:
-        if tx.execute("DELETE FROM assets WHERE app_id = ? AND name = ?", (app.app_id, name)).rowcount == 0:
-            raise Refused("NOT_FOUND", f"{app.app_id} has no {name}.")
+        deleted = get(tx, app.app_id, name)
+        tx.execute("DELETE FROM assets WHERE app_id = ? AND name = ?", (app.app_id, name))
         audit.append(tx, actor, "screenshot.delete", f"{app.app_id}/{name}")
         tx.execute("COMMIT")
-        # Before the next writer's turn, or this could delete its new file.
-        store.layout.asset(app.app_id, name).unlink(missing_ok=True)
+        with suppress(OSError):  # cleanup removes what stays
+            store.layout.image(app.app_id, name, deleted.sha256).unlink(missing_ok=True)
+            store.layout.asset(app.app_id, name).unlink(missing_ok=True)
 
 
 def _screenshot(number: int) -> str:
@@ -83,16 +100,28 @@ def _screenshot(number: int) -> str:
 
 
 def _put(
-    store: Store, tx: sqlite3.Connection, actor: audit.Actor, app: App, action: str, pngs: dict[str, bytes]
+    store: Store, tx: sqlite3.Connection, actor: audit.Actor, app: App, action: str, images: dict[str, Staged]
 ) -> list[Asset]:
-    """Write files and rows inside the caller's transaction, so that concurrent uploads never mix theirs."""
-    put = []
-    for name, png in pngs.items():
-        received = files.write_file(store.layout.asset(app.app_id, name), png)
-        put.append(Asset(app.app_id, name, received.size, received.sha256, now()))
+    """Place images and commit their rows in the caller's transaction, so that requests never mix theirs."""
+    replaced = [asset for asset in of_app(tx, app.app_id) if asset.name in images]
+    put = [Asset(app.app_id, name, image.size, image.sha256, now()) for name, image in images.items()]
+    placement.place_images(store.layout, app.app_id, images)
     tx.executemany(
         f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
         [(a.app_id, a.name, a.size, a.sha256, a.updated_at) for a in put],
     )
-    audit.append(tx, actor, action, app.app_id, names=sorted(pngs))
+    audit.append(tx, actor, action, app.app_id, names=sorted(images))
+    tx.execute("COMMIT")
+    with suppress(OSError):  # the images are complete; cleanup finishes this
+        _finish(store.layout, put, replaced)
     return put
+
+
+def _finish(layout: Layout, put: list[Asset], replaced: list[Asset]) -> None:
+    kept = {asset.name: layout.image(asset.app_id, asset.name, asset.sha256) for asset in put}
+    for asset in put:
+        placement.name_image(kept[asset.name], layout.asset(asset.app_id, asset.name))
+    for asset in replaced:
+        path = layout.image(asset.app_id, asset.name, asset.sha256)
+        if path != kept[asset.name]:
+            path.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ class Position(NamedTuple):
 class NamedFile:
     """`path` is relative to the root and to the trees of the backup drive; `size` is bytes, `sha256` hex; only packages
     have a `manifest`. What was written under this path before `since`, in seconds since 1970, may be another file.
+    Only images have a `plain` name: that of older releases, beside the one with the digest.
     """
 
     position: Position
@@ -33,11 +34,18 @@ class NamedFile:
     sha256: str
     manifest: str | None = None
     since: int = 0
+    plain: Path | None = None
+
+    def below(self, root: Path) -> Path:
+        """Where the file is below `root`, or should be."""
+        if self.plain and not (root / self.path).exists() and (root / self.plain).exists():
+            return root / self.plain
+        return root / self.path
 
     def is_good(self, root: Path) -> bool:
         """Whether the file below `root` exists with the digest that the database has."""
         try:
-            return files.digest(root / self.path) == self.sha256
+            return files.digest(self.below(root)) == self.sha256
         except OSError:
             return False
 
@@ -61,9 +69,10 @@ def _package(layout: Layout, row: sqlite3.Row) -> NamedFile:
 
 
 def _image(layout: Layout, row: sqlite3.Row) -> NamedFile:
-    path = layout.asset(row["app_id"], row["name"])
-    position = Position(1, row["app_id"], row["name"])
-    return NamedFile(position, path.relative_to(layout.root), row["size"], row["sha256"])
+    app_id, name, size, sha256 = row
+    path, plain = layout.image(app_id, name, sha256), layout.asset(app_id, name)
+    position = Position(1, app_id, name)
+    return NamedFile(position, path.relative_to(layout.root), size, sha256, plain=plain.relative_to(layout.root))
 
 
 _PACKAGES = f"SELECT {versions.COLUMNS} FROM versions WHERE {versions.PLACED}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 AREAS = ("data", "packages", "assets", "temp", "backups")
 ICON_SIZES = (32, 64, 128)
+IMAGE_DIGITS = 16
 
 # Directories that Synology DSM creates inside shares; see also the rsync filter of the backup.
 SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp"})
@@ -70,4 +71,10 @@ class Layout:
         return self.package_directory(developer_id, app_id, version_code) / "package.mosis"
 
     def asset(self, app_id: str, name: str) -> Path:
+        """The plain name of an image: a hard link for people and for older releases, which know only this name."""
         return self.root / "assets" / app_id / name
+
+    def image(self, app_id: str, name: str, sha256: str) -> Path:
+        """The file of an image: its name has the beginning of its digest, so that it is never overwritten."""
+        plain = self.asset(app_id, name)
+        return plain.with_name(f"{plain.stem}.{sha256[:IMAGE_DIGITS]}{plain.suffix}")

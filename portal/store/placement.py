@@ -4,6 +4,9 @@ A package is linked from `temp/` to where its version has it, flushed, and becom
 A directory that no row names is an orphan: never served, and removed by the next upload of that version, at the start
 of a portal and by cleanup.
 
+The file of an image has its digest in its name, so that it lies beside the one that it replaces. Its plain name, such
+as `icon-32.png`, is a hard link made after the COMMIT, for people and for older releases.
+
 A COMMIT that fails may come back: its row is in the WAL, and whoever opens the database next recovers it, unless a
 later COMMIT has overwritten it. So what such a row may name is removed only after another COMMIT.
 """
@@ -11,8 +14,9 @@ later COMMIT has overwritten it. So what such a row may name is removed only aft
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +55,7 @@ def linked(
         if target.directory(store.layout).exists():
             remove_orphan(store, target)
         try:
-            _link(source, target.directory(store.layout))
+            _link(source, target.directory(store.layout), store.layout)
             with store.db.write() as tx:
                 require(tx)
                 (
@@ -102,6 +106,58 @@ def set_aside(layout: Layout, path: Path) -> Path | None:
     return aside
 
 
+class Staged(NamedTuple):
+    """A flushed image under `temp/`; `size` in bytes, `sha256` in hex."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@contextmanager
+def staged(layout: Layout, images: Iterable[bytes]) -> Iterator[list[Staged]]:
+    """The images, flushed before other writers have to wait for this one."""
+    directory = layout.staging(f"images-{secrets.token_hex(8)}")
+    directory.mkdir()
+    try:
+        yield [_stage(directory / str(number), image) for number, image in enumerate(images)]
+    finally:
+        with suppress(OSError):  # cleanup removes it
+            files.discard(directory)
+
+
+def _stage(path: Path, image: bytes) -> Staged:
+    sink = files.Sink(path, len(image))
+    try:
+        sink.write(image)
+        return Staged(path, *astuple(sink.finish()))
+    finally:
+        sink.close()
+
+
+def place_images(layout: Layout, app_id: str, images: Mapping[str, Staged]) -> None:
+    """Move images durably to where their rows, once they are committed, have them; the keys are their plain names."""
+    paths = {layout.image(app_id, name, image.sha256): image.path for name, image in images.items()}
+    directories = {path.parent for path in paths}
+    new = {directory for directory in directories if not directory.exists()}
+    for directory in directories:
+        files.create_directory(directory)
+    for path, staged_at in paths.items():
+        staged_at.rename(path)
+    for directory in directories:
+        _flush(directory, layout.area("assets") if directory in new else directory)
+
+
+def name_image(path: Path, plain: Path) -> None:
+    """Make the plain name of an image a link to its file. Call it after the COMMIT, before the next writer's turn."""
+    beside = path.with_name(f".{plain.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    os.link(path, beside)
+    try:
+        beside.replace(plain)
+    finally:
+        beside.unlink(missing_ok=True)  # rename(2) leaves it if the name is that link already
+
+
 def _withdraw(store: Store, target: Target) -> None:
     with store.db.write() as tx:
         if versions.is_placed(tx, target.app_id, target.version_code):
@@ -111,17 +167,23 @@ def _withdraw(store: Store, target: Target) -> None:
         files.discard(aside)
 
 
-def _link(source: Path, directory: Path) -> None:
-    """Link the files of a package durably. All entries are made first: then one fsync writes what the others wait for.
-
-    The ancestors of a new app's directory are flushed whether or not they are new: another upload may just have made
-    them.
-    """
+def _link(source: Path, directory: Path, layout: Layout) -> None:
+    """Link the files of a package durably. With all entries made first, one fsync writes what the others wait for."""
     is_new = not directory.parent.exists()
     files.create_directory(directory)
     for name in (PACKAGE, MANIFEST):
         os.link(source / name, directory / name)
     for name in (PACKAGE, MANIFEST):
         files.flush_file(directory / name)
-    for path in [directory, *directory.parents[: 3 if is_new else 1]]:
+    _flush(directory, layout.area("packages") if is_new else directory.parent)
+
+
+def _flush(directory: Path, top: Path) -> None:
+    """Flush a directory and its ancestors up to `top`.
+
+    A new one is flushed with all of them, new or not: another request may have made them and not flushed them yet.
+    """
+    for path in (directory, *directory.parents):
         files.flush_directory(path)
+        if path == top:
+            return

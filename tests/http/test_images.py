@@ -26,7 +26,12 @@ def test_an_icon_comes_back_in_three_sizes(publisher: Publisher) -> None:
             assert answer.headers["content-type"] == "image/png"
             assert answer.headers["etag"] == f'"{asset["sha256"]}"'
     folder = publisher.portal.store.layout.area("assets") / publisher.app_id
-    assert sorted(path.name for path in folder.iterdir()) == ["icon-128.png", "icon-32.png", "icon-64.png"]
+    names = [f"icon-{edge}.{digest}" for edge, digest in zip((32, 64, 128), digests(put), strict=True)]
+    assert {path.name for path in folder.iterdir()} == {"icon-128.png", "icon-32.png", "icon-64.png", *names}
+
+
+def digests(put: list[dict]) -> list[str]:
+    return [f"{asset['sha256'][:16]}.png" for asset in put]
 
 
 def test_what_is_no_icon_is_refused(publisher: Publisher) -> None:

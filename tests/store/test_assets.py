@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.store import apps, assets, audit
+from portal.store import apps, assets, audit, known_files
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
@@ -72,7 +72,7 @@ def test_a_screenshot_is_deleted_before_another_writer_can_store_its_successor(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", observed)
         assets.delete_screenshot(store, DEVELOPER, app, 1)
-    assert free == [False]
+    assert free == [False, False]
     assert is_free(store)
 
 
@@ -94,3 +94,54 @@ def test_a_deleted_screenshot_is_gone_from_the_disk_only_once_its_row_is(store: 
     with pytest.raises(sqlite3.IntegrityError):
         assets.delete_screenshot(store, DEVELOPER, app, 1)
     assert store.layout.asset(APP_ID, "screenshots/1.png").read_bytes() == b"png"
+
+
+def test_an_icon_that_cannot_be_committed_leaves_the_one_in_service(store: Store, app: apps.App) -> None:
+    assets.put_icon(store, DEVELOPER, app, {32: b"old", 64: b"old too"})
+    store.db.read().execute("CREATE TEMP TRIGGER broken AFTER INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        assets.put_icon(store, DEVELOPER, app, {32: b"new", 64: b"new too"})
+    for name, png in (("icon-32.png", b"old"), ("icon-64.png", b"old too")):
+        found, path = assets.located(store.db.read(), store.layout, APP_ID, name)
+        assert path == store.layout.image(APP_ID, name, found.sha256)
+        assert path.read_bytes() == store.layout.asset(APP_ID, name).read_bytes() == png
+
+
+def test_an_image_and_its_plain_name_are_one_file_and_the_one_before_is_gone(store: Store, app: apps.App) -> None:
+    for png in (b"first", b"second", b"second", b"first"):
+        assets.put_screenshot(store, DEVELOPER, app, 2, png)
+        found, path = assets.located(store.db.read(), store.layout, APP_ID, "screenshots/2.png")
+        assert path.read_bytes() == png
+        assert path.samefile(store.layout.asset(APP_ID, "screenshots/2.png"))
+        assert sorted(p.name for p in path.parent.iterdir()) == sorted([path.name, "2.png"])
+    assert path.name == f"2.{found.sha256[:16]}.png"
+    assert list(store.layout.area("temp").iterdir()) == []
+
+
+def test_an_image_of_an_older_release_is_found_under_its_plain_name(store: Store, app: apps.App) -> None:
+    asset = assets.put_screenshot(store, DEVELOPER, app, 1, b"png")
+    store.layout.image(APP_ID, asset.name, asset.sha256).unlink()
+    [file] = known_files.every(store.db.read(), store.layout)
+    assert file.is_good(store.layout.root)
+    plain = store.layout.asset(APP_ID, asset.name)
+    assert assets.located(store.db.read(), store.layout, APP_ID, asset.name) == (asset, plain)
+    assets.delete_screenshot(store, DEVELOPER, app, 1)
+    assert not plain.exists()
+
+
+def test_who_reads_an_image_while_it_is_replaced_gets_the_new_one(
+    store: Store, app: apps.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = assets.put_screenshot(store, DEVELOPER, app, 1, b"old")
+    exists = Path.exists
+
+    def replaced_first(path: Path) -> bool:
+        if path.name == store.layout.image(APP_ID, old.name, old.sha256).name:
+            monkeypatch.undo()
+            assets.put_screenshot(store, DEVELOPER, app, 1, b"new")
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", replaced_first)
+    found, path = assets.located(store.db.read(), store.layout, APP_ID, old.name)
+    assert (found.size, path.read_bytes()) == (3, b"new")
+    assert path == store.layout.image(APP_ID, old.name, found.sha256)

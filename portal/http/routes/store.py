@@ -1,6 +1,7 @@
 """For devices: the list of apps, an app, its package, its icons."""
 
 import base64
+from collections.abc import Callable
 from urllib.parse import quote, urlencode
 
 from bottle import HTTPResponse
@@ -124,14 +125,16 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     app = apps.get(call.db.read(), app_id)
     if app.published_code is None and not access.is_insider(call.actor, app.developer_id):
         raise apps.not_found(app_id)
-    found = assets.get(call.db.read(), app_id, name)
     cache_control = UNPUBLISHED_CACHE if app.published_code is None else ASSET_CACHE
-    # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
-    representation = Representation(
-        call.store.layout.asset(app_id, name), found.size, found.sha256, found.updated_at, "image/png", cache_control,
-        mutable=True,
-    )  # fmt: skip
-    return _send(call, "asset", representation)
+
+    def image() -> Representation:
+        # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
+        found, path = assets.located(call.db.read(), call.store.layout, app_id, name)
+        return Representation(
+            path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=True
+        )  # fmt: skip
+
+    return _send(call, "asset", image)
 
 
 def _send_package(
@@ -149,17 +152,26 @@ def _send_package(
         accel=_accel(version) if call.settings.accel else None,
         mutable=mutable,
     )
-    return _send(call, "package", representation)
+    return _send(call, "package", lambda: representation)
 
 
-def _send(call: PublicCall, kind: str, representation: Representation) -> HTTPResponse:
+def _send(call: PublicCall, kind: str, find: Callable[[], Representation]) -> HTTPResponse:
+    representation = find()
     with call.metrics.download(kind, call.request.environ[STARTED]) as measured:
         try:
             response = respond(call.request, representation)
         except FileNotFoundError:
-            raise Refused("FILE_NOT_FOUND", "The file is missing on the disk of the store.") from None
+            response = _respond_again(call, find)
         measured.status, measured.bytes = response.status_code, _body_bytes(response)
         return response
+
+
+def _respond_again(call: PublicCall, find: Callable[[], Representation]) -> HTTPResponse:
+    """Once more, because the file may have been replaced just before it was opened."""
+    try:
+        return respond(call.request, find())
+    except FileNotFoundError:
+        raise Refused("FILE_NOT_FOUND", "The file is missing on the disk of the store.") from None
 
 
 def _holds_url(call: PublicCall, version: PlacedVersion) -> bool:
