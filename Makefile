@@ -1,6 +1,7 @@
 # make deploy: this machine, no root.  make down: stops it.  CONTRIBUTING.md says what the others do.
 HOSTS_PYTEST ?= tests/hosts
 SECONDS ?= 60
+RUNS ?= 50
 STORE_COVERAGE := 85
 
 BIN := .venv/bin
@@ -11,7 +12,7 @@ UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 
 # V=1: everything that pyinfra prints. WHEELHOUSE: directory of wheels, for a machine that reaches no package index.
 export ROOT PORT PYTHON V WHEELHOUSE
 
-.PHONY: check deploy down test test-hosts fuzz bench docs lock
+.PHONY: check deploy down test test-hosts fuzz bench crash docs lock
 .DELETE_ON_ERROR:
 
 deploy:
@@ -35,6 +36,10 @@ fuzz: .venv/fuzz.done
 # Minutes on a quiet machine; QUICK=1 only tries it, LINES="icons info" chooses.
 bench: .venv/dev.done
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(LINES)
+
+# RUNS kills at random moments; SEED=… repeats the moments of a series. Exit 1 if a promise broke.
+crash: .venv/dev.done
+	@$(BIN)/python -m crash --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 # What can be said of the code without running it, and how much of the store's own safety its tests reach.
 check: .venv/dev.done

@@ -1,0 +1,177 @@
+"""What a store must look like after a crash: over HTTP, in its database, in its directories, in its replica."""
+
+import base64
+import json
+import re
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from crash import content
+from crash.clients import JSON, TUS
+from crash.facts import App, Facts, Placed, Upload
+from crash.http import Client
+from portal.recovery.copies import discard, from_replica
+from portal.recovery.errors import BackupError
+from portal.store import audit
+from portal.store.layout import ICON_SIZES, Layout
+
+SWEEP_SECONDS = 5.0  # in which a start has finished or undone what a crash left
+REPLICA_SECONDS = 90.0  # in which the replica has the last change, whatever had to be healed
+IMAGES = (*(f"icon-{edge}.png" for edge in ICON_SIZES), *(f"screenshots/{number}.png" for number in range(1, 6)))
+STORED_IMAGE = re.compile(r"(?P<stem>.+?)(\.(?P<digest>[0-9a-f]{16}))?\.png")
+
+Fault = tuple[str, str]
+"""Kind and detail."""
+
+
+def observe(client: Client, app: App) -> tuple[Facts, list[Fault]]:
+    """The facts of an app as the store shows them to its owner, and images that are not what they claim to be."""
+    seen: Facts = {}
+    listed = json.loads(client.insist("GET", f"/api/apps/{app.app_id}/versions").body)["versions"]
+    for version in listed:
+        if version["version_code"] is not None:
+            seen[f"version {version['version_code']}"] = Placed(version["status"], version["sha256"])
+    shown = client.insist("GET", f"/api/store/apps/{app.app_id}")
+    seen["current"] = json.loads(shown.body)["version_code"] if shown.status == 200 else None
+    faults = []
+    for name in IMAGES:
+        digest, fault = fetch(client, f"/assets/{app.app_id}/{name}")
+        seen[name] = digest
+        faults += [fault] if fault else []
+    return seen, faults
+
+
+def fetch(client: Client, path: str) -> tuple[str | None, Fault | None]:
+    """The SHA-256 of the body, None for a 404 NOT_FOUND, and the fault if the header fields do not describe it."""
+    answer = client.insist("GET", path)
+    if answer.status == 404 and json.loads(answer.body)["code"] == "NOT_FOUND":
+        return None, None
+    found = content.sha256(answer.body)
+    digest = f"sha-256=:{base64.b64encode(bytes.fromhex(found)).decode()}:"
+    claimed = answer.headers.get("ETag"), answer.headers.get("Repr-Digest")
+    if answer.status != 200:
+        return None, ("partial visible", f"GET {path}: {answer.status} {answer.body[:200]!r}")
+    if claimed != (f'"{found}"', digest):
+        return found, ("partial visible", f"GET {path}: the body has SHA-256 {found}, its fields say {claimed}")
+    return found, None
+
+
+def packages(client: Client, developer: str, app: App, names: Iterable[str]) -> Iterator[Fault]:
+    """Downloads versions, which must be byte for byte what was acknowledged."""
+    for name in names:
+        value = app.facts.get(name)
+        if not isinstance(value, Placed):
+            continue
+        path = f"/downloads/{developer}/{app.app_id}/{name.removeprefix('version ')}/package.mosis"
+        found, fault = fetch(client, path)
+        if fault:
+            yield fault
+        elif found != value.sha256:
+            yield "lost", f"GET {path}: SHA-256 {found}, acknowledged {value.sha256}"
+
+
+def resume(client: Client, app: App) -> Iterator[Fault]:
+    """Asks for every open upload, and completes those that may have been completed when the store died."""
+    for upload in list(app.uploads.values()):
+        if upload.completing:
+            yield from finish(client, app, upload)
+            continue
+        answer = client.insist("HEAD", upload.url, headers=TUS)
+        offset = int(answer.headers.get("Upload-Offset", -1))
+        if answer.status != 200 or not upload.acknowledged <= offset <= len(upload.data):
+            del app.uploads[upload.upload_id]
+            yield "lost", f"upload {upload.upload_id}: {answer.status}, offset {offset} of {upload.acknowledged}"
+        else:
+            upload.acknowledged = offset if upload.tus or offset == len(upload.data) else 0
+
+
+def finish(client: Client, app: App, upload: Upload) -> Iterator[Fault]:
+    """Sends what is missing of an upload and completes it."""
+    del app.uploads[upload.upload_id]
+    if not upload.whole:
+        client.insist("PUT", upload.url, upload.data, {"Content-Type": "application/octet-stream"})
+    answer = client.insist("POST", f"/api/uploads/{upload.upload_id}/complete", b"", JSON)
+    if answer.status == 201:
+        name = f"version {upload.code}"
+        app.facts.setdefault(name, Placed("draft", content.sha256(upload.data)))
+        app.changed.add(name)
+    else:
+        yield "lost", f"upload {upload.upload_id}: whole, but to complete it: {answer.status} {answer.body[:200]!r}"
+
+
+def leftovers(layout: Layout, known: set[str]) -> set[str]:
+    """Paths that nothing owns, beyond the `known` ones; waits a while until there are none."""
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while found := set(_unowned(layout)) - known:
+        if time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+    return set()
+
+
+def _unowned(layout: Layout) -> Iterator[str]:
+    with closing(_read_only(layout.database)) as db:
+        uploads = {row[0] for row in db.execute("SELECT upload_id FROM uploads")}
+        placed = {
+            f"{row[0]}/{row[1]}/{row[2]}"
+            for row in db.execute(
+                "SELECT developer_id, app_id, version_code FROM versions WHERE status NOT IN ('uploading', 'failed')"
+            )
+        }
+        images = {f"{row[0]}/{row[1]}": row[2] for row in db.execute("SELECT app_id, name, sha256 FROM assets")}
+    yield from (f"temp/{path.name}" for path in layout.area("temp").iterdir() if path.name not in uploads)
+    for directory in layout.area("packages").glob("*/*/*"):
+        name = directory.relative_to(layout.area("packages")).as_posix()
+        if name not in placed:
+            yield f"packages/{name}"
+    for path in layout.area("assets").rglob("*.png"):
+        name = path.relative_to(layout.area("assets")).as_posix()
+        match = STORED_IMAGE.fullmatch(name)
+        row = images.get(f"{match['stem']}.png") if match else None
+        if match is None or row is None or not row.startswith(match["digest"] or ""):
+            yield f"assets/{name}"
+    for area in ("packages", "assets", "temp", "secrets", "backups/snapshots"):
+        yield from (str(path.relative_to(layout.root)) for path in (layout.root / area).rglob(".*"))
+    yield from (f"data/{path.name}" for path in (layout.root / "data").glob(".*") if "litestream" not in path.name)
+
+
+def database(layout: Layout) -> Iterator[Fault]:
+    """SQLite's own check, foreign keys, and the chain of the audit log."""
+    with closing(_read_only(layout.database)) as db:
+        if (found := db.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+            yield "database", f"integrity_check: {found}"
+        if rows := db.execute("PRAGMA foreign_key_check").fetchall():
+            yield "database", f"foreign_key_check: {len(rows)} rows"
+        if (row := audit.first_fault(db)) is not None:
+            yield "audit log", f"row {row} is missing or changed"
+
+
+def replica(layout: Layout, scratch: Path) -> Iterator[Fault]:
+    """The replica must restore to the store's own audit head; asked until it does, or time is over."""
+    with closing(_read_only(layout.database)) as db:
+        head = audit.head(db)
+    deadline, said = time.monotonic() + REPLICA_SECONDS, ""
+    target = scratch / "replica.db"
+    while time.monotonic() < deadline:
+        try:
+            discard(target)
+            from_replica(layout.replica, target)
+            with closing(_read_only(target)) as copy:
+                whole, found = copy.execute("PRAGMA integrity_check").fetchone()[0], audit.head(copy)
+            if whole == "ok" and found == head:
+                return
+            said = f"integrity_check {whole[:200]}, audit head {found.seq} of {head.seq}"
+        except (BackupError, sqlite3.Error, subprocess.SubprocessError) as error:
+            said = str(error)[-300:]
+        time.sleep(0.2)
+    yield "replica", said
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)
+    connection.row_factory = sqlite3.Row
+    return connection
