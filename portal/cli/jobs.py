@@ -18,13 +18,19 @@ def add(app: typer.Typer) -> None:
 
 def run_cleanup(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete although the clock or the number of due versions looks wrong.")
+    ] = False,
 ) -> None:
-    """Delete versions and uploads whose retention has ended. Prints nothing when there are none."""
+    """Delete versions and uploads whose retention has ended. Prints nothing when there are none.
+
+    Refuses if the clock may be wrong, or if more than 100 versions and 30 % of all are due at once.
+    """
 
     def show(deletion: Deletion) -> None:
         print(f"{'would delete' if dry_run else 'deleted'} {deletion.subject} ({deletion.label})")
 
     if dry_run:
-        cleanup.cleanup(open_store(settings.load()), dry_run=True, report=show)
+        cleanup.cleanup(open_store(settings.load()), dry_run=True, force=force, report=show)
     else:
-        cleanup.run(settings.load(), show)
+        cleanup.run(settings.load(), show, force=force)

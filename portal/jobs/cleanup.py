@@ -17,7 +17,7 @@ from portal.faults import Fault, sentence
 from portal.jobs.alone import alone
 from portal.jobs.opening import open_for
 from portal.settings import Settings
-from portal.store import audit, ballast, files, job_runs, retention
+from portal.store import audit, ballast, clock_trust, files, job_runs, retention
 from portal.store.clock import now
 from portal.store.layout import SYSTEM_NAMES, Layout
 from portal.store.retention import Expired, Rule
@@ -25,6 +25,7 @@ from portal.store.store import Store
 
 JOB = "cleanup"
 BATCH = 64  # versions deleted by one transaction, which costs a flush of the disk
+DUE_MAX, DUE_PART_MAX = 100, 0.3  # versions with packages; a run that would delete more than both is refused
 TURN_SECONDS = 0.02  # after which a transaction ends, because others wait to write
 
 
@@ -43,30 +44,39 @@ class Deletion:
 Report = Callable[[Deletion], object]
 
 
-def run(settings: Settings, report: Report) -> None:
+def run(settings: Settings, report: Report, *, force: bool = False) -> None:
     """Clean up a store that is not open yet, which takes room on its disk. Raises as `cleanup` and `open_store` do."""
     with ballast.released(Layout(settings.root)):
-        cleanup(open_for(JOB, settings), report=report)
+        cleanup(open_for(JOB, settings), force=force, report=report)
 
 
-def cleanup(store: Store, *, dry_run: bool = False, report: Report = lambda deletion: None) -> None:
+def cleanup(
+    store: Store, *, dry_run: bool = False, force: bool = False, report: Report = lambda deletion: None
+) -> None:
     """Delete what is due and report each deletion; with `dry_run` only report it.
 
+    Refuses, without `force`, if the clock cannot be trusted or more versions are due than ever should be.
     Raises CleanupError, and BackupError while another cleanup runs.
     """
     if store.settings.follow:
         raise CleanupError(f"This host is a standby of {store.settings.follow.store}, which cleans up its own store.")
-    run = _Run(store, now(), report)
     if dry_run:
-        run.show()
+        _require_trust(clock_trust.look(store.db.directory, store.db.read(), confirmed=force))
+        _Run(store, now(), report).show(force=force)
         return
-    with alone(store, JOB), job_runs.recorded(store.db, JOB):
-        run.sweep()
-        for rule in retention.RULES:
-            run.expire(rule)
-        if run.faults:
-            more = f" (and {len(run.faults) - 1} more)" if run.faults[1:] else ""
-            raise CleanupError(f"{run.faults[0]}{more}")
+    with alone(store, JOB):
+        verdict = clock_trust.look(store.db.directory, store.db.read(), confirmed=force)
+        clock_trust.remember(store.db.directory, verdict.witness)
+        if not verdict.lasting:  # the next runs may trust the clock: no failure that somebody should see to
+            _require_trust(verdict)
+        with job_runs.recorded(store.db, JOB):
+            _require_trust(verdict)
+            _Run(store, now(), report).clean(force=force)
+
+
+def _require_trust(verdict: clock_trust.Verdict) -> None:
+    if verdict.doubt:
+        raise CleanupError(f"Nothing was deleted. {verdict.doubt} If the clock is right, run `mosis cleanup --force`.")
 
 
 @dataclass(frozen=True)
@@ -78,13 +88,32 @@ class _Run:
     report: Report
     faults: list[str] = field(default_factory=list)
 
-    def show(self) -> None:
+    def show(self, *, force: bool) -> None:
         """Report what a run would delete, in its order."""
         for path in _leftovers(self.store, self.at):
             self.report(Deletion("temp", path.name))
+        self._require_few(force=force)
         for rule in retention.RULES:
             for version in retention.due(self.store.db.read(), rule, self.at):
                 self.report(Deletion(rule.label, str(version)))
+
+    def clean(self, *, force: bool) -> None:
+        self.sweep()
+        self._require_few(force=force)
+        for rule in retention.RULES:
+            self.expire(rule)
+        if self.faults:
+            more = f" (and {len(self.faults) - 1} more)" if self.faults[1:] else ""
+            raise CleanupError(f"{self.faults[0]}{more}")
+
+    def _require_few(self, *, force: bool) -> None:
+        """The last defence against a clock that is wrong and trusted, or a mistake that no one has thought of."""
+        due, placed = retention.count_placed_due(self.store.db.read(), self.at)
+        if due > max(DUE_MAX, DUE_PART_MAX * placed) and not force:
+            raise CleanupError(
+                f"{due} of {placed} versions are due, more than {DUE_PART_MAX:.0%} at once, and none was deleted: check"
+                " the clock and `mosis cleanup --dry-run --force`, then run `mosis cleanup --force`."
+            )
 
     def sweep(self) -> None:
         """Delete leftovers."""

@@ -15,7 +15,7 @@ from portal.jobs import audit, standby, table
 from portal.jobs.table import Job
 from portal.recovery.initialize import lost_store
 from portal.settings import Follow, Settings
-from portal.store import failure_marks, files, job_runs, schema, versions
+from portal.store import clock, clock_trust, failure_marks, files, job_runs, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
@@ -127,6 +127,8 @@ def _store(store: Store) -> Iterator[Line]:
     yield Line("audit", not faults, " ".join(faults) or "log verifies")
     if settings.follow:
         return  # the rest is the work of the store that this host follows
+    doubt = clock_trust.look(store.db.directory, db).doubt
+    yield Line("clock", not doubt, doubt or ("synchronized" if clock.synchronized() else "keeps its pace"))
     if settings.litestream:
         yield _replica(layout)
     jobs = table.expected(settings)
@@ -156,6 +158,8 @@ def _replica_files(layout: Layout) -> Iterator[Path]:
 def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:
     """The state of a job that has been expected `since`, in seconds since 1970."""
     if run is None:
+        if since > now() + SKEW_SECONDS:
+            return Line(job.name, False, f"has never run, and is expected since {_time(since)}, in the future")
         return Line(job.name, now() - since <= job.max_age, "has never run")
     last = "never" if run.success_at is None else _time(run.success_at)
     if run.success_at is None or run.failure:

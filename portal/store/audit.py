@@ -10,8 +10,10 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from portal.store import clock_trust
 from portal.store.clock import now
 
 GENESIS = "0" * 64
@@ -61,8 +63,21 @@ def append(tx: sqlite3.Connection, actor: Actor, action: str, subject: str, **de
     """Write one row in the caller's transaction, so that a change and its record stand or fall together."""
     last = head(tx)
     text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
-    row = (_written(tx) + 1, now(), actor.developer_id, actor.token_id, actor.address, action, subject, text)
+    row = (_written(tx) + 1, stamp(tx), actor.developer_id, actor.token_id, actor.address, action, subject, text)
     tx.execute(f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _chain(last.hash, row)))
+
+
+def stamp(tx: sqlite3.Connection) -> int:
+    """The time of what is written now, in seconds since 1970: never before the last row, unless the clock is trusted.
+
+    What was written under a clock that is set back would be too old to keep as soon as the clock is right.
+    """
+    at = now()
+    row = tx.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    if row is None or row["at"] <= at:
+        return at
+    directory = Path(tx.execute("PRAGMA database_list").fetchone()["file"]).parent
+    return at if clock_trust.is_trusted(directory) else row["at"]
 
 
 def head(db: sqlite3.Connection) -> Head:

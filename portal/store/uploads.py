@@ -17,7 +17,6 @@ from portal.packages.errors import PackageRejected
 from portal.packages.limits import Limits
 from portal.packages.package import Package
 from portal.store import apps, audit, files, keys, placement, versions
-from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
 from portal.store.versions import PlacedVersion, Version
@@ -56,7 +55,7 @@ def new(store: Store, app: apps.App) -> Upload:
 
 def note(tx: sqlite3.Connection, upload: Upload) -> None:
     """Insert the version's row."""
-    at = now()
+    at = audit.stamp(tx)
     tx.execute(
         "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"
         " VALUES (?, ?, ?, 'uploading', ?, ?)",
@@ -160,8 +159,8 @@ def _place(
         changed = tx.execute(
             "UPDATE versions SET status = 'draft', status_at = ?, version_code = ?, version_name = ?, size = ?,"
             " sha256 = ?, key_id = ?, signature = ?, manifest = ? WHERE version_id = ? AND status = 'uploading'",
-            (now(), manifest.version_code, manifest.version_name, received.size, received.sha256, package.key_id,
-             package.signature, package.manifest_bytes.decode(), upload.upload_id),
+            (audit.stamp(tx), manifest.version_code, manifest.version_name, received.size, received.sha256,
+             package.key_id, package.signature, package.manifest_bytes.decode(), upload.upload_id),
         )  # fmt: skip
         if changed.rowcount == 0:
             raise Refused("UPLOAD_EXPIRED", "The upload took too long and has expired.")
@@ -176,7 +175,7 @@ def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -
         changed = tx.execute(
             "UPDATE versions SET status = 'failed', status_at = ?, reasons = ?"
             " WHERE version_id = ? AND status = 'uploading'",
-            (now(), json.dumps(reasons), upload.upload_id),
+            (audit.stamp(tx), json.dumps(reasons), upload.upload_id),
         )
         if changed.rowcount:  # else it expired meanwhile
             _close(tx, upload)

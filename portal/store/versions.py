@@ -5,7 +5,6 @@ import sqlite3
 from dataclasses import dataclass
 
 from portal.store import app_keys, apps, audit, keys
-from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.states import TRANSITIONS, Action, Status
 
@@ -160,7 +159,7 @@ def change(
     if version.status != step.source:
         raise Refused("WRONG_STATE", f"To {action} a version, its status must be {step.source}; "
                       f"{app.app_id} {version_code} is {version.status}.")  # fmt: skip
-    at = now()
+    at = audit.stamp(tx)
     if action == "publish":
         require_newer(tx, app.app_id, version_code)
         if fault := key_fault(tx, app, version.key_id, version_code):

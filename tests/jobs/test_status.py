@@ -11,6 +11,7 @@ from portal.jobs.table import Job
 from portal.store import job_runs
 from portal.store.clock import now
 from portal.store.store import Store
+from tests.support.clock import move
 from tests.support.litestream import replicate
 from tests.support.portal import add_developer, make_store
 
@@ -58,6 +59,15 @@ def test_a_success_in_the_future_is_a_fault(store: Store, monkeypatch: pytest.Mo
     clock(monkeypatch, -86400)
     line = line_of(store, "drill")
     assert not line.ok and "is in the future: the clock was wrong then, or is now" in line.text
+
+
+def test_a_job_that_is_expected_in_the_future_is_a_fault(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would never become overdue."""
+    move(monkeypatch, 10 * 365 * 86400)
+    job_runs.expect(store.db, ["drill"])
+    move(monkeypatch, 0)
+    line = line_of(store, "drill")
+    assert not line.ok and "in the future" in line.text
 
 
 def test_a_failure_stands_until_the_next_success(store: Store) -> None:
