@@ -1,5 +1,6 @@
 """`mosis backup`, `drill` and `restore`: what cron runs, or an operator at 2 a.m."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -10,19 +11,35 @@ from portal.cli.progress import progress
 from portal.jobs import backup, drill, restore
 from portal.jobs import scrub as scrubbing
 from portal.jobs.opening import open_for
-from portal.store.clock import rfc3339
+from portal.store.clock import now, rfc3339
 from portal.store.store import open_store
 
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    app.command("restore", epilog=example("restore --dry-run", "restore"))(run_restore)
+    app.command(
+        "restore",
+        epilog=example("restore --dry-run", "restore", "restore --replace-database --at 2026-02-03T04:05:06Z"),
+    )(run_restore)
     app.command("drill", epilog=example("drill"))(run_drill)
     app.command("scrub", epilog=example("scrub --dry-run", "scrub --repair"))(run_scrub)
     group = declaring("Make a backup now.")
     group.command("packages", epilog=example("backup packages"))(backup_packages)
     group.command("database", epilog=example("backup database"))(backup_database)
     app.add_typer(group, name="backup")
+
+
+def _moment(value: str) -> int:
+    """A time in seconds since 1970; without a zone it is local."""
+    try:
+        at = datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise typer.BadParameter(
+            f"{value!r} is not a time such as 2026-02-03T04:05:06Z or '2026-02-03 04:05'."
+        ) from None
+    if at > now():
+        raise typer.BadParameter(f"{value} is in the future: check it, and the clock of this host.")
+    return int(at)
 
 
 def backup_packages() -> None:
@@ -42,12 +59,23 @@ def run_restore(
     replace_database: Annotated[
         bool, typer.Option("--replace-database", help="Set the database aside and restore its last copy.")
     ] = False,
+    until: Annotated[
+        int | None,
+        typer.Option(
+            "--at",
+            parser=_moment,
+            metavar="TIME",
+            help="Restore the database as it was then: 2026-02-03T04:05:06Z, or '2026-02-03 04:05' in local time.",
+        ),
+    ] = None,
 ) -> None:
     """Restore the database and every package and image that it names; stop the portal first."""
     with progress("checking files") as advance:
         report = restore.restore(
-            settings.load(), dry_run=dry_run, replace_database=replace_database, progress=advance
+            settings.load(), dry_run=dry_run, replace_database=replace_database, until=until, progress=advance
         )  # fmt: skip
+    if report.drive_fault:
+        print(f"not used: the drive: {report.drive_fault}")
     _print_database(report, would := "would be " if dry_run else "")
     for path in report.restored:
         print(f"{path} {would}restored")
@@ -68,9 +96,8 @@ def _print_database(report: restore.Report, would: str) -> None:
     for note in database.notes:
         print(note)
     if report.unnamed:
-        print(
-            f"{report.unnamed} directories of packages that this database does not name {would}set aside, not deleted"
-        )
+        versions = "1 version that is" if report.unnamed == 1 else f"{report.unnamed} versions that are"
+        print(f"{would}set aside, not deleted: {versions} on the disk and not in this database")
 
 
 def run_drill() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from portal import thresholds
 from portal.jobs import table
 from portal.jobs.alone import alone
-from portal.recovery import drive, lineage
+from portal.recovery import copies, drive, lineage
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Copy
 from portal.settings import Settings
@@ -45,7 +45,7 @@ def drill(store: Store, *, progress: Callable[[int, int], None] = lambda done, t
         raise BackupError("This host follows a store, which rehearses its own restore.")
     with job_runs.recorded(store.db, JOB), alone(store, JOB), _place(store) as place:
         report = Report()
-        found = lineage.find(store.settings, place)
+        found = lineage.find(copies.sources(store.settings), place)
         faults = list(found.faults.values())
         for copy in found.newest_of_each_kind():
             try:

@@ -33,10 +33,12 @@ LITESTREAM = ".portal.db-litestream"  # what Litestream knows about the database
 class Report:
     """What a restore did, or with `dry_run` would do.
 
-    `unnamed` counts directories of packages that the restored database does not name; `missing` is in no backup.
-    `set_aside` is where everything is that had to give way.
+    `drive_fault` is why the external drive was not used, if there is one. `unnamed` counts directories of packages that
+    the restored database does not name; `missing` is in no backup. `set_aside` is where everything is that had to give
+    way.
     """
 
+    drive_fault: str | None = None
     database: Replacement | None = None
     unnamed: int = 0
     good: int = 0
@@ -58,7 +60,7 @@ def restore(
     `replace_database` takes the newest copy even though a database is there, `until` the newest that has no change made
     later, in seconds since 1970. `progress` receives files done and in all.
     """
-    layout, report = Layout(settings.root), Report()
+    layout, report = Layout(settings.root), Report(_drive_fault(settings))
     if not settings.root.is_dir():
         raise BackupError(f"{settings.root} is missing: mount the volume, or deploy first.")
     files.make_directory(layout.area("data"))
@@ -73,6 +75,15 @@ def restore(
             _restore_files(store, report, aside, progress)
         report.set_aside = aside.finish() if aside else None
     return report
+
+
+def _drive_fault(settings: Settings) -> str | None:
+    try:
+        if settings.backup:
+            drive.require(settings.backup)
+    except BackupError as error:
+        return str(error)
+    return None
 
 
 @contextmanager

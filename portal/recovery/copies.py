@@ -18,6 +18,8 @@ from portal.store import files
 from portal.store.clock import rfc3339
 from portal.store.layout import Layout
 
+NO_SUCH_TIME = "timestamp does not exist"  # Litestream's words, also where nothing was written since
+
 
 @dataclass(frozen=True)
 class Source:
@@ -29,18 +31,20 @@ class Source:
     file: Path | None = None
 
 
-def sources(settings: Settings, until: int | None = None) -> Iterator[Source]:
-    """Copies of the database, the nearest first; those on the drive only while it is attached.
-
-    Of a replica that is its state now, or `until` that time, in seconds since 1970.
-    """
+def sources(settings: Settings) -> Iterator[Source]:
+    """Copies of the database, the nearest first; those on the drive only while it is attached."""
     layout = Layout(settings.root)
     if has_replica(layout):
-        yield Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target, until))
+        yield replica(layout)
     for path in snapshots(layout.snapshots):
         yield _snapshot("snapshot", path, "")
     for path in on_drive(settings):
         yield _snapshot("drive", path, " on the drive")
+
+
+def replica(layout: Layout, until: int | None = None) -> Source:
+    """The Litestream replica as it is, or was `until` that time, in seconds since 1970."""
+    return Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target, until))
 
 
 def exist(settings: Settings) -> bool:
@@ -60,6 +64,8 @@ def from_replica(replica: Path, target: Path, until: int | None = None) -> None:
     command = [str(litestream), "restore", *point, "-o", str(target), replica.absolute().as_uri()]
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     if finished.returncode != 0:
+        if until is not None and NO_SUCH_TIME in finished.stderr:
+            raise BackupError(f"it does not reach back to {rfc3339(until)}.")
         raise BackupError(f"litestream ended with {finished.returncode}: {finished.stderr.strip()}")
 
 

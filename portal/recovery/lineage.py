@@ -16,7 +16,6 @@ from pathlib import Path
 from portal.recovery import copies
 from portal.recovery.copies import Source
 from portal.recovery.errors import BackupError
-from portal.settings import Settings
 from portal.store import audit, schema
 from portal.store.errors import DatabaseUnusable
 
@@ -70,11 +69,11 @@ class Found:
         return list(newest.values())
 
 
-def find(settings: Settings, place: Path, until: int | None = None) -> Found:
-    """Read the head of every copy; a replica is restored below `place`, as it is or was `until` that time."""
+def find(sources: Iterable[Source], place: Path) -> Found:
+    """Read the head of each; a replica is restored below `place`, one of which there is at most."""
     found: list[Copy] = []
     faults: dict[str, str] = {}
-    for source in copies.sources(settings, until):
+    for source in sources:
         try:
             found.append(_read(source, place))
         except BackupError as error:

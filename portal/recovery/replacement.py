@@ -38,22 +38,24 @@ def prepare(settings: Settings, place: Path, until: int | None = None) -> Replac
     It has this release's schema, and a row of its log says that a restore began a timeline. Raises BackupError.
     """
     layout, target = Layout(settings.root), place / "restored.db"
-    found = lineage.find(settings, place)
-    eligible = found if until is None else _as_of(settings, place, until)
+    found = lineage.find(copies.sources(settings), place)
+    eligible = found if until is None else _as_of(found, layout, place, until)
     chosen, unusable = _take_newest(eligible, target, until)
     current = _current(layout)
-    notes = tuple(_notes(found, chosen, unusable, current))
+    notes = tuple(_notes(found, eligible, chosen, unusable, current))
     broken = _is_broken(found, chosen, until)
     reached = [copy.point.timeline for copy in found.copies] + [current.timeline if current else 0]
     _begin_timeline(target, max(reached) + 1, chosen.name)
     return Replacement(target, chosen.name, chosen.point.head.seq, chosen.point.at, notes, broken)
 
 
-def _as_of(settings: Settings, place: Path, until: int) -> Found:
+def _as_of(found: Found, layout: Layout, place: Path, until: int) -> Found:
+    """The copies without a change made later, and the replica as it was then."""
     before = place / "before"
     before.mkdir()
-    found = lineage.find(settings, before, until)
-    return Found([copy for copy in found.copies if copy.point.at <= until], found.faults)
+    then = lineage.find([copies.replica(layout, until)] if copies.has_replica(layout) else [], before)
+    earlier = [copy for copy in (*found.copies, *then.copies) if copy.point.at <= until]
+    return Found(sorted(earlier, key=lambda copy: copy.point.reach, reverse=True), found.faults | then.faults)
 
 
 def _take_newest(found: Found, target: Path, until: int | None) -> tuple[Copy, dict[Copy, str]]:
@@ -88,8 +90,10 @@ def _current(layout: Layout) -> Point | None:
         return None
 
 
-def _notes(found: Found, chosen: Copy, unusable: dict[Copy, str], current: Point | None) -> Iterator[str]:
-    for fault in found.faults.values():
+def _notes(
+    found: Found, eligible: Found, chosen: Copy, unusable: dict[Copy, str], current: Point | None
+) -> Iterator[str]:
+    for fault in eligible.faults.values():
         yield f"not used: {fault}"
     for copy, reason in unusable.items():
         yield f"not used: {reason}{_later(copy.point, chosen)}"

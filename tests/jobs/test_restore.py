@@ -1,21 +1,28 @@
 """A restore takes the newest copy that can be used, whatever its name or kind, and says what is not in it."""
 
+import os
 import shutil
 import sqlite3
+import tempfile
+import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, restore
-from portal.recovery import copies, lineage
+from portal.jobs import backup, cleanup, restore
+from portal.recovery import copies, lineage, offline
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
+from portal.server import lock
 from portal.store import developers
 from portal.store.audit import OPERATOR
+from portal.store.clock import rfc3339
 from portal.store.store import Store, open_store
-from tests.support.litestream import replicate
-from tests.support.portal import make_store, mosis
+from tests.support.litestream import replicate, replicating
+from tests.support.portal import Publisher, make_store, mosis
+from tests.support.unprivileged import NOBODY, unreadable
 
 
 def change(store: Store, developer_id: str) -> None:
@@ -59,6 +66,17 @@ def in_replica(store: Store, tmp_path: Path) -> Point:
     copies.discard(target)
     copies.from_replica(store.layout.replica, target)
     return lineage.point_of(target)
+
+
+def next_second() -> int:
+    """A time after every change so far and before every later one, as far as whole seconds tell."""
+    now = int(time.time()) + 1
+    time.sleep(now + 1.05 - time.time())
+    return now
+
+
+def local(at: int) -> str:
+    return datetime.fromtimestamp(at).isoformat(" ")  # noqa: DTZ006 - as an operator writes it
 
 
 def test_a_snapshot_from_the_future_does_not_win(store: Store) -> None:
@@ -197,7 +215,182 @@ def test_a_log_that_was_tampered_with_gives_way_but_is_better_than_nothing(store
     assert restored(store, replace_database=True).database.name == f"snapshot {tampered.name}"
 
 
+def test_a_time_is_reached_by_the_replica(store: Store, tmp_path: Path) -> None:
+    with replicating(store.layout) as synced:
+        change(store, "before")
+        synced()
+        until = next_second()
+        change(store, "after")
+        synced()
+    backup.database(store)
+    lose_database(store)
+    ran = mosis(store, "restore", "--at", local(until))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("database restored from Litestream replica, up to row 1 of its log, of 2")
+    assert names(store.layout.database) == ["before"]
+    assert store.layout.replica.exists()
+    again = open_store(store.settings)
+    change(again, "anew")
+    replicate(store.layout)
+    assert in_replica(store, tmp_path) == lineage.point(again.db.read())
+    lose_database(again)
+    restored(again)
+    assert names(store.layout.database) == ["anew", "before"]
+
+
+def test_where_the_replica_does_not_reach_a_snapshot_does(store: Store) -> None:
+    change(store, "before")
+    backup.database(store)
+    until = next_second()
+    change(store, "after")
+    replicate(store.layout)
+    backup.database(store)
+    lose_database(store)
+    ran = mosis(store, "restore", "--at", rfc3339(until))
+    assert ran.returncode == 0, ran.stderr
+    assert "database restored from snapshot" in ran.stdout
+    assert f"not used: Litestream replica: it does not reach back to {rfc3339(until)}." in ran.stdout
+    assert names(store.layout.database) == ["before"]
+
+
+def test_a_time_after_the_last_change_takes_all_of_it(store: Store) -> None:
+    change(store, "only")
+    replicate(store.layout)
+    until = next_second()
+    lose_database(store)
+    report = restored(store, until=until)
+    assert (report.database.name, names(store.layout.database)) == ("Litestream replica", ["only"])
+
+
+def test_a_time_before_every_copy_is_refused(store: Store) -> None:
+    change(store, "first")
+    backup.database(store)
+    lose_database(store)
+    with pytest.raises(BackupError, match="Every copy has changes made after 2001-09-09T01:46:40Z"):
+        restored(store, until=10**9)
+
+
+def test_a_time_needs_a_database_that_may_be_replaced(store: Store) -> None:
+    change(store, "first")
+    backup.database(store)
+    ran = mosis(store, "restore", "--at", "2026-01-01")
+    assert (ran.returncode, "add --replace-database" in ran.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2999-01-01 00:00", "2026-13-01"])
+def test_what_is_no_time_in_the_past_is_wrong_usage(store: Store, value: str) -> None:
+    assert mosis(store, "restore", "--at", value).returncode == 2
+
+
 def test_without_any_copy_the_reason_is_one_sentence(store: Store) -> None:
     lose_database(store)
     with pytest.raises(BackupError, match=r"No copy of the database can be restored\. There is none\."):
         restored(store)
+
+
+APP = "packages/acme/org.example.app"
+
+
+def contents(store: Store) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in store.layout.root.rglob("*") if path.is_file()}
+
+
+def test_packages_that_the_restored_database_does_not_name_are_set_aside_and_found_again(published: Publisher) -> None:
+    store = published.portal.store
+    backup.database(store)
+    published.publish(4)
+    uploaded = store.layout.package("acme", "org.example.app", 4).read_bytes()
+    published.portal.stop()
+    backup.packages(store)
+    replicate(store.layout)
+    replica = store.layout.replica.rename(store.layout.root / "away")
+    lose_database(store)
+    ran = mosis(store, "restore")
+    assert ran.returncode == 0, ran.stderr
+    assert "set aside, not deleted: 1 version that is on the disk and not in this database" in ran.stdout
+    [aside] = store.layout.area("data").glob("before-restore-*")
+    assert (aside / APP / "4/package.mosis").read_bytes() == uploaded
+    assert not (store.layout.root / APP / "4").exists()
+    for path in (store.settings.backup.directory / "packages", store.settings.backup.directory / "backups"):
+        shutil.rmtree(path)  # only what was set aside has it now
+    shutil.rmtree(store.layout.snapshots)
+    replica.rename(store.layout.replica)
+    ran = mosis(store, "restore", "--replace-database")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{APP}/4/package.mosis restored" in ran.stdout
+    assert (store.layout.root / APP / "4/package.mosis").read_bytes() == uploaded
+
+
+def test_a_dry_run_of_a_lost_database_names_every_file_and_changes_nothing(published: Publisher) -> None:
+    store = published.portal.store
+    backup.database(store)
+    published.upload(published.package(4)).raise_for_status()
+    published.portal.stop()
+    backup.packages(store)
+    (store.layout.root / APP / "1/package.mosis").unlink()
+    (store.layout.root / APP / "2/package.mosis").unlink()
+    (store.settings.backup.directory / APP / "2/package.mosis").unlink()
+    lose_database(store)
+    mosis(store, "status")  # writes its settings
+    before = contents(store)
+    dry = mosis(store, "restore", "--dry-run")
+    assert contents(store) == before
+    real = mosis(store, "restore")
+    assert dry.returncode == real.returncode == 1
+    assert dry.stdout.replace("would be ", "").splitlines() == real.stdout.splitlines()[:-1]
+    assert f"{APP}/1/package.mosis would be restored" in dry.stdout
+    assert f"{APP}/2/package.mosis MISSING: in no backup" in dry.stdout
+    assert "1 files good, 1 would be restored, 1 missing" in dry.stdout
+
+
+def test_a_damaged_package_is_set_aside_for_good(published: Publisher) -> None:
+    store = published.portal.store
+    published.portal.stop()
+    backup.packages(store)
+    (store.layout.root / APP / "1/package.mosis").write_bytes(b"bit rot")
+    report = restored(store)
+    assert (report.set_aside / APP / "1/package.mosis").read_bytes() == b"bit rot"
+    cleanup.cleanup(open_store(store.settings))
+    assert (report.set_aside / APP / "1/package.mosis").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "booted", "command"),
+    [
+        ("store/etc/mosis.toml", True, "`make down`"),
+        ("etc/mosis.toml", True, "`sudo systemctl stop mosis-portal mosis-litestream`"),
+        ("etc/mosis.toml", False, "`docker stop mosis-portal-1 mosis-litestream-1`"),
+    ],
+)
+def test_while_the_portal_runs_the_command_that_stops_it_is_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, booted: bool, command: str
+) -> None:
+    monkeypatch.setenv("MOSIS_CONFIG", str(tmp_path / config))
+    monkeypatch.setattr(offline, "SYSTEMD", tmp_path if booted else tmp_path / "none")
+    with store.layout.serve_lock.open("a") as shared:
+        lock.share(shared)
+        with pytest.raises(BackupError, match="The portal is running") as refused:
+            restored(store)
+    assert command in str(refused.value)
+
+
+def test_a_drive_that_may_not_be_read_stops_no_restore_that_can_do_without(drive: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=drive) as place:
+        store = make_store(Path(place) / "store", backup={"mount": "/dev/shm", "directory": str(Path(place) / "drive")})
+        (Path(place) / "drive").mkdir()
+        (Path(place) / "drive/.mosis-backup").touch()
+        change(store, "first")
+        backup.database(store)
+        lose_database(store)
+        give_to_nobody(drive, Path(place))
+        with unreadable(Path(place) / "drive"):
+            report = restored(store)
+        assert names(store.layout.database) == ["first"]
+        assert "cannot be read: Permission denied" in report.drive_fault
+
+
+def give_to_nobody(*places: Path) -> None:
+    if os.geteuid() == 0:
+        for place in places:
+            for path in (place, *place.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
