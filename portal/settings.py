@@ -65,6 +65,8 @@ class Backup(BaseModel):
 
     mount: AbsolutePath = Field(description="mount point of the drive; must be in /proc/mounts, or the backup fails")
     directory: AbsolutePath = Field(description="directory at or below `mount`, marked by a file `.mosis-backup`")
+    keep_daily: int = Field(7, ge=1, description="generations on the drive: the last one of each of so many days")
+    keep_weekly: int = Field(4, ge=0, description="and the last one of each of so many weeks")
 
 
 class Follow(BaseModel):

@@ -44,8 +44,10 @@ def _moment(value: str) -> int:
 
 def backup_packages() -> None:
     """Copy packages, assets and database snapshots to the external drive, if it is attached and marked."""
-    store = open_for("backup-packages", settings.load())
-    print(f"copied to {backup.packages(store)}")
+    report = backup.packages(open_for("backup-packages", settings.load()))
+    print(f"copied to {report.generation} ({report.drive})")
+    for path in report.deleted:
+        print(f"deleted {path}")
 
 
 def backup_database() -> None:

@@ -1,37 +1,111 @@
 """Two backups besides Litestream: the database by VACUUM INTO, and everything by rsync to an external drive."""
 
-import os
-import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from portal.jobs.alone import alone
-from portal.recovery import copies, drive, lineage
+from portal.recovery import capabilities, copies, drive, generations, lineage, rsync
+from portal.recovery.capabilities import Capabilities
 from portal.recovery.errors import BackupError
-from portal.store import job_runs
-from portal.store.layout import SYSTEM_NAMES
+from portal.recovery.generations import Generation
+from portal.store import files, job_runs, known_files
 from portal.store.store import Store
 
-COPIED = ("packages", "assets", drive.SNAPSHOTS)  # the drive alone brings a lost store back
 SNAPSHOTS_KEPT = 14
+NAMED = 3  # files in a message
 
 
-def packages(store: Store) -> Path:
-    """Copy packages, assets and snapshots to the external drive, deleting nothing there. Raises BackupError.
+@dataclass(frozen=True)
+class Report:
+    """What a backup wrote: `generation`, on a drive that can do this."""
 
-    rsync copies each file beside its target and renames it, so a pulled cable leaves no half package.
+    generation: Path
+    drive: Capabilities
+    deleted: tuple[Path, ...]
+
+
+def packages(store: Store) -> Report:
+    """Copy packages, assets and snapshots into a new generation on the external drive. Raises BackupError.
+
+    Nothing of an older generation is changed. Those that the settings no longer keep are deleted once the new one is on
+    the disk and has every file that the database names.
     """
     with job_runs.recorded(store.db, "backup-packages"), alone(store, "backup-packages"):
-        target = drive.require(store.settings.backup)
-        excludes = [f"--exclude={name}" for name in sorted(SYSTEM_NAMES)]
-        sources = [f"{store.layout.root}/./{part}" for part in COPIED if store.layout.area(part).is_dir()]
-        options = ["--recursive", "--relative", "--times", "--exclude=.*", *excludes]
-        finished = subprocess.run(
-            ["rsync", *options, "--", *sources, str(target)], check=False, capture_output=True, text=True
-        )
-        if finished.returncode != 0:
-            raise BackupError(f"rsync ended with {finished.returncode}: {finished.stderr.strip()}")
-        os.sync()  # the rsync of a NAS is too old for --fsync
-        return target
+        directory = drive.require(store.settings.backup)
+        try:
+            return _packages(store, directory)
+        except OSError as error:
+            raise BackupError(f"The drive failed: {error}.") from error
+
+
+def _packages(store: Store, directory: Path) -> Report:
+    able = capabilities.probe(directory)
+    generations.discard_expired(directory)
+    made, lacking = (_tree if able.generations else _changes)(store, directory, able)
+    capabilities.flush(directory)
+    if lacking:
+        raise BackupError(_lacking(lacking))
+    keep = drive.configured(store.settings.backup)
+    gone = generations.expired(generations.listed(directory), keep, whole=able.generations)
+    for old in gone:
+        generations.delete(old)
+    return Report(made.path, able, tuple(old.path for old in gone))
+
+
+def _tree(store: Store, directory: Path, able: Capabilities) -> tuple[Generation, set[Path]]:
+    """A whole tree, whose files are hard links to those of the generation before where they are equal."""
+    generations.adopt(directory)
+    partial = directory / generations.DIRECTORY / generations.PARTIAL
+    files.make_directory(partial)
+    shared = [f"--link-dest={before.path}" for before in generations.listed(directory)[:1]]
+    lacking = _copied(store, partial, [[*able.options, *shared]])
+    capabilities.flush(directory)
+    made = generations.following(directory)
+    partial.rename(made.path)
+    return made, lacking
+
+
+def _changes(store: Store, directory: Path, able: Capabilities) -> tuple[Generation, set[Path]]:
+    """The one tree is brought up to date; what that replaces or deletes is moved into the generation."""
+    made = generations.following(directory)
+    files.make_directory(made.path)
+    options = [*able.options, "--delete-delay", "--backup", f"--backup-dir={made.path}"]
+    return made, _copied(store, directory, [[*options, *one] for one in able.passes])
+
+
+def _copied(store: Store, target: Path, runs: Sequence[Sequence[str]]) -> set[Path]:
+    """Copy the store's files; the files that the database names and that were not there to copy.
+
+    What is placed while rsync runs is copied by running it once more.
+    """
+    lacking = _copied_once(store, target, runs)
+    return lacking and lacking & _copied_once(store, target, runs)
+
+
+def _copied_once(store: Store, target: Path, runs: Sequence[Sequence[str]]) -> set[Path]:
+    sources = [f"{store.layout.root}/./{part}" for part in generations.PARTS if store.layout.area(part).is_dir()]
+    for options in runs:
+        arguments = ["--recursive", "--relative", *rsync.EXCLUDES, *options, "--", *sources, str(target)]
+        rsync.run("the store", arguments)
+    wanted = known_files.every(store.db.read(), store.layout)
+    return {file.path for file in wanted if not _has(target / file.path, file.size)}
+
+
+def _has(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _lacking(paths: set[Path]) -> str:
+    named = ", ".join(map(str, sorted(paths)[:NAMED]))
+    return (
+        f"{len(paths)} files that the database names are missing or damaged in the store, so they were not copied:"
+        f" {named}{', …' if len(paths) > NAMED else ''}. Nothing was deleted on the drive; `mosis restore` brings them"
+        " back if an older generation has them."
+    )
 
 
 def database(store: Store) -> Path:

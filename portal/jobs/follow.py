@@ -7,7 +7,6 @@ in the middle would leave neither the old state nor the new.
 import os
 import shlex
 import sqlite3
-import subprocess
 from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
@@ -15,20 +14,18 @@ from pathlib import Path
 
 from portal.jobs import standby
 from portal.jobs.standby import Copy, FollowError
-from portal.recovery import copies
+from portal.recovery import copies, rsync
 from portal.recovery.errors import BackupError
 from portal.settings import Follow, Settings
 from portal.store import audit, files, known_files, schema
 from portal.store.clock import now
 from portal.store.database import connect
 from portal.store.errors import DatabaseUnusable
-from portal.store.layout import SYSTEM_NAMES, Layout
+from portal.store.layout import Layout
 
 REPLICA = "backups/portal/"
 FILES = ("packages/", "assets/")
 STALLED_SECONDS = 60
-VANISHED = 24  # rsync's exit code where the store deleted a file that rsync had listed
-TRIES = 3
 KEPT_SECONDS = 86400  # a package that the database does not name may be too new for it
 
 
@@ -60,7 +57,7 @@ def _pull(source: Follow, layout: Layout, before: Copy) -> str:
     # The replica first: what its database names is then among the files that are pulled after it.
     _rsync(source, REPLICA, followed(layout), "--delete-delay", "--exclude=*.tmp")
     for area in FILES:
-        _rsync(source, area, layout.root / area, "--exclude=.*", *(f"--exclude={n}" for n in sorted(SYSTEM_NAMES)))
+        _rsync(source, area, layout.root / area, *rsync.EXCLUDES)
     found = _fingerprint(followed(layout))
     if found != before.replica or not layout.database.exists():
         _replace_database(layout)
@@ -70,14 +67,7 @@ def _pull(source: Follow, layout: Layout, before: Copy) -> str:
 def _rsync(source: Follow, area: str, target: Path, *options: str) -> None:
     ssh = shlex.join(["ssh", "-F", str(source.ssh_config)])
     common = ["--recursive", "--times", "--fsync", f"--timeout={STALLED_SECONDS}", "-e", ssh]
-    command = ["rsync", *common, *options, f"{source.store}:{area}", f"{target}/"]
-    for _ in range(TRIES):
-        finished = subprocess.run(command, check=False, capture_output=True, text=True)
-        if finished.returncode != VANISHED:
-            break
-    if finished.returncode != 0:
-        why = (finished.stderr.strip() or "no reason given").splitlines()[0]
-        raise FollowError(f"rsync of {area} ended with {finished.returncode}: {why}")
+    rsync.run(area, [*common, *options, f"{source.store}:{area}", f"{target}/"])
 
 
 def _fingerprint(replica: Path) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from portal.recovery import generations
 from portal.recovery.errors import BackupError
 from portal.settings import Backup
 from portal.store.known_files import NamedFile
@@ -14,10 +15,16 @@ MARKER = ".mosis-backup"
 SNAPSHOTS = "backups/snapshots"  # copies of the database, below the directory
 
 
-def require(backup: Backup | None) -> Path:
-    """The directory on the drive, which is mounted and marked. Raises BackupError; writes nothing."""
+def configured(backup: Backup | None) -> Backup:
+    """Raises BackupError unless there is to be a drive."""
     if backup is None:
         raise BackupError("No external drive is configured: set backup.mount and backup.directory.")
+    return backup
+
+
+def require(backup: Backup | None) -> Path:
+    """The directory on the drive, which is mounted and marked. Raises BackupError; writes nothing."""
+    backup = configured(backup)
     try:
         return _marked(backup)
     except OSError as error:
@@ -51,8 +58,10 @@ def trees(backup: Backup | None) -> list[Path]:
 
     In each of them the files have the paths that they have below the store's root.
     """
-    directory = attached(backup)
-    return [directory] if directory else []
+    try:
+        return generations.trees(require(backup))
+    except (BackupError, OSError):
+        return []
 
 
 def find(roots: Iterable[Path], file: NamedFile) -> Path | None:

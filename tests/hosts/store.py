@@ -127,8 +127,9 @@ class Store:
             assert self.get(self.path(code)).content == upload.content
 
     def copied(self, backup: str, uploads: "dict[int, Upload]") -> bool:
-        """Whether the backup directory has every upload byte for byte."""
-        copies = [self.files(code).replace(self.root, backup) for code in uploads]
+        """Whether the newest generation in the backup directory has every upload byte for byte."""
+        newest = self.machine.ssh(f"sudo sh -c 'ls -d {backup}/generations/*' | tail -1").strip()
+        copies = [self.files(code).replace(self.root, newest) for code in uploads]
         sums = [self.machine.ssh(f"sudo sha256sum {copy}/package.mosis").split()[0] for copy in copies]
         return sums == [upload.sha256 for upload in uploads.values()]
 

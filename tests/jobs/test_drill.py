@@ -105,7 +105,7 @@ def take_a_newer_release_s(store: Store) -> None:
 
 
 def package_on_the_drive(store: Store, code: int) -> Path:
-    return store.settings.backup.directory / "packages/acme/org.example.app" / str(code) / "package.mosis"
+    return drive.trees(store.settings.backup)[0] / "packages/acme/org.example.app" / str(code) / "package.mosis"
 
 
 def damage_package(store: Store) -> None:

@@ -1,0 +1,154 @@
+"""The nightly copy as generations: each is whole, and nothing that happens to the store reaches an older one."""
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import replace as replaced
+from pathlib import Path
+
+import pytest
+
+from portal.jobs import backup, drill, restore
+from portal.recovery import capabilities, generations, rsync
+from portal.recovery.errors import BackupError
+from portal.store import files, known_files
+from portal.store.store import Store
+from tests.support.many import fill, flip
+
+
+@pytest.fixture
+def filled(saved: Store) -> Store:
+    """A store with four versions and two images, not backed up yet."""
+    fill(saved, 2, versions_each=2)
+    backup.database(saved)
+    return saved
+
+
+def keeping(store: Store, daily: int, weekly: int = 0) -> Store:
+    keep = store.settings.backup.model_copy(update={"keep_daily": daily, "keep_weekly": weekly})
+    return replaced(store, settings=store.settings.model_copy(update={"backup": keep}))
+
+
+def files_below(tree: Path) -> dict[str, bytes]:
+    found = [path for part in generations.PARTS for path in (tree / part).rglob("*") if path.is_file()]
+    return {str(path.relative_to(tree)): path.read_bytes() for path in found}
+
+
+def some_package(store: Store) -> Path:
+    return next(known_files.every(store.db.read(), store.layout)).path
+
+
+def replace(store: Store) -> Path:
+    """Replace an image by another one of the same size, later."""
+    image = next(path for path in (store.layout.root / "assets").rglob("*.png"))
+    later = image.stat().st_mtime + 10
+    files.write_file(image, bytes(image.stat().st_size))
+    os.utime(image, (later, later))
+    return image.relative_to(store.layout.root)
+
+
+def test_each_run_makes_a_whole_tree_that_shares_what_is_equal(filled: Store) -> None:
+    first, second = backup.packages(filled), backup.packages(filled)
+    assert files_below(first.generation) == files_below(second.generation) == files_below(filled.layout.root)
+    for name in files_below(first.generation):
+        assert (first.generation / name).samefile(second.generation / name), name
+
+
+def test_what_is_replaced_or_deleted_stays_in_the_generations_before(filled: Store) -> None:
+    gone = filled.layout.root / "packages/acme/org.example.gone/1/package.mosis"
+    files.write_file(gone, b"a draft that expires")
+    before, first = files_below(filled.layout.root), backup.packages(filled).generation
+    gone.unlink()
+    replace(filled)
+    second = backup.packages(filled).generation
+    assert files_below(first) == before
+    assert files_below(second) == files_below(filled.layout.root) != before
+
+
+def test_rot_in_the_store_does_not_reach_the_drive(filled: Store) -> None:
+    first = backup.packages(filled).generation
+    before, path = files_below(first), filled.layout.root / some_package(filled)
+    flip(path, 100)
+    assert files_below(backup.packages(filled).generation) == before
+
+
+def test_the_tree_of_an_older_release_is_taken_over_without_a_copy(filled: Store, drive: Path) -> None:
+    command = ["rsync", "--recursive", "--relative", "--times", "--exclude=.*"]
+    sources = [f"{filled.layout.root}/./{part}" for part in generations.PARTS]
+    subprocess.run([*command, *sources, drive], check=True)
+    yesterday = time.time() - 86400
+    for part in generations.PARTS:
+        os.utime(drive / part, (yesterday, yesterday))
+    inodes = {name: (drive / name).stat().st_ino for name in files_below(drive)}
+    made = backup.packages(filled).generation
+    old, _ = generations.listed(drive)[::-1]
+    assert {name: (old.path / name).stat().st_ino for name in files_below(old.path)} == inodes
+    assert {name: (made / name).stat().st_ino for name in files_below(made)} == inodes
+    assert files_below(drive) == {}
+
+
+def test_an_interrupted_run_continues_with_what_it_has(
+    filled: Store, drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(BackupError, match="unplugged"):
+        patched.setattr(capabilities, "flush", _unplugged)
+        backup.packages(filled)
+    assert generations.listed(drive) == []
+    partial = drive / "generations/.partial"
+    inodes = {name: (partial / name).stat().st_ino for name in files_below(partial)}
+    assert inodes
+    made = backup.packages(filled).generation
+    assert {name: (made / name).stat().st_ino for name in files_below(made)} == inodes
+
+
+def test_only_what_the_settings_keep_stays(filled: Store, drive: Path) -> None:
+    for number, day in enumerate((1, 2, 3), start=1):
+        files.write_file(drive / f"generations/00000{number}-2026010{day}T030000Z/packages/a", b"old")
+    report = backup.packages(keeping(filled, 2))
+    assert [path.name for path in report.deleted] == ["000002-20260102T030000Z", "000001-20260101T030000Z"]
+    assert [one.path.name for one in generations.listed(drive)] == [report.generation.name, "000003-20260103T030000Z"]
+    assert sorted(path.name for path in (drive / "generations").iterdir()) == sorted(
+        [report.generation.name, "000003-20260103T030000Z"]
+    )
+
+
+def test_a_store_that_lost_files_is_a_failure_and_takes_nothing_from_the_drive(filled: Store, drive: Path) -> None:
+    made = backup.packages(filled).generation
+    before = made.rename(made.with_name("000001-20200101T030000Z"))
+    lost = some_package(filled)
+    content = (filled.layout.root / lost).read_bytes()
+    (filled.layout.root / lost).unlink()
+    for _ in range(2):
+        with pytest.raises(BackupError, match=f"1 files .* {lost}.*mosis restore"):
+            backup.packages(keeping(filled, 1))
+    assert (before / lost).exists()
+    assert restore.restore(filled.settings).restored == [str(lost)]
+    assert (filled.layout.root / lost).read_bytes() == content
+    backup.packages(keeping(filled, 1))
+    assert not before.exists()
+
+
+def test_what_is_placed_while_the_copy_runs_is_copied_too(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, late = rsync.run, some_package(filled)
+    aside = filled.layout.root / "temp" / "late"
+    (filled.layout.root / late).rename(aside)
+
+    def place_afterwards(what: str, arguments: Sequence[str]) -> None:
+        run(what, arguments)
+        if aside.exists():
+            aside.rename(filled.layout.root / late)
+
+    monkeypatch.setattr(rsync, "run", place_afterwards)
+    assert (backup.packages(filled).generation / late).exists()
+
+
+def test_a_drill_looks_into_the_generations(filled: Store) -> None:
+    backup.packages(filled)
+    report = drill.drill(filled)
+    assert report.files == known_files.count(filled.db.read())
+    assert [name for name in report.copies if name.endswith(" on the drive")]
+
+
+def _unplugged(_: Path) -> None:
+    raise BackupError("the drive was unplugged")
