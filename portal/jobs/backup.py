@@ -89,7 +89,7 @@ def _copied_once(store: Store, target: Path, runs: Sequence[Sequence[str]]) -> s
         arguments = ["--recursive", "--relative", *rsync.EXCLUDES, *options, "--", *sources, str(target)]
         rsync.run("the store", arguments)
     wanted = known_files.every(store.db.read(), store.layout)
-    return {file.path for file in wanted if not _has(target / file.path, file.size)}
+    return {file.path for file in wanted if not _has(file.below(target), file.size)}
 
 
 def _has(path: Path, size: int) -> bool:

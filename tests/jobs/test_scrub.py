@@ -10,7 +10,7 @@ import pytest
 
 from portal.jobs import backup, scrub
 from portal.jobs.scrub import Finding
-from portal.recovery import mending
+from portal.recovery import drive, mending
 from portal.recovery.errors import BackupError
 from portal.store import audit, job_runs, known_files
 from portal.store.known_files import NamedFile
@@ -35,8 +35,7 @@ def named(store: Store) -> list[NamedFile]:
 
 
 def on_drive(store: Store, file: NamedFile) -> Path:
-    assert store.settings.backup
-    return store.settings.backup.directory / file.path
+    return drive.trees(store.settings.backup)[0] / file.path
 
 
 def in_store(store: Store, file: NamedFile) -> Path:
