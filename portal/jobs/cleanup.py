@@ -4,10 +4,9 @@ Leftovers are swept first, because that needs no room in the database: on a full
 """
 
 import os
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,7 +16,7 @@ from portal.faults import Fault, sentence
 from portal.jobs.alone import alone
 from portal.jobs.opening import open_for
 from portal.settings import Settings
-from portal.store import audit, ballast, clock_trust, files, job_runs, retention
+from portal.store import audit, ballast, clock_trust, files, job_runs, placement, retention
 from portal.store.clock import now
 from portal.store.layout import SYSTEM_NAMES, Layout
 from portal.store.retention import Expired, Rule
@@ -139,22 +138,23 @@ class _Run:
                 self._expire_some(rule, batch)
 
     def _expire_some(self, rule: Rule, batch: deque[Expired]) -> None:
-        trash = self.store.layout.staging(f"expired-{secrets.token_hex(8)}")
-        trash.mkdir()
-        try:
-            for version in self._delete(rule, batch, trash):
-                self.report(Deletion(rule.label, str(version)))
-        finally:
+        with ExitStack() as claims:
+            for app_id in sorted({version.app_id for version in batch}):
+                claims.enter_context(placement.claimed(self.store.layout, app_id))
+            deleted, aside = self._delete(rule, batch)
+        for version in deleted:
+            self.report(Deletion(rule.label, str(version)))
+        for path in aside:
             with self._noting():
-                files.discard(trash)
+                files.discard(path)
 
-    def _delete(self, rule: Rule, batch: deque[Expired], trash: Path) -> list[Expired]:
+    def _delete(self, rule: Rule, batch: deque[Expired]) -> tuple[list[Expired], list[Path]]:
         """Take versions from `batch` until TURN_SECONDS are over, and delete those that are still due.
 
-        Their rows go first: a row without its files could still be published. The files move to `trash` before the
-        next writer's turn, who may upload the same version again.
+        Their rows go first: a row without its files could still be published. Returns them and where their files are.
         """
         deleted: list[Expired] = []
+        aside: list[Path | None] = []
         with self.store.db.write() as tx:
             end = monotonic() + TURN_SECONDS
             while batch:
@@ -166,10 +166,10 @@ class _Run:
                     break
             job_runs.count(tx, "cleanup_deleted", rule.label, len(deleted))
             tx.execute("COMMIT")
-            for number, version in enumerate(deleted):
-                with self._noting(), suppress(FileNotFoundError):
-                    _directory(self.store, version).rename(trash / str(number))
-        return deleted
+            for version in deleted:
+                with self._noting():
+                    aside.append(placement.set_aside(self.store.layout, _directory(self.store, version)))
+        return deleted, [path for path in aside if path]
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
