@@ -24,6 +24,7 @@ COMMANDS = (
     Command("key", "keys", DEVELOPER, "Signing keys: key files, and the keys registered in the store."),
     Command("status", "status", OPERATOR, "Show the state of the store."),
     Command("restore", "recovery", OPERATOR, "Restore the database and every missing or damaged file."),
+    Command("rebuild", "rebuild", OPERATOR, "Make the database again from the records beside the packages."),
     Command("developer", "accounts", OPERATOR, "People who publish."),
     Command("token", "accounts", OPERATOR, "Tokens for the API."),
     Command("audit", "audit", OPERATOR, "The log of every change."),

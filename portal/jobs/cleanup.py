@@ -15,6 +15,7 @@ from time import monotonic
 from portal.faults import Fault, sentence
 from portal.jobs.alone import alone
 from portal.jobs.opening import open_for
+from portal.recovery import records
 from portal.settings import Settings
 from portal.store import audit, ballast, clock_trust, files, job_runs, placement, retention
 from portal.store.clock import now
@@ -64,13 +65,20 @@ def cleanup(
         _Run(store, now(), report).show(force=force)
         return
     with alone(store, JOB):
-        verdict = clock_trust.look(store.db.directory, store.db.read(), confirmed=force)
-        clock_trust.remember(store.db.directory, verdict.witness)
-        if not verdict.lasting:  # the next runs may trust the clock: no failure that somebody should see to
-            _require_trust(verdict)
-        with job_runs.recorded(store.db, JOB):
-            _require_trust(verdict)
-            _Run(store, now(), report).clean(force=force)
+        try:
+            _clean(store, force=force, report=report)
+        finally:
+            records.catch_up(store)  # needs no right clock, but room on the disk, which may be there only now
+
+
+def _clean(store: Store, *, force: bool, report: Report) -> None:
+    verdict = clock_trust.look(store.db.directory, store.db.read(), confirmed=force)
+    clock_trust.remember(store.db.directory, verdict.witness)
+    if not verdict.lasting:  # the next runs may trust the clock: no failure that somebody should see to
+        _require_trust(verdict)
+    with job_runs.recorded(store.db, JOB):
+        _require_trust(verdict)
+        _Run(store, now(), report).clean(force=force)
 
 
 def _require_trust(verdict: clock_trust.Verdict) -> None:

@@ -64,11 +64,11 @@ def restore(
     if not settings.root.is_dir():
         raise BackupError(f"{settings.root} is missing: mount the volume, or deploy first.")
     files.make_directory(layout.area("data"))
-    with offline.held(settings), _place(layout) as place:
+    with offline.held(settings), place(layout) as beside:
         aside = None if dry_run else SetAside(layout)
         if replace_database or not layout.database.exists():
-            report.database = replacement.prepare(settings, place, until)
-            report.unnamed = _replace(layout, report.database, aside)
+            report.database = replacement.prepare(settings, beside, until)
+            report.unnamed = replace(layout, report.database, aside)
         elif until is not None:
             raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")
         with _opened(settings, report.database if dry_run else None) as store:
@@ -87,16 +87,16 @@ def _drive_fault(settings: Settings) -> str | None:
 
 
 @contextmanager
-def _place(layout: Layout) -> Iterator[Path]:
+def place(layout: Layout) -> Iterator[Path]:
     """A directory beside the database for copies of it; what a killed restore left goes first."""
     for leftover in layout.area("data").glob(f"{PLACE}*/"):
         files.discard(leftover)
-    place = layout.area("data") / f"{PLACE}{secrets.token_hex(4)}"
-    place.mkdir()
+    beside = layout.area("data") / f"{PLACE}{secrets.token_hex(4)}"
+    beside.mkdir()
     try:
-        yield place
+        yield beside
     finally:
-        files.discard(place)
+        files.discard(beside)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def _opened(settings: Settings, replacement: Replacement | None) -> Iterator[Sto
         yield Store(settings, db, layout)
 
 
-def _replace(layout: Layout, replacement: Replacement, aside: SetAside | None) -> int:
+def replace(layout: Layout, replacement: Replacement, aside: SetAside | None) -> int:
     """Exchange the database; how many directories of packages the new one does not name.
 
     While there is no database no portal starts: what it does not name leaves only then.

@@ -1,0 +1,185 @@
+"""Make the database again from the records beside the packages, when every copy of it is lost.
+
+A restore loses less, so it comes first. A rebuilt database has developers, keys, apps and versions as the records have
+them. It has no tokens, no uploads under way or failed, no runs of jobs, and a log that begins with the rebuild.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from portal.jobs import restore
+from portal.recovery import copies, lineage, offline, records
+from portal.recovery.errors import BackupError
+from portal.recovery.records import Row, Rows
+from portal.recovery.replacement import Replacement
+from portal.recovery.set_aside import SetAside
+from portal.settings import Settings
+from portal.store import audit, files, schema
+from portal.store.clock import now
+from portal.store.database import connect
+from portal.store.layout import Layout
+
+NAME = "the records beside the packages"
+
+# A row whose parent's record is lost cannot be used; the order is that of the references.
+REFERENCES = (
+    ("keys", "developer_id", "developers", "developer_id"),
+    ("apps", "developer_id", "developers", "developer_id"),
+    ("app_keys", "app_id", "apps", "app_id"),
+    ("app_keys", "key_id", "keys", "key_id"),
+    ("versions", "app_id", "apps", "app_id"),
+    ("versions", "developer_id", "developers", "developer_id"),
+    ("assets", "app_id", "apps", "app_id"),
+)
+CURRENT = "SELECT max(version_code) FROM versions WHERE versions.app_id = apps.app_id AND status = 'published'"
+
+
+@dataclass
+class Report:
+    """`rows` are counted by table. `left_out` has a sentence for each record that could not be used.
+
+    `unnamed` counts directories of packages that no record names; `set_aside` is where they went.
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)
+    left_out: list[str] = field(default_factory=list)
+    unnamed: int = 0
+    set_aside: Path | None = None
+
+
+def rebuild(
+    settings: Settings,
+    *,
+    replace_database: bool = False,
+    ignore_copies: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Write a new database from the records; the portal must be stopped. Raises BackupError.
+
+    `replace_database` sets the present one aside; `ignore_copies` rebuilds although a copy could be restored.
+    """
+    layout, report = Layout(settings.root), Report()
+    if layout.database.exists() and not replace_database:
+        raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")
+    files.make_directory(layout.area("data"))
+    with offline.held(settings), restore.place(layout) as place:
+        found = lineage.find(copies.sources(settings), place)
+        if found.copies and not ignore_copies:
+            raise BackupError(
+                f"{found.copies[0].name} can be restored, which loses less: run `mosis restore`,"
+                " or add --ignore-copies."
+            )
+        timeline = max((copy.point.timeline for copy in found.copies), default=0) + 1
+        target = place / "rebuilt.db"
+        _make(target, layout.area("packages"), report, timeline, progress)
+        aside = None if dry_run else SetAside(layout)
+        replacement = Replacement(target, NAME, 0, now(), (), broken_replica=True)
+        report.unnamed = restore.replace(layout, replacement, aside)
+        report.set_aside = aside.finish() if aside else None
+    return report
+
+
+def _make(
+    path: Path, packages: Path, report: Report, timeline: int, progress: Callable[[int, int], None]
+) -> None:  # fmt: skip
+    schema.migrate(path, litestream=False)
+    found, digest = list(records.every(packages)), sha256()
+    if not found:
+        raise BackupError(f"{packages} has no records: a release before this one wrote none.")
+    with closing(connect(path, litestream=False)) as tx:
+        tx.execute("PRAGMA foreign_keys = OFF")  # checked at the end, when all records are read
+        tx.execute("PRAGMA synchronous = OFF")  # nobody sees the file before it is flushed
+        tx.execute("BEGIN")
+        for done, record in enumerate(found, start=1):
+            with _noted(report, record, tx):
+                data = record.read_bytes()
+                _insert(tx, _checked(record, records.from_json(data)), report)
+                digest.update(data)
+            progress(done, len(found))
+        report.left_out += _orphans(tx, report)
+        tx.execute(f"UPDATE apps SET published_code = ({CURRENT}) WHERE published_code IS NOT ({CURRENT})")
+        detail = {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
+        audit.append(tx, audit.OPERATOR, "store.rebuild", NAME, **detail)
+        audit.append(tx, audit.OPERATOR, lineage.RESTORED, NAME, timeline=timeline)
+        tx.execute("COMMIT")
+        tx.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    copies.check(path)
+    files.flush_file(path)
+
+
+@contextmanager
+def _noted(report: Report, record: Path, tx: sqlite3.Connection) -> Iterator[None]:
+    """A record that cannot be used is left out, and keeps no other one out."""
+    before = report.rows.copy()
+    tx.execute("SAVEPOINT record")
+    try:
+        yield
+    except (BackupError, OSError, sqlite3.Error) as error:
+        tx.execute("ROLLBACK TO record")
+        report.rows = before
+        reason = error.strerror if isinstance(error, OSError) else error
+        report.left_out.append(f"{record} is left out: {str(reason).removesuffix('.')}.")
+    finally:
+        tx.execute("RELEASE record")
+
+
+def _checked(record: Path, rows: Rows) -> Rows:
+    """Raises BackupError unless each row belongs where the record is."""
+    path = dict(zip(("version_code", "app_id", "developer_id")[-_depth(record) :], _parents(record), strict=True))
+    for table, each in rows.items():
+        for row in each:
+            wrong = [name for name, part in path.items() if name in row and str(row[name]) != part]
+            if wrong or table not in _TABLES[record.name]:
+                raise BackupError("it belongs to another directory")
+    return rows
+
+
+_TABLES = {name: set(queries) for name, queries in records.QUERIES.items()} | {records.VERSION: {"versions"}}
+_DEPTHS = {records.DEVELOPER: 1, records.APP: 2, records.VERSION: 3}
+
+
+def _depth(record: Path) -> int:
+    return _DEPTHS[record.name]
+
+
+def _parents(record: Path) -> list[str]:
+    return [parent.name for parent in list(record.parents)[: _depth(record)]]
+
+
+def _insert(tx: sqlite3.Connection, rows: Rows, report: Report) -> None:
+    for table, each in rows.items():
+        columns = {row["name"]: row["type"] for row in tx.execute(f"PRAGMA table_info({table})")}
+        for row in each:
+            if not columns.keys() >= row.keys():
+                raise BackupError("a later release wrote it")
+            names = ", ".join(row)
+            marks = ", ".join("?" * len(row))
+            tx.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", _values(row, columns))
+            report.rows[table] += 1
+
+
+def _values(row: Row, columns: dict[str, str]) -> Sequence[object]:
+    try:
+        return [
+            bytes.fromhex(str(value)) if columns[name] == "BLOB" and value is not None else value
+            for name, value in row.items()
+        ]
+    except ValueError:
+        raise BackupError("it is damaged") from None
+
+
+def _orphans(tx: sqlite3.Connection, report: Report) -> Iterator[str]:
+    """Delete rows that refer to something that no record has; a sentence for each kind."""
+    for table, column, parent, key in REFERENCES:
+        lost = f"{column} NOT IN (SELECT {key} FROM {parent})"
+        names = [str(row[0]) for row in tx.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {lost} ORDER BY 1")]
+        number = tx.execute(f"DELETE FROM {table} WHERE {lost}").rowcount
+        if number:
+            report.rows[table] -= number
+            yield f"{number} rows of {table} are left out: there is no record of {', '.join(names)} in {parent}."

@@ -1,0 +1,161 @@
+"""Records beside the packages: what the database says of them, so that it can be made again without any copy of it.
+
+    packages/DEVELOPER/developer.json           the developer and its keys
+    packages/DEVELOPER/APP/app.json             the app, the changes of its key, its images
+    packages/DEVELOPER/APP/CODE/version.json    the version
+
+Each is the rows of the database as JSON, with a digest. The audit log says what changed since they were last written,
+so no upload waits for them. A crash or a lost note only means that some are written again.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from portal.recovery.errors import BackupError
+from portal.store import audit, files, versions
+from portal.store.layout import Layout
+from portal.store.store import Store
+
+DEVELOPER, APP, VERSION = "developer.json", "app.json", "version.json"
+FORMAT = 1
+CHANGES = 500  # rows of the audit log that are read at a time
+
+Row = Mapping[str, object]
+Rows = Mapping[str, Sequence[Row]]
+
+QUERIES: Mapping[str, Mapping[str, str]] = {
+    DEVELOPER: {
+        "developers": "SELECT * FROM developers WHERE developer_id = ?",
+        "keys": "SELECT * FROM keys WHERE developer_id = ? ORDER BY key_id",
+    },
+    APP: {
+        "apps": "SELECT * FROM apps WHERE app_id = ?",
+        "app_keys": "SELECT * FROM app_keys WHERE app_id = ? ORDER BY number",
+        "assets": "SELECT * FROM assets WHERE app_id = ? ORDER BY name",
+    },
+}
+VERSIONS = f"SELECT * FROM versions WHERE app_id = ? AND {versions.PLACED}"
+
+
+def catch_up(store: Store) -> int:
+    """Write the records of all that changed since the last call, at first of everything; how many were written."""
+    db, written = store.db.read(), 0
+    noted, head = _noted(store.layout), audit.head(db)
+    if noted and noted == head:
+        return 0
+    if noted is None or not audit.contains(db, noted):  # a new store, a restored one, or one of an older release
+        return _finish(store, head, _write_all(store))
+    while noted.seq < head.seq:
+        upto, developers, apps = _changed(db, noted.seq)
+        written += sum(_write_developer(store, developer_id) for developer_id in sorted(developers))
+        written += sum(_write_app(store, *app) for app in sorted(apps))
+        noted = upto
+    return _finish(store, noted, written)
+
+
+def _finish(store: Store, noted: audit.Head, written: int) -> int:
+    files.write_file(_note(store.layout), json.dumps(noted._asdict()).encode())
+    return written
+
+
+def _write_all(store: Store) -> int:
+    db = store.db.read()
+    developers = db.execute("SELECT developer_id FROM developers").fetchall()
+    apps = db.execute("SELECT developer_id, app_id FROM apps").fetchall()
+    written = sum(_write_developer(store, row[0], durable=False) for row in developers)
+    written += sum(_write_app(store, *row, durable=False) for row in apps)
+    os.sync()  # once for all of them
+    return written
+
+
+def _changed(db: sqlite3.Connection, after: int) -> tuple[audit.Head, set[str], set[tuple[str, str]]]:
+    """The last of the next rows of the log, and the developers and apps that these rows are about."""
+    developers: set[str] = set()
+    subjects: set[str] = set()
+    query = "SELECT seq, hash, subject, detail FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
+    for row in (rows := db.execute(query, (after, CHANGES)).fetchall()):
+        subjects.add(row["subject"].partition("/")[0])
+        developers |= {row["subject"], str(json.loads(row["detail"]).get("developer_id"))}
+    of_app, of_developer = (
+        "SELECT developer_id, app_id FROM apps WHERE app_id = ?",
+        "SELECT 1 FROM developers WHERE developer_id = ?",
+    )
+    apps = {(row[0], row[1]) for each in subjects for row in db.execute(of_app, (each,))}
+    present = {each for each in developers if db.execute(of_developer, (each,)).fetchone()}
+    return audit.Head(rows[-1]["seq"], rows[-1]["hash"]), present, apps
+
+
+def _write_developer(store: Store, developer_id: str, *, durable: bool = True) -> int:
+    path = store.layout.area("packages") / developer_id / DEVELOPER
+    return _write(path, _rows(store.db.read(), DEVELOPER, developer_id), durable=durable)
+
+
+def _write_app(store: Store, developer_id: str, app_id: str, *, durable: bool = True) -> int:
+    db, directory = store.db.read(), store.layout.area("packages") / developer_id / app_id
+    written = _write(directory / APP, _rows(db, APP, app_id), durable=durable)
+    for row in db.execute(VERSIONS, (app_id,)).fetchall():
+        place = directory / str(row["version_code"])
+        if place.is_dir():  # else it is just being deleted, or is damaged
+            written += _write(place / VERSION, {"versions": [dict(row)]}, durable=durable)
+    return written
+
+
+def _rows(db: sqlite3.Connection, record: str, key: str) -> Rows:
+    return {table: [dict(row) for row in db.execute(query, (key,))] for table, query in QUERIES[record].items()}
+
+
+def _write(path: Path, rows: Rows, *, durable: bool) -> int:
+    data = to_json(rows)
+    with suppress(OSError):
+        if path.read_bytes() == data:
+            return 0
+    files.write_file(path, data, durable=durable)
+    return 1
+
+
+def to_json(rows: Rows) -> bytes:
+    """A record, with its digest."""
+    body = json.dumps(rows, sort_keys=True, ensure_ascii=False, default=bytes.hex)
+    return json.dumps(
+        {"format": FORMAT, "sha256": sha256(body.encode()).hexdigest(), "rows": json.loads(body)},
+        sort_keys=True, ensure_ascii=False, indent=1,
+    ).encode()  # fmt: skip
+
+
+def from_json(data: bytes) -> Rows:
+    """The rows of a record. Raises BackupError."""
+    try:
+        record = json.loads(data)
+        if record["format"] != FORMAT:
+            raise BackupError(f"has format {record['format']}, which a later release wrote.")
+        body = json.dumps(record["rows"], sort_keys=True, ensure_ascii=False)
+        good = sha256(body.encode()).hexdigest() == record["sha256"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise BackupError("is no record.") from None
+    if not good:
+        raise BackupError("is damaged: its digest is another.")
+    rows: Rows = record["rows"]
+    return rows
+
+
+def every(packages: Path) -> Iterator[Path]:
+    """The records below a directory of packages: of developers, then of apps, then of versions."""
+    yield from sorted(packages.glob(f"*/{DEVELOPER}"))
+    yield from sorted(packages.glob(f"*/*/{APP}"))
+    yield from sorted(packages.glob(f"*/*/*/{VERSION}"))
+
+
+def _note(layout: Layout) -> Path:
+    return layout.area("data") / "records.json"
+
+
+def _noted(layout: Layout) -> audit.Head | None:
+    try:
+        return audit.Head(**json.loads(_note(layout).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
