@@ -123,7 +123,7 @@ def _store(store: Store) -> Iterator[Line]:
     used = files.disk_usage([layout.area(area) for area in ("packages", "assets", "temp", "data", "backups")])
     budget = settings.storage_budget_bytes
     yield Line("storage", used <= thresholds.STORAGE_NEARLY_FULL * budget, f"{_bytes(used)} of {_bytes(budget)}")
-    faults = list(audit.faults(store))
+    faults = list(audit.recent_faults(store))
     yield Line("audit", not faults, " ".join(faults) or "log verifies")
     if settings.follow:
         return  # the rest is the work of the store that this host follows

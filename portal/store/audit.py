@@ -42,6 +42,9 @@ class Head(NamedTuple):
         return f"{self.seq}:{self.hash}"
 
 
+BEGINNING = Head(0, GENESIS)
+
+
 class Entry(NamedTuple):
     """One row; `at` is in seconds since 1970, `detail` a JSON object."""
 
@@ -83,7 +86,7 @@ def stamp(tx: sqlite3.Connection) -> int:
 def head(db: sqlite3.Connection) -> Head:
     """The last row, or row 0 of an empty log."""
     row = db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-    return Head(*row) if row else Head(0, GENESIS)
+    return Head(*row) if row else BEGINNING
 
 
 def contains(db: sqlite3.Connection, earlier: Head) -> bool:
@@ -100,16 +103,20 @@ def seconds_behind(db: sqlite3.Connection, earlier: Head, at: int) -> int:
     return 0 if row[0] is None else max(0, at - row[0])
 
 
-def entries(db: sqlite3.Connection) -> Iterator[Entry]:
-    """Every row, oldest first."""
-    return (Entry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM audit ORDER BY seq"))
+def entries(db: sqlite3.Connection, after: int = 0) -> Iterator[Entry]:
+    """Every row after row number `after`, oldest first."""
+    return (Entry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq", (after,)))
 
 
-def first_fault(db: sqlite3.Connection) -> int | None:
-    """The number of the first row that is missing or changed, or None if the log is valid."""
-    previous = GENESIS
-    expected = 1
-    for entry in entries(db):
+def first_fault(db: sqlite3.Connection, verified: Head = BEGINNING) -> int | None:
+    """The number of the first row that is missing or changed, or None if the log is valid.
+
+    The log up to the head `verified`, which must still be there, is not read.
+    """
+    if not contains(db, verified):
+        return verified.seq
+    previous, expected = verified.hash, verified.seq + 1
+    for entry in entries(db, verified.seq):
         if entry.seq != expected or _chain(previous, entry[:-1]) != entry.hash:
             return expected
         previous, expected = entry.hash, expected + 1

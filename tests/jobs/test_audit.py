@@ -11,6 +11,7 @@ from portal.jobs import backup, status
 from portal.recovery import copies, drive
 from portal.store import audit
 from portal.store.store import Store
+from tests.support.clock import move
 from tests.support.portal import add_developer, make_store
 
 SHM = Path("/dev/shm")
@@ -67,3 +68,60 @@ def test_status_tells_of_it(saved: Store) -> None:
     [line] = [line for line in status.status(saved.settings) if line.name == "audit"]
     assert not line.ok
     assert "no longer has row" in line.text
+
+
+def rows_read(store: Store) -> int:
+    """How many rows of the log a status reads."""
+    statements: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        chain = audit._chain
+        patch.setattr(audit, "_chain", lambda previous, row: statements.append("") or chain(previous, row))
+        assert list(job.recent_faults(store)) == []
+    return len(statements)
+
+
+def test_status_reads_a_row_once_a_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_developer(store, "ann")
+    number = audit.head(store.db.read()).seq
+    assert [rows_read(store), rows_read(store)] == [number, 0]
+    add_developer(store, "bob", key=None)
+    assert rows_read(store) == audit.head(store.db.read()).seq - number
+    move(monkeypatch, job.RECHECK_SECONDS + 60)
+    assert rows_read(store) == audit.head(store.db.read()).seq
+
+
+def tampered(store: Store) -> list[str]:
+    db = store.db.read()
+    db.execute("DROP TRIGGER IF EXISTS audit_is_append_only_update")
+    db.execute("UPDATE audit SET subject = 'x' WHERE seq = 1")
+    return list(job.recent_faults(store))
+
+
+def test_a_row_that_changes_after_it_was_read_shows_within_a_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_developer(store, "ann")
+    assert rows_read(store)
+    assert tampered(store) == []
+    assert len([*job.faults(store)]) == 1
+    move(monkeypatch, job.RECHECK_SECONDS + 60)
+    assert len(tampered(store)) == 1
+
+
+def test_a_fault_is_not_noted_as_verified(store: Store) -> None:
+    add_developer(store, "ann")
+    assert tampered(store) == tampered(store) != []
+
+
+def test_a_log_that_is_shorter_than_it_was_is_a_fault_but_not_in_a_restored_database(
+    store: Store, tmp_path: Path
+) -> None:
+    add_developer(store, "ann")
+    copies.write(store.db.read(), tmp_path, "portal")
+    add_developer(store, "bob", key=None)
+    assert rows_read(store)
+    with store.db.write() as tx:
+        tx.execute("DROP TRIGGER audit_is_append_only_delete")
+        tx.execute("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)")
+    assert len([*job.recent_faults(store)]) == 1
+    store.db.close()
+    next(tmp_path.glob("portal-*.db")).replace(store.layout.database)
+    assert list(job.recent_faults(store)) == []
