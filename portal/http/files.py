@@ -3,6 +3,7 @@
 The portal always evaluates the request; where only bytes remain to be sent, it leaves that to nginx.
 """
 
+import hashlib
 import os
 import re
 from base64 import b64encode
@@ -29,7 +30,7 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class DamagedFileError(OSError):
-    """The file on disk has not the recorded size: sending it could splice two versions."""
+    """The file on disk has not the recorded size or digest: sending it could splice two versions."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Representation:
     `size` is in bytes, `sha256` hex, `modified` seconds since the epoch. `filename` makes the response an attachment.
     `headers` are further fields; nginx passes on those that its template names. `accel` is the URI below `/_files/`
     under which nginx finds the file, None if the portal carries the bytes. `mutable`: the address may have another file
-    tomorrow, so a range is answered only where the request says of which file it is a part.
+    tomorrow, so a range is answered only where the request says of which file it is a part. `checked`: its digest is
+    computed before it is sent, which suits small files that a cache asks for once.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Representation:
     headers: Mapping[str, str] = field(default_factory=dict)
     accel: str | None = None
     mutable: bool = False
+    checked: bool = False
 
     @property
     def etag(self) -> str:
@@ -84,7 +87,7 @@ def respond(request: BaseRequest, representation: Representation) -> HTTPRespons
 
     412, 416 and 428 are `bottle.HTTPError`, so that the application's error handler writes their body; 416 carries
     Content-Range. What nginx is to carry says in X-File-Content-Length how much that is, in bytes.
-    Raises FileNotFoundError, and DamagedFileError when the size on disk is not the recorded one.
+    Raises FileNotFoundError, and DamagedFileError when the size on disk, or the digest, is not the recorded one.
     """
     status = representation.path.stat()
     _require_size(representation, status)
@@ -167,8 +170,17 @@ def _carried(request: BaseRequest, representation: Representation, part: ByteRan
     sent = part or ByteRange(0, size)
     response.set_header("Content-Length", str(len(sent)))
     if request.method == "GET" and size:
+        if representation.checked:
+            _require_digest(representation)
         response.body = _Body(representation, sent)
     return response
+
+
+def _require_digest(representation: Representation) -> None:
+    with representation.path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != representation.sha256:
+        raise DamagedFileError(f"{representation.path} has the SHA-256 {found}, not the recorded one")
 
 
 def _require_size(representation: Representation, status: os.stat_result) -> None:

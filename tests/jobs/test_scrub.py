@@ -1,5 +1,6 @@
 """A scrub finds every changed byte of the store and of the drive, and mends what has a good copy, while it serves."""
 
+import hashlib
 import json
 import random
 import shutil
@@ -15,8 +16,9 @@ from portal.recovery.errors import BackupError
 from portal.store import audit, job_runs, known_files
 from portal.store.known_files import NamedFile
 from portal.store.store import Store
+from tests.http.test_images import png
 from tests.support.many import fill, flip
-from tests.support.portal import Portal, Publisher, mosis, problem
+from tests.support.portal import Portal, Publisher, add_developer, mosis, problem
 
 FLIPS = 1000
 
@@ -223,3 +225,49 @@ def test_a_portal_serves_while_a_scrub_mends(published: Publisher) -> None:
     status = json.loads(mosis(store, "status", "--json").stdout)
     [line] = [line for line in status["lines"] if line["name"] == "scrub"]
     assert line["ok"], line
+
+
+def test_an_image_that_the_disk_changed_is_never_sent_and_is_mended(published: Publisher) -> None:
+    client, store, app = published.client, published.portal.store, f"/api/apps/{published.app_id}"
+    icon = client.post(f"{app}/icon", files={"icon": png(256, 256)}).raise_for_status().json()["assets"][1]
+    screenshot = client.post(f"{app}/screenshots", files={"screenshot": png(1280, 720)}).raise_for_status().json()
+    backup.packages(store)
+    sent = {asset["url"]: client.get(asset["url"]).content for asset in (icon, screenshot)}
+    for file in (file for file in named(store) if file.plain):
+        flip(in_store(store, file), 1001)
+    for url in sent:
+        problem(client.get(url), 507, "STORAGE_ERROR")
+    assert scrubbed(store)[1]
+    for url in sent:
+        problem(client.get(url), 404, "FILE_NOT_FOUND")
+    assert not scrubbed(store, repair=True)[1]
+    assert {url: client.get(url).content for url in sent} == sent
+    for file in (file for file in named(store) if file.plain):
+        assert (store.layout.root / file.plain).samefile(in_store(store, file)), "the plain name is that file again"
+
+
+def test_a_file_that_generations_of_the_drive_share_is_mended_in_all_of_them(filled: Store) -> None:
+    add_developer(filled, "other", key=None)
+    backup.packages(filled)
+    shared, trees = named(filled)[3], drive.trees(filled.settings.backup)
+    assert len(trees) == 2 and (trees[0] / shared.path).samefile(trees[1] / shared.path)
+    flip(trees[0] / shared.path, 17)
+    found, remains = scrubbed(filled, repair=True)
+    assert [finding.mended_from for finding in found] == ["the store"] and not remains
+    assert all(shared.is_good(tree) for tree in trees)
+    assert (trees[0] / shared.path).samefile(trees[1] / shared.path)
+
+
+def test_what_had_the_path_before_is_no_damage(filled: Store) -> None:
+    """A draft that was deleted and uploaded again: an older generation has the first one."""
+    file = named(filled)[0]
+    old = on_drive(filled, file)
+    body = b"the version that was uploaded again"
+    with filled.db.write() as tx:
+        tx.execute(
+            "UPDATE versions SET sha256 = ?, size = ?, created_at = ? WHERE app_id = ? AND version_code = ?",
+            (hashlib.sha256(body).hexdigest(), len(body), int(old.stat().st_mtime) + 60, *file.position[1:]),
+        )
+    in_store(filled, file).write_bytes(body)
+    assert scrubbed(filled, repair=True) == ([], False)
+    assert file.is_good(drive.trees(filled.settings.backup)[0])

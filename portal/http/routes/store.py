@@ -131,7 +131,7 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
         # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
         found, path = assets.located(call.db.read(), call.store.layout, app_id, name)
         return Representation(
-            path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=True
+            path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=True, checked=True
         )  # fmt: skip
 
     return _send(call, "asset", image)
