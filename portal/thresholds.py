@@ -8,3 +8,12 @@ DISK_FREE_BYTES_MIN = 1024**3
 
 REPLICA_LAG_SECONDS_MAX = 60
 """For how long the newest write may be missing from the Litestream replica, seconds."""
+
+REPLICA_PROOF_SECONDS = 300
+"""Time between two proofs of the replica, seconds; longer where a proof takes more than 2 % of that time."""
+
+REPLICA_PROOFS_MISSED_MAX = 3
+"""How many proofs in a row may be missing."""
+
+WAL_BYTES_MAX = 256 * 1024**2
+"""Size of the WAL beyond which Litestream is started anew over an empty one, bytes."""

@@ -36,6 +36,7 @@ COMMANDS = (
     Command("cleanup", "jobs", OPERATOR, "Delete versions and uploads whose retention has ended."),
     Command("init", "store", HOST, "Create the store, or migrate its database."),
     Command("serve", "serve", HOST, "Run the portal in the foreground until SIGTERM."),
+    Command("replicate", "replicate", HOST, "Run Litestream and prove its replica, until SIGTERM."),
     Command("follow", "standby", HOST, "Copy the store that this standby follows, once."),
     Command("promote", "standby", HOST, "Make a standby's copy a store of its own."),
     Command("schedule", "schedules", HOST, "Run jobs at their times, on a host without cron."),

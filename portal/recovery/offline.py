@@ -1,4 +1,4 @@
-"""The store while no portal runs: a restore holds the lock that portals share."""
+"""The store while neither a portal nor Litestream runs: a restore holds their locks."""
 
 import fcntl
 from collections.abc import Iterator
@@ -20,13 +20,16 @@ STOP = {
 
 @contextmanager
 def held(settings: Settings) -> Iterator[None]:
-    """Keep portals from starting meanwhile. Raises BackupError, which names what stops one."""
-    with Layout(settings.root).serve_lock.open("a") as lock:
+    """Keep portals and Litestream from starting meanwhile. Raises BackupError, which names what stops them."""
+    layout = Layout(settings.root)
+    with layout.serve_lock.open("a") as portals, layout.replicate_lock.open("a") as litestream:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for lock in (portals, litestream):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupError(
-                f"The portal is running, or another restore is: stop portal and Litestream with `{stop(settings)}`."
+                "The portal or Litestream is running, or another restore is:"
+                f" stop portal and Litestream with `{stop(settings)}`."
             ) from None
         yield
 

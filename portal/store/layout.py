@@ -25,9 +25,28 @@ class Layout:
         return self.root / "data" / "portal.db"
 
     @property
+    def wal(self) -> Path:
+        return self.root / "data" / "portal.db-wal"
+
+    @property
+    def litestream_state(self) -> Path:
+        """What Litestream keeps beside the database: copies of the WAL on their way to the replica."""
+        return self.root / "data" / ".portal.db-litestream"
+
+    @property
     def serve_lock(self) -> Path:
         """Portals share it while they run; a restore holds it alone."""
         return self.root / "data" / "serve.lock"
+
+    @property
+    def replicate_lock(self) -> Path:
+        """`mosis replicate` and its Litestream hold it while they run."""
+        return self.root / "data" / "replicate.lock"
+
+    @property
+    def replica_state(self) -> Path:
+        """What `mosis replicate` knows about the replica; see `recovery.replica`."""
+        return self.root / "data" / "replica.json"
 
     @property
     def claims(self) -> Path:

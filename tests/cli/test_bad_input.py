@@ -64,7 +64,7 @@ def good(store: Store, tmp_path: Path) -> dict[str, str]:
         "path": str(tmp_path / "key.pem"), "old": str(tmp_path / "key.pem"), "new": str(tmp_path / "key.pem"),
         "key": str(tmp_path / "key.pem"), "file": str(tmp_path / "package.mosis"),
         "output": str(tmp_path / "output"), "lines": "no line", "log": str(tmp_path / "log"),
-        "pid_file": str(tmp_path / "pid"),
+        "pid_file": str(tmp_path / "pid"), "root": str(tmp_path / "away"), "config": str(tmp_path / "config"),
     }  # fmt: skip
 
 

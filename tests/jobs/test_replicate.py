@@ -1,0 +1,217 @@
+"""`mosis replicate` with the real Litestream: whatever happens to it, the replica soon restores to the store again."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from portal.recovery import copies, replica
+from portal.recovery.errors import BackupError
+from portal.store import audit, database, developers
+from portal.store.audit import OPERATOR
+from portal.store.layout import Layout
+from portal.store.store import Store, open_store
+from tests.support import dying
+from tests.support.keeper import Keeper, litestream
+from tests.support.portal import make_store
+
+_names = count(1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = make_store(tmp_path / "store", litestream=True)
+    write(made)
+    yield made
+    made.db.close()
+
+
+@pytest.fixture
+def keeper(store: Store) -> Iterator[Keeper]:
+    """Running, with a replica that has been proved."""
+    running = Keeper(store).start()
+    try:
+        running.await_(lambda: running.state.verified_at)
+        yield running
+    finally:
+        running.stop()
+        assert running.litestreams == []
+
+
+def write(store: Store, rows: int = 1) -> None:
+    with store.db.write() as tx:
+        for _ in range(rows):
+            name = f"dev{next(_names)}"
+            developers.add(tx, OPERATOR, name, name * 50)
+
+
+def die(store: Store) -> None:
+    """Write as a worker does, and die inside COMMIT."""
+
+    def work() -> None:
+        with open_store(store.settings).db.write() as tx:
+            for number in range(30):
+                developers.add(tx, OPERATOR, f"dead{number}", "x" * 300)
+            dying.at_next_flush()
+
+    assert dying.in_child(work) == signal.SIGSYS
+
+
+def content(path: Path) -> list[str]:
+    """Everything in a database but Litestream's own tables."""
+    with closing(database.connect(path, litestream=True)) as db:
+        return [line for line in db.iterdump() if "_litestream" not in line]
+
+
+def restores(layout: Layout, place: Path) -> bool:
+    """Whether the replica restores to exactly the store."""
+    target = place / "restored.db"
+    copies.discard(target)
+    try:
+        copies.from_replica(layout.replica, target)
+        copies.check(target)
+        return content(target) == content(layout.database)
+    except (BackupError, sqlite3.DatabaseError):
+        return False
+
+
+def test_a_replica_is_proved_at_the_start_and_is_the_store(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    assert keeper.state.head == audit.head(store.db.read()).seq
+    assert keeper.state.failure is None
+    assert restores(store.layout, tmp_path)
+
+
+def test_litestream_alone_keeps_what_a_dying_writer_left(store: Store, tmp_path: Path) -> None:
+    """The fault that `mosis replicate` heals; where this fails, Litestream has learned to heal it."""
+    process = subprocess.Popen(litestream(store.layout), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    keeper = Keeper(store)  # not started
+    try:
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+        write(store)
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+        die(store)
+        keeper.await_(lambda: not restores(store.layout, tmp_path))
+        write(store, 3)
+    finally:
+        process.terminate()
+        process.wait()
+    subprocess.run(litestream(store.layout, "-once"), capture_output=True)
+    assert not restores(store.layout, tmp_path)
+
+
+def test_writers_that_die_in_their_commit_leave_a_replica_that_heals(
+    store: Store, keeper: Keeper, tmp_path: Path
+) -> None:
+    for healed in range(1, 4):
+        write(store)
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+        die(store)
+        if healed != 2:  # the one between is noticed without another writer
+            write(store, 3)
+        keeper.await_(lambda: keeper.state.restarts >= healed)  # noqa: B023 - called at once
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+    write(store, 100)
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+    keeper.proved()
+    assert keeper.state.failure is None
+
+
+def test_a_litestream_that_is_killed_is_started_anew(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    (old,) = keeper.litestreams
+    os.kill(old, signal.SIGKILL)
+    write(store)
+    keeper.await_(lambda: keeper.litestreams not in ([], [old]))
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+
+
+def test_a_litestream_that_hangs_is_started_anew(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    (old,) = keeper.litestreams
+    os.kill(old, signal.SIGSTOP)
+    write(store)
+    keeper.await_(lambda: keeper.state.behind_since)
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+    keeper.await_(lambda: keeper.state.behind_since is None)
+    assert old not in keeper.litestreams
+
+
+def test_a_suspended_litestream_is_noticed_without_a_write(keeper: Keeper) -> None:
+    (old,) = keeper.litestreams
+    os.kill(old, signal.SIGSTOP)
+    keeper.await_(lambda: keeper.litestreams not in ([], [old]))
+
+
+@pytest.mark.parametrize("what", ["removed", "emptied", "truncated"])
+def test_a_replica_that_is_lost_is_begun_anew(store: Store, keeper: Keeper, tmp_path: Path, what: str) -> None:
+    lose(store.layout.replica, what)
+    write(store)
+    if what == "truncated":  # nothing but a proof notices; the next one comes with a start
+        os.kill(keeper.litestreams[0], signal.SIGKILL)
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+    write(store)
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+
+
+def lose(path: Path, what: str) -> None:
+    if what == "removed":
+        shutil.rmtree(path)
+        return
+    for file in path.rglob("*.ltx"):
+        file.unlink() if what == "emptied" else os.truncate(file, 50)
+
+
+def test_a_replica_that_cannot_be_restored_is_set_aside(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    lose(store.layout.replica, "truncated")
+    os.kill(keeper.litestreams[0], signal.SIGKILL)
+    keeper.await_(lambda: keeper.state.failure)
+    keeper.await_(lambda: replica.set_asides(store.layout))
+    keeper.await_(lambda: keeper.state.failure is None)
+    assert restores(store.layout, tmp_path)
+
+
+def test_a_keeper_that_is_killed_takes_litestream_along(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    keeper.stop(signal.SIGKILL)
+    keeper.await_(lambda: keeper.litestreams == [])
+    write(store)
+    keeper.start()
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+
+
+def test_there_is_one_keeper_at_a_time(store: Store, keeper: Keeper) -> None:
+    second = Keeper(store).start()
+    try:
+        second.await_(lambda: "waiting" in second.log.read_text())
+        assert len(keeper.litestreams) == 1
+    finally:
+        second.stop()
+    assert len(keeper.litestreams) == 1
+
+
+def test_what_was_written_last_is_copied_before_a_keeper_ends(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    write(store)
+    keeper.stop()
+    assert restores(store.layout, tmp_path)
+
+
+def test_a_wal_that_a_reader_holds_is_not_begun_over(store: Store, tmp_path: Path) -> None:
+    """What a dying writer left must not be copied; the start waits until the reader has ended."""
+    write(store)
+    with closing(database.connect(store.layout.database, litestream=True)) as reader:
+        die(store)
+        write(store)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM audit").fetchone()
+        keeper = Keeper(store).start()
+        try:
+            keeper.await_(lambda: "in use" in keeper.log.read_text())
+            assert keeper.litestreams == []
+            reader.execute("COMMIT")
+            keeper.await_(lambda: restores(store.layout, tmp_path))
+        finally:
+            keeper.stop()
