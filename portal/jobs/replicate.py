@@ -136,7 +136,7 @@ class Keeper:
         return Sight(
             ended=litestream.ended is not None,
             suspended=litestream.suspended,
-            writer_died=writing.died(self._layout.area("data")),
+            writer_died=writing.died(self._layout.database),
             stalled=replica.behind(self._layout, copied) and self._progress == before,
             lost=self._complete and not complete,
             wal_bytes=replica.size(self._layout.wal),
@@ -150,7 +150,7 @@ class Keeper:
         if time.monotonic() < self._start_due or not self._layout.database.exists():
             return
         try:
-            if not _empty_wal(self._layout) and writing.died(self._layout.area("data")):
+            if not _empty_wal(self._layout) and writing.died(self._layout.database):
                 raise OSError("a reader keeps the WAL, which a dying writer left, in use")
             replica.forget(self._layout)
             self._litestream = Program(self._command, keeps=self._lock)
@@ -303,7 +303,7 @@ def _empty_wal(layout: Layout) -> bool:
     with turn(layout.database), closing(connect(layout.database, litestream=True)) as db:
         busy: int = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if not busy:
-            writing.forget(layout.area("data"))
+            writing.forget(layout.database)
     return not busy
 
 

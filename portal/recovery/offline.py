@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from portal.recovery.errors import BackupError
 from portal.settings import Settings, config_path
@@ -23,15 +24,16 @@ def held(settings: Settings) -> Iterator[None]:
     """Keep portals and Litestream from starting meanwhile. Raises BackupError, which names what stops them."""
     layout = Layout(settings.root)
     with layout.serve_lock.open("a") as portals, layout.replicate_lock.open("a") as litestream:
-        try:
-            for lock in (portals, litestream):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BackupError(
-                "The portal or Litestream is running, or another restore is:"
-                f" stop portal and Litestream with `{stop(settings)}`."
-            ) from None
+        _lock(portals, "The portal is running, or another restore is", settings)
+        _lock(litestream, "Litestream is running", settings)
         yield
+
+
+def _lock(file: TextIO, running: str, settings: Settings) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BackupError(f"{running}: stop portal and Litestream with `{stop(settings)}`.") from None
 
 
 def stop(settings: Settings) -> str:

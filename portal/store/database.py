@@ -108,7 +108,7 @@ def turn(path: Path) -> Iterator[None]:
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
-        with writing.noted(path.parent):
+        with writing.noted(path):
             yield
     finally:
         os.close(directory)

@@ -12,19 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NOTE = "writing"
+SUFFIX = "-writing"  # beside the database, as SQLite's own files
 YES, NO = b"1", b"0"
 WRITING, DIED = 0, 1  # offsets of two bytes: a writer is at work; one has died since `forget`
 PRIMARY_CODE = 0xFF  # mask of a result code of SQLite; the rest says where it occurred
 
 
 @contextmanager
-def noted(directory: Path) -> Iterator[None]:
+def noted(database: Path) -> Iterator[None]:
     """Note for the block that the holder of the write queue is at work; a note that is found is of one that died.
 
     A disk that takes no note fails no write: the replica's regular proof finds later what the note would have told.
     """
-    note = _open(directory)
+    note = _open(database)
     if note is None:
         yield
         return
@@ -45,35 +45,35 @@ def noted(directory: Path) -> Iterator[None]:
         os.close(note)
 
 
-def died(directory: Path) -> bool:
+def died(database: Path) -> bool:
     """Whether a writer has died at its work since `forget`."""
-    note = _read(directory)
-    return note[DIED:] == YES or (note[:DIED] == YES and _abandoned(directory))
+    note = _read(database)
+    return note[DIED:] == YES or (note[:DIED] == YES and _abandoned(database))
 
 
-def _abandoned(directory: Path) -> bool:
+def _abandoned(database: Path) -> bool:
     """Whether the note is there while nobody holds the write queue, as a writer would that is still at work."""
-    queue = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    queue = os.open(database.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(queue, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return _read(directory)[:DIED] == YES
+        return _read(database)[:DIED] == YES
     except BlockingIOError:
         return False
     finally:
         os.close(queue)
 
 
-def forget(directory: Path) -> None:
+def forget(database: Path) -> None:
     """Forget writers that died; the caller holds the write queue."""
-    note = _open(directory)
+    note = _open(database)
     if note is not None:
         _put(note, NO, DIED)
         os.close(note)
 
 
-def _open(directory: Path) -> int | None:
+def _open(database: Path) -> int | None:
     with suppress(OSError):
-        return os.open(directory / NOTE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(database.with_name(database.name + SUFFIX), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     return None
 
 
@@ -82,8 +82,8 @@ def _put(note: int, value: bytes, offset: int) -> None:
         os.pwrite(note, value, offset)
 
 
-def _read(directory: Path) -> bytes:
+def _read(database: Path) -> bytes:
     try:
-        return (directory / NOTE).read_bytes()
+        return (database.with_name(database.name + SUFFIX)).read_bytes()
     except OSError:
         return b""

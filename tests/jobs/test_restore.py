@@ -1,5 +1,6 @@
 """A restore takes the newest copy that can be used, whatever its name or kind, and says what is not in it."""
 
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -332,6 +333,7 @@ def test_a_dry_run_of_a_lost_database_names_every_file_and_changes_nothing(publi
     (store.settings.backup.directory / APP / "2/package.mosis").unlink()
     lose_database(store)
     mosis(store, "status")  # writes its settings
+    store.layout.replicate_lock.touch()  # a lock is no change
     before = contents(store)
     dry = mosis(store, "restore", "--dry-run")
     assert contents(store) == before
@@ -370,6 +372,11 @@ def test_while_the_portal_runs_the_command_that_stops_it_is_named(
     with store.layout.serve_lock.open("a") as shared:
         lock.share(shared)
         with pytest.raises(BackupError, match="The portal is running") as refused:
+            restored(store)
+    assert command in str(refused.value)
+    with store.layout.replicate_lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(BackupError, match="Litestream is running") as refused:
             restored(store)
     assert command in str(refused.value)
 

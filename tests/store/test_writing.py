@@ -30,7 +30,7 @@ def die(store: Store, name: str) -> None:
 
 
 def died(store: Store) -> bool:
-    return writing.died(store.layout.area("data"))
+    return writing.died(store.layout.database)
 
 
 def test_a_writer_that_ends_well_or_raises_leaves_no_note(store: Store) -> None:
@@ -74,7 +74,7 @@ def test_the_note_of_a_death_outlives_later_writers_until_it_is_forgotten(store:
         write(store, name)
     assert died(store)
     with database.turn(store.layout.database):
-        writing.forget(store.layout.area("data"))
+        writing.forget(store.layout.database)
     assert not died(store)
     write(store, "e")
     assert not died(store)
@@ -97,7 +97,8 @@ def test_a_full_disk_is_no_death(store: Store) -> None:
 
 
 def test_a_place_that_takes_no_note_fails_no_write(store: Store) -> None:
-    (store.layout.area("data") / writing.NOTE).unlink(missing_ok=True)
-    (store.layout.area("data") / writing.NOTE).mkdir()
+    note = store.layout.database.with_name(store.layout.database.name + writing.SUFFIX)
+    note.unlink()
+    note.mkdir()
     write(store, "a")
     assert not died(store)
