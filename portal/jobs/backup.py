@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from portal.jobs.alone import alone
@@ -9,7 +10,7 @@ from portal.recovery import capabilities, copies, drive, generations, lineage, r
 from portal.recovery.capabilities import Capabilities
 from portal.recovery.errors import BackupError
 from portal.recovery.generations import Generation
-from portal.store import files, job_runs, known_files
+from portal.store import clock_trust, files, job_runs, known_files
 from portal.store.store import Store
 
 SNAPSHOTS_KEPT = 14
@@ -40,9 +41,10 @@ def packages(store: Store) -> Report:
 
 
 def _packages(store: Store, directory: Path) -> Report:
-    able = capabilities.probe(directory)
+    able, at = capabilities.probe(directory), _date(store)
     generations.discard_expired(directory)
-    made, lacking = (_tree if able.generations else _changes)(store, directory, able)
+    copy = _tree if able.generations else _changes
+    made, lacking = copy(store, directory, able, at)
     capabilities.flush(directory)
     if lacking:
         raise BackupError(_lacking(lacking))
@@ -53,22 +55,27 @@ def _packages(store: Store, directory: Path) -> Report:
     return Report(made.path, able, tuple(old.path for old in gone))
 
 
-def _tree(store: Store, directory: Path, able: Capabilities) -> tuple[Generation, set[Path]]:
+def _date(store: Store) -> datetime | None:
+    doubt = clock_trust.look(store.db.directory, store.db.read()).doubt
+    return None if doubt else datetime.now(UTC)
+
+
+def _tree(store: Store, directory: Path, able: Capabilities, at: datetime | None) -> tuple[Generation, set[Path]]:
     """A whole tree, whose files are hard links to those of the generation before where they are equal."""
-    generations.adopt(directory)
+    generations.adopt(directory, at)
     partial = directory / generations.DIRECTORY / generations.PARTIAL
     files.make_directory(partial)
     shared = [f"--link-dest={before.path}" for before in generations.listed(directory)[:1]]
     lacking = _copied(store, partial, [[*able.options, *shared]])
     capabilities.flush(directory)
-    made = generations.following(directory)
+    made = generations.following(directory, at)
     partial.rename(made.path)
     return made, lacking
 
 
-def _changes(store: Store, directory: Path, able: Capabilities) -> tuple[Generation, set[Path]]:
+def _changes(store: Store, directory: Path, able: Capabilities, at: datetime | None) -> tuple[Generation, set[Path]]:
     """The one tree is brought up to date; what that replaces or deletes is moved into the generation."""
-    made = generations.following(directory)
+    made = generations.following(directory, at)
     files.make_directory(made.path)
     options = [*able.options, "--delete-delay", "--backup", f"--backup-dir={made.path}"]
     return made, _copied(store, directory, [[*options, *one] for one in able.passes])
@@ -87,7 +94,10 @@ def _copied_once(store: Store, target: Path, runs: Sequence[Sequence[str]]) -> s
     sources = [f"{store.layout.root}/./{part}" for part in generations.PARTS if store.layout.area(part).is_dir()]
     for options in runs:
         arguments = ["--recursive", "--relative", *rsync.EXCLUDES, *options, "--", *sources, str(target)]
-        rsync.run("the store", arguments)
+        try:
+            rsync.run("the store", arguments)
+        except BackupError as error:
+            raise BackupError(f"{error}. {capabilities.FULL}") if rsync.FULL in str(error) else error from None
     wanted = known_files.every(store.db.read(), store.layout)
     return {file.path for file in wanted if not _has(file.below(target), file.size)}
 
@@ -103,8 +113,8 @@ def _lacking(paths: set[Path]) -> str:
     named = ", ".join(map(str, sorted(paths)[:NAMED]))
     return (
         f"{len(paths)} files that the database names are missing or damaged in the store, so they were not copied:"
-        f" {named}{', …' if len(paths) > NAMED else ''}. Nothing was deleted on the drive; `mosis restore` brings them"
-        " back if an older generation has them."
+        f" {named}{', …' if len(paths) > NAMED else ''}. Nothing was deleted on the drive: `mosis scrub --repair`"
+        " brings them back if an older generation has them."
     )
 
 

@@ -11,6 +11,7 @@ from portal.recovery.errors import BackupError
 
 PROBE = ".mosis-probe"
 INABILITIES = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
+FULL = "Delete the oldest directory below `generations`, keep fewer (backup.keep_weekly), or attach a larger drive."
 ODD_SECOND = 1_700_000_001
 CDLL = ctypes.CDLL(None, use_errno=True)
 
@@ -39,7 +40,7 @@ class Capabilities:
         if self.resolution:
             options.append(f"--modify-window={self.resolution}")
         if self.modes:  # rsync calls chmod(2) for every file whose mode is another one
-            options += ["--perms", "--chmod=F{:o},D{:o}".format(*self.modes)]
+            options.append("--chmod=F{:o},D{:o}".format(*self.modes))
         return options
 
     @property
@@ -51,9 +52,7 @@ class Capabilities:
         if self.generations:
             return "hard links: each generation is a whole tree"
         if self.resolution is None:
-            return (
-                "no times can be set: sizes are compared; to keep times, mount the drive with uid= of the store's user"
-            )
+            return "file times cannot be set, sizes are compared: mount the drive with uid= of the store's user"
         return "no hard links: one tree, and what each run replaced or deleted"
 
 
@@ -131,7 +130,7 @@ def _mode(path: Path) -> int:
 def _unwritable(directory: Path, error: OSError) -> BackupError:
     reasons = {
         errno.EROFS: "It is mounted read-only: check the file system of the drive and mount it anew.",
-        errno.ENOSPC: "The drive is full.",
+        errno.ENOSPC: FULL,
         errno.EACCES: "Mount the drive so that the user of the store may write there.",
     }
     remedy = reasons.get(error.errno or 0, "Check the drive and its cable, and attach it anew.")

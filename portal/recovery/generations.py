@@ -1,13 +1,14 @@
 """Dated generations of the store's files on the external drive.
 
 They are numbered, and the number is their order: a clock that was wrong for a night must not decide what is deleted.
+One that was made while the clock was in doubt has no date: it counts as a day of its own.
 A generation is a whole tree that shares the files it has in common with the one before. Where the drive cannot share
 files, the tree is directly in the directory, as releases before generations had it, and a generation holds the files
 that one run replaced or deleted there.
 """
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,15 +22,16 @@ DIRECTORY = "generations"
 PARTIAL = ".partial"  # the run that was interrupted continues with it
 EXPIRED = ".expired"
 STAMP = "%Y%m%dT%H%M%SZ"
-NAME = re.compile(r"(\d{6,})-(\d{8}T\d{6}Z)")
+UNDATED = "undated"
+NAME = re.compile(rf"(\d{{6,}})-(\d{{8}}T\d{{6}}Z|{UNDATED})")
 
 
 @dataclass(frozen=True)
 class Generation:
-    """`at` is what the clock said when it was made."""
+    """`at` is when it was made, None if the clock was in doubt."""
 
     number: int
-    at: datetime
+    at: datetime | None
     path: Path
 
 
@@ -42,7 +44,8 @@ def listed(directory: Path) -> list[Generation]:
 def _parse(path: Path) -> Generation | None:
     if (name := NAME.fullmatch(path.name)) is None:
         return None
-    return Generation(int(name[1]), datetime.strptime(name[2], STAMP).replace(tzinfo=UTC), path)
+    at = None if name[2] == UNDATED else datetime.strptime(name[2], STAMP).replace(tzinfo=UTC)
+    return Generation(int(name[1]), at, path)
 
 
 def trees(directory: Path) -> list[Path]:
@@ -53,14 +56,15 @@ def trees(directory: Path) -> list[Path]:
     return found or [directory]
 
 
-def following(directory: Path, at: datetime | None = None) -> Generation:
-    """The generation after the last one, which does not exist yet; dated now unless `at` is given."""
-    number, at = max((one.number for one in listed(directory)), default=0) + 1, at or datetime.now(UTC)
-    return Generation(number, at.replace(microsecond=0), directory / DIRECTORY / f"{number:06}-{at:{STAMP}}")
+def following(directory: Path, at: datetime | None) -> Generation:
+    """The generation after the last one, which does not exist yet."""
+    number = max((one.number for one in listed(directory)), default=0) + 1
+    date = format(at, STAMP) if at else UNDATED
+    return Generation(number, at, directory / DIRECTORY / f"{number:06}-{date}")
 
 
-def adopt(directory: Path) -> None:
-    """Move the tree of an older release, directly in the directory, into a generation.
+def adopt(directory: Path, at: datetime | None) -> None:
+    """Move the tree of an older release, directly in the directory, into a generation made before `at`.
 
     If that is interrupted, each part is in one place or the other, and the next run moves the rest.
     """
@@ -69,44 +73,48 @@ def adopt(directory: Path) -> None:
         return
     newest = next(iter(listed(directory)), None)
     if newest is None or any((newest.path / part).exists() for part in present):
-        changed = max((directory / part).stat().st_mtime for part in present)
-        newest = following(directory, min(datetime.fromtimestamp(changed, UTC), datetime.now(UTC)))
+        changed = datetime.fromtimestamp(max((directory / part).stat().st_mtime for part in present), UTC)
+        newest = following(directory, changed if at and changed < at else None)
     for part in present:
         files.make_directory((newest.path / part).parent)
         (directory / part).rename(newest.path / part)
         files.flush_directory((newest.path / part).parent)
 
 
-def _day(one: Generation, newer: Generation | None) -> Hashable:
-    # Dated no earlier than the one after it: the clock was wrong, and that is a night of its own.
-    return one.number if newer and one.at >= newer.at else one.at.date()
-
-
-def _week(one: Generation, _newer: Generation | None) -> Hashable:
-    return one.at.isocalendar()[:2]
-
-
-SLOTS: dict[str, Callable[[Generation, Generation | None], Hashable]] = {"keep_daily": _day, "keep_weekly": _week}
-"""The setting that says how many are kept, each the last one of its day or week."""
+def misdated(found: list[Generation]) -> Generation | None:
+    """The latest of `found`, newest first, if that is not the newest: its date, or the newest one's, is wrong."""
+    dated = [(one.at, one.number, one) for one in found if one.at]
+    latest = max(dated, default=None)
+    return None if latest is None or latest == dated[0] else latest[2]
 
 
 def expired(found: list[Generation], keep: Backup, *, whole: bool) -> list[Generation]:
     """Those of `found`, newest first, that the settings no longer keep; never the newest.
 
-    None while an older one is dated later than the newest: then the clock is wrong now, or was. Those that are not
-    `whole` trees are needed back to the oldest one that is kept: what a run replaced is in that one alone.
+    None while the newest has no date, or an older one a later date. Those that are not `whole` trees are needed back to
+    the oldest one that is kept: what a run replaced is in that one alone.
     """
-    if not found or max(one.at for one in found) > found[0].at:
+    if not found or found[0].at is None or misdated(found):
         return []
-    kept = {found[0].number} | {number for rule in SLOTS for number in _kept(found, rule, getattr(keep, rule))}
+    kept = {*_kept(map(_day, found), found, keep.keep_daily), *_kept(map(_week, found), found, keep.keep_weekly)}
     oldest = min(kept)
     return [one for one in found if (one.number not in kept if whole else one.number < oldest)]
 
 
-def _kept(found: list[Generation], rule: str, count: int) -> list[int]:
-    newest: dict[Hashable, int] = {}
-    for newer, one in zip([None, *found], found, strict=False):
-        newest.setdefault(SLOTS[rule](one, newer), one.number)
+def _day(one: Generation) -> str:
+    return f"{one.at:%Y-%m-%d}" if one.at else f"night {one.number}"
+
+
+def _week(one: Generation) -> str:
+    return f"{one.at:%G-W%V}" if one.at else ""
+
+
+def _kept(slots: Iterable[str], found: list[Generation], count: int) -> list[int]:
+    """The numbers of the newest of each of the first `count` slots."""
+    newest: dict[str, int] = {}
+    for slot, one in zip(slots, found, strict=True):
+        if slot:
+            newest.setdefault(slot, one.number)
     return list(newest.values())[:count]
 
 

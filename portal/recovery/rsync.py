@@ -8,6 +8,7 @@ from portal.store.layout import SYSTEM_NAMES
 
 VANISHED = 24  # exit code where a file was deleted after rsync had listed it
 TRIES = 3
+FULL = "No space left on device"  # among its errors
 EXCLUDES = ("--exclude=.*", *(f"--exclude={name}" for name in sorted(SYSTEM_NAMES)))
 """What is in the store's directories but is not the store's: unfinished files, and those of a NAS."""
 
@@ -15,7 +16,10 @@ EXCLUDES = ("--exclude=.*", *(f"--exclude={name}" for name in sorted(SYSTEM_NAME
 def run(what: str, arguments: Sequence[str]) -> None:
     """Copy `what`, once more if a file was deleted meanwhile. Raises BackupError."""
     for _ in range(TRIES):
-        done = subprocess.run(["rsync", *arguments], check=False, capture_output=True, text=True, errors="replace")
+        # The modes are those that the source has, or that an option asks for.
+        done = subprocess.run(
+            ["rsync", *arguments], check=False, capture_output=True, text=True, errors="replace", umask=0
+        )
         if done.returncode != VANISHED:
             break
     if done.returncode != 0:

@@ -12,7 +12,7 @@ import pytest
 from portal.jobs import backup, drill, restore
 from portal.recovery import capabilities, generations, rsync
 from portal.recovery.errors import BackupError
-from portal.store import files, known_files
+from portal.store import clock, files, known_files
 from portal.store.store import Store
 from tests.support.many import fill, flip
 
@@ -35,6 +35,11 @@ def files_below(tree: Path) -> dict[str, bytes]:
     return {str(path.relative_to(tree)): path.read_bytes() for path in found}
 
 
+def long_ago(generation: Path) -> Path:
+    """Give a generation another date, so that a later one of today does not replace it."""
+    return generation.rename(generation.with_name(f"{generation.name[:6]}-20200101T030000Z"))
+
+
 def some_package(store: Store) -> Path:
     return next(known_files.every(store.db.read(), store.layout)).path
 
@@ -49,16 +54,17 @@ def replace(store: Store) -> Path:
 
 
 def test_each_run_makes_a_whole_tree_that_shares_what_is_equal(filled: Store) -> None:
-    first, second = backup.packages(filled), backup.packages(filled)
-    assert files_below(first.generation) == files_below(second.generation) == files_below(filled.layout.root)
-    for name in files_below(first.generation):
-        assert (first.generation / name).samefile(second.generation / name), name
+    first = long_ago(backup.packages(filled).generation)
+    second = backup.packages(filled).generation
+    assert files_below(first) == files_below(second) == files_below(filled.layout.root)
+    for name in files_below(first):
+        assert (first / name).samefile(second / name), name
 
 
 def test_what_is_replaced_or_deleted_stays_in_the_generations_before(filled: Store) -> None:
     gone = filled.layout.root / "packages/acme/org.example.gone/1/package.mosis"
     files.write_file(gone, b"a draft that expires")
-    before, first = files_below(filled.layout.root), backup.packages(filled).generation
+    before, first = files_below(filled.layout.root), long_ago(backup.packages(filled).generation)
     gone.unlink()
     replace(filled)
     second = backup.packages(filled).generation
@@ -114,13 +120,12 @@ def test_only_what_the_settings_keep_stays(filled: Store, drive: Path) -> None:
 
 
 def test_a_store_that_lost_files_is_a_failure_and_takes_nothing_from_the_drive(filled: Store, drive: Path) -> None:
-    made = backup.packages(filled).generation
-    before = made.rename(made.with_name("000001-20200101T030000Z"))
+    before = long_ago(backup.packages(filled).generation)
     lost = some_package(filled)
     content = (filled.layout.root / lost).read_bytes()
     (filled.layout.root / lost).unlink()
     for _ in range(2):
-        with pytest.raises(BackupError, match=f"1 files .* {lost}.*mosis restore"):
+        with pytest.raises(BackupError, match=f"1 files .* {lost}.*mosis scrub"):
             backup.packages(keeping(filled, 1))
     assert (before / lost).exists()
     assert restore.restore(filled.settings).restored == [str(lost)]
@@ -152,3 +157,17 @@ def test_a_drill_looks_into_the_generations(filled: Store) -> None:
 
 def _unplugged(_: Path) -> None:
     raise BackupError("the drive was unplugged")
+
+
+def test_while_the_clock_is_in_doubt_a_generation_has_no_date_and_nothing_is_deleted(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = keeping(filled, 1)
+    first = backup.packages(store).generation.name
+    monkeypatch.setattr(clock, "synchronized", lambda: False)
+    monkeypatch.setattr(clock, "now", lambda: 2**31)
+    second = backup.packages(store)
+    assert (second.generation.name, second.deleted) == ("000002-undated", ())
+    monkeypatch.undo()
+    third = backup.packages(store)
+    assert sorted(path.name for path in third.deleted) == [first, "000002-undated"]

@@ -1,9 +1,14 @@
 """Identifiers that are the same in a URL, on any file system and in a signed statement."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from portal.packages.identifiers import DeveloperId, SemVer, valid_app_id
+from portal.packages import paths
+from portal.packages.identifiers import AppId, DeveloperId, SemVer, valid_app_id
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,18 @@ def test_app_id(app_id: str) -> None:
 )  # fmt: skip
 def test_no_app_id(app_id: str) -> None:
     assert not valid_app_id(app_id)
+
+
+@pytest.mark.parametrize("kind", [AppId, DeveloperId])
+@given(data=st.data())
+def test_ids_make_the_same_paths_on_every_file_system(kind: object, data: st.DataObject) -> None:
+    """Also where case is ignored, where names are reserved, and where few characters are allowed (FAT, exFAT, NTFS)."""
+    pattern = TypeAdapter(kind).json_schema()["pattern"]
+    value = data.draw(
+        st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True).filter(lambda text: fits(kind, text))
+    )
+    assert value == value.casefold() and value.isascii()
+    assert list(paths.faults(f"packages/{value}/1/package.mosis")) == []
 
 
 @pytest.mark.parametrize(

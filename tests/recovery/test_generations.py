@@ -1,6 +1,7 @@
 """Which generations stay on the drive: so many days and weeks by number, whatever a clock said."""
 
 import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,10 +16,10 @@ NIGHT = datetime(2026, 11, 1, 3, tzinfo=UTC)  # a Sunday
 KEEP = Backup(mount=Path("/mnt"), directory=Path("/mnt"))
 
 
-def nights(*days: float) -> list[Generation]:
-    """Generations numbered from 1, so many days after the first night, newest first."""
-    made = [Generation(n, NIGHT + timedelta(days=day), Path(str(n))) for n, day in enumerate(days, start=1)]
-    return made[::-1]
+def nights(*days: float | None) -> list[Generation]:
+    """Generations numbered from 1, so many days after the first night or without a date, newest first."""
+    dates = [None if day is None else NIGHT + timedelta(days=day) for day in days]
+    return [Generation(n, at, Path(str(n))) for n, at in enumerate(dates, start=1)][::-1]
 
 
 def kept(found: list[Generation], *, whole: bool = True, keep: Backup = KEEP) -> list[int]:
@@ -45,35 +46,33 @@ def test_the_settings_say_how_many() -> None:
 
 
 @pytest.mark.parametrize("wrong_nights", [1, 3, 20])
-def test_nights_of_a_clock_in_the_past_delete_nothing(wrong_nights: int) -> None:
-    before = kept(nights(*range(60)))
-    past = [-20000 + n for n in range(wrong_nights)]
-    assert set(kept(nights(*range(60), *past))) >= set(before)
+def test_nights_of_a_wrong_clock_delete_nothing_that_the_right_one_would_keep(wrong_nights: int) -> None:
+    for number in range(1, wrong_nights + 1):
+        assert kept(nights(*range(60), *[None] * number)) == list(range(1, 61 + number))
+    after = 60 + wrong_nights
+    right = kept(nights(*range(after + 1)))
+    assert set(kept(nights(*range(60), *[None] * wrong_nights, after))) >= set(right) - set(range(61, after))
 
 
-@pytest.mark.parametrize("wrong_nights", [1, 3])
-def test_nights_of_a_clock_in_the_future_count_as_one_week(wrong_nights: int) -> None:
-    future = [3650 + n for n in range(wrong_nights)]
-    assert kept(nights(*range(60), *future))[0] == 50
+def test_nights_without_a_date_count_as_days() -> None:
+    assert kept(nights(*range(60), *[None] * 10, 70), keep=KEEP.model_copy(update={"keep_weekly": 0})) == [
+        *range(65, 72)
+    ]
 
 
-def test_nothing_is_deleted_while_the_newest_is_not_the_latest() -> None:
-    found = nights(*range(60), 3650, 60)
-    assert kept(found) == list(range(1, 63))
-
-
-def test_a_clock_that_starts_anew_at_each_boot_makes_a_day_of_each_night() -> None:
-    past = [-20000.0, -20000.1, -20000.2, -20000.3]
-    assert kept(nights(*past, 0))[-5:] == [1, 2, 3, 4, 5]
+@pytest.mark.parametrize("found", [nights(*range(60), 3650, 60), nights(*range(60), -20000)])
+def test_nothing_is_deleted_while_the_newest_is_not_the_latest(found: list[Generation]) -> None:
+    assert len(kept(found)) == len(found)
+    assert generations.misdated(found) == max(found, key=lambda one: one.at or NIGHT)
 
 
 def test_generations_are_ordered_by_number_and_nothing_else_is_one(tmp_path: Path) -> None:
-    names = ["000009-20360101T000000Z", "000010-20260101T000000Z", "1000000-20260102T000000Z"]
+    names = ["000009-20360101T000000Z", "000010-20260101T000000Z", "1000000-undated"]
     others = [".partial", ".expired-000001-20260101T000000Z", "notes-2026", "000011-20260101", "lost+found"]
     for name in (*names, *others):
         (tmp_path / "generations" / name).mkdir(parents=True)
     assert [one.path.name for one in generations.listed(tmp_path)] == names[::-1]
-    assert generations.following(tmp_path).number == 1_000_001
+    assert generations.following(tmp_path, NIGHT).number == 1_000_001
 
 
 def flat(directory: Path) -> dict[str, bytes]:
@@ -91,11 +90,14 @@ def read(tree: Path) -> dict[str, bytes]:
 def test_the_tree_of_an_older_release_becomes_a_generation_without_a_copy(tmp_path: Path) -> None:
     content = flat(tmp_path)
     inodes = {(tmp_path / name).stat().st_ino for name in content}
-    generations.adopt(tmp_path)
+    for part in generations.PARTS:
+        os.utime(tmp_path / part, (1_700_000_000, 1_700_000_000))
+    generations.adopt(tmp_path, NIGHT)
     [one] = generations.listed(tmp_path)
+    assert one.path.name == "000001-20231114T221320Z"
     assert read(one.path) == content
     assert {(one.path / name).stat().st_ino for name in content} == inodes
-    generations.adopt(tmp_path)
+    generations.adopt(tmp_path, NIGHT)
     assert generations.trees(tmp_path) == [one.path]
 
 
@@ -111,18 +113,18 @@ def test_an_interrupted_adoption_is_finished(tmp_path: Path, moved: int, monkeyp
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="unplugged"):
         patched.setattr(Path, "rename", cut)
-        generations.adopt(tmp_path)
+        generations.adopt(tmp_path, NIGHT)
     assert sorted(name for tree in generations.trees(tmp_path) for name in read(tree)) == sorted(content)
-    generations.adopt(tmp_path)
+    generations.adopt(tmp_path, NIGHT)
     [one] = generations.listed(tmp_path)
     assert read(one.path) == content
 
 
 def test_a_tree_that_an_older_release_began_again_replaces_nothing(tmp_path: Path) -> None:
     flat(tmp_path)
-    generations.adopt(tmp_path)
+    generations.adopt(tmp_path, NIGHT)
     newer = flat(tmp_path)
-    generations.adopt(tmp_path)
+    generations.adopt(tmp_path, NIGHT)
     assert [read(one.path) for one in generations.listed(tmp_path)] == [newer, newer]
 
 
@@ -134,7 +136,7 @@ def test_the_tree_that_is_being_changed_is_the_newest_and_the_interrupted_one_th
 
 
 def test_an_interrupted_deletion_is_finished(tmp_path: Path) -> None:
-    one = generations.following(tmp_path)
+    one = generations.following(tmp_path, NIGHT)
     files.write_file(one.path / "packages/file", b"x")
     one.path.rename(one.path.with_name(f".expired-{one.path.name}"))
     assert generations.listed(tmp_path) == []
