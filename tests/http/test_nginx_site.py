@@ -7,6 +7,7 @@ import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from portal.http.routes import store as store_routes
 from tests.http.test_images import png
 from tests.packages.samples import KEY
 from tests.support.nginx import NGINX, nginx_before
-from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, problem
+from tests.support.portal import Portal, Publisher, add_developer, children, free_port, make_store, problem
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 THREADS = 4
 SENDERS = THREADS * 3 // 4
+CLIENTS = 32
 PATIENCE = 30  # seconds until a test gives up
 
 
@@ -96,6 +98,23 @@ def test_a_restart_of_the_portal_is_invisible(front: str, publisher: Publisher, 
     while httpx.get(f"{front}/readyz").status_code != 200:
         assert time.monotonic() < deadline
     assert info(front, publisher).json()["version_code"] == 1
+
+
+def test_a_worker_that_dies_fails_no_request_that_can_be_tried_again(tmp_path: Path) -> None:
+    settings = {"socket": str(tmp_path / "portal.sock"), "accel": True, "proxied": True, "workers": 2}
+    portal = Portal(make_store(tmp_path / "store", **settings)).start()
+    try:
+        with nginx_before(portal) as url, ThreadPoolExecutor(CLIENTS) as pool:
+            codes = [*pool.map(lambda _: httpx.get(f"{url}/readyz").status_code, range(4 * CLIENTS))]
+            assert set(codes) == {200}, "now nginx keeps connections to both"
+            dying = min(children(portal.process.pid))
+            os.kill(dying, signal.SIGSTOP)
+            asked = [pool.submit(httpx.get, f"{url}/readyz", timeout=PATIENCE) for _ in range(CLIENTS)]
+            wait(asked, return_when=FIRST_COMPLETED)
+            os.kill(dying, signal.SIGKILL)
+            assert {each.result().status_code for each in asked} == {200}
+    finally:
+        portal.stop()
 
 
 def test_what_a_token_opens_is_not_kept_for_others(front: str, publisher: Publisher, token: str) -> None:
