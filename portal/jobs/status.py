@@ -4,6 +4,7 @@ import http.client
 import json
 import shutil
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,8 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal import __version__, thresholds
+from portal.faults import Fault
 from portal.jobs import audit, standby, table
 from portal.jobs.table import Job
+from portal.recovery import drive, generations
 from portal.recovery.initialize import lost_store
 from portal.settings import Follow, Settings
 from portal.store import clock, clock_trust, failure_marks, files, job_runs, schema, versions
@@ -117,21 +120,61 @@ def _disk(settings: Settings) -> Line:
 
 
 def _store(store: Store) -> Iterator[Line]:
-    db, layout, settings = store.db.read(), store.layout, store.settings
-    counts = versions.count(db)
+    parts = {"versions": _versions, "storage": _storage, "audit": _audit}
+    if not store.settings.follow:  # the rest is the work of the store that this host follows
+        parts |= {"clock": _clock, "replica": _litestream, "generations": _generations, "jobs": _jobs}
+    for name, part in parts.items():
+        try:
+            yield from part(store)
+        except (Fault, OSError, sqlite3.Error) as error:
+            yield Line(name, False, str(error))
+
+
+def _versions(store: Store) -> Iterator[Line]:
+    counts = versions.count(store.db.read())
     yield Line("versions", True, ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "none")
-    used = files.disk_usage([layout.area(area) for area in ("packages", "assets", "temp", "data", "backups")])
-    budget = settings.storage_budget_bytes
-    yield Line("storage", used <= thresholds.STORAGE_NEARLY_FULL * budget, f"{_bytes(used)} of {_bytes(budget)}")
+
+
+def _storage(store: Store) -> Iterator[Line]:
+    areas = [store.layout.area(area) for area in ("packages", "assets", "temp", "data", "backups")]
+    used, budget = files.disk_usage(areas), store.settings.storage_budget_bytes
+    text = f"{_bytes(used.bytes)} of {_bytes(budget)}"
+    if used.unreadable:
+        text += f", without {', '.join(map(str, used.unreadable))}, which cannot be read"
+    yield Line("storage", used.bytes <= thresholds.STORAGE_NEARLY_FULL * budget, text)
+
+
+def _audit(store: Store) -> Iterator[Line]:
     faults = list(audit.recent_faults(store))
     yield Line("audit", not faults, " ".join(faults) or "log verifies")
-    if settings.follow:
-        return  # the rest is the work of the store that this host follows
-    doubt = clock_trust.look(store.db.directory, db).doubt
+
+
+def _clock(store: Store) -> Iterator[Line]:
+    doubt = clock_trust.look(store.db.directory, store.db.read()).doubt
     yield Line("clock", not doubt, doubt or ("synchronized" if clock.synchronized() else "keeps its pace"))
-    if settings.litestream:
-        yield _replica(layout)
-    jobs = table.expected(settings)
+
+
+def _litestream(store: Store) -> Iterator[Line]:
+    if store.settings.litestream:
+        yield _replica(store.layout)
+
+
+def _generations(store: Store) -> Iterator[Line]:
+    if store.settings.backup is None:
+        return
+    directory = drive.require(store.settings.backup)
+    found = generations.listed(directory)
+    oldest = next((_time(int(one.at.timestamp())) for one in reversed(found) if one.at), "never")
+    kind = "of what runs replaced, beside the newest tree" if generations.flat(directory) else "on the drive"
+    text = f"{len(found)} {kind}, the oldest {oldest}"
+    if wrong := generations.misdated(found):
+        text += f"; {wrong.path} is dated later than the newest, so none is deleted: if its date is wrong, rename it"
+        text += f" to {wrong.number:06}-{generations.UNDATED}"
+    yield Line("generations", wrong is None, text)
+
+
+def _jobs(store: Store) -> Iterator[Line]:
+    db, jobs = store.db.read(), table.expected(store.settings)
     runs = job_runs.with_marks(job_runs.every(db), failure_marks.every(store.db.directory))
     since = job_runs.expected_since(db, [job.name for job in jobs])
     for job in jobs:

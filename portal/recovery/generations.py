@@ -50,10 +50,15 @@ def _parse(path: Path) -> Generation | None:
 
 def trees(directory: Path) -> list[Path]:
     """Everything that may have files of the store, the newest first; the run that was interrupted is the last."""
-    flat = [directory] if any((directory / part).is_dir() for part in PARTS) else []
+    places = [directory] if flat(directory) else []
+    places += [one.path for one in listed(directory)]
     partial = directory / DIRECTORY / PARTIAL
-    found = flat + [one.path for one in listed(directory)] + ([partial] if partial.is_dir() else [])
-    return found or [directory]
+    return places + ([partial] if partial.is_dir() else []) or [directory]
+
+
+def flat(directory: Path) -> bool:
+    """Whether there is a tree directly in the directory."""
+    return any((directory / part).is_dir() for part in PARTS)
 
 
 def following(directory: Path, at: datetime | None) -> Generation:

@@ -180,18 +180,35 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def disk_usage(paths: Iterable[Path]) -> int:
-    """The total size of all files below `paths`, bytes. Files removed meanwhile are not counted."""
-    total = 0
-    pending = list(paths)
+@dataclass(frozen=True)
+class Usage:
+    """Bytes of all files that may be read, and the directories that may not, such as `lost+found`."""
+
+    bytes: int
+    unreadable: tuple[Path, ...] = ()
+
+
+def disk_usage(paths: Iterable[Path]) -> Usage:
+    """The total size of all files below `paths`. Files removed meanwhile are not counted."""
+    total, unreadable, pending = 0, [], list(paths)
     while pending:
+        path = pending.pop()
         try:
-            with os.scandir(pending.pop()) as entries:
+            with os.scandir(path) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(Path(entry.path))
                     else:
-                        total += entry.stat(follow_symlinks=False).st_size
+                        total += _size(entry)
         except FileNotFoundError:
             continue
-    return total
+        except OSError:
+            unreadable.append(path)
+    return Usage(total, tuple(unreadable))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0

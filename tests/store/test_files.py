@@ -1,6 +1,7 @@
 """The write sequence."""
 
 import os
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from portal.store import files
 from portal.store.errors import Refused
+from tests.support.unprivileged import unreadable
 
 
 def test_a_body_is_whole_hashed_and_bounded(tmp_path: Path) -> None:
@@ -66,4 +68,15 @@ def test_disk_usage_counts_files_below(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_bytes(b"12345")
     (tmp_path / "d").write_bytes(b"678")
-    assert files.disk_usage([tmp_path, tmp_path / "missing"]) == 8
+    assert files.disk_usage([tmp_path, tmp_path / "missing"]) == files.Usage(8)
+
+
+def test_disk_usage_counts_what_may_be_read_and_names_the_rest() -> None:
+    with tempfile.TemporaryDirectory() as name:  # every user may enter its parent, unlike tmp_path's
+        place, closed = Path(name), Path(name) / "lost+found"
+        place.chmod(0o755)
+        files.make_directory(closed)
+        for path in (closed / "a", place / "b", place / "c" / "d"):
+            files.write_file(path, b"1234")
+        with unreadable(closed):
+            assert files.disk_usage([place]) == files.Usage(8, (closed,))
