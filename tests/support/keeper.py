@@ -60,12 +60,6 @@ class Keeper:
             and _command(entry)[0].endswith("litestream")
         ]  # fmt: skip
 
-    def proved(self) -> State:
-        """Wait for a proof from now on."""
-        before = self.state.verified_at or 0
-        self.await_(lambda: (self.state.verified_at or 0) > max(before, int(time.time()) - 1) or None)
-        return self.state
-
     def await_(self, done: Callable[[], object], seconds: float = 120) -> None:
         """Wait until `done` returns something true."""
         deadline = time.monotonic() + seconds
