@@ -10,6 +10,7 @@ CONNECTIONS = 4096
 # Bytes a connection may take for a head, and for a body that comes faster than it is read; with 64 KiB an upload is
 # handed from thread to thread twice as often.
 BUFFER = 256 * 1024
+DRAIN_SECONDS = 30  # that a worker has to finish its requests, before it is killed
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -32,5 +33,5 @@ def options(settings: Settings) -> dict[str, Any]:
         "http1_settings": HTTP1Settings(max_buffer_size=BUFFER),
         "respawn_failed_workers": True,
         "respawn_interval": 1,
-        "workers_kill_timeout": 30,
+        "workers_kill_timeout": DRAIN_SECONDS,
     }

@@ -7,9 +7,9 @@ from contextlib import closing, suppress
 
 from portal.jobs import table
 from portal.recovery import initialize, migration
-from portal.server import forking, lock, place
+from portal.server import lock, place, stopping
 from portal.server.metrics_directory import metrics_directory
-from portal.server.options import options
+from portal.server.options import DRAIN_SECONDS, options
 from portal.server.place import Place
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import job_runs, schema
@@ -17,6 +17,7 @@ from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
 from portal.store.store import open_store
 
+MARGIN_SECONDS = 5  # between the end of the last worker, killed if need be, and the server's
 NOISE = ("Configuration allows spawning up to", "Granian shutdown completed")  # the threads are chosen, not an accident
 
 
@@ -52,8 +53,8 @@ def _run(settings: Settings, held: Place) -> None:
     from granian import Granian  # here, because no other command needs it
 
     logging.getLogger("_granian").addFilter(lambda record: not record.getMessage().startswith(NOISE))
-    forking.keep_signals()
     server = Granian("portal.server.worker:worker", factory=True, **options(settings))
     server.on_startup(held.listening)
     server.on_shutdown(lambda: setattr(server, "bind_uds", None))  # it would remove another portal's socket too
+    stopping.stop_server(server.signal_handler_interrupt, within=DRAIN_SECONDS + MARGIN_SECONDS)
     server.serve()

@@ -5,7 +5,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from portal import settings
-from portal.server import stalled
+from portal.server import stalled, stopping
 
 if TYPE_CHECKING:
     from portal.http.draining import Wsgi
@@ -18,6 +18,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 def worker() -> "Wsgi":
     """The application, as granian calls for it once per worker process."""
+    stopping.stop_worker()
     # A worker that outlives a killed server would keep the port, and its restart would fail.
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

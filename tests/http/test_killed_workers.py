@@ -3,9 +3,7 @@
 import io
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.http import raw
+from tests.support.half_sent import half_sent
 from tests.support.portal import Portal, Publisher, children, free_port, make_store, mosis, only_publisher, problem
 
 KEY = {"Idempotency-Key": "one"}
@@ -64,24 +62,6 @@ def signed_url(publisher: Publisher) -> str:
     size = len(package(publisher))
     made = publisher.client.post(f"/api/apps/{publisher.app_id}/uploads", json={"size": size}).raise_for_status()
     return publisher.portal.url + made.json()["url"]
-
-
-@contextmanager
-def half_sent(portal: Portal, request: httpx.Request) -> Iterator[None]:
-    """The first half of the request, of which the portal has written something to the disk."""
-    body = request.read()
-    head = raw.head(
-        request.method, request.url.raw_path, *(f"{k}: {v}" for k, v in request.headers.items() if k != "host")
-    )
-    with socket.create_connection(("127.0.0.1", portal.store.settings.port), timeout=raw.PATIENCE) as connection:
-        connection.sendall(head + body[: len(body) // 2])
-        while not any(path.is_file() and path.stat().st_size for path in temporary(portal)):
-            assert portal.process.poll() is None
-        yield
-
-
-def temporary(portal: Portal) -> Iterator[Path]:
-    return portal.store.layout.area("temp").rglob("*")
 
 
 def kill_workers(portal: Portal) -> None:

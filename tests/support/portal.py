@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,16 +106,10 @@ class Portal:
         return self
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, how)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(30)
-                # Seen once, cause unknown; shown in the summary of a run, so that it is not forgotten.
-                warnings.warn(f"A portal did not end within 30 s of {how.name}", stacklevel=2)
-            self.process = None
+            self.process.wait(30)
+        self.process = None
 
     def client(self, token: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
