@@ -217,13 +217,23 @@ def unescaped(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), field)
 
 
+def elsewhere(wanted: dict[str, Any], found: set[str]) -> str:
+    """What to do about a drive that is away. A NAS may number the ports of its drives anew: volumeUSB1, volumeUSB2."""
+    mount, directory = wanted["mount"], wanted["directory"]
+    alike = re.compile(re.sub(r"\d+", r"\\d+", re.escape(mount)))
+    for other in sorted(filter(alike.fullmatch, found)):
+        if Path(other + directory[len(mount) :], MARKER).is_file():
+            return f"a marked drive is at {other}, set backup.mount and backup.directory accordingly and deploy"
+    return "attach the drive"
+
+
 def drive(wanted: dict[str, Any]) -> Iterator[Line]:
     """The external drive: `mount`, `directory`, and `uuid` of its file system where only one will do."""
     mount, directory, uuid = wanted["mount"], wanted["directory"], wanted["uuid"]
     table = [row.split() for row in Path("/proc/mounts").read_text(errors="surrogateescape").splitlines()]
     devices = [fields[0] for fields in table if unescaped(fields[1]) == mount]
     if not devices:
-        yield line("drive", False, f"{mount} is not mounted: attach the drive")
+        yield line("drive", False, f"{mount} is not mounted: {elsewhere(wanted, {unescaped(row[1]) for row in table})}")
     elif not Path(directory, MARKER).is_file():
         yield line("drive", False, f"{directory} has no {MARKER}: is it the right drive?")
     else:

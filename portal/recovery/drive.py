@@ -35,14 +35,23 @@ def require(backup: Backup | None) -> Path:
 
 
 def _marked(backup: Backup) -> Path:
-    # Without the drive its mount point is an empty directory on the system disk, which a copy would fill.
-    if str(backup.mount) not in mounts():
-        raise BackupError(f"{backup.mount} is not mounted: attach the drive.")
     if not backup.directory.is_relative_to(backup.mount):
         raise BackupError(f"{backup.directory} is not below {backup.mount}.")
+    # Without the drive its mount point is an empty directory on the system disk, which a copy would fill.
+    if str(backup.mount) not in (found := mounts()):
+        raise BackupError(f"{backup.mount} is not mounted: {_elsewhere(backup, found)}.")
     if not (backup.directory / MARKER).is_file():
         raise BackupError(f"{backup.directory} has no {MARKER}: is it the right drive? If so, create that file.")
     return backup.directory
+
+
+def _elsewhere(backup: Backup, found: Iterable[str]) -> str:
+    """What to do about a drive that is away. A NAS may number the ports of its drives anew: volumeUSB1, volumeUSB2."""
+    alike = re.compile(re.sub(r"\d+", r"\\d+", re.escape(str(backup.mount))))
+    for mount in sorted(filter(alike.fullmatch, found)):
+        if (Path(mount) / backup.directory.relative_to(backup.mount) / MARKER).is_file():
+            return f"a marked drive is at {mount}, set backup.mount and backup.directory accordingly"
+    return "attach the drive"
 
 
 def attached(backup: Backup | None) -> Path | None:

@@ -7,8 +7,8 @@ AREAS = ("data", "packages", "assets", "temp", "backups")
 ICON_SIZES = (32, 64, 128)
 IMAGE_DIGITS = 16
 
-# Directories that Synology DSM creates inside shares; see also the rsync filter of the backup.
-SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp"})
+# What Synology DSM creates inside shares, and ext4 at its mount point; see also the rsync filter of the backup.
+SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp", "lost+found"})
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def test_without_the_right_drive_the_backup_fails_and_writes_nothing(tmp_path: P
 
 
 def test_the_copy_leaves_out_what_nobody_uploaded(saved: Store, drive: Path) -> None:
-    for name in ("acme/app/1/package.mosis", "acme/@eaDir/x", "#recycle/y", "acme/app/1/.hidden"):
+    for name in ("acme/app/1/package.mosis", "acme/@eaDir/x", "lost+found/x", "#recycle/y", "acme/app/1/.hidden"):
         files.write_file(saved.layout.area("packages") / name, b"x")
     tree = backup.packages(saved).generation
     found = sorted(str(path.relative_to(tree)) for path in (tree / "packages").rglob("*") if path.is_file())

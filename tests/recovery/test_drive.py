@@ -25,13 +25,35 @@ print([row["ok"] for row in check.drive({"mount": sys.argv[1], "directory": sys.
 def test_a_mount_point_is_found_by_its_name(program: str, name: bytes, tmp_path: Path) -> None:
     place = tmp_path / os.fsdecode(name)
     place.mkdir()
+    assert in_a_namespace(place, program) == ("True\n", "")
+
+
+def in_a_namespace(place: Path, program: str) -> tuple[str, str]:
+    """What the program prints where a file system is mounted at `place`."""
     words = ["unshare", "--mount", "--map-root-user", "sh", "-c", MOUNTED, "sh", place, sys.executable, "-c", program]
     if not shutil.which("unshare"):
         pytest.skip("unshare is not installed")
     done = subprocess.run([*words, place], capture_output=True, text=True, check=False)
     if "Operation not permitted" in done.stderr:
         pytest.skip("this machine lets nobody mount anything in a namespace")
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    return done.stdout, done.stderr
+
+
+MOVED = """import sys; from pathlib import Path
+from deploys.remote import check; from portal.recovery import drive; from portal.recovery.errors import BackupError
+from portal.settings import Backup
+place = Path(sys.argv[1]); (place / "mosis").mkdir(); (place / "mosis/.mosis-backup").touch()
+mount = place.parents[1] / "volumeUSB1" / place.name
+try: drive.require(Backup(mount=mount, directory=mount / "mosis"))
+except BackupError as error: print(f"a marked drive is at {place}" in str(error))
+[row] = check.drive({"mount": str(mount), "directory": f"{mount}/mosis", "uuid": None})
+print(f"a marked drive is at {place}" in row["text"])"""
+
+
+def test_a_drive_at_another_port_is_found_by_its_marker(tmp_path: Path) -> None:
+    place = tmp_path / "volumeUSB2" / "usbshare"
+    place.mkdir(parents=True)
+    assert in_a_namespace(place, MOVED) == ("True\nTrue\n", "")
 
 
 def test_a_field_of_the_table_of_mounts_is_read_as_proc_5_says() -> None:
