@@ -20,6 +20,9 @@ CLEANED = 5  # every so many runs a cleanup is under way
 WHOLE = 20  # every so many runs the whole database and the replica are checked
 COMPARED = 200  # every so many runs every package of every app is compared
 VICTIMS = {"worker": 5, "master": 3, "everything": 2}
+RESTARTED = "master", "everything"
+AGAIN = 0.15  # so many starts are killed as well
+START_DELAY = 0.1, 2.0
 DELAY = 0.02, 0.35  # seconds of work before the kill
 ON_ANSWER = 0.5  # so many kills come right after an answer, which must then be true
 ANSWERS_MAX = 30
@@ -38,15 +41,12 @@ class Series:
 
     def __init__(self, directory: Path, seed: int, *, broken: bool = False) -> None:
         self.seed, self.faults, self.kills = seed, Counter[str](), Counter[str]()
-        self._started, self._run = time.monotonic(), 0
-        self._victim = "nothing"
+        self._started, self._run, self._victim = time.monotonic(), 0, "nothing"
         self._scratch = directory / "scratch"
         self._scratch.mkdir()
         self._broken = broken
         self._stack = Stack(directory / "store", broken=broken)
-        self._developer, self._reviewer = (
-            Client(self._stack.port, token) for token in (self._stack.developer_token, self._stack.reviewer_token)
-        )
+        self._developer = Client(self._stack.port, self._stack.developer_token)
         rng = Random(seed)
         self._gallery = Gallery(content.icons(rng), content.screenshots(rng))
         self._apps: list[App] = []
@@ -73,7 +73,6 @@ class Series:
     def close(self) -> None:
         self._stack.stop()
         self._developer.close()
-        self._reviewer.close()
 
     def note(self, faults: Iterable[Fault]) -> None:
         """Count and print."""
@@ -105,8 +104,7 @@ class Series:
             self._check_app(app)
         self._retired += self._apps
         self._apps = [App(f"org.crash.run{self._run}.app{number}") for number in range(CLIENTS)]
-        for app in self._apps:
-            self._stack.add_app(app.app_id)
+        self._stack.add_apps([app.app_id for app in self._apps])
 
     def _once(self, rng: Random) -> None:
         victims = dict(VICTIMS)
@@ -118,13 +116,18 @@ class Series:
         self._victim = rng.choices(list(victims), list(victims.values()))[0]
         self._work(rng, CLEANUP_DELAY if cleanup else DELAY)
         self.kills[self._victim] += 1
+        while self._victim in RESTARTED and rng.random() < AGAIN:
+            self._stack.launch()
+            time.sleep(rng.uniform(*START_DELAY))
+            self._stack.kill("everything", rng)
+            self.kills["start"] += 1
         self._start()
         cleaned = cleanup is not None and cleanup.wait() == 0
         if cleanup is not None and cleanup.returncode > 0:
             self.note([("wrong answer", f"mosis cleanup ended with {cleanup.returncode}")])
         for app in self._apps:
             self._check_app(app, cleaned=cleaned)
-        if self._victim in ("master", "everything"):
+        if self._victim in RESTARTED:
             self._check_leftovers()
 
     def _age(self, rng: Random) -> None:

@@ -3,11 +3,12 @@
 import base64
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
@@ -76,8 +77,7 @@ class Stack:
         )  # fmt: skip
         public = signature.raw_public_key(content.KEY)
         proof = signature.sign(content.KEY, signature.registration_statement(DEVELOPER, signature.key_id(public)))
-        store = open_store(self._settings)
-        with closing(store.db), store.db.write() as tx:
+        with self._writing() as tx:
             for name in (DEVELOPER, REVIEWER):
                 developers.add(tx, OPERATOR, name, name.title())
             keys.register(tx, OPERATOR, DEVELOPER, base64.b64encode(public).decode(), proof)
@@ -86,40 +86,42 @@ class Stack:
                 tokens.issue(tx, OPERATOR, REVIEWER, "reviewer", 1)[1],
             )
 
-    def add_app(self, app_id: str) -> None:
-        store = open_store(self._settings)
-        with closing(store.db), store.db.write() as tx:
-            apps.add(tx, Actor(DEVELOPER, "admin", None, "crash"), app_id, app_id, "")
+    def add_apps(self, app_ids: Sequence[str]) -> None:
+        with self._writing() as tx:
+            for app_id in app_ids:
+                apps.add(tx, Actor(DEVELOPER, "admin", None, "crash"), app_id, app_id, "")
 
     def age(self, app_id: str, codes: Sequence[int]) -> None:
-        """Makes drafts as old as cleanup deletes them."""
-        store = open_store(self._settings)
-        with closing(store.db), store.db.write() as tx:
+        """Make drafts as old as cleanup deletes them."""
+        with self._writing() as tx:
             tx.executemany(
                 "UPDATE versions SET status_at = ? WHERE app_id = ? AND version_code = ? AND status = 'draft'",
                 [(now() - MONTH, app_id, code) for code in codes],
             )
 
+    def launch(self) -> None:
+        """Start what does not run."""
+        for name, command in self._commands.items():
+            if name not in self._processes or self._processes[name].poll() is not None:
+                self._processes[name] = self._started(name, command)
+                self._first_workers = set() if name == "portal" else self._first_workers
+
     def start(self) -> None:
-        """Starts what does not run, and waits until the store answers. Raises StackError."""
-        client, deadline = Client(self.port, ""), time.monotonic() + READY_SECONDS
-        with closing(client):
-            while time.monotonic() < deadline:
-                for name, command in self._commands.items():
-                    if name not in self._processes or self._processes[name].poll() is not None:
-                        self._processes[name] = self._started(name, command)
-                        self._first_workers = set() if name == "portal" else self._first_workers
-                with suppress(Unanswered):
-                    if client.ask("GET", "/readyz").status == HTTPStatus.OK:
-                        self._first_workers = self._first_workers or set(tree(self._processes["portal"].pid)[1:])
-                        return
-                time.sleep(POLL_SECONDS)
+        """Start what does not run, as often as it takes until the store answers. Raises StackError."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            self.launch()
+            with suppress(Unanswered), closing(Client(self.port, "")) as client:
+                if client.ask("GET", "/readyz").status == HTTPStatus.OK:
+                    self._first_workers = self._first_workers or set(tree(self._processes["portal"].pid)[1:])
+                    return
+            time.sleep(POLL_SECONDS)
         log = (self.layout.root / "log/portal.log").read_text()
         raise StackError(f"The store was not ready within {READY_SECONDS:g} s: {log[-2000:]}")
 
     def cleanup(self) -> subprocess.Popen[bytes]:
-        """A run of the hourly job, which `kill` knows."""
-        self._processes["cleanup"] = self._started("cleanup", [MOSIS, "cleanup"])
+        """A run of the hourly job, whatever is known of the clock; `kill` knows it."""
+        self._processes["cleanup"] = self._started("cleanup", [MOSIS, "cleanup", "--force"])
         return self._processes["cleanup"]
 
     def mosis(self, *words: str) -> None:
@@ -147,6 +149,13 @@ class Stack:
                 self._processes[name].wait()
         while any(map(_runs, victims)):  # a process that is dying may still take connections
             time.sleep(POLL_SECONDS / 10)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction of another process, as a command of the host makes it."""
+        store = open_store(self._settings)
+        with closing(store.db), store.db.write() as tx:
+            yield tx
 
     def _replaceable(self, workers: Sequence[int]) -> list[int]:
         """Workers that the master starts anew: it gives up when one dies soon after it took the place of another."""
