@@ -22,6 +22,7 @@ from portal.store.layout import ICON_SIZES, Layout
 SWEEP_SECONDS = 5.0  # in which a start has finished or undone what a crash left
 REPLICA_SECONDS = 90.0  # in which the replica has the last change, whatever had to be healed
 IMAGES = (*(f"icon-{edge}.png" for edge in ICON_SIZES), *(f"screenshots/{number}.png" for number in range(1, 6)))
+PROOF = "replica-proof"  # below temp/, of `mosis replicate`, which may be at it
 STORED_IMAGE = re.compile(r"(?P<stem>.+?)(\.(?P<digest>[0-9a-f]{16}))?\.png")
 
 Fault = tuple[str, str]
@@ -115,7 +116,7 @@ def leftovers(layout: Layout, known: set[str]) -> set[str]:
 
 def _unowned(layout: Layout) -> Iterator[str]:
     with closing(_read_only(layout.database)) as db:
-        uploads = {row[0] for row in db.execute("SELECT upload_id FROM uploads")}
+        owned = {row[0] for row in db.execute("SELECT upload_id FROM uploads")} | {PROOF}
         placed = {
             f"{row[0]}/{row[1]}/{row[2]}"
             for row in db.execute(
@@ -123,10 +124,10 @@ def _unowned(layout: Layout) -> Iterator[str]:
             )
         }
         images = {f"{row[0]}/{row[1]}": row[2] for row in db.execute("SELECT app_id, name, sha256 FROM assets")}
-    yield from (f"temp/{path.name}" for path in layout.area("temp").iterdir() if path.name not in uploads)
+    yield from (f"temp/{path.name}" for path in layout.area("temp").iterdir() if path.name not in owned)
     for directory in layout.area("packages").glob("*/*/*"):
         name = directory.relative_to(layout.area("packages")).as_posix()
-        if name not in placed:
+        if directory.is_dir() and name not in placed:
             yield f"packages/{name}"
     for path in layout.area("assets").rglob("*.png"):
         name = path.relative_to(layout.area("assets")).as_posix()

@@ -186,7 +186,7 @@ def replication(root: Path) -> Sequence[str | Path]:
     """The command that replicates the database: the release's own, else Litestream alone."""
     config = root / "etc/litestream.yml"
     if any(command.name == "replicate" for command in COMMANDS):
-        return [MOSIS, "replicate", config]
+        return [MOSIS, "replicate", root, config]
     return [MOSIS.with_name("litestream"), "replicate", "-config", config]
 
 
