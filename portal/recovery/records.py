@@ -8,8 +8,8 @@ Each is the rows of the database as JSON, with a digest. The audit log says what
 so no upload waits for them. A crash or a lost note only means that some are written again.
 """
 
+import fcntl
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,12 +17,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from portal.recovery.errors import BackupError
-from portal.store import audit, files, versions
+from portal.store import audit, files, placement, versions
 from portal.store.layout import Layout
 from portal.store.store import Store
 
 DEVELOPER, APP, VERSION = "developer.json", "app.json", "version.json"
 FORMAT = 1
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 CHANGES = 500  # rows of the audit log that are read at a time
 
 Row = Mapping[str, object]
@@ -43,23 +44,37 @@ VERSIONS = f"SELECT * FROM versions WHERE app_id = ? AND {versions.PLACED}"
 
 
 def catch_up(store: Store) -> int:
-    """Write the records of all that changed since the last call, at first of everything; how many were written."""
-    db, written = store.db.read(), 0
-    noted, head = _noted(store.layout), audit.head(db)
-    if noted and noted == head:
+    """Write the records of all that changed since the last call, at first of everything; how many were written.
+
+    Only one process does it at a time; for the others there is nothing to do.
+    """
+    db, layout = store.db.read(), store.layout
+    noted, head = _noted(layout), audit.head(db)
+    if noted == head:
         return 0
-    if noted is None or not audit.contains(db, noted):  # a new store, a restored one, or one of an older release
-        return _finish(store, head, _write_all(store))
+    with (layout.area("data") / "records.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        if noted is None or not audit.contains(db, noted):  # of a new store, an older release, a restore, another boot
+            return _finish(layout, head, _write_all(store))
+        return _write_changes(store, noted, head)
+
+
+def _write_changes(store: Store, noted: audit.Head, head: audit.Head) -> int:
+    written = 0
     while noted.seq < head.seq:
-        upto, developers, apps = _changed(db, noted.seq)
+        noted, developers, apps = _changed(store.db.read(), noted.seq)
         written += sum(_write_developer(store, developer_id) for developer_id in sorted(developers))
         written += sum(_write_app(store, *app) for app in sorted(apps))
-        noted = upto
-    return _finish(store, noted, written)
+    return _finish(store.layout, noted, written)
 
 
-def _finish(store: Store, noted: audit.Head, written: int) -> int:
-    files.write_file(_note(store.layout), json.dumps(noted._asdict()).encode())
+def _finish(layout: Layout, noted: audit.Head, written: int) -> int:
+    # Nothing here is flushed: a power cut loses at most what the next boot writes again.
+    note = {**noted._asdict(), "boot": BOOT.read_text()}
+    files.write_file(_note(layout), json.dumps(note).encode(), durable=False)
     return written
 
 
@@ -67,10 +82,7 @@ def _write_all(store: Store) -> int:
     db = store.db.read()
     developers = db.execute("SELECT developer_id FROM developers").fetchall()
     apps = db.execute("SELECT developer_id, app_id FROM apps").fetchall()
-    written = sum(_write_developer(store, row[0], durable=False) for row in developers)
-    written += sum(_write_app(store, *row, durable=False) for row in apps)
-    os.sync()  # once for all of them
-    return written
+    return sum(_write_developer(store, row[0]) for row in developers) + sum(_write_app(store, *row) for row in apps)
 
 
 def _changed(db: sqlite3.Connection, after: int) -> tuple[audit.Head, set[str], set[tuple[str, str]]]:
@@ -90,18 +102,19 @@ def _changed(db: sqlite3.Connection, after: int) -> tuple[audit.Head, set[str], 
     return audit.Head(rows[-1]["seq"], rows[-1]["hash"]), present, apps
 
 
-def _write_developer(store: Store, developer_id: str, *, durable: bool = True) -> int:
+def _write_developer(store: Store, developer_id: str) -> int:
     path = store.layout.area("packages") / developer_id / DEVELOPER
-    return _write(path, _rows(store.db.read(), DEVELOPER, developer_id), durable=durable)
+    return _write(path, _rows(store.db.read(), DEVELOPER, developer_id))
 
 
-def _write_app(store: Store, developer_id: str, app_id: str, *, durable: bool = True) -> int:
+def _write_app(store: Store, developer_id: str, app_id: str) -> int:
     db, directory = store.db.read(), store.layout.area("packages") / developer_id / app_id
-    written = _write(directory / APP, _rows(db, APP, app_id), durable=durable)
-    for row in db.execute(VERSIONS, (app_id,)).fetchall():
-        place = directory / str(row["version_code"])
-        if place.is_dir():  # else it is just being deleted, or is damaged
-            written += _write(place / VERSION, {"versions": [dict(row)]}, durable=durable)
+    written = _write(directory / APP, _rows(db, APP, app_id))
+    with placement.claimed(store.layout, app_id):  # nobody deletes a version meanwhile
+        for row in db.execute(VERSIONS, (app_id,)).fetchall():
+            place = directory / str(row["version_code"])
+            if place.is_dir():  # else it is lost
+                written += _write(place / VERSION, {"versions": [dict(row)]})
     return written
 
 
@@ -109,12 +122,12 @@ def _rows(db: sqlite3.Connection, record: str, key: str) -> Rows:
     return {table: [dict(row) for row in db.execute(query, (key,))] for table, query in QUERIES[record].items()}
 
 
-def _write(path: Path, rows: Rows, *, durable: bool) -> int:
+def _write(path: Path, rows: Rows) -> int:
     data = to_json(rows)
     with suppress(OSError):
         if path.read_bytes() == data:
             return 0
-    files.write_file(path, data, durable=durable)
+    files.write_file(path, data, durable=False)
     return 1
 
 
@@ -155,7 +168,9 @@ def _note(layout: Layout) -> Path:
 
 
 def _noted(layout: Layout) -> audit.Head | None:
+    """The row of the log up to which records are written, if this boot wrote them."""
     try:
-        return audit.Head(**json.loads(_note(layout).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        note = json.loads(_note(layout).read_bytes())
+        return audit.Head(note["seq"], note["hash"]) if note["boot"] == BOOT.read_text() else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -5,7 +5,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from portal import settings
-from portal.server import stalled, stopping
+from portal.server import recording, stalled, stopping
 
 if TYPE_CHECKING:
     from portal.http.draining import Wsgi
@@ -27,4 +27,5 @@ def worker() -> "Wsgi":
 
     chosen = settings.load()
     stalled.start(chosen.port, chosen.stall_seconds)
+    recording.start(chosen)
     return create_app(chosen)

@@ -3,6 +3,8 @@
 import json
 import shutil
 import sqlite3
+import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -101,6 +103,27 @@ def test_records_are_written_only_for_what_changed(filled: Store) -> None:
     assert records.catch_up(filled) == 0
     (filled.layout.area("data") / "records.json").unlink()
     assert records.catch_up(filled) == 0, "unchanged records are not written again"
+
+
+def test_after_a_power_cut_records_that_were_lost_are_written_again(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = filled.layout.area("packages") / "acme" / "org.example.app3" / "2" / records.VERSION
+    record.write_bytes(b"")
+    assert records.catch_up(filled) == 0
+    (tmp_path / "boot_id").write_text("another")
+    monkeypatch.setattr(records, "BOOT", tmp_path / "boot_id")
+    assert records.catch_up(filled) == 1
+    assert records.from_json(record.read_bytes())["versions"]
+
+
+def test_a_portal_writes_records_by_itself(published: Publisher) -> None:
+    path = published.portal.store.layout.package_directory("acme", published.app_id, 3) / records.VERSION
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert records.from_json(path.read_bytes())["versions"][0]["status"] == "draft"
 
 
 def test_a_log_that_was_replaced_has_all_records_written_anew(filled: Store) -> None:
