@@ -6,14 +6,14 @@ import re
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 from crash import content
 from crash.clients import JSON, TUS
 from crash.facts import App, Facts, Placed, Upload
-from crash.http import Client
+from crash.http import Answer, Client
 from portal.recovery.copies import discard, from_replica
 from portal.recovery.errors import BackupError
 from portal.store import audit
@@ -40,15 +40,15 @@ def observe(client: Client, app: App) -> tuple[Facts, list[Fault]]:
     seen["current"] = json.loads(shown.body)["version_code"] if shown.status == 200 else None
     faults = []
     for name in IMAGES:
-        digest, fault = fetch(client, f"/assets/{app.app_id}/{name}")
+        digest, fault = fetch(client.insist, f"/assets/{app.app_id}/{name}")
         seen[name] = digest
         faults += [fault] if fault else []
     return seen, faults
 
 
-def fetch(client: Client, path: str) -> tuple[str | None, Fault | None]:
+def fetch(ask: Callable[[str, str], Answer], path: str) -> tuple[str | None, Fault | None]:
     """The SHA-256 of the body, None for a 404 NOT_FOUND, and the fault if the header fields do not describe it."""
-    answer = client.insist("GET", path)
+    answer = ask("GET", path)
     if answer.status == 404 and json.loads(answer.body)["code"] == "NOT_FOUND":
         return None, None
     found = content.sha256(answer.body)
@@ -68,7 +68,7 @@ def packages(client: Client, developer: str, app: App, names: Iterable[str]) -> 
         if not isinstance(value, Placed):
             continue
         path = f"/downloads/{developer}/{app.app_id}/{name.removeprefix('version ')}/package.mosis"
-        found, fault = fetch(client, path)
+        found, fault = fetch(client.insist, path)
         if fault:
             yield fault
         elif found != value.sha256:

@@ -10,6 +10,7 @@ from threading import Event, Semaphore, Thread
 from crash import checks, content
 from crash.checks import Fault
 from crash.clients import Gallery, Publisher
+from crash.device import Device
 from crash.facts import App
 from crash.http import Client
 from crash.stack import DEVELOPER, Stack
@@ -140,25 +141,26 @@ class Series:
     def _work(self, rng: Random, delay: tuple[float, float]) -> None:
         """Let the clients work and kill; returns when each has got its last answer, or none."""
         killed, answered = Event(), Semaphore(0)
-        publishers = [
-            Publisher(
-                app, Client(self._stack.port, self._stack.developer_token),
-                Client(self._stack.port, self._stack.reviewer_token), Random(f"{rng.random()}"), self._scratch,
-                self._gallery, answered,
-            )
-            for app in self._apps
-        ]  # fmt: skip
-        threads = [Thread(target=publisher.run, args=(killed,)) for publisher in publishers]
+        publishers = [self._publisher(app, answered, rng) for app in self._apps]
+        device = Device([app.app_id for app in self._apps], Client(self._stack.port, ""), Random(f"{rng.random()}"))
+        runs = [device.run, *(publisher.run for publisher in publishers)]
+        threads = [Thread(target=run, args=(killed,)) for run in runs]
         for thread in threads:
             thread.start()
         _wait(rng, answered, delay)
         self._stack.kill(self._victim, rng)
         killed.set()
-        for thread, publisher in zip(threads, publishers, strict=True):
+        for thread in threads:
             thread.join()
-            publisher.developer.close()
-            publisher.reviewer.close()
-            self.note(("wrong answer", wrong) for wrong in publisher.wrong)
+        for client in (device.client, *(p.developer for p in publishers), *(p.reviewer for p in publishers)):
+            client.close()
+        self.note(device.faults)
+        self.note(("wrong answer", wrong) for publisher in publishers for wrong in publisher.wrong)
+
+    def _publisher(self, app: App, answered: Semaphore, rng: Random) -> Publisher:
+        developer = Client(self._stack.port, self._stack.developer_token)
+        reviewer = Client(self._stack.port, self._stack.reviewer_token)
+        return Publisher(app, developer, reviewer, Random(f"{rng.random()}"), self._scratch, self._gallery, answered)
 
     def _check_app(self, app: App, *, cleaned: bool = False) -> None:
         seen, faults = checks.observe(self._developer, app)
