@@ -168,7 +168,9 @@ class _StoreCollector(Collector):
         counted = versions.count(db)
         yield _gauge("versions", "Versions.", "status", {status: counted.get(status, 0) for status in STATUSES})
         yield from self._jobs(db)
-        deleted = CounterMetricFamily("mosis_cleanup_deleted", "Versions that cleanup deleted.", labels=["status"])
+        deleted = CounterMetricFamily(
+            "mosis_cleanup_deleted", "Versions and leftovers of crashes that were deleted.", labels=["status"]
+        )
         for label, value in job_runs.counters(db, "cleanup_deleted").items():
             deleted.add_metric([label], value)
         yield deleted

@@ -1,9 +1,8 @@
-"""The hourly cleanup: what crashes left under `temp/`, then versions whose retention has ended.
+"""The hourly cleanup: what crashes left, then versions whose retention has ended.
 
 Leftovers are swept first, because that needs no room in the database: on a full disk it makes the room for the rest.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,9 +16,10 @@ from portal.jobs.alone import alone
 from portal.jobs.opening import open_for
 from portal.recovery import records
 from portal.settings import Settings
-from portal.store import audit, ballast, clock_trust, files, job_runs, placement, retention
+from portal.store import audit, ballast, clock_trust, files, job_runs, leftovers, placement, retention
 from portal.store.clock import now
-from portal.store.layout import SYSTEM_NAMES, Layout
+from portal.store.layout import Layout
+from portal.store.leftovers import Leftover
 from portal.store.retention import Expired, Rule
 from portal.store.store import Store
 
@@ -35,7 +35,7 @@ class CleanupError(Fault):
 
 @dataclass(frozen=True)
 class Deletion:
-    """One thing whose time is over: a version by the rule `label`, or a directory under `temp/`."""
+    """One thing whose time is over: a version by the rule `label`, or a leftover of the kind `label`."""
 
     label: str
     subject: str
@@ -97,8 +97,8 @@ class _Run:
 
     def show(self, *, force: bool) -> None:
         """Report what a run would delete, in its order."""
-        for path in _leftovers(self.store, self.at):
-            self.report(Deletion("temp", path.name))
+        for leftover in leftovers.found(self.store, self.at):
+            self._report_leftover(leftover)
         self._require_few(force=force)
         for rule in retention.RULES:
             for version in retention.due(self.store.db.read(), rule, self.at):
@@ -124,19 +124,13 @@ class _Run:
 
     def sweep(self) -> None:
         """Delete leftovers."""
-        deleted = [path.name for path in _leftovers(self.store, self.at) if self._discarded(path)]
-        if deleted:
-            with self.store.db.write() as tx:
-                job_runs.count(tx, "cleanup_deleted", "temp", len(deleted))
+        found = leftovers.found(self.store, self.at)
+        leftovers.sweep(self.store, found, self._report_leftover, self.faults.append)
+        with self._noting():
+            leftovers.name_images(self.store)
 
-    def _discarded(self, path: Path) -> bool:
-        try:
-            files.discard(path)
-        except OSError as error:
-            self.faults.append(sentence(error))
-            return False
-        self.report(Deletion("temp", path.name))
-        return True
+    def _report_leftover(self, leftover: Leftover) -> None:
+        self.report(Deletion(leftover.label, str(leftover.path.relative_to(self.store.layout.root))))
 
     def expire(self, rule: Rule) -> None:
         """Delete the versions that `rule` no longer keeps."""
@@ -191,19 +185,3 @@ def _directory(store: Store, version: Expired) -> Path:
     if version.version_code is None:
         return store.layout.staging(version.version_id)
     return store.layout.package_directory(version.developer_id, version.app_id, version.version_code)
-
-
-def _leftovers(store: Store, at: int) -> list[Path]:
-    """Directories under `temp/` older than an upload may be, that no upload under way owns."""
-    query = "SELECT version_id FROM versions WHERE status = 'uploading'"
-    owned = {row[0] for row in store.db.read().execute(query)}
-    with os.scandir(store.layout.area("temp")) as entries:
-        found = [Path(entry) for entry in entries if _is_stale(entry, at - retention.UPLOAD_SECONDS)]
-    return sorted(path for path in found if path.name not in owned and path.name not in SYSTEM_NAMES)
-
-
-def _is_stale(entry: "os.DirEntry[str]", oldest: int) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime <= oldest
-    except FileNotFoundError:  # an upload that has ended meanwhile
-        return False

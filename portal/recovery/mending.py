@@ -147,7 +147,7 @@ def mend_manifest(store: Store, file: NamedFile) -> None:
     with store.db.write() as tx:
         if file.manifest and known_files.current(tx, store.layout, file):
             path = file.path.with_name(MANIFEST)
-            files.write_file(store.layout.root / path, file.manifest.encode())
+            files.write_file(store.layout.root / path, file.manifest.encode(), scratch=store.layout.area("temp"))
             audit.append(tx, audit.OPERATOR, "file.repair", str(path), copy="the database")
 
 

@@ -104,17 +104,17 @@ def _changed(db: sqlite3.Connection, after: int) -> tuple[audit.Head, set[str], 
 
 def _write_developer(store: Store, developer_id: str) -> int:
     path = store.layout.area("packages") / developer_id / DEVELOPER
-    return _write(path, _rows(store.db.read(), DEVELOPER, developer_id))
+    return _write(store, path, _rows(store.db.read(), DEVELOPER, developer_id))
 
 
 def _write_app(store: Store, developer_id: str, app_id: str) -> int:
     db, directory = store.db.read(), store.layout.area("packages") / developer_id / app_id
-    written = _write(directory / APP, _rows(db, APP, app_id))
+    written = _write(store, directory / APP, _rows(db, APP, app_id))
     with placement.claimed(store.layout, app_id):  # nobody deletes a version meanwhile
         for row in db.execute(VERSIONS, (app_id,)).fetchall():
             place = directory / str(row["version_code"])
             if place.is_dir():  # else it is lost
-                written += _write(place / VERSION, {"versions": [dict(row)]})
+                written += _write(store, place / VERSION, {"versions": [dict(row)]})
     return written
 
 
@@ -122,12 +122,12 @@ def _rows(db: sqlite3.Connection, record: str, key: str) -> Rows:
     return {table: [dict(row) for row in db.execute(query, (key,))] for table, query in QUERIES[record].items()}
 
 
-def _write(path: Path, rows: Rows) -> int:
+def _write(store: Store, path: Path, rows: Rows) -> int:
     data = to_json(rows)
     with suppress(OSError):
         if path.read_bytes() == data:
             return 0
-    files.write_file(path, data, durable=False)
+    files.write_file(path, data, durable=False, scratch=store.layout.area("temp"))
     return 1
 
 

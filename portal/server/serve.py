@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 from contextlib import closing, suppress
+from typing import TextIO
 
 from portal.jobs import table
 from portal.recovery import initialize, migration
@@ -12,9 +13,11 @@ from portal.server.metrics_directory import metrics_directory
 from portal.server.options import DRAIN_SECONDS, options
 from portal.server.place import Place
 from portal.settings import METRICS_VARIABLE, Settings
-from portal.store import job_runs, schema
+from portal.store import job_runs, leftovers, schema
+from portal.store.clock import now
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
+from portal.store.leftovers import Leftover
 from portal.store.store import open_store
 
 MARGIN_SECONDS = 5  # between the end of the last worker, killed if need be, and the server's
@@ -32,6 +35,7 @@ def serve(settings: Settings) -> None:
     with place.held(settings) as held, layout.serve_lock.open("a") as shared, metrics_directory() as counted:
         lock.share(shared)
         migration.migrate(settings, _report)
+        _clear_leftovers(settings, shared)
         _expect_jobs(settings)
         # Before anything imports the client library, which looks at it only then.
         if counted:
@@ -43,6 +47,22 @@ def _expect_jobs(settings: Settings) -> None:
     """A job that is new to the store becomes overdue counting from now. A full disk keeps no portal down."""
     with suppress(DatabaseBusy, sqlite3.Error), closing(open_store(settings).db) as db:
         job_runs.expect(db, [job.name for job in table.expected(settings)])
+
+
+def _clear_leftovers(settings: Settings, shared: TextIO) -> None:
+    """Remove what a crash left. Errors keep no portal down: nothing of it is ever served."""
+    with suppress(DatabaseBusy, sqlite3.Error, OSError):
+        store = open_store(settings)
+        with closing(store.db):
+            with lock.alone(shared) as is_alone:
+                ownerless = leftovers.ownerless(store) if is_alone else ()
+            found = leftovers.found(store, now(), ownerless)
+            leftovers.sweep(store, found, _report_leftover, _report)
+            leftovers.name_images(store)
+
+
+def _report_leftover(leftover: Leftover) -> None:
+    _report(f"removed {leftover.path}, which a crash left ({leftover.label})")
 
 
 def _report(line: str) -> None:

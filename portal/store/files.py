@@ -80,14 +80,16 @@ def write_all(file: FileIO, chunk: bytes | bytearray | memoryview) -> None:
 
 
 def write_file(
-    path: Path, data: bytes, *, mode: int = FILE_MODE, replace: bool = True, durable: bool = True
+    path: Path, data: bytes, *,
+    mode: int = FILE_MODE, replace: bool = True, durable: bool = True, scratch: Path | None = None,
 ) -> Received:  # fmt: skip
     """Write `data` to `path` atomically. With `replace=False`, raises FileExistsError if `path` exists.
 
-    If not `durable`, a power cut may leave an incomplete file.
+    If not `durable`, a power cut may leave an incomplete file. A crash leaves a file in the directory `scratch`, beside
+    `path` unless it is given.
     """
     make_directory(path.parent)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    beside = (scratch or path.parent) / f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -189,8 +191,8 @@ class Usage:
 
 
 def disk_usage(paths: Iterable[Path]) -> Usage:
-    """The total size of all files below `paths`. Files removed meanwhile are not counted."""
-    total, unreadable, pending = 0, [], list(paths)
+    """The total size of all files below `paths`: one with several names once, one removed meanwhile not at all."""
+    total, unreadable, pending, linked = 0, [], list(paths), set[int]()
     while pending:
         path = pending.pop()
         try:
@@ -199,7 +201,7 @@ def disk_usage(paths: Iterable[Path]) -> Usage:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(Path(entry.path))
                     else:
-                        total += _size(entry)
+                        total += _size(entry, linked)
         except FileNotFoundError:
             continue
         except OSError:
@@ -207,8 +209,14 @@ def disk_usage(paths: Iterable[Path]) -> Usage:
     return Usage(total, tuple(unreadable))
 
 
-def _size(entry: os.DirEntry[str]) -> int:
+def _size(entry: os.DirEntry[str], linked: set[int]) -> int:
+    """The size of a file, 0 if its inode is among the `linked`, to which it is added if it has other names."""
     try:
-        return entry.stat(follow_symlinks=False).st_size
+        found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return 0
+    if found.st_nlink > 1:
+        if found.st_ino in linked:
+            return 0
+        linked.add(found.st_ino)
+    return found.st_size

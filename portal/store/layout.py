@@ -95,5 +95,10 @@ class Layout:
 
     def image(self, app_id: str, name: str, sha256: str) -> Path:
         """The file of an image: its name has the beginning of its digest, so that it is never overwritten."""
-        plain = self.asset(app_id, name)
-        return plain.with_name(f"{plain.stem}.{sha256[:IMAGE_DIGITS]}{plain.suffix}")
+        return self.asset(app_id, image_name(name, sha256))
+
+
+def image_name(name: str, sha256: str) -> str:
+    """The name of an image with this plain name and digest, both below the directory of its app."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.{sha256[:IMAGE_DIGITS]}.{suffix}"

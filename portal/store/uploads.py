@@ -85,10 +85,11 @@ def abandon(store: Store, upload: Upload) -> None:
     forget(store, upload.upload_id)
 
 
-def forget(store: Store, upload_id: str) -> None:
-    """Remove the row of an upload without files."""
+def forget(store: Store, upload_id: str) -> bool:
+    """Remove the row of an upload without files; False if there is none."""
     with store.db.write() as tx:
-        tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (upload_id,))
+        removed = tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (upload_id,))
+        return removed.rowcount > 0
 
 
 def complete(

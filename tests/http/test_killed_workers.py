@@ -64,6 +64,10 @@ def signed_url(publisher: Publisher) -> str:
     return publisher.portal.url + made.json()["url"]
 
 
+def temporary(portal: Portal) -> list[Path]:
+    return list(portal.store.layout.area("temp").rglob("*"))
+
+
 def kill_workers(portal: Portal) -> None:
     """Kill them all, and wait until others answer."""
     killed = set(children(portal.process.pid))
@@ -97,3 +101,30 @@ def test_a_key_is_claimed_for_all_portals_while_its_first_request_is_under_way(o
             assert own.client.send(request).status_code == 201
         finally:
             second.stop()
+
+
+@pytest.mark.parametrize("make", [form, icon])
+def test_the_next_start_removes_what_a_killed_portal_was_receiving(
+    own: Publisher, make: Callable[[Publisher], httpx.Request]
+) -> None:
+    with half_sent(own.portal, make(own)):
+        own.portal.stop(signal.SIGKILL)
+    own.portal.start()
+    assert temporary(own.portal) == []
+    assert own.client.get(f"/api/apps/{own.app_id}/versions").json() == {"versions": []}
+    assert "which a crash left" in (own.portal.store.layout.root / "portal.log").read_text()
+
+
+def test_a_portal_that_starts_beside_another_removes_nothing_of_its_requests(own: Publisher) -> None:
+    request = form(own)
+    settings = own.portal.store.settings.model_copy(update={"port": free_port()})
+    second = Portal(replace(own.portal.store, settings=settings))
+    with half_sent(own.portal, request) as connection:
+        second.start()
+        try:
+            assert [path.name for path in temporary(own.portal) if path.is_file()] == ["package.mosis"]
+        finally:
+            second.stop()
+        body = request.read()
+        connection.sendall(body[len(body) // 2 :])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 201")

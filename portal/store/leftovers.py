@@ -1,0 +1,249 @@
+"""What a crash leaves in a store: listed by one function, removed at the start of a portal and by cleanup.
+
+None of it is ever served. What may belong to a request or job under way is not listed: packages are claimed while they
+have no row, images have none only during a writer's turn, and the rest counts by its age, except at the start of a
+portal that is alone, when whatever the requests of earlier portals left has no owner.
+"""
+
+import os
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from portal.faults import sentence
+from portal.store import files, job_runs, placement, retention, uploads, versions
+from portal.store.database import turn
+from portal.store.errors import DatabaseBusy
+from portal.store.layout import SYSTEM_NAMES, image_name
+from portal.store.placement import Target
+from portal.store.store import Store
+
+PARTIAL_SECONDS = 600  # longer than any single file takes to be written
+PARTIAL = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}")  # as `files.write_file` and `placement.name_image` name them
+PARTIAL_KEYS = re.compile(r"\.presign-keys\.[0-9]+\.[0-9a-f]{8}")
+PARTIAL_SNAPSHOT = re.compile(r"\.(portal|before-schema|trial)-.*")
+IMAGE = re.compile(
+    r"(icon-[0-9]+|screenshots/[1-5])(\.[0-9a-f]{16})?\.png|(screenshots/)?\..+\.png\.[0-9]+\.[0-9a-f]{8}"
+)
+OF_REQUESTS = re.compile(r"[0-9a-f]{32}|(image|images|removed|orphan)-.*")  # under `temp/`
+FORMS = "status = 'uploading' AND NOT EXISTS (SELECT 1 FROM uploads WHERE upload_id = version_id)"
+
+
+class Leftover(NamedTuple):
+    """`label` is its kind, as in the metric of deletions."""
+
+    label: str
+    path: Path
+
+
+def ownerless(store: Store) -> Collection[str]:
+    """The uploads and other directories under `temp/` that requests have left; call it while no portal runs.
+
+    Signed uploads are kept: their clients continue them.
+    """
+    db = store.db.read()
+    signed = {row[0] for row in db.execute("SELECT upload_id FROM uploads")}
+    forms = {row[0] for row in db.execute(f"SELECT version_id FROM versions WHERE {FORMS}")}
+    names = {path.name for path in _listed(store.layout.area("temp")) if OF_REQUESTS.fullmatch(path.name)}
+    return forms | names - signed
+
+
+def found(store: Store, at: int, ownerless: Collection[str] = ()) -> Iterator[Leftover]:
+    """Everything left over at the time `at`, in seconds since 1970, and what is known to be `ownerless`."""
+    for kind in KINDS:
+        for path in kind.find(store, at, ownerless):
+            yield Leftover(kind.label, path)
+
+
+def sweep(
+    store: Store, leftovers: Iterator[Leftover], removed: Callable[[Leftover], object], failed: Callable[[str], object]
+) -> None:
+    """Remove leftovers and report each, or the sentence that says why it was not."""
+    remove, numbers = {kind.label: kind.remove for kind in KINDS}, Counter[str]()
+    for leftover in leftovers:
+        try:
+            if remove[leftover.label](store, leftover.path):
+                removed(leftover)
+                numbers[leftover.label] += 1
+        except (OSError, sqlite3.Error, DatabaseBusy) as error:
+            failed(sentence(error))
+    if uncounted := {label: number for label, number in numbers.items() if label not in COUNTED}:
+        with store.db.write() as tx:
+            for label, number in uncounted.items():
+                job_runs.count(tx, "cleanup_deleted", label, number)
+
+
+def name_images(store: Store) -> None:
+    """Link each image and its plain name, which a crash, a restore or an older release may have left without the other.
+
+    The image of an older release has only the plain name; whether its bytes are right, scrub finds out.
+    """
+    for app in _entries(store.layout.area("assets")):
+        inodes = _images_of(store, app)
+        without = [row for row in _rows(store, app) if inodes.get(row.name) != inodes.get(row.file)]
+        if without:
+            with store.db.write():
+                for row in _rows(store, app):
+                    if row in without:
+                        _link_names(store.layout.asset(app, row.file), store.layout.asset(app, row.name), row.size)
+
+
+def _link_names(path: Path, plain: Path, size: int) -> None:
+    if path.exists():
+        placement.name_image(path, plain)
+    elif plain.exists() and plain.stat().st_size == size:
+        path.hardlink_to(plain)
+
+
+def _uploads(store: Store, at: int, ownerless: Collection[str]) -> Iterator[Path]:
+    """Uploads of forms that nobody sends any more, and signed uploads whose removal was cut short."""
+    del at  # they expire by a rule of retention
+    for name in ownerless:
+        version = uploads.version_of(store.db.read(), name)
+        if version and version.status == "uploading":
+            yield store.layout.staging(name)
+    for (name,) in store.db.read().execute("SELECT upload_id FROM uploads").fetchall():
+        if not store.layout.staging(name).exists():
+            yield store.layout.staging(name)
+
+
+def _forget_upload(store: Store, path: Path) -> bool:
+    files.discard(path)
+    return uploads.forget(store, path.name)
+
+
+def _temp(store: Store, at: int, ownerless: Collection[str]) -> Iterator[Path]:
+    """Whatever is under `temp/` that no upload owns, and that is older than an upload may be or has no owner."""
+    query = "SELECT version_id FROM versions WHERE status = 'uploading'"
+    owned = {row[0] for row in store.db.read().execute(query)}
+    for path in _listed(store.layout.area("temp")):
+        if path.name in owned or path.name in SYSTEM_NAMES:
+            continue
+        if path.name in ownerless or _is_older(path, at - retention.UPLOAD_SECONDS):
+            yield path
+
+
+def _discard(_store: Store, path: Path) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        files.discard(path)
+    else:
+        path.unlink(missing_ok=True)
+    return True
+
+
+def _partial(store: Store, at: int, _ownerless: Collection[str]) -> Iterator[Path]:
+    """Files that were to be renamed once they were complete, such as one with the keys of signed URLs."""
+    layout, secrets = store.layout, store.layout.presign_keys.parent
+    if secrets.is_dir():
+        with turn(layout.presign_keys):  # so none of these is being written
+            yield from [path for path in _listed(secrets) if PARTIAL_KEYS.fullmatch(path.name)]
+    for directory, pattern in ((layout.area("data"), PARTIAL), (layout.snapshots, PARTIAL_SNAPSHOT)):
+        for path in _listed(directory):
+            if pattern.fullmatch(path.name) and _is_older(path, at - PARTIAL_SECONDS):
+                yield path
+
+
+def _orphans(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Path]:
+    """Directories of versions without a row."""
+    packages = store.layout.area("packages")
+    for developer in _entries(packages):
+        for app in _entries(packages / developer):
+            if orphans := _orphans_of(store, developer, app):
+                with placement.claimed(store.layout, app):  # whoever was placing a package has ended
+                    orphans &= _orphans_of(store, developer, app)
+            yield from sorted(packages / developer / app / code for code in orphans)
+
+
+def _orphans_of(store: Store, developer: str, app: str) -> set[str]:
+    codes = {name for name in _entries(store.layout.area("packages") / developer / app) if name.isdecimal()}
+    query = f"SELECT version_code FROM versions WHERE app_id = ? AND developer_id = ? AND {versions.PLACED}"
+    return codes - {str(row[0]) for row in store.db.read().execute(query, (app, developer))}
+
+
+def _remove_orphan(store: Store, path: Path) -> bool:
+    developer, app, code = path.parts[-3:]
+    with placement.claimed(store.layout, app):
+        return placement.remove_orphan(store, Target(developer, app, int(code)))
+
+
+def _images(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Path]:
+    """Images that no row names, and names that were to be given to one."""
+    for app in _entries(store.layout.area("assets")):
+        present = _images_of(store, app)
+        yield from (store.layout.asset(app, name) for name in sorted(present.keys() - _named(store, app)))
+
+
+class _Row(NamedTuple):
+    """The row of an image; `file` is what its plain `name` should be a link to."""
+
+    name: str
+    size: int
+    file: str
+
+
+def _rows(store: Store, app: str) -> Iterator[_Row]:
+    for name, size, sha256 in store.db.read().execute("SELECT name, size, sha256 FROM assets WHERE app_id = ?", (app,)):
+        yield _Row(name, size, image_name(name, sha256))
+
+
+def _named(store: Store, app: str) -> set[str]:
+    return {name for row in _rows(store, app) for name in (row.name, row.file)}
+
+
+def _images_of(store: Store, app: str) -> dict[str, int]:
+    """The names of an app's images below its directory, and their inodes."""
+    directory, shots = store.layout.area("assets") / app, "screenshots"
+    found = _entries(directory)
+    if shots in found:
+        found |= {f"{shots}/{name}": inode for name, inode in _entries(directory / shots).items()}
+    return {name: inode for name, inode in found.items() if IMAGE.fullmatch(name)}
+
+
+def _remove_image(store: Store, path: Path) -> bool:
+    app, name = path.relative_to(store.layout.area("assets")).as_posix().split("/", 1)
+    with store.db.write() as tx:
+        if name in _named(store, app):
+            return False
+        job_runs.count(tx, "cleanup_deleted", "image", 1)
+        tx.execute("COMMIT")  # as in `placement.remove_orphan`
+        path.unlink(missing_ok=True)
+    return True
+
+
+def _entries(directory: Path) -> dict[str, int]:
+    """The names in a directory and their inodes; none if it is missing."""
+    try:
+        with os.scandir(directory) as entries:
+            return {entry.name: entry.inode() for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def _listed(directory: Path) -> list[Path]:
+    return sorted(directory / name for name in _entries(directory))
+
+
+def _is_older(path: Path, at: int) -> bool:
+    try:
+        return path.stat(follow_symlinks=False).st_mtime <= at
+    except FileNotFoundError:
+        return False
+
+
+class _Kind(NamedTuple):
+    label: str
+    find: Callable[[Store, int, Collection[str]], Iterator[Path]]
+    remove: Callable[[Store, Path], bool]
+
+
+KINDS = (  # first what needs no room in the database to be removed
+    _Kind("temp", _temp, _discard),
+    _Kind("partial", _partial, _discard),
+    _Kind("uploading", _uploads, _forget_upload),
+    _Kind("orphan", _orphans, _remove_orphan),
+    _Kind("image", _images, _remove_image),
+)
+COUNTED = ("orphan", "image")  # by their removal
