@@ -120,6 +120,9 @@ class Settings(BaseModel):
         description="jobs of other schedules: seconds after which each is overdue, 0 if it is switched off",
     )
     scrub_mb_per_second: int = Field(50, ge=1, description="most that a scrub reads, MB/s")
+    btrfs_snapshots: int = Field(
+        3, ge=0, description="days of which a Btrfs snapshot of the root is kept, if it is a subvolume; 0: none"
+    )
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
     mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal.jobs.alone import alone
-from portal.recovery import capabilities, copies, drive, generations, lineage, rsync
+from portal.recovery import btrfs, capabilities, copies, drive, generations, lineage, rsync
 from portal.recovery.capabilities import Capabilities
 from portal.recovery.errors import BackupError
 from portal.recovery.generations import Generation
@@ -49,7 +49,9 @@ def _packages(store: Store, directory: Path) -> Report:
     if lacking:
         raise BackupError(_lacking(lacking))
     keep = drive.configured(store.settings.backup)
-    gone = generations.expired(generations.listed(directory), keep, whole=able.generations)
+    gone = generations.expired(
+        generations.listed(directory), daily=keep.keep_daily, weekly=keep.keep_weekly, whole=able.generations
+    )
     for old in gone:
         generations.delete(old)
     return Report(made.path, able, tuple(old.path for old in gone))
@@ -119,9 +121,16 @@ def _lacking(paths: set[Path]) -> str:
 
 
 def database(store: Store) -> Path:
-    """Write a compact, independent copy of the database, checked before it counts. Raises BackupError."""
+    """Write a compact, independent copy of the database, checked before it counts. Raises BackupError.
+
+    A Btrfs snapshot of the root follows, where that is possible.
+    """
     with job_runs.recorded(store.db, "backup-database"), alone(store, "backup-database"):
         target = copies.write(store.db.read(), store.layout.snapshots, "portal")
         for old in lineage.surplus(copies.snapshots(target.parent), SNAPSHOTS_KEPT, target):
             old.unlink()
+        try:
+            btrfs.snapshot(store.layout.root, _date(store), store.settings.btrfs_snapshots)
+        except OSError as error:
+            raise BackupError(f"{target} was written, but no Btrfs snapshot was made: {error}.") from error
         return target

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from portal.recovery import drive, offline, replacement, set_aside
+from portal.recovery import drive, generations, offline, replacement, set_aside
 from portal.recovery.errors import BackupError
 from portal.recovery.replacement import Replacement
 from portal.recovery.set_aside import SetAside
@@ -150,7 +150,8 @@ def _restore_files(store: Store, report: Report, aside: SetAside | None, progres
     if aside:
         for area in ("packages", "assets", "temp"):
             files.make_directory(store.layout.area(area))
-    trees = [*set_aside.directories(store.layout), *drive.trees(store.settings.backup)]
+    snapshots = [one.path for one in generations.listed(store.layout.root)]
+    trees = [*set_aside.directories(store.layout), *snapshots, *drive.trees(store.settings.backup)]
     total = known_files.count(store.db.read())
     for done, file in enumerate(known_files.every(store.db.read(), store.layout), start=1):
         if file.is_good(store.layout.root):

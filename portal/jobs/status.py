@@ -16,6 +16,7 @@ from portal.faults import Fault
 from portal.jobs import audit, standby, table
 from portal.jobs.table import Job
 from portal.recovery import drive, generations
+from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
 from portal.settings import Follow, Settings
 from portal.store import clock, clock_trust, failure_marks, files, job_runs, schema, versions
@@ -122,7 +123,13 @@ def _disk(settings: Settings) -> Line:
 def _store(store: Store) -> Iterator[Line]:
     parts = {"versions": _versions, "storage": _storage, "audit": _audit}
     if not store.settings.follow:  # the rest is the work of the store that this host follows
-        parts |= {"clock": _clock, "replica": _litestream, "generations": _generations, "jobs": _jobs}
+        parts |= {
+            "clock": _clock,
+            "replica": _litestream,
+            "snapshots": _snapshots,
+            "generations": _generations,
+            "jobs": _jobs,
+        }
     for name, part in parts.items():
         try:
             yield from part(store)
@@ -159,18 +166,26 @@ def _litestream(store: Store) -> Iterator[Line]:
         yield _replica(store.layout)
 
 
+def _snapshots(store: Store) -> Iterator[Line]:
+    if found := generations.listed(store.layout.root):
+        yield Line("snapshots", True, f"{len(found)} of the root (Btrfs), the oldest {_oldest(found)}")
+
+
 def _generations(store: Store) -> Iterator[Line]:
     if store.settings.backup is None:
         return
     directory = drive.require(store.settings.backup)
     found = generations.listed(directory)
-    oldest = next((_time(int(one.at.timestamp())) for one in reversed(found) if one.at), "never")
     kind = "of what runs replaced, beside the newest tree" if generations.flat(directory) else "on the drive"
-    text = f"{len(found)} {kind}, the oldest {oldest}"
+    text = f"{len(found)} {kind}, the oldest {_oldest(found)}"
     if wrong := generations.misdated(found):
         text += f"; {wrong.path} is dated later than the newest, so none is deleted: if its date is wrong, rename it"
         text += f" to {wrong.number:06}-{generations.UNDATED}"
     yield Line("generations", wrong is None, text)
+
+
+def _oldest(found: list[Generation]) -> str:
+    return next((_time(int(one.at.timestamp())) for one in reversed(found) if one.at), "never")
 
 
 def _jobs(store: Store) -> Iterator[Line]:

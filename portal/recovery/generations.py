@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portal.settings import Backup
 from portal.store import files
 
 PARTS = ("packages", "assets", "backups/snapshots")
@@ -93,15 +92,15 @@ def misdated(found: list[Generation]) -> Generation | None:
     return None if latest is None or latest == dated[0] else latest[2]
 
 
-def expired(found: list[Generation], keep: Backup, *, whole: bool) -> list[Generation]:
-    """Those of `found`, newest first, that the settings no longer keep; never the newest.
+def expired(found: list[Generation], *, daily: int, weekly: int, whole: bool) -> list[Generation]:
+    """Those of `found`, newest first, that are not the last one of one of so many days or weeks; never the newest.
 
     None while the newest has no date, or an older one a later date. Those that are not `whole` trees are needed back to
     the oldest one that is kept: what a run replaced is in that one alone.
     """
     if not found or found[0].at is None or misdated(found):
         return []
-    kept = {*_kept(map(_day, found), found, keep.keep_daily), *_kept(map(_week, found), found, keep.keep_weekly)}
+    kept = {*_kept(map(_day, found), found, daily), *_kept(map(_week, found), found, weekly)}
     oldest = min(kept)
     return [one for one in found if (one.number not in kept if whole else one.number < oldest)]
 

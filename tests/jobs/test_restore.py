@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import backup, cleanup, restore
-from portal.recovery import copies, lineage, offline
+from portal.recovery import copies, drive, lineage, offline
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
@@ -312,8 +312,7 @@ def test_packages_that_the_restored_database_does_not_name_are_set_aside_and_fou
     [aside] = store.layout.area("data").glob("before-restore-*")
     assert (aside / APP / "4/package.mosis").read_bytes() == uploaded
     assert not (store.layout.root / APP / "4").exists()
-    for path in (store.settings.backup.directory / "packages", store.settings.backup.directory / "backups"):
-        shutil.rmtree(path)  # only what was set aside has it now
+    shutil.rmtree(store.settings.backup.directory / "generations")  # only what was set aside has it now
     shutil.rmtree(store.layout.snapshots)
     replica.rename(store.layout.replica)
     ran = mosis(store, "restore", "--replace-database")
@@ -330,7 +329,8 @@ def test_a_dry_run_of_a_lost_database_names_every_file_and_changes_nothing(publi
     backup.packages(store)
     (store.layout.root / APP / "1/package.mosis").unlink()
     (store.layout.root / APP / "2/package.mosis").unlink()
-    (store.settings.backup.directory / APP / "2/package.mosis").unlink()
+    [tree] = drive.trees(store.settings.backup)
+    (tree / APP / "2/package.mosis").unlink()
     lose_database(store)
     mosis(store, "status")  # writes its settings
     store.layout.replicate_lock.touch()  # a lock is no change

@@ -23,7 +23,7 @@ def nights(*days: float | None) -> list[Generation]:
 
 
 def kept(found: list[Generation], *, whole: bool = True, keep: Backup = KEEP) -> list[int]:
-    gone = generations.expired(found, keep, whole=whole)
+    gone = generations.expired(found, daily=keep.keep_daily, weekly=keep.keep_weekly, whole=whole)
     return [one.number for one in reversed(found) if one not in gone]
 
 
