@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench import fixtures, load, stack
+from bench import fixtures, jobs, load, stack
 from bench.stack import EATMYDATA, Ours, Server
 
 ICON = f"/assets/{fixtures.APP}/icon-64.png"
@@ -48,6 +48,10 @@ class Bench:
     @cached_property
     def large(self) -> Ours:
         return self._stack.enter_context(stack.ours(self._directory / "large", self.packages, catalogue=10_000))
+
+    @cached_property
+    def jobs(self) -> jobs.Jobs:
+        return jobs.Jobs(self._directory)
 
     @cached_property
     def granian(self) -> Ours:
@@ -146,6 +150,25 @@ def _latency(server: Callable[[Bench], Ours], path: str) -> Measure:
     return measure
 
 
+def _job(name: str, number: int, what: str = "seconds") -> Measure:
+    """A job in a store of so many versions, a quarter of which are due."""
+    return lambda b: float(getattr(b.jobs.cost(name, number), what))
+
+
+def _job_lines() -> Iterator[Line]:
+    small, middle, large = jobs.SIZES
+    for name in jobs.COMMANDS:
+        for ours, reference in ((middle, small), (large, middle)):
+            goal = f"≤ {1.2 * ours / reference:g}"
+            yield Line(f"{name}-{ours}", "s", _job(name, ours), _job(name, reference), goal, needs=())
+        memory = (_job(name, number, "megabytes") for number in (large, small))
+        yield Line(f"{name}-memory", "MB", *memory, "≤ 1.2", needs=())
+    cleanups = (_job("cleanup", number) for number in (large, small))
+    yield Line("cleanup-seconds", "s", *cleanups, "< 10", "ours", needs=())
+    waits = (_job("cleanup", number, "wait") for number in (large, small))
+    yield Line("cleanup-wait", "ms", *waits, "< 100", "ours", needs=())
+
+
 _ours, _unflushed, _small, _large = map(operator.attrgetter, ("ours", "unflushed", "small", "large"))
 _reference, _static = map(operator.attrgetter, ("reference", "static"))
 _granian, _gthread, _gevent = map(operator.attrgetter, ("granian", "gthread", "gevent"))
@@ -186,6 +209,7 @@ LINES = (
     Line("gthread-json", "requests/s", _rate(SMALL)(_granian), _rate(SMALL)(_gthread), "≥ 1.0"),
     Line("gthread-raw", "MB/s", _raw(_granian), _raw(_gthread), "≥ 1.0"),
     Line("gevent-json", "requests/s", _rate(SMALL)(_granian), _rate(SMALL)(_gevent), "≥ 1.0"),
+    *_job_lines(),
 )  # fmt: skip
 
 

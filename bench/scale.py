@@ -24,24 +24,28 @@ COLUMNS = (
 
 
 def fill(store: Store, number: int) -> None:
-    """Add `number` versions, DUE of them in equal parts for each rule, their files, and an audit row for each."""
-    every = int(1 / DUE)
+    """Have `number` versions, DUE of them in equal parts for each rule, with files, and an audit row for each.
+
+    Versions that are there stay, so that after a cleanup only those are made anew that it deleted.
+    """
     with store.db.write() as tx:
-        developers.add(tx, audit.OPERATOR, DEVELOPER, "Acme")
-        at = now()
-        for app in range(-(-number // VERSIONS_EACH)):
-            tx.execute(
-                "INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at)"
-                " VALUES (?, ?, ?, '', 0, 0)",
-                (_app(app), DEVELOPER, f"App {app}"),
-            )
+        if not tx.execute("SELECT 1 FROM developers").fetchone():
+            _add_apps(tx, number)
         tx.executemany(
-            f"INSERT INTO versions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})",
-            _rows(number, every, at),
+            f"INSERT OR IGNORE INTO versions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})",
+            _rows(number, int(1 / DUE), now()),
         )
-        for index in range(number):
-            audit.append(tx, audit.OPERATOR, "version.upload", f"{_app(index // VERSIONS_EACH)}/{index}", sha256=SHA256)
     _write_files(store)
+
+
+def _add_apps(tx: sqlite3.Connection, number: int) -> None:
+    developers.add(tx, audit.OPERATOR, DEVELOPER, "Acme")
+    tx.executemany(
+        "INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at) VALUES (?, ?, ?, '', 0, 0)",
+        [(_app(app), DEVELOPER, f"App {app}") for app in range(-(-number // VERSIONS_EACH))],
+    )
+    for index in range(number):
+        audit.append(tx, audit.OPERATOR, "version.upload", f"{_app(index // VERSIONS_EACH)}/{index}", sha256=SHA256)
 
 
 def _app(number: int) -> str:
@@ -67,7 +71,7 @@ def _write_files(store: Store) -> None:
         directory = (
             store.layout.package_directory(DEVELOPER, app_id, code) if code else store.layout.staging(version_id)
         )
-        if status != "failed":
+        if status != "failed" and not directory.exists():
             directory.mkdir(parents=True)
             (directory / "package.mosis").write_bytes(PACKAGE)
             if code:

@@ -25,6 +25,7 @@ from portal.store.store import Store
 
 JOB = "cleanup"
 BATCH = 64  # versions deleted by one transaction, which costs a flush of the disk
+APPS_MAX = 500  # whose first records are written in seconds; those of more apps are left to the portal
 DUE_MAX, DUE_PART_MAX = 100, 0.3  # versions with packages; a run that would delete more than both is refused
 TURN_SECONDS = 0.02  # after which a transaction ends, because others wait to write
 
@@ -68,7 +69,8 @@ def cleanup(
         try:
             _clean(store, force=force, report=report)
         finally:
-            records.catch_up(store)  # needs no right clock, but room on the disk, which may be there only now
+            # It needs no right clock, but room on the disk, which may be there only now.
+            records.catch_up(store, apps_max=APPS_MAX)
 
 
 def _clean(store: Store, *, force: bool, report: Report) -> None:

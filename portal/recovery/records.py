@@ -43,9 +43,10 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
 VERSIONS = f"SELECT * FROM versions WHERE app_id = ? AND {versions.PLACED}"
 
 
-def catch_up(store: Store) -> int:
+def catch_up(store: Store, *, apps_max: float = float("inf")) -> int:
     """Write the records of all that changed since the last call, at first of everything; how many were written.
 
+    At first nothing is written if there are more than `apps_max` apps, which takes minutes.
     Only one process does it at a time; for the others there is nothing to do.
     """
     db, layout = store.db.read(), store.layout
@@ -58,17 +59,18 @@ def catch_up(store: Store) -> int:
         except BlockingIOError:
             return 0
         if noted is None or not audit.contains(db, noted):  # of a new store, an older release, a restore, another boot
-            return _finish(layout, head, _write_all(store))
+            number: int = db.execute("SELECT count(*) FROM apps").fetchone()[0]
+            return _finish(layout, head, _write_all(store)) if number <= apps_max else 0
         return _write_changes(store, noted, head)
 
 
 def _write_changes(store: Store, noted: audit.Head, head: audit.Head) -> int:
     written = 0
-    while noted.seq < head.seq:
-        noted, developers, apps = _changed(store.db.read(), noted.seq)
+    while changed := _changed(store.db.read(), noted.seq):
+        noted, developers, apps = changed
         written += sum(_write_developer(store, developer_id) for developer_id in sorted(developers))
         written += sum(_write_app(store, *app) for app in sorted(apps))
-    return _finish(store.layout, noted, written)
+    return _finish(store.layout, max(noted, head), written)
 
 
 def _finish(layout: Layout, noted: audit.Head, written: int) -> int:
@@ -85,12 +87,20 @@ def _write_all(store: Store) -> int:
     return sum(_write_developer(store, row[0]) for row in developers) + sum(_write_app(store, *row) for row in apps)
 
 
-def _changed(db: sqlite3.Connection, after: int) -> tuple[audit.Head, set[str], set[tuple[str, str]]]:
-    """The last of the next rows of the log, and the developers and apps that these rows are about."""
+def _changed(db: sqlite3.Connection, after: int) -> tuple[audit.Head, set[str], set[tuple[str, str]]] | None:
+    """The last of the next rows of the log, and the developers and apps that these rows are about.
+
+    A version that expires takes its record with it, and nothing else changes.
+    """
     developers: set[str] = set()
     subjects: set[str] = set()
-    query = "SELECT seq, hash, subject, detail FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
-    for row in (rows := db.execute(query, (after, CHANGES)).fetchall()):
+    query = (
+        "SELECT seq, hash, subject, detail FROM audit WHERE seq > ? AND action != 'version.expire' ORDER BY seq LIMIT ?"
+    )
+    rows = db.execute(query, (after, CHANGES)).fetchall()
+    if not rows:
+        return None
+    for row in rows:
         subjects.add(row["subject"].partition("/")[0])
         developers |= {row["subject"], str(json.loads(row["detail"]).get("developer_id"))}
     of_app, of_developer = (

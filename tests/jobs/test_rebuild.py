@@ -126,6 +126,24 @@ def test_a_portal_writes_records_by_itself(published: Publisher) -> None:
     assert records.from_json(path.read_bytes())["versions"][0]["status"] == "draft"
 
 
+def test_a_version_that_expires_has_no_other_record_written(filled: Store) -> None:
+    with filled.db.write() as tx:
+        for number in range(3 * records.CHANGES):
+            audit.append(tx, audit.OPERATOR, "version.expire", f"org.example.app3/{number}")
+        audit.append(tx, audit.OPERATOR, "version.publish", "org.example.app4/1")
+    (filled.layout.area("packages") / "acme" / "org.example.app3" / records.APP).unlink()
+    (filled.layout.area("packages") / "acme" / "org.example.app4" / records.APP).unlink()
+    assert records.catch_up(filled) == 1
+    assert records.catch_up(filled) == 0
+
+
+def test_the_first_records_of_very_many_apps_are_left_to_the_portal(filled: Store) -> None:
+    shutil.rmtree(filled.layout.area("packages"))
+    (filled.layout.area("data") / "records.json").unlink()
+    assert records.catch_up(filled, apps_max=19) == 0
+    assert records.catch_up(filled) > 20
+
+
 def test_a_log_that_was_replaced_has_all_records_written_anew(filled: Store) -> None:
     path = filled.layout.area("packages") / "acme" / records.DEVELOPER
     path.write_text("{}")
