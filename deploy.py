@@ -32,11 +32,11 @@ if pyinfra.is_cli:
         else:
             standby.admitting(wanted)
             portal.configured(wanted)
-            litestream.configured(wanted)
             standby.promoted(wanted)
             portal.database(wanted)
             portal.running(wanted)
             portal.access(wanted)
+            litestream.configured(wanted)  # once the release whose command it runs has taken over
             litestream.running(wanted)
         nginx.front(wanted)
         cron.schedules(wanted)

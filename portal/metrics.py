@@ -20,10 +20,12 @@ from prometheus_client.registry import Collector
 from portal import __version__, metrics_files, thresholds
 from portal.images import ImageRejected
 from portal.jobs import table
-from portal.recovery import mending
+from portal.recovery import mending, replica
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import files, job_runs, versions
+from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.layout import Layout
 from portal.store.states import STATUSES
 from portal.store.store import Store
 
@@ -179,6 +181,8 @@ class _StoreCollector(Collector):
             yield CounterMetricFamily(f"mosis_scrub_{name}", what, value=value)
         damaged = "Damaged files of the store that are set aside and not mended."
         yield _value("quarantined_files", damaged, mending.quarantined(layout))
+        if self._store.settings.litestream:
+            yield from _replica(layout)
         text = "1 while counts of some worker are missing here, because there was no room for them."
         yield GaugeMetricFamily("mosis_metrics_incomplete", text, value=metrics_files.incomplete())
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})
@@ -199,6 +203,23 @@ class _StoreCollector(Collector):
         )
         drilled = "When a restore was last rehearsed successfully; 0: never."
         yield _value("restore_drill_last_success_timestamp_seconds", drilled, last.get("drill", 0))
+
+
+def _replica(layout: Layout) -> Iterator[Metric]:
+    """What `mosis replicate` knows."""
+    state = replica.read(layout)
+    proved = "When the replica was last restored and found equal to the store; 0: never."
+    yield _value("replica_verified_timestamp_seconds", proved, state.verified_at or 0)
+    yield _value("replica_verified_max_age_seconds", "Age beyond which a proof is overdue.", state.max_age)
+    lag = 0 if state.behind_since is None else max(0, now() - state.behind_since)
+    yield _value("replica_lag_seconds", "For how long the replica has lacked a write.", lag)
+    yield _value("replica_lag_max_seconds", "For how long it may.", thresholds.REPLICA_LAG_SECONDS_MAX)
+    restarts = "Times that Litestream was started anew because something was wrong."
+    yield CounterMetricFamily("mosis_replica_restarts", restarts, value=state.restarts)
+    yield _value("wal_bytes", "Bytes of the WAL of the database.", replica.size(layout.wal))
+    yield _value(
+        "wal_max_bytes", "Bytes above which Litestream is started anew over an empty one.", thresholds.WAL_BYTES_MAX
+    )
 
 
 class _Fixed(Collector):

@@ -65,11 +65,7 @@ def _services(data: HostData, release: Release, settings: Settings, config: File
     litestream = File(f"{root}/etc/litestream.yml", replication, "640")
     programs = {
         "portal": (release.id, config, [binaries / "mosis", "serve"]),
-        "litestream": (
-            digest(release.lock.read_text()),
-            litestream,
-            [binaries / "litestream", "replicate", "-config", litestream.path],
-        ),
+        "litestream": (release.id, litestream, [binaries / "mosis", "replicate", root, litestream.path]),
     }
     if data.nginx:
         nginx = File(f"{root}/etc/nginx-main.conf", _nginx(data, settings), "640")

@@ -75,10 +75,16 @@ def directories_of(root: Path, modes: Mapping[str, str], owner: str) -> tuple[Di
     return tuple(Directory(str(root / name), mode, owner) for name, mode in modes.items())
 
 
-def stamped(code: str, config: File, path: str, template: str, /, **variables: object) -> Service:
-    """A process of `code` that reads `config`, started by the file `path`, which carries a stamp over all three."""
+def stamped(
+    code: str, config: File, path: str, template: str, /, *, reads: tuple[str, ...] = (), **variables: object
+) -> Service:
+    """A process of `code` that reads `config`, started by the file `path`, which carries a stamp over all three.
+
+    It is restarted as well when one of the files `reads` is younger than it.
+    """
     stamp = digest(code, config.content, render(template, stamp="", **variables))
-    return Service((config, File(path, render(template, stamp=stamp, **variables), "644", config.owner)), stamp)
+    file = File(path, render(template, stamp=stamp, **variables), "644", config.owner)
+    return Service((config, file), stamp, reads)
 
 
 def note_of(config: File, root: Path) -> File:

@@ -9,7 +9,7 @@ from deploys.plan.model import Directory, File, Listener, Plan, Service
 from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import CHECKS, COMMAND, CURRENT, EXCHANGE, GOOD, PREVIOUS, PROMETHEUS_DROPINS, RUN, UNITS
 from deploys.plan.release import Release
-from deploys.plan.render import digest, render
+from deploys.plan.render import render
 from deploys.plan.shared import (
     DIRECTORIES,
     directories_of,
@@ -35,14 +35,15 @@ def plan(data: HostData, release: Release) -> Plan:
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")
     variables = {"root": root, "binaries": binaries, "config": config.path, "data": data}
     site = render_nginx("nginx/mosis.conf.j2", data, settings)
-    jobs, locked = schedules.wanted(data, settings), digest(release.lock.read_text())
+    jobs = schedules.wanted(data, settings)
     services = {
         "portal": _portal(release, config, settings, variables),
         "litestream": stamped(
-            locked,
+            release.id,
             litestream,
             f"{UNITS}/mosis-litestream.service",
             "litestream/mosis-litestream.service.j2",
+            reads=(CURRENT,),
             **variables,
         ),
         "nginx": Service(
@@ -87,9 +88,9 @@ def plan(data: HostData, release: Release) -> Plan:
 def _portal(release: Release, config: File, settings: Settings, variables: Mapping[str, object]) -> Service:
     """The unit, a second one that takes over while the first is exchanged, and the script that does it."""
     unit, template = f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2"
-    service = stamped(release.id, config, unit, template, bridge="", **variables)
+    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **variables)
     second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **variables)
     bridge = File(f"{UNITS}/mosis-portal-bridge.service", second, "644", "root:root")
     kept = (config.path, unit, bridge.path, CURRENT, PREVIOUS)
     exchange = exchange_of("systemd", EXCHANGE, settings, mosis=COMMAND, good=GOOD, kept=kept, seconds=READY_SECONDS)
-    return dataclasses.replace(service, files=(*service.files, bridge, exchange), reads=(CURRENT,))
+    return dataclasses.replace(service, files=(*service.files, bridge, exchange))

@@ -1,4 +1,4 @@
-"""Litestream replicates every committed transaction; systemd keeps it running."""
+"""Litestream replicates every committed transaction; `mosis replicate` keeps it running, and systemd that."""
 
 from deploys.host import files
 from deploys.host.deploy import deploy

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -78,7 +79,8 @@ def _run(work: Callable[[], str], entrance: int, parent: int) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         _end_with(parent)
-        os.nice(10)
+        with suppress(OSError):
+            os.nice(10)
         os.write(entrance, work().encode())
         status = 0
     finally:

@@ -85,7 +85,7 @@ class Keeper:
     def __init__(self, layout: Layout, config: Path, lock: int) -> None:
         self._layout, self._lock = layout, lock
         self._command = (Path(sys.executable).with_name("litestream"), "replicate", "-config", config)
-        self._state = replace(replica.read(layout), behind_since=None)
+        self._save(replace(replica.read(layout), started_at=now(), behind_since=None))
         self._litestream: Program | None = None
         self._start_due = self._started = time.monotonic()
         self._delay = 1.0

@@ -9,15 +9,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from portal import __version__, thresholds
 from portal.faults import Fault
 from portal.jobs import audit, standby, table
 from portal.jobs.table import Job
-from portal.recovery import drive, generations
+from portal.recovery import drive, generations, replica
 from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
+from portal.recovery.replica import State
 from portal.settings import Follow, Settings
 from portal.store import clock, clock_trust, failure_marks, files, job_runs, schema, versions
 from portal.store.clock import now
@@ -27,7 +27,6 @@ from portal.store.store import Store, open_store
 
 PROBE_SECONDS = 5
 SKEW_SECONDS = 300  # by which a clock may be set back without a fault
-SYNC_SECONDS = 2  # Litestream copies every second, and checkpoints the database after it has
 
 
 @dataclass(frozen=True)
@@ -197,20 +196,23 @@ def _jobs(store: Store) -> Iterator[Line]:
 
 
 def _replica(layout: Layout) -> Line:
-    wal = layout.database.with_name(layout.database.name + "-wal")
-    written = max((path.stat().st_mtime for path in (layout.database, wal) if path.exists()), default=0)
-    replicated = max((path.stat().st_mtime for path in _replica_files(layout)), default=None)
-    if replicated is None:
-        return Line("replica", False, "Litestream has written nothing yet")
-    if written <= replicated + SYNC_SECONDS:
-        return Line("replica", True, f"has every write, newest file {_time(int(replicated))}")
-    # The oldest write that it lacks came between the two; how long ago is at least the larger of these.
-    lag = int(max(written - replicated, now() - written))
-    return Line("replica", lag <= thresholds.REPLICA_LAG_SECONDS_MAX, f"{lag} s behind the database")
+    state, wal = replica.read(layout), replica.size(layout.wal)
+    if not replica.kept(layout):
+        return Line("replica", False, "`mosis replicate` does not run: the database is not replicated")
+    age = now() - (state.verified_at or state.started_at or 0)
+    verified = "not proved yet" if state.verified_at is None else f"proved {_time(state.verified_at)}"
+    faults = [
+        (age > state.max_age, "overdue for a proof"),
+        (state.failure, f"the last proof failed: {state.failure}"),
+        (_lag(state) > thresholds.REPLICA_LAG_SECONDS_MAX, f"{_lag(state)} s behind the database"),
+        (wal > thresholds.WAL_BYTES_MAX, f"the WAL has {_bytes(wal)}"),
+    ]
+    found = [text for fault, text in faults if fault]
+    return Line("replica", not found, "; ".join([verified, *found]))
 
 
-def _replica_files(layout: Layout) -> Iterator[Path]:
-    return layout.replica.rglob("*.ltx")
+def _lag(state: State) -> int:
+    return 0 if state.behind_since is None else now() - state.behind_since
 
 
 def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:

@@ -3,6 +3,7 @@
 `behind` opens a file that SQLite locks by process (fcntl(2)): only a process without a connection may call it.
 """
 
+import fcntl
 import json
 import struct
 from collections.abc import Iterator
@@ -30,11 +31,12 @@ SNAPSHOTS, FIRST = "ltx/9", "0000000000000001-"
 class State:
     """What `mosis replicate` knows. Times are in seconds since 1970.
 
-    `verified_at`: when the replica was last restored and equalled the store, up to the row `head` of the audit log.
-    `failure`: why the last proof failed. `behind_since`: since when the replica has lacked a write. `proof_seconds`:
-    time until the next proof.
+    `started_at`: when it began. `verified_at`: when the replica was last restored, and was whole and equal to the store
+    up to the row `head` of its audit log. `failure`: why the last proof failed. `behind_since`: since when the replica
+    has lacked a write. `proof_seconds`: time until the next proof.
     """
 
+    started_at: int | None = None
     verified_at: int | None = None
     head: int = 0
     failure: str | None = None
@@ -61,6 +63,18 @@ def read(layout: Layout) -> State:
         return State(**json.loads(layout.replica_state.read_bytes()))
     except (OSError, ValueError, TypeError):
         return State()
+
+
+def kept(layout: Layout) -> bool:
+    """Whether `mosis replicate` runs."""
+    try:
+        with layout.replicate_lock.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def write(layout: Layout, state: State) -> None:

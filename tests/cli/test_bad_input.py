@@ -22,9 +22,10 @@ LOCAL = {
     ("key", "generate"),
     ("key", "proof"),
     ("key", "rotate"),
+    ("replicate",),
     ("rotate",),
     ("schedule",),
-}  # need no store
+}  # need no store, or are given its root
 LEAVES = list(leaves())
 NAMES = [" ".join(words) for words, _ in LEAVES]
 WRONG_TEXT = ["", "Nobody", "nobody", "../../etc", "ü", "\x00", "-1", "a" * 300, "\udcff", "x y"]

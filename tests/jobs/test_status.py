@@ -1,6 +1,8 @@
 """What `mosis status` reports about the jobs of a host, its replica, and a store that it cannot read."""
 
-import os
+import dataclasses
+import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,11 +10,12 @@ import pytest
 from portal import thresholds
 from portal.jobs import status, table
 from portal.jobs.table import Job
+from portal.recovery import replica
+from portal.recovery.replica import State
 from portal.store import job_runs
 from portal.store.clock import now
 from portal.store.store import Store
 from tests.support.clock import move
-from tests.support.litestream import replicate
 from tests.support.portal import add_developer, make_store
 
 OF_A_STORE = [job for job in table.JOBS if job.needs == "a store"]
@@ -95,34 +98,55 @@ def test_a_store_that_may_not_be_read_still_gets_its_lines(store: Store, monkeyp
 
 
 @pytest.fixture
-def replicated(tmp_path: Path) -> Store:
-    """A store whose Litestream copied everything and then stopped."""
+def replicated(tmp_path: Path) -> Iterator[Store]:
+    """A store whose replica was proved just now, and whose `mosis replicate` runs."""
     store = make_store(tmp_path / "store", litestream=True)
-    add_developer(store, "acme")
-    replicate(store.layout)
-    return store
+    replica.write(store.layout, State(started_at=now(), verified_at=now(), head=1))
+    with store.layout.replicate_lock.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield store
 
 
-def test_an_idle_store_is_replicated_however_long_ago(replicated: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock(monkeypatch, 86400)
-    assert line_of(replicated, "replica").ok
-
-
-@pytest.mark.parametrize("writes", [1, 2])
-def test_a_write_that_the_replica_lacks_for_a_minute_is_a_fault(
-    replicated: Store, writes: int, monkeypatch: pytest.MonkeyPatch
+def test_a_replica_that_was_proved_is_good_until_proofs_are_missing(
+    replicated: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in replicated.layout.replica.rglob("*.ltx"):
-        os.utime(path, (now() - 20, now() - 20))
-    for number in range(writes):
-        add_developer(replicated, f"late{number}", key=None)
+    clock(monkeypatch, State().max_age - 10)
     assert line_of(replicated, "replica").ok
-    clock(monkeypatch, thresholds.REPLICA_LAG_SECONDS_MAX + 2)
+    clock(monkeypatch, State().max_age + 10)
     assert not line_of(replicated, "replica").ok
 
 
-def test_a_busy_store_without_litestream_is_a_fault(replicated: Store) -> None:
-    for path in replicated.layout.replica.rglob("*.ltx"):
-        os.utime(path, (now() - 3600, now() - 3600))
-    add_developer(replicated, "late", key=None)
+def test_a_replica_need_not_be_proved_in_the_first_minutes(replicated: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    replica.write(replicated.layout, State(started_at=now()))
+    assert line_of(replicated, "replica").text == "not proved yet"
+    assert line_of(replicated, "replica").ok
+    clock(monkeypatch, State().max_age + 10)
     assert not line_of(replicated, "replica").ok
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({"failure": "row 3 is not this store's"}, "the last proof failed: row 3 is not this store's"),
+        ({"behind_since": now() - thresholds.REPLICA_LAG_SECONDS_MAX - 5}, "s behind the database"),
+    ],
+)
+def test_what_is_known_of_a_bad_replica_is_a_fault(replicated: Store, state: dict[str, object], text: str) -> None:
+    replica.write(replicated.layout, dataclasses.replace(replica.read(replicated.layout), **state))
+    line = line_of(replicated, "replica")
+    assert not line.ok and text in line.text
+
+
+def test_a_wal_that_grows_without_end_is_a_fault(replicated: Store) -> None:
+    add_developer(replicated, "acme")  # the connection keeps the WAL
+    with replicated.layout.wal.open("ab") as wal:
+        wal.truncate(thresholds.WAL_BYTES_MAX + 1)
+    line = line_of(replicated, "replica")
+    assert not line.ok and "the WAL has 256.0 MiB" in line.text
+
+
+def test_a_store_that_nobody_replicates_is_a_fault(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", litestream=True)
+    replica.write(store.layout, State(started_at=now(), verified_at=now(), head=1))
+    line = line_of(store, "replica")
+    assert not line.ok and "does not run" in line.text
