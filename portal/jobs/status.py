@@ -19,7 +19,7 @@ from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
 from portal.recovery.replica import State
 from portal.settings import Follow, Settings
-from portal.store import clock, clock_trust, failure_marks, files, job_runs, schema, versions
+from portal.store import clock, clock_trust, failure_marks, files, job_runs, leftovers, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
@@ -119,10 +119,20 @@ def _disk(settings: Settings) -> Line:
     return Line("disk", free >= thresholds.DISK_FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")
 
 
+def _packages(store: Store) -> Iterator[Line]:
+    """Only if there is a fault: packages that a database which somebody put back does not know."""
+    if number := len(leftovers.unnamed(store)):
+        text = (
+            f"{number} are not in the database, which is older: `mosis restore --replace-database` if a copy has them"
+        )
+        yield Line("packages", False, f"{text}, else `mosis rebuild --replace-database --ignore-copies`")
+
+
 def _store(store: Store) -> Iterator[Line]:
     parts = {"versions": _versions, "storage": _storage, "audit": _audit}
     if not store.settings.follow:  # the rest is the work of the store that this host follows
         parts |= {
+            "packages": _packages,
             "clock": _clock,
             "replica": _litestream,
             "snapshots": _snapshots,

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from portal.recovery.errors import BackupError
 from portal.store import audit, files, placement, versions
-from portal.store.layout import Layout
+from portal.store.layout import RECORD, Layout
 from portal.store.store import Store
 
-DEVELOPER, APP, VERSION = "developer.json", "app.json", "version.json"
+DEVELOPER, APP, VERSION = "developer.json", "app.json", RECORD
 FORMAT = 1
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 CHANGES = 500  # rows of the audit log that are read at a time

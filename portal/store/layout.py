@@ -8,6 +8,8 @@ ICON_SIZES = (32, 64, 128)
 IMAGE_DIGITS = 16
 
 # What Synology DSM creates inside shares, and ext4 at its mount point; see also the rsync filter of the backup.
+RECORD = "version.json"  # beside a package, once its version is committed; see recovery/records.py
+
 SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp", "lost+found"})
 
 

@@ -17,7 +17,7 @@ from portal.faults import sentence
 from portal.store import files, job_runs, placement, retention, uploads, versions
 from portal.store.database import turn
 from portal.store.errors import DatabaseBusy
-from portal.store.layout import SYSTEM_NAMES, image_name
+from portal.store.layout import RECORD, SYSTEM_NAMES, image_name
 from portal.store.placement import Target
 from portal.store.store import Store
 
@@ -28,7 +28,9 @@ PARTIAL_SNAPSHOT = re.compile(r"\.(portal|before-schema|trial)-.*")
 IMAGE = re.compile(
     r"(icon-[0-9]+|screenshots/[1-5])(\.[0-9a-f]{16})?\.png|(screenshots/)?\..+\.png\.[0-9]+\.[0-9a-f]{8}"
 )
-OF_REQUESTS = re.compile(r"[0-9a-f]{32}|(image|images|removed|orphan)-.*")  # under `temp/`
+OF_REQUESTS = re.compile(r"[0-9a-f]{32}|(image|images|removed|orphan)-.*|\.(developer|app|version)\.json\..*")
+"""Names under `temp/`."""
+
 FORMS = "status = 'uploading' AND NOT EXISTS (SELECT 1 FROM uploads WHERE upload_id = version_id)"
 
 
@@ -146,8 +148,24 @@ def _partial(store: Store, at: int, _ownerless: Collection[str]) -> Iterator[Pat
                 yield path
 
 
+def unnamed(store: Store) -> list[Path]:
+    """Packages that became versions, which the database neither names nor has deleted: it is older than they are."""
+    return [path for path in _without_row(store) if not _never_or_no_more(store, path)]
+
+
 def _orphans(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Path]:
-    """Directories of versions without a row."""
+    """Directories of versions without a row, which a crash left before the COMMIT, or after a deletion."""
+    return (path for path in _without_row(store) if _never_or_no_more(store, path))
+
+
+def _never_or_no_more(store: Store, path: Path) -> bool:
+    """Whether the package has no record yet, or the log has its deletion."""
+    query = "SELECT 1 FROM audit WHERE action = 'version.expire' AND subject = ?"
+    subject = "/".join(path.parts[-2:])
+    return not (path / RECORD).exists() or store.db.read().execute(query, (subject,)).fetchone() is not None
+
+
+def _without_row(store: Store) -> Iterator[Path]:
     packages = store.layout.area("packages")
     for developer in _entries(packages):
         for app in _entries(packages / developer):

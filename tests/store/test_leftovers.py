@@ -9,6 +9,7 @@ import pytest
 
 from portal.store import apps, assets, audit, leftovers, placement, signed_uploads, uploads, versions
 from portal.store.clock import now
+from portal.store.layout import RECORD
 from portal.store.leftovers import Leftover
 from portal.store.placement import Target
 from portal.store.store import Store
@@ -90,6 +91,17 @@ def test_each_kind_is_removed_and_every_file_with_a_row_stays(store: Store, app:
     assert found(store) == set()
     assert files_of(store) == kept
     assert signed_uploads.find(store.db.read(), kept_upload.upload_id) == kept_upload
+
+
+@pytest.mark.usefixtures("version")
+def test_a_package_that_was_a_version_stays_unless_the_log_has_its_deletion(store: Store) -> None:
+    """As after an old copy of the database was put back by hand: its rows are gone, its bytes are all there is."""
+    newer, deleted = (write(store.layout.package("acme", APP_ID, code).with_name(RECORD)).parent for code in (7, 8))
+    with store.db.write() as tx:
+        audit.append(tx, audit.OPERATOR, "version.expire", f"{APP_ID}/8", rule="draft")
+    assert leftovers.unnamed(store) == [newer]
+    assert swept(store) == [Leftover("orphan", deleted)]
+    assert newer.exists()
 
 
 def test_what_is_young_may_be_in_use(store: Store) -> None:
