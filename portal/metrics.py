@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from portal import __version__, metrics_files, thresholds
 from portal.images import ImageRejected
-from portal.jobs import table
+from portal.jobs import recovery_figures, table
 from portal.recovery import mending, replica
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import files, job_runs, versions
@@ -203,6 +203,11 @@ class _StoreCollector(Collector):
         )
         drilled = "When a restore was last rehearsed successfully; 0: never."
         yield _value("restore_drill_last_success_timestamp_seconds", drilled, last.get("drill", 0))
+        figures = recovery_figures.read(db)
+        lost = "Acknowledged changes that the newest copy of a kind lacked in the last rehearsal: age of the oldest."
+        yield _gauge("restore_drill_recovery_point_seconds", lost, "kind", figures.point)
+        took = "Time to restore from that copy and to serve a package; kind drive: with every file on the drive."
+        yield _gauge("restore_drill_recovery_time_seconds", took, "kind", figures.time)
 
 
 def _replica(layout: Layout) -> Iterator[Metric]:

@@ -8,7 +8,7 @@ import typer
 from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.progress import progress
-from portal.jobs import backup, drill, restore
+from portal.jobs import backup, drill, recovery_figures, restore
 from portal.jobs import scrub as scrubbing
 from portal.jobs.opening import open_for
 from portal.store.clock import now, rfc3339
@@ -103,13 +103,17 @@ def _print_database(report: restore.Report, would: str) -> None:
 
 
 def run_drill() -> None:
-    """Rehearse a restore beside the store: every copy of the database, and every file on the drive."""
+    """Rehearse a restore beside the store: every copy of the database, a portal on it, and every file on the drive."""
     with progress("checking files on the drive") as advance:
         report = drill.drill(open_for(drill.JOB, settings.load()), progress=advance)
     for name in report.copies:
         print(f"{name} can be restored")
+    if report.package:
+        print(f"a portal on the newest of them served {report.package}")
     if report.files is not None:
         print(f"{report.files} files on the drive are good")
+    if figures := recovery_figures.sentence(report.figures):
+        print(figures)
 
 
 def run_scrub(

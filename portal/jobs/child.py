@@ -19,7 +19,7 @@ class Program:
     def __init__(self, command: Sequence[str | Path], *, keeps: int) -> None:
         """Start it; it has the descriptor `keeps` open."""
         parent = os.getpid()
-        self._process = subprocess.Popen(command, pass_fds=(keeps,), preexec_fn=lambda: _end_with(parent))  # noqa: PLW1509 - one thread
+        self._process = subprocess.Popen(command, pass_fds=(keeps,), preexec_fn=lambda: end_with(parent))  # noqa: PLW1509 - one thread
 
     @property
     def ended(self) -> int | None:
@@ -78,7 +78,7 @@ def _run(work: Callable[[], str], entrance: int, parent: int) -> None:
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        _end_with(parent)
+        end_with(parent)
         with suppress(OSError):
             os.nice(10)
         os.write(entrance, work().encode())
@@ -87,7 +87,7 @@ def _run(work: Callable[[], str], entrance: int, parent: int) -> None:
         os._exit(status)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Let the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it has ended already

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from portal import __version__, thresholds
 from portal.faults import Fault
-from portal.jobs import audit, standby, table
+from portal.jobs import audit, recovery_figures, standby, table
 from portal.jobs.table import Job
 from portal.recovery import drive, generations, replica
 from portal.recovery.generations import Generation
@@ -138,6 +138,7 @@ def _store(store: Store) -> Iterator[Line]:
             "snapshots": _snapshots,
             "generations": _generations,
             "jobs": _jobs,
+            "recovery": _recovery,
         }
     for name, part in parts.items():
         try:
@@ -203,6 +204,11 @@ def _jobs(store: Store) -> Iterator[Line]:
     since = job_runs.expected_since(db, [job.name for job in jobs])
     for job in jobs:
         yield _job(job, runs.get(job.name), since[job.name])
+
+
+def _recovery(store: Store) -> Iterator[Line]:
+    figures = recovery_figures.read(store.db.read())
+    yield Line("recovery", True, recovery_figures.sentence(figures) or "not rehearsed yet")
 
 
 def _replica(layout: Layout) -> Line:

@@ -62,11 +62,13 @@ class Found:
     copies: list[Copy]
     faults: dict[str, str]
 
-    def newest_of_each_kind(self) -> list[Copy]:
-        newest: dict[str, Copy] = {}
-        for copy in self.copies:
-            newest.setdefault(copy.source.kind, copy)
-        return list(newest.values())
+
+def newest_of_each_kind(found: Iterable[Copy]) -> list[Copy]:
+    """Of copies in the order of `Found`."""
+    newest: dict[str, Copy] = {}
+    for copy in found:
+        newest.setdefault(copy.source.kind, copy)
+    return list(newest.values())
 
 
 def find(sources: Iterable[Source], place: Path) -> Found:

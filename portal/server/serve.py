@@ -8,7 +8,7 @@ from typing import TextIO
 
 from portal.jobs import table
 from portal.recovery import initialize, migration
-from portal.server import lock, place, stopping
+from portal.server import forking, lock, place, stopping
 from portal.server.metrics_directory import metrics_directory
 from portal.server.options import DRAIN_SECONDS, options
 from portal.server.place import Place
@@ -76,5 +76,6 @@ def _run(settings: Settings, held: Place) -> None:
     server = Granian("portal.server.worker:worker", factory=True, **options(settings))
     server.on_startup(held.listening)
     server.on_shutdown(lambda: setattr(server, "bind_uds", None))  # it would remove another portal's socket too
+    forking.end_with_server()
     stopping.stop_server(server.signal_handler_interrupt, within=DRAIN_SECONDS + MARGIN_SECONDS)
     server.serve()

@@ -115,5 +115,12 @@ def count(tx: sqlite3.Connection, metric: str, label: str, number: int) -> None:
     )
 
 
+def note(tx: sqlite3.Connection, metric: str, values: Mapping[str, int]) -> None:
+    """Replace all numbers of a metric."""
+    tx.execute("DELETE FROM counters WHERE metric = ?", (metric,))
+    for label, value in values.items():
+        count(tx, metric, label, value)
+
+
 def counters(db: sqlite3.Connection, metric: str) -> dict[str, int]:
     return dict(tuple(row) for row in db.execute("SELECT label, value FROM counters WHERE metric = ?", (metric,)))

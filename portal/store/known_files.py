@@ -105,6 +105,16 @@ def every(db: sqlite3.Connection, layout: Layout, after: Position | None = None)
                 after = file.position
 
 
+def current_sample(db: sqlite3.Connection, layout: Layout, number: int) -> list[NamedFile]:
+    """The packages that devices download of that many apps at most, chosen at random."""
+    query = (
+        "SELECT app_id, version_code FROM apps JOIN versions USING (app_id)"
+        " WHERE version_code = published_code AND status = 'published' ORDER BY random() LIMIT ?"
+    )
+    row = _PARTS[0].row
+    return [_package(layout, db.execute(row, tuple(key)).fetchone()) for key in db.execute(query, (number,)).fetchall()]
+
+
 def current(db: sqlite3.Connection, layout: Layout, file: NamedFile) -> bool:
     """Whether the database still names this file with this digest."""
     part = _PARTS[file.position.part]

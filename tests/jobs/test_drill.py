@@ -1,23 +1,28 @@
 """A drill finds what a restore would not bring back, before anybody needs it, and leaves the store alone."""
 
 import os
+import re
 import shutil
 import sqlite3
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, drill, table
+from portal.jobs import backup, drill, table, trial_portal
 from portal.recovery import copies, drive
 from portal.recovery.errors import BackupError
 from portal.settings import Follow
-from portal.store import files
+from portal.store import audit, files
+from portal.store.audit import OPERATOR
 from portal.store.clock import now
 from portal.store.store import Store
 from tests.support.litestream import replicate
-from tests.support.portal import Publisher, add_developer, make_store, mosis
+from tests.support.portal import MOSIS, Publisher, add_developer, children, environ, make_store, mosis
 
 
 @pytest.fixture
@@ -29,6 +34,9 @@ def kept(published: Publisher) -> Store:
     backup.packages(store)
     replicate(store.layout)
     return store
+
+
+COST = "of changes, back in [0-9]+ s"
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
@@ -50,14 +58,74 @@ def test_every_copy_and_every_file_is_looked_at(kept: Store) -> None:
     ran = mosis(kept, "drill")
     assert ran.returncode == 0, ran.stderr
     name = snapshot(kept).name
-    assert ran.stdout.splitlines() == [
+    *lines, figures = ran.stdout.splitlines()
+    served = lines.pop(3)
+    assert lines == [
         "Litestream replica can be restored",
         f"snapshot {name} can be restored",
         f"snapshot {name} on the drive can be restored",
         "3 files on the drive are good",
     ]
+    assert re.fullmatch("a portal on the newest of them served org.example.app 2", served)
+    assert re.fullmatch(f"loss of the database: 0 s {COST}; .*; loss of the whole disk: 0 s {COST}", figures)
     assert content(kept) == before
     assert list(kept.layout.area("temp").glob("drill-*")) == []
+
+
+def test_monitoring_knows_what_a_loss_would_cost(kept: Store, published: Publisher) -> None:
+    published.portal.start()
+    with kept.db.write() as tx:
+        audit.append(tx, OPERATOR, "test", "test")
+    drill.drill(kept)
+    text = published.client.get("/metrics").text
+    for kind in ("replica", "snapshot", "drive"):
+        for metric in ("recovery_point", "recovery_time"):
+            assert re.search(f'^mosis_restore_drill_{metric}_seconds{{kind="{kind}"}} [0-9.]+$', text, re.MULTILINE)
+    status = mosis(kept, "status").stdout
+    assert re.search(f"recovery +loss of the database: [0-9]+ s {COST}", status)
+
+
+def test_nothing_of_the_portal_stays(kept: Store) -> None:
+    before = processes(), set(Path(tempfile.gettempdir()).glob("mosis-*"))
+    assert drill.drill(kept).package == "org.example.app 2"
+    assert (processes(), set(Path(tempfile.gettempdir()).glob("mosis-*"))) == before
+
+
+def test_the_portal_ends_with_a_rehearsal_that_is_killed(kept: Store) -> None:
+    running = subprocess.Popen([MOSIS, "drill"], env=environ(kept), stdout=subprocess.DEVNULL)
+    wait_for(lambda: len(descendants(running.pid)) >= 2)  # the portal and its worker
+    portal = descendants(running.pid)
+    running.kill()
+    running.wait()
+    wait_for(lambda: not any(is_alive(pid) for pid in portal))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def processes() -> set[int]:
+    return set(descendants(os.getpid()))
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        own = children(pid)
+    except FileNotFoundError:
+        return []
+    return own + [pid for child in own for pid in descendants(child)]
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_a_store_without_a_published_version_has_a_portal_that_is_ready(store: Store) -> None:
+    backup.database(store)
+    assert drill.drill(store).package is None
 
 
 def test_monitoring_knows_when(kept: Store, published: Publisher) -> None:
@@ -112,6 +180,12 @@ def damage_package(store: Store) -> None:
     files.write_file(package_on_the_drive(store, 1), b"bit rot")
 
 
+def damage_all_packages(store: Store) -> None:
+    for code in (1, 2):
+        files.write_file(package_on_the_drive(store, code), b"bit rot")
+        files.write_file(store.layout.package("acme", "org.example.app", code), b"bit rot")
+
+
 def lose_an_old_package(store: Store) -> None:
     package_on_the_drive(store, 2).unlink()
     yesterday = now() - table.BY_NAME["backup-packages"].max_age - 60
@@ -130,7 +204,8 @@ def pull_the_drive(store: Store) -> None:
         (rewrite_history, "snapshot .*: row 2 of its audit log"),
         (take_another_store_s, "snapshot .*: its row [0-9]+ of the audit log is not this store's"),
         (take_a_newer_release_s, "upgrade the program"),
-        (damage_package, "org.example.app/1/package.mosis is damaged"),
+        (damage_package, "org.example.app/1/package.mosis is damaged.*`mosis scrub --repair` mends"),
+        (damage_all_packages, "Of the current packages of 1 apps none has a good copy"),
         (lose_an_old_package, "org.example.app/2/package.mosis is missing"),
         (pull_the_drive, "The drive is away"),
     ],
@@ -140,6 +215,16 @@ def test_what_would_not_come_back_is_named(kept: Store, harm: Callable[[Store], 
     with pytest.raises(BackupError, match=reason):
         drill.drill(kept)
     assert list(kept.layout.area("temp").glob("drill-*")) == []
+
+
+def test_a_copy_that_only_a_portal_cannot_use_is_named(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_portal, "READY_SECONDS", 10)
+    shutil.rmtree(kept.layout.replica)
+    for path in (snapshot(kept), *copies.on_drive(kept.settings)):
+        with closing(sqlite3.connect(path)) as copy:
+            copy.executescript("PRAGMA foreign_keys = OFF; DROP TABLE developers")
+    with pytest.raises(BackupError, match="A portal on the restored database does not become ready"):
+        drill.drill(kept)
 
 
 def test_what_is_younger_than_the_last_night_is_no_fault(kept: Store) -> None:
