@@ -67,6 +67,9 @@ class Backup(BaseModel):
     directory: AbsolutePath = Field(description="directory at or below `mount`, marked by a file `.mosis-backup`")
     keep_daily: int = Field(7, ge=1, description="generations on the drive: the last one of each of so many days")
     keep_weekly: int = Field(4, ge=0, description="and the last one of each of so many weeks")
+    before_cleanup: bool = Field(
+        False, description="cleanup deletes a package only while the drive has it, read then and equal to its digest"
+    )
 
 
 class Follow(BaseModel):

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -14,9 +15,9 @@ from time import monotonic
 from portal.faults import Fault, sentence
 from portal.jobs.alone import alone
 from portal.jobs.opening import open_for
-from portal.recovery import records
+from portal.recovery import drive, records
 from portal.settings import Settings
-from portal.store import audit, ballast, clock_trust, files, job_runs, leftovers, placement, retention
+from portal.store import audit, ballast, clock_trust, files, job_runs, known_files, leftovers, placement, retention
 from portal.store.clock import now
 from portal.store.layout import Layout
 from portal.store.leftovers import Leftover
@@ -27,6 +28,7 @@ JOB = "cleanup"
 BATCH = 64  # versions deleted by one transaction, which costs a flush of the disk
 APPS_MAX = 500  # whose first records are written in seconds; those of more apps are left to the portal
 DUE_MAX, DUE_PART_MAX = 100, 0.3  # versions with packages; a run that would delete more than both is refused
+REMEDY = "attach the drive, then run `mosis backup packages`."
 TURN_SECONDS = 0.02  # after which a transaction ends, because others wait to write
 
 
@@ -103,17 +105,41 @@ class _Run:
             self._report_leftover(leftover)
         self._require_few(force=force)
         for rule in retention.RULES:
-            for version in retention.due(self.store.db.read(), rule, self.at):
+            for version in self._due(rule):
                 self.report(Deletion(rule.label, str(version)))
+        self._raise_faults()
 
     def clean(self, *, force: bool) -> None:
+        """Delete everything that is due. Raises CleanupError at the end if something was not deleted."""
         self.sweep()
         self._require_few(force=force)
         for rule in retention.RULES:
             self.expire(rule)
+        self._raise_faults()
+
+    def _raise_faults(self) -> None:
         if self.faults:
             more = f" (and {len(self.faults) - 1} more)" if self.faults[1:] else ""
             raise CleanupError(f"{self.faults[0]}{more}")
+
+    def _due(self, rule: Rule) -> Iterator[Expired]:
+        """The versions that `rule` no longer keeps, without those that must first be backed up."""
+        for version in retention.due(self.store.db.read(), rule, self.at):
+            if self._is_backed_up(version):
+                yield version
+            else:
+                self.faults.append(f"{version} is due and stays, because the drive has no good copy of it: {REMEDY}")
+
+    @cached_property
+    def _trees(self) -> list[Path]:
+        return drive.trees(self.store.settings.backup)
+
+    def _is_backed_up(self, version: Expired) -> bool:
+        backup, db = self.store.settings.backup, self.store.db.read()
+        if version.version_code is None or not (backup and backup.before_cleanup):
+            return True
+        package = known_files.package(db, self.store.layout, version.app_id, version.version_code)
+        return package is None or drive.find(self._trees, package) is not None
 
     def _require_few(self, *, force: bool) -> None:
         """The last defence against a clock that is wrong and trusted, or a mistake that no one has thought of."""
@@ -136,7 +162,7 @@ class _Run:
 
     def expire(self, rule: Rule) -> None:
         """Delete the versions that `rule` no longer keeps."""
-        due = retention.due(self.store.db.read(), rule, self.at)
+        due = self._due(rule)
         while batch := deque(islice(due, BATCH)):
             while batch:
                 self._expire_some(rule, batch)

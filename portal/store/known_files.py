@@ -115,6 +115,12 @@ def current_sample(db: sqlite3.Connection, layout: Layout, number: int) -> list[
     return [_package(layout, db.execute(row, tuple(key)).fetchone()) for key in db.execute(query, (number,)).fetchall()]
 
 
+def package(db: sqlite3.Connection, layout: Layout, app_id: str, version_code: int) -> NamedFile | None:
+    """The package of a version, if that has one."""
+    row = db.execute(_PARTS[0].row, (app_id, version_code)).fetchone()
+    return _package(layout, row) if row else None
+
+
 def current(db: sqlite3.Connection, layout: Layout, file: NamedFile) -> bool:
     """Whether the database still names this file with this digest."""
     part = _PARTS[file.position.part]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import scale
-from portal.jobs import cleanup
+from portal.jobs import backup, cleanup
 from portal.jobs.cleanup import CleanupError, Deletion
 from portal.recovery.errors import BackupError
 from portal.settings import Follow
@@ -374,3 +374,34 @@ def test_a_disk_with_room_is_kept_some_for_later(store: Store) -> None:
     with ballast.released(store.layout):
         assert not store.layout.ballast.exists()
     assert store.layout.ballast.stat().st_blocks * 512 >= ballast.BYTES
+
+
+@pytest.mark.parametrize("copy", ["good", "none", "damaged", "away"])
+def test_a_package_is_deleted_only_while_the_drive_has_it_if_that_is_asked_for(
+    saved: Store, tmp_path: Path, copy: str
+) -> None:
+    assert saved.settings.backup
+    wanted = saved.settings.backup.model_copy(update={"before_cleanup": True})
+    store = Store(saved.settings.model_copy(update={"backup": wanted}), saved.db, saved.layout)
+    add_developer(store, "acme")
+    with store.db.write() as tx:
+        app = apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
+    upload(store, app, 1, tmp_path)
+    uploads.begin(store, uploads.new(store, app))
+    if copy != "none":
+        backup.packages(store)
+    for path in wanted.directory.rglob("package.mosis") if copy == "damaged" else []:
+        path.write_bytes(b"x" * path.stat().st_size)
+    if copy == "away":
+        (wanted.directory / ".mosis-backup").unlink()
+    age(store, "status_at", 31 * DAY)
+    for dry_run in (True, False):
+        deletions: list[Deletion] = []
+        if copy == "good":
+            cleanup.cleanup(store, dry_run=dry_run, report=deletions.append)
+        else:
+            with pytest.raises(CleanupError, match=f"^{APP_ID}/1 is due and stays, because the drive has no good copy"):
+                cleanup.cleanup(store, dry_run=dry_run, report=deletions.append)
+        assert [deletion.label for deletion in deletions] == ["draft"] * (copy == "good") + ["uploading"]
+    assert left(store) == ([] if copy == "good" else [1])
+    assert store.layout.package("acme", APP_ID, 1).exists() == (copy != "good")
