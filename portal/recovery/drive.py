@@ -54,14 +54,6 @@ def _elsewhere(backup: Backup, found: Iterable[str]) -> str:
     return "attach the drive"
 
 
-def attached(backup: Backup | None) -> Path | None:
-    """The directory on the drive; None when there is no drive or it is away."""
-    try:
-        return require(backup)
-    except BackupError:
-        return None
-
-
 def trees(backup: Backup | None) -> list[Path]:
     """The copies of the store's files on the drive, the newest first; none while the drive is away.
 

@@ -93,14 +93,16 @@ def misdated(found: list[Generation]) -> Generation | None:
 
 
 def expired(found: list[Generation], *, daily: int, weekly: int, whole: bool) -> list[Generation]:
-    """Those of `found`, newest first, that are not the last one of one of so many days or weeks; never the newest.
+    """Those of `found`, newest first, that are not the last one of one of so many days or weeks.
 
+    Never the newest, and not the one before it: a second run on one day must not take the first with it.
     None while the newest has no date, or an older one a later date. Those that are not `whole` trees are needed back to
     the oldest one that is kept: what a run replaced is in that one alone.
     """
     if not found or found[0].at is None or misdated(found):
         return []
-    kept = {*_kept(map(_day, found), found, daily), *_kept(map(_week, found), found, weekly)}
+    days, weeks = _kept(map(_day, found), found, daily), _kept(map(_week, found), found, weekly)
+    kept = {*days, *weeks, *(one.number for one in found[:2])}
     oldest = min(kept)
     return [one for one in found if (one.number not in kept if whole else one.number < oldest)]
 

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -161,7 +161,9 @@ def mend_copy(good: Path, damaged: Path, others: Iterable[Path]) -> None:
     beside = damaged.with_name(f".{damaged.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         shutil.copyfile(good, beside)
-        shutil.copystat(good, beside)
+        times = good.stat()
+        with suppress(OSError):  # a drive that keeps no times; the next backup compares sizes then
+            os.utime(beside, ns=(times.st_atime_ns, times.st_mtime_ns))
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         for name in names[1:]:

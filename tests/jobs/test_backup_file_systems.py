@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup
+from portal.jobs import backup, scrub
+from portal.jobs.scrub import Finding
 from portal.recovery import drive, generations, rsync
 from portal.recovery.capabilities import Capabilities
 from portal.recovery.drive import MARKER
 from portal.recovery.errors import BackupError
-from portal.store import files
+from portal.store import files, known_files
 from portal.store.store import Store
 from tests.support.many import fill
 from tests.support.portal import make_store
@@ -79,6 +80,23 @@ def change(store: Store) -> set[bytes]:
     image.write_bytes(bytes(image.stat().st_size))
     os.utime(image, (later, later))
     return before
+
+
+@pytest.mark.parametrize("name", DRIVES)
+def test_a_scrub_mends_damage_on_every_kind_of_drive(name: str, place: Path) -> None:
+    kind, uid, _ = DRIVES[name]
+    with attached(kind, place, uid) as store:
+        backup.packages(store)
+        file = next(known_files.every(store.db.read(), store.layout))
+        damaged = drive.trees(store.settings.backup)[0] / file.path
+        with damaged.open("rb+") as body:
+            body.write(b"bit rot")
+        found: list[Finding] = []
+        scrub.scrub(store, repair=True, report=found.append)
+        assert [finding.mended_from for finding in found] == ["the store"]
+        assert file.is_good(drive.trees(store.settings.backup)[0])
+        backup.packages(store)
+        assert drive.find(drive.trees(store.settings.backup)[:1], file)
 
 
 def long_ago(generation: Path) -> Path:

@@ -36,13 +36,13 @@ def test_where_a_run_keeps_only_what_it_replaced_every_run_since_the_oldest_stay
     assert kept(nights(*range(60)), whole=False) == list(range(43, 61))
 
 
-def test_the_last_run_of_a_day_stays() -> None:
-    assert kept(nights(0, 0.1, 0.2, 1, 1.1)) == [3, 5]
+def test_the_last_run_of_a_day_stays_and_the_one_before_the_newest() -> None:
+    assert kept(nights(0, 0.1, 0.2, 1, 1.1, 1.2)) == [3, 5, 6]
 
 
 def test_the_settings_say_how_many() -> None:
-    keep = KEEP.model_copy(update={"keep_daily": 1, "keep_weekly": 0})
-    assert kept(nights(0, 1, 2), keep=keep) == [3]
+    keep = KEEP.model_copy(update={"keep_daily": 3, "keep_weekly": 0})
+    assert kept(nights(0, 1, 2, 3), keep=keep) == [2, 3, 4]
 
 
 @pytest.mark.parametrize("wrong_nights", [1, 3, 20])
