@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from portal import __version__, metrics_files, thresholds
 from portal.images import ImageRejected
 from portal.jobs import recovery_figures, table
+from portal.mirror import scan
 from portal.recovery import mending, replica
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import files, job_runs, versions
@@ -170,6 +171,7 @@ class _StoreCollector(Collector):
         counted = versions.count(db)
         yield _gauge("versions", "Versions.", "status", {status: counted.get(status, 0) for status in STATUSES})
         yield from self._jobs(db)
+        yield from self._mirror(db)
         deleted = CounterMetricFamily(
             "mosis_cleanup_deleted", "Versions and leftovers of crashes that were deleted.", labels=["status"]
         )
@@ -186,6 +188,14 @@ class _StoreCollector(Collector):
         text = "1 while counts of some worker are missing here, because there was no room for them."
         yield GaugeMetricFamily("mosis_metrics_incomplete", text, value=metrics_files.incomplete())
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})
+
+    def _mirror(self, db: sqlite3.Connection) -> Iterator[Metric]:
+        if self._store.settings.mirror is None:
+            return
+        pending = scan.pending(db, self._store.layout)
+        yield _value("mirror_pending", "Published files that the mirror's bucket lacks.", pending.number)
+        since = "Since when the oldest of them has been published; 0: there is none."
+        yield _value("mirror_pending_since_timestamp_seconds", since, pending.since)
 
     def _jobs(self, db: sqlite3.Connection) -> Iterator[Metric]:
         """Each job that this store should run has its series from the start: 0 until the first success."""
@@ -208,6 +218,9 @@ class _StoreCollector(Collector):
         yield _gauge("restore_drill_recovery_point_seconds", lost, "kind", figures.point)
         took = "Time to restore from that copy and to serve a package; kind drive: with every file on the drive."
         yield _gauge("restore_drill_recovery_time_seconds", took, "kind", figures.time)
+        if "mirror" in last:
+            mirrored = "When the mirror's bucket last had every published file; 0: never."
+            yield _value("mirror_last_success_timestamp_seconds", mirrored, last["mirror"])
 
 
 def _replica(layout: Layout) -> Iterator[Metric]:

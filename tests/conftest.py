@@ -1,6 +1,7 @@
 """Fixtures that more than one folder uses."""
 
 import itertools
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import hypothesis
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from portal.settings import S3
 from portal.store import audit, tokens
 from portal.store.store import Store
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
@@ -24,6 +26,25 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made = make_store(tmp_path / "store")
     yield made
     made.db.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[S3]:
+    """A bucket of a real S3 engine, one per test process, that tests share."""
+    from tests.mirror.seaweed import seaweed  # here, because boto3 takes long to import
+
+    with seaweed() as running:
+        yield running
+
+
+@pytest.fixture
+def empty(engine: S3) -> S3:
+    """A bucket of the test's own, without objects and rules."""
+    from portal.mirror.client import Bucket
+
+    own = engine.model_copy(update={"bucket": f"mosis-{uuid.uuid4().hex}"})
+    Bucket(own).call("create_bucket")
+    return own
 
 
 @pytest.fixture

@@ -8,12 +8,16 @@ from portal.recovery.errors import BackupError
 from portal.store.store import Store
 
 
+class RunningError(BackupError):
+    """The job is running already."""
+
+
 @contextmanager
 def alone(store: Store, job: str) -> Iterator[None]:
-    """Raises BackupError while the job runs elsewhere."""
+    """Raises RunningError while the job runs elsewhere."""
     with (store.layout.area("data") / f"{job}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BackupError(f"{job} is running already.") from None
+            raise RunningError(f"{job} is running already.") from None
         yield

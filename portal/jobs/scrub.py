@@ -1,7 +1,7 @@
 """Read every file of the store, and its copy on the drive, compare each with the database, and mend what differs.
 
 It runs beside the portal, at a bounded rate and in the idle class of the disk. A run that was interrupted is continued
-by the next one. The drive is mended from the store, the store from the drive.
+by the next one. The drive is mended from the store, the store from the drive, else from the mirror's bucket.
 """
 
 import json
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from portal.jobs.alone import alone
+from portal.jobs.bucket_copies import BucketCopies
 from portal.packages.manifest import PATH as MANIFEST
 from portal.recovery import drive, mending
 from portal.recovery.errors import BackupError
@@ -22,6 +23,7 @@ from portal.store.known_files import NamedFile, Position
 from portal.store.store import Store
 
 JOB = "scrub"
+BUCKET = "the mirror's bucket"
 NOTED_EVERY = 200  # files; what an interruption costs at most
 NAMED_MAX = 5  # files that the failure of a run names; its output names all
 
@@ -90,6 +92,7 @@ class _Scrub:
         self._store, self._pass, self._report, self._progress = store, found, report, progress
         self._repair, self._quarantine = repair, quarantine
         self._trees = drive.trees(store.settings.backup)
+        self._bucket = BucketCopies(store)
         self._took: Throttle = mending.throttle(store.settings.scrub_mb_per_second * 1_000_000)
         self._counted = Pass(checked=found.checked, corrupt=found.corrupt, repaired=found.repaired)
 
@@ -119,10 +122,8 @@ class _Scrub:
             wrong, inode = found
             if self._quarantine and inode and not mending.quarantine(store, file, inode):
                 return False  # it was deleted or replaced meanwhile
-            # What could not be read last week may be readable now.
-            candidates = (store.layout.quarantine / file.path, *map(file.below, self._trees))
-            source = mending.mend(store, file, candidates) if self._repair else None
-            self._add(Finding(file.path, wrong, str(source) if source else None))
+            source = self._mend(file) if self._repair else None
+            self._add(Finding(file.path, wrong, source))
             if source is None:
                 return False
         elif found:
@@ -132,6 +133,15 @@ class _Scrub:
                 mending.mend_manifest(store, file)
             self._add(Finding(file.path.with_name(MANIFEST), "is damaged", "the database" if self._repair else None))
         return True
+
+    def _mend(self, file: NamedFile) -> str | None:
+        """Mend a file of the store from its nearest good copy; returns where that was, None if there is none."""
+        # What could not be read last week may be readable now.
+        candidates = (self._store.layout.quarantine / file.path, *map(file.below, self._trees))
+        if source := mending.mend(self._store, file, candidates):
+            return str(source)
+        with self._bucket.of(file) as copy:
+            return BUCKET if copy and mending.mend(self._store, file, [copy], source=BUCKET) else None
 
     def _check_drive(self, file: NamedFile, *, good: bool) -> None:
         """Check the copies on the drive; what it has not is the matter of the next backup."""

@@ -14,6 +14,7 @@ from portal import __version__, thresholds
 from portal.faults import Fault
 from portal.jobs import audit, recovery_figures, standby, table
 from portal.jobs.table import Job
+from portal.mirror import scan
 from portal.recovery import drive, generations, replica
 from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
@@ -139,6 +140,7 @@ def _store(store: Store) -> Iterator[Line]:
             "generations": _generations,
             "jobs": _jobs,
             "recovery": _recovery,
+            "bucket": _bucket,
         }
     for name, part in parts.items():
         try:
@@ -229,6 +231,18 @@ def _replica(layout: Layout) -> Line:
 
 def _lag(state: State) -> int:
     return 0 if state.behind_since is None else now() - state.behind_since
+
+
+def _bucket(store: Store) -> Iterator[Line]:
+    """What the bucket lacks; `mirror` is the line of the job itself."""
+    if store.settings.mirror is None:
+        return
+    bucket, (number, since) = store.settings.mirror.bucket, scan.pending(store.db.read(), store.layout)
+    if not number:
+        yield Line("bucket", True, f"{bucket} has every published file")
+        return
+    late = now() - since > table.max_age(store.settings, "mirror")
+    yield Line("bucket", not late, f"{bucket} lacks {number} published files, the oldest since {_time(since)}")
 
 
 def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 HOUR = 3600
 DAY = 24 * HOUR
 
-Needs = Literal["a store", "a store with a backup drive", "a standby"]
+Needs = Literal["a store", "a store with a backup drive", "a store with a mirror", "a standby"]
 
 MET: Mapping[Needs, "Callable[[Settings], bool]"] = {
     "a store": lambda settings: settings.follow is None,
     "a store with a backup drive": lambda settings: settings.follow is None and settings.backup is not None,
+    "a store with a mirror": lambda settings: settings.follow is None and settings.mirror is not None,
     "a standby": lambda settings: settings.follow is not None,
 }
 
@@ -77,6 +78,14 @@ JOBS = (
         max_age=8 * DAY,
         needs="a store",
         help="Read every file of the store and of the drive, and mend what is damaged",
+    ),
+    Job(
+        name="mirror",
+        command="mirror",
+        time="*/5 * * * *",
+        max_age=HOUR,
+        needs="a store with a mirror",
+        help="Copy what is published to the mirror's bucket",
     ),
     Job(
         name="follow",

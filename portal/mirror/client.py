@@ -16,6 +16,17 @@ from portal.settings import S3
 WRITTEN_BACK = ("GetBucketLifecycleConfiguration",)
 
 
+REMEDIES = {
+    **dict.fromkeys(
+        ("InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized"),
+        "Check the two lines of {credentials}: access key, secret key",
+    ),
+    "AccessDenied": "Let this access key list, read, write and delete objects in {bucket}",
+    "NoSuchBucket": "Create the bucket, or correct the setting mirror.bucket",
+    "RequestTimeTooSkewed": "The clock of this host is wrong: turn on time synchronization (NTP)",
+}
+
+
 class MirrorError(Fault):
     """The engine does not answer or refuses; the message is one sentence for the operator, `code` the engine's."""
 
@@ -36,20 +47,25 @@ class Bucket:
 
     def call(self, operation: str, **parameters: object) -> Mapping[str, Any]:
         """The answer of an S3 operation, by boto3's names for both. Raises MirrorError."""
-        with self._failures():
+        with self.failures():
             answer = getattr(self._client, operation)(Bucket=self.engine.bucket, **parameters)
         return cast("Mapping[str, Any]", answer)
 
     @contextmanager
-    def _failures(self) -> Iterator[None]:
+    def failures(self) -> Iterator[None]:
+        """What boto3 raises inside the block, also while a body is read, is raised as MirrorError."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
         except ClientError as error:
-            raise self.failed(str(error), error.response["Error"]["Code"]) from None
+            code = error.response["Error"]["Code"]
+            raise self.failed(f"{str(error).rstrip('.')}. {self._remedy(code)}".rstrip(), code) from None
         except BotoCoreError as error:
             raise self.failed(str(error)) from None
+
+    def _remedy(self, code: str) -> str:
+        return REMEDIES.get(code, "").format(bucket=self.engine.bucket, credentials=self.engine.credentials)
 
     def failed(self, reason: str, code: str = "") -> MirrorError:
         """The error of this bucket for `reason`, a sentence."""

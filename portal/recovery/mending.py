@@ -114,21 +114,24 @@ def quarantine(store: Store, file: NamedFile, inode: int) -> bool:
     return True
 
 
-def mend(store: Store, file: NamedFile, candidates: Iterable[Path]) -> Path | None:
-    """Put the first good one of `candidates` in the place of a file that is missing; None if there is none."""
+def mend(store: Store, file: NamedFile, candidates: Iterable[Path], *, source: str = "") -> Path | None:
+    """Put the first good one of `candidates` in the place of a file that is missing; None if there is none.
+
+    `source` is where they come from, if their paths do not say it.
+    """
     with _place(store.layout) as place:
         for candidate in candidates:
             copy = place / file.path.name
             if not _copy(candidate, copy, file):
                 continue
-            if not _put(store, file, copy, candidate):
+            if not _put(store, file, copy, source or str(candidate)):
                 return None
             (store.layout.quarantine / file.path).unlink(missing_ok=True)
             return candidate
     return None
 
 
-def _put(store: Store, file: NamedFile, copy: Path, source: Path) -> bool:
+def _put(store: Store, file: NamedFile, copy: Path, source: str) -> bool:
     target = store.layout.root / file.path
     files.make_directory(target.parent)
     with store.db.write() as tx:
@@ -138,7 +141,7 @@ def _put(store: Store, file: NamedFile, copy: Path, source: Path) -> bool:
         files.flush_directory(target.parent)
         if file.plain:
             placement.name_image(target, store.layout.root / file.plain)
-        audit.append(tx, audit.OPERATOR, "file.repair", str(file.path), sha256=file.sha256, copy=str(source))
+        audit.append(tx, audit.OPERATOR, "file.repair", str(file.path), sha256=file.sha256, copy=source)
     return True
 
 

@@ -1,5 +1,6 @@
 """A scrub finds every changed byte of the store and of the drive, and mends what has a good copy, while it serves."""
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, scrub
+from portal.jobs import backup, mirror, scrub
 from portal.jobs.scrub import Finding
+from portal.mirror.client import Bucket
 from portal.recovery import drive, mending
 from portal.recovery.errors import BackupError
+from portal.settings import S3
 from portal.store import audit, job_runs, known_files
 from portal.store.known_files import NamedFile
 from portal.store.store import Store
@@ -271,3 +274,41 @@ def test_what_had_the_path_before_is_no_damage(filled: Store) -> None:
     in_store(filled, file).write_bytes(body)
     assert scrubbed(filled, repair=True) == ([], False)
     assert file.is_good(drive.trees(filled.settings.backup)[0])
+
+
+@pytest.fixture
+def mirrored(filled: Store, empty: S3) -> Store:
+    """The store, all of whose published files are in a bucket as well."""
+    store = dataclasses.replace(filled, settings=filled.settings.model_copy(update={"mirror": empty}))
+    mirror.mirror(store)
+    return store
+
+
+def test_what_neither_store_nor_drive_has_comes_from_the_bucket(mirrored: Store) -> None:
+    package, image = named(mirrored)[7], named(mirrored)[-1]
+    for file in (package, image):
+        flip(in_store(mirrored, file), 70)
+        for path in (file.path, file.plain or file.path):
+            (drive.trees(mirrored.settings.backup)[0] / path).unlink(missing_ok=True)
+    found, remains = scrubbed(mirrored, repair=True)
+    assert [finding.mended_from for finding in found] == ["the mirror's bucket"] * 2 and not remains
+    assert all(file.is_good(mirrored.layout.root) for file in (package, image))
+    assert not list(mirrored.layout.area("temp").iterdir())
+    [entry, _] = [one for one in audit.entries(mirrored.db.read()) if one.action == "file.repair"]
+    assert json.loads(entry.detail)["copy"] == "the mirror's bucket"
+
+
+def test_a_bucket_that_has_other_bytes_or_is_away_mends_nothing(mirrored: Store) -> None:
+    changed, longer = named(mirrored)[3], named(mirrored)[4]
+    bucket = Bucket(mirrored.settings.mirror)
+    bucket.call("put_object", Key=str(changed.path), Body=b"x" * changed.size)
+    bucket.call("put_object", Key=str(longer.path), Body=b"x" * (longer.size + 1))
+    for file in (changed, longer):
+        in_store(mirrored, file).unlink()
+        on_drive(mirrored, file).unlink()
+    found, remains = scrubbed(mirrored, repair=True)
+    assert [finding.mended_from for finding in found] == [None, None] and remains
+    away = S3(endpoint="http://127.0.0.1:1", bucket="mosis", credentials=mirrored.settings.mirror.credentials)
+    lonely = dataclasses.replace(mirrored, settings=mirrored.settings.model_copy(update={"mirror": away}))
+    assert scrubbed(lonely, repair=True)[1]
+    assert not list(mirrored.layout.area("temp").iterdir())

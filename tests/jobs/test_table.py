@@ -13,6 +13,7 @@ from portal.store.store import Store
 from tests.support.portal import mosis
 
 DRIVE = {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"}
+MIRROR = {"endpoint": "https://s3.example.org", "bucket": "mosis", "credentials": "/run/r2"}
 FOLLOW = {"store": "store.example.org", "ssh_config": "/none"}
 
 
@@ -31,7 +32,8 @@ def test_importing_it_imports_no_job_and_no_library() -> None:
     [
         ({}, ["cleanup", "backup-database", "drill", "scrub"]),
         ({"backup": DRIVE}, ["cleanup", "backup-database", "backup-packages", "drill", "scrub"]),
-        ({"backup": DRIVE, "follow": FOLLOW}, ["follow"]),
+        ({"mirror": MIRROR}, ["cleanup", "backup-database", "drill", "scrub", "mirror"]),
+        ({"backup": DRIVE, "mirror": MIRROR, "follow": FOLLOW}, ["follow"]),
         ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database", "scrub"]),
     ],
 )

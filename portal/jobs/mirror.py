@@ -1,0 +1,195 @@
+"""Copy what is published to the bucket of the setting `mirror`, and delete there what has long left the store.
+
+A run works off what the record of the bucket has as pending. It may be killed at any point, or meet a bucket that is
+away for days: the next one continues. It never blocks a publish, which knows nothing of it.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from portal.faults import sentence
+from portal.jobs.alone import alone
+from portal.mirror import claim, objects, wanted
+from portal.mirror.client import Bucket, MirrorError
+from portal.mirror.record import Record
+from portal.mirror.scan import scan
+from portal.mirror.wanted import Wanted
+from portal.settings import S3, SettingsError
+from portal.store import clock_trust, job_runs, retention
+from portal.store.clock import now
+from portal.store.store import Store
+
+JOB = "mirror"
+WORKERS = 4  # objects under way at once
+FAILURES_MAX = 3  # of the bucket, in a row: then the run ends, and the next one tries again
+DELETE_AFTER_SECONDS = 7 * retention.DAY
+"""How long an object outlives its version: longer than any cache, catalogue or device may still name it."""
+DELETE_MAX, DELETE_PART_MAX = 100, 0.3  # of the objects; a run that would delete more than both deletes none
+OTHERS = ("temp/", "drafts/", "catalogue/", claim.MARKER)
+"""What else the bucket has, by prefix."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Keys of objects that were copied and deleted, or would be; `strangers` are those that the store never wrote."""
+
+    copied: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+
+def mirror(
+    store: Store,
+    *,
+    verify: bool = False,
+    adopt: bool = False,
+    force: bool = False,
+    report: Callable[[str, str], object] = lambda verb, key: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Bring the bucket up to date; with `verify` compare the list of its objects with the record first.
+
+    `report` receives `copied` or `deleted` and the key, `progress` objects done and in all.
+    Raises MirrorError if something remains to be done, SettingsError without a mirror, RunningError while it runs.
+    """
+    if store.settings.follow:
+        raise MirrorError(f"This host is a standby: {store.settings.follow.store} copies its own store to the bucket.")
+    with alone(store, JOB), job_runs.recorded(store.db, JOB), closing(Record.open(store.layout)) as record:
+        run = _Run(store, Bucket(engine(store)), record, report, progress)
+        return run.run(verify=verify, adopt=adopt, force=force)
+
+
+def preview(store: Store) -> Report:
+    """What a run would do, by what is known of the bucket; nothing is changed, and the bucket is not asked."""
+    engine(store)
+    with closing(Record.read(store.layout)) as read, closing(read.copy()) as record:
+        scan(store.db.read(), store.layout, record)
+        return Report(record.pending_keys(), [key for key, _ in record.unwanted(now() - DELETE_AFTER_SECONDS)])
+
+
+def engine(store: Store) -> S3:
+    """The engine of this store. Raises SettingsError."""
+    if store.settings.mirror is None:
+        raise SettingsError("No mirror is configured: set `mirror` in the settings.")
+    return store.settings.mirror
+
+
+class _Run:
+    def __init__(
+        self,
+        store: Store,
+        bucket: Bucket,
+        record: Record,
+        report: Callable[[str, str], object],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._store, self._bucket, self._record = store, bucket, record
+        self._report, self._progress = report, progress
+        self._done = Report()
+        self._faults: list[str] = []
+        self._failures = 0  # of the bucket, since it last worked
+
+    def run(self, *, verify: bool, adopt: bool, force: bool) -> Report:
+        db = self._store.db.read()
+        if db.execute("SELECT 1 FROM audit LIMIT 1").fetchone() is None:
+            return self._done  # a store without history has nothing to copy, and cannot be told from another one
+        clock = clock_trust.look(self._store.db.directory, db, confirmed=force)
+        clock_trust.remember(self._store.db.directory, clock.witness)
+        scan(db, self._store.layout, self._record)  # before the bucket, which may be away: status shows what waits
+        claim.check(self._bucket, db, self._record, adopt=adopt)
+        scan(db, self._store.layout, self._record)
+        if verify:
+            self._verify()
+        for documents in (False, True):
+            self._copy(documents=documents)
+        if self._failures < FAILURES_MAX:
+            self._delete(clock.doubt, force=force)
+        if self._faults:
+            raise MirrorError(self._summary())
+        return self._done
+
+    def _verify(self) -> None:
+        """Compare the record with the list of the bucket: what it lacks, or has otherwise, is copied again."""
+        etags = self._record.etags()
+        for found in objects.listed(self._bucket):
+            if etags.get(found.key) == found.etag:
+                del etags[found.key]
+            elif found.key not in etags and not found.key.startswith(OTHERS):
+                self._done.strangers.append(found.key)
+        db, layout = self._store.db.read(), self._store.layout
+        for key in etags:
+            app_id = self._record.lack(key)
+            one = wanted.of_app(db, layout, app_id).get(key) if app_id else None
+            if one:
+                self._record.want(key, one.app_id, now(), is_document=one.is_document)
+
+    def _copy(self, *, documents: bool) -> None:
+        waiting = self._record.waiting(documents=documents)
+        total, before = sum(map(len, waiting.values())), len(self._done.copied)
+        running: dict[Future[str], Wanted] = {}
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for one in self._still_wanted(waiting):
+                running[pool.submit(objects.ensure, self._bucket, one)] = one
+                if len(running) >= 2 * WORKERS:
+                    self._note(running)
+                    self._progress(len(self._done.copied) - before, total)
+                if self._failures >= FAILURES_MAX:
+                    break
+            while running:
+                self._note(running)
+                self._progress(len(self._done.copied) - before, total)
+
+    def _still_wanted(self, waiting: dict[str, list[str]]) -> Iterator[Wanted]:
+        db, layout = self._store.db.read(), self._store.layout
+        for app_id, keys in waiting.items():
+            found = wanted.of_app(db, layout, app_id)
+            yield from (found[key] for key in keys if key in found)
+
+    def _note(self, running: dict[Future[str], Wanted]) -> None:
+        """Wait for one of the objects under way, and record what is done."""
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            one = running.pop(future)
+            try:
+                self._record.have(one.key, one.app_id, one.sha256, future.result())
+            except MirrorError as error:
+                self._failures += 1
+                self._faults.append(sentence(error))
+            except (objects.DamagedError, OSError) as error:
+                self._faults.append(sentence(error))
+            else:
+                self._failures = 0
+                self._done.copied.append(one.key)
+                self._report("copied", one.key)
+
+    def _delete(self, doubt: str, *, force: bool) -> None:
+        """Delete what has been unwanted for long, under the same guards as the cleanup of the store."""
+        due = self._record.unwanted(now() - DELETE_AFTER_SECONDS)
+        if due and doubt:
+            self._faults.append(f"Nothing was deleted from the bucket. {doubt}")
+        elif len(due) > max(DELETE_MAX, DELETE_PART_MAX * self._record.count()) and not force:
+            self._faults.append(
+                f"{len(due)} of {self._record.count()} objects are to be deleted, and none was: check"
+                " `mosis mirror --dry-run`, then run `mosis mirror --force`."
+            )
+        else:
+            for key, app_id in due:
+                self._delete_one(key, app_id)
+
+    def _delete_one(self, key: str, app_id: str) -> None:
+        if key in wanted.of_app(self._store.db.read(), self._store.layout, app_id):
+            return  # again, since the scan
+        try:
+            objects.delete(self._bucket, key)
+        except MirrorError as error:
+            self._faults.append(sentence(error))
+            return
+        self._record.lack(key)
+        self._done.deleted.append(key)
+        self._report("deleted", key)
+
+    def _summary(self) -> str:
+        more = f" (and {len(self._faults) - 1} more)" if self._faults[1:] else ""
+        waiting = self._record.pending().number
+        return f"{self._faults[0]}{more}{f' {waiting} files remain to be copied.' if waiting else ''}"

@@ -1,0 +1,130 @@
+"""Objects of the bucket: write one and see that it is complete, delete one and see that it is gone, read one.
+
+A PUT with `Content-MD5` is stored whole or refused, and a HEAD afterwards shows what the bucket has. Bodies are read
+from the disk in pieces, twice: a damaged file of the store is never sent.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from portal.faults import Fault
+from portal.mirror.client import Bucket, MirrorError
+from portal.mirror.wanted import Wanted
+from portal.store import files
+from portal.store.errors import Refused
+
+CHUNK = 1024 * 1024  # bytes
+ABSENT = ("404", "NoSuchKey", "NotFound")
+
+
+class DamagedError(Fault):
+    """A file of the store has not the digest that the database has."""
+
+
+class Listed(NamedTuple):
+    """An object as the bucket lists it; `size` in bytes."""
+
+    key: str
+    size: int
+    etag: str
+
+
+def ensure(bucket: Bucket, one: Wanted) -> str:
+    """Write the object unless it is there, and return its entity tag. Raises MirrorError, DamagedError, OSError."""
+    if etag := find(bucket, one):
+        return etag
+    with closing(one.open()) as body:
+        bucket.call(
+            "put_object",
+            Key=one.key,
+            Body=body,
+            ContentLength=one.size,
+            ContentMD5=_checked_md5(body, one),
+            Metadata={"sha256": one.sha256},
+            **one.headers,
+        )
+    if etag := find(bucket, one):
+        return etag
+    raise bucket.failed(f"it accepted {one.key} and has not got it")
+
+
+def find(bucket: Bucket, one: Wanted) -> str | None:
+    """The entity tag of the object if the bucket has it complete. Raises MirrorError."""
+    found = _head(bucket, one.key)
+    if found is None or (found["ContentLength"], found["Metadata"].get("sha256")) != (one.size, one.sha256):
+        return None
+    return str(found["ETag"]).strip('"')
+
+
+def delete(bucket: Bucket, key: str) -> None:
+    """Delete an object; some engines report success and keep it. Raises MirrorError."""
+    bucket.call("delete_object", Key=key)
+    if _head(bucket, key) is not None:
+        raise bucket.failed(f"it reported {key} as deleted and still has it")
+
+
+def fetch(bucket: Bucket, key: str, target: Path, *, size: int, sha256: str) -> bool:
+    """Write the object to the new file `target`; False, and no file, if the bucket has no good copy.
+
+    `size` is in bytes, `sha256` hex. Raises MirrorError, OSError.
+    """
+    try:
+        body = bucket.call("get_object", Key=key)["Body"]
+    except MirrorError as error:
+        if error.code in ABSENT:
+            return False
+        raise
+    good = False
+    try:
+        with closing(body), closing(files.Sink(target, size)) as sink:
+            while chunk := _read(bucket, body):
+                sink.write(chunk)
+            good = sink.finish().sha256 == sha256
+    except Refused:  # larger than it should be
+        good = False
+    finally:
+        if not good:
+            target.unlink(missing_ok=True)
+    return good
+
+
+def listed(bucket: Bucket) -> Iterator[Listed]:
+    """All objects, by a request per thousand. Raises MirrorError."""
+    token: dict[str, str] = {}
+    while True:
+        page = bucket.call("list_objects_v2", **token)
+        for found in page.get("Contents", ()):
+            yield Listed(found["Key"], found["Size"], str(found["ETag"]).strip('"'))
+        if not page.get("IsTruncated"):
+            return
+        token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _head(bucket: Bucket, key: str) -> Mapping[str, Any] | None:
+    try:
+        return bucket.call("head_object", Key=key)
+    except MirrorError as error:
+        if error.code in ABSENT:
+            return None
+        raise
+
+
+def _read(bucket: Bucket, body: BinaryIO) -> bytes:
+    with bucket.failures():
+        return body.read(CHUNK)
+
+
+def _checked_md5(body: BinaryIO, one: Wanted) -> str:
+    """The MD5 of the body, as a header has it; leaves the body at its start. Raises DamagedError."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    while chunk := body.read(CHUNK):
+        md5.update(chunk)
+        sha256.update(chunk)
+    if sha256.hexdigest() != one.sha256:
+        raise DamagedError(f"{one.key} is damaged in the store: run `mosis scrub --repair`.")
+    body.seek(0)
+    return b64encode(md5.digest()).decode()

@@ -1,0 +1,234 @@
+"""What this host knows of its bucket, in `data/mirror.db`: what is there, and what has to be copied there.
+
+It is not part of the store's database, because a database that is restored does not change the bucket. It may be lost:
+the next run compares each object with the bucket again.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from portal.store.audit import Head
+from portal.store.layout import Layout
+
+VERSION = 1
+SCHEMA = f"""
+BEGIN;
+CREATE TABLE objects ( -- found in the bucket, complete
+    key            TEXT PRIMARY KEY,
+    app_id         TEXT NOT NULL,
+    sha256         TEXT NOT NULL,
+    etag           TEXT NOT NULL,
+    unwanted_since INTEGER -- since when it is to be deleted
+) STRICT, WITHOUT ROWID;
+CREATE INDEX objects_of_app ON objects (app_id);
+CREATE INDEX objects_unwanted ON objects (unwanted_since) WHERE unwanted_since IS NOT NULL;
+CREATE TABLE pending ( -- to be copied
+    key         TEXT PRIMARY KEY,
+    app_id      TEXT NOT NULL,
+    is_document INTEGER NOT NULL,
+    since       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_of_app ON pending (app_id, is_document);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+BUSY_SECONDS = 5
+
+
+class Pending(NamedTuple):
+    """How many objects have to be copied, and since when the oldest, in seconds since 1970; 0: none."""
+
+    number: int
+    since: int
+
+
+class Record:
+    """One connection; each method is a transaction, unless it is called inside `at_once`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @classmethod
+    def open(cls, layout: Layout) -> Self:
+        """The record of this host; begun anew if it is damaged or of another release."""
+        path = _path(layout)
+        try:
+            return cls(_opened(path))
+        except sqlite3.DatabaseError:
+            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+                path.with_name(name).unlink(missing_ok=True)
+            return cls(_opened(path))
+
+    @classmethod
+    def read(cls, layout: Layout) -> Self:
+        """The record for reading; an empty one if it cannot be read."""
+        with suppress(sqlite3.DatabaseError):
+            connection = sqlite3.connect(f"{_path(layout).absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            with suppress(sqlite3.DatabaseError):
+                if _version(connection) == VERSION:
+                    return cls(connection)
+            connection.close()
+        return cls.empty()
+
+    @classmethod
+    def empty(cls) -> Self:
+        """A record of nothing, in memory."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.executescript(SCHEMA)
+        return cls(connection)
+
+    def copy(self) -> Self:
+        """A copy in memory, which may be changed without a trace."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._db.backup(connection)
+        return type(self)(connection)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """All changes of the block, or none."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    @property
+    def head(self) -> Head | None:
+        """The row of the audit log up to which the database was compared with the record."""
+        found = self._fact("head")
+        return Head(int(found.partition(":")[0]), found.partition(":")[2]) if found else None
+
+    @head.setter
+    def head(self, head: Head) -> None:
+        self._set("head", str(head))
+
+    @property
+    def claim(self) -> str | None:
+        """What the marker in the bucket says while this record is the one that describes the bucket."""
+        return self._fact("claim")
+
+    def reset(self, claim: str) -> None:
+        """Forget everything: this is another bucket."""
+        with self.at_once():
+            for table in ("objects", "pending", "facts"):
+                self._db.execute(f"DELETE FROM {table}")
+            self._set("claim", claim)
+
+    def apps(self) -> set[str]:
+        """Apps that have something in the bucket or waiting for it."""
+        return {row[0] for row in self._db.execute("SELECT app_id FROM objects UNION SELECT app_id FROM pending")}
+
+    def objects(self, app_id: str) -> dict[str, str]:
+        """The digests of an app's objects in the bucket, by key."""
+        return dict(self._db.execute("SELECT key, sha256 FROM objects WHERE app_id = ?", (app_id,)))
+
+    def etags(self) -> dict[str, str]:
+        """The entity tags of all objects, by key."""
+        return dict(self._db.execute("SELECT key, etag FROM objects"))
+
+    def count(self) -> int:
+        number: int = self._db.execute("SELECT count(*) FROM objects").fetchone()[0]
+        return number
+
+    def want(self, key: str, app_id: str, since: int, *, is_document: bool) -> None:
+        """An object has to be copied; it keeps an earlier `since`."""
+        self._db.execute(
+            "INSERT INTO pending VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (key, app_id, is_document, since)
+        )
+
+    def keep(self, app_id: str, keys: Iterable[str]) -> None:
+        """Of this app only these keys are wanted: nothing else is copied, and none of them is deleted."""
+        wanted = set(keys)
+        waiting = {row[0] for row in self._db.execute("SELECT key FROM pending WHERE app_id = ?", (app_id,))}
+        self._db.executemany("DELETE FROM pending WHERE key = ?", [(key,) for key in waiting - wanted])
+        self._db.executemany(
+            "UPDATE objects SET unwanted_since = NULL WHERE key = ? AND unwanted_since IS NOT NULL",
+            [(key,) for key in wanted],
+        )
+
+    def unwant(self, keys: Iterable[str], at: int) -> None:
+        """Objects that are to be deleted later; those that already are keep their time."""
+        self._db.executemany(
+            "UPDATE objects SET unwanted_since = ? WHERE key = ? AND unwanted_since IS NULL",
+            [(at, key) for key in keys],
+        )
+
+    def have(self, key: str, app_id: str, sha256: str, etag: str) -> None:
+        """An object is in the bucket, and complete."""
+        with self.at_once():
+            self._db.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, NULL)", (key, app_id, sha256, etag))
+            self._db.execute("DELETE FROM pending WHERE key = ?", (key,))
+
+    def lack(self, key: str) -> str | None:
+        """An object is not in the bucket, or differs. Returns its app, if there was a record of it."""
+        row = self._db.execute("DELETE FROM objects WHERE key = ? RETURNING app_id", (key,)).fetchone()
+        return row[0] if row else None
+
+    def pending(self) -> Pending:
+        """Of all apps."""
+        return Pending(*self._db.execute("SELECT count(*), coalesce(min(since), 0) FROM pending").fetchone())
+
+    def pending_of(self, app_id: str) -> int:
+        """How many objects of an app have to be copied."""
+        number: int = self._db.execute("SELECT count(*) FROM pending WHERE app_id = ?", (app_id,)).fetchone()[0]
+        return number
+
+    def pending_keys(self) -> list[str]:
+        return [row[0] for row in self._db.execute("SELECT key FROM pending ORDER BY is_document, since, key")]
+
+    def waiting(self, *, documents: bool) -> dict[str, list[str]]:
+        """Keys to be copied, by app, the oldest first; documents only of apps whose files are all in the bucket."""
+        found: dict[str, list[str]] = {}
+        for app_id, key in self._db.execute(
+            "SELECT app_id, key FROM pending WHERE is_document = ?1 AND (NOT ?1 OR NOT EXISTS"
+            " (SELECT 1 FROM pending AS file WHERE file.app_id = pending.app_id AND NOT file.is_document))"
+            " ORDER BY since, key",
+            (documents,),
+        ):
+            found.setdefault(app_id, []).append(key)
+        return found
+
+    def unwanted(self, until: int) -> list[tuple[str, str]]:
+        """Key and app of objects that have been unwanted since `until` or longer."""
+        rows = self._db.execute("SELECT key, app_id FROM objects WHERE unwanted_since <= ? ORDER BY key", (until,))
+        return rows.fetchall()
+
+    def _fact(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def _set(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+
+def _path(layout: Layout) -> Path:
+    return layout.area("data") / "mirror.db"
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")  # /metrics reads it while a run writes
+        connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut undoes is compared again
+        if _version(connection) == 0:
+            connection.executescript(SCHEMA)
+        if _version(connection) != VERSION:
+            raise sqlite3.DatabaseError("of another release")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
