@@ -56,6 +56,8 @@ def verify(
         raise typer.Exit(1)
     head = audit.head(store.db.read())
     print(f"{head.seq} rows verify, head {head}")
+    if left_out := job.left_out(store):
+        print(left_out)
 
 
 def _parse(text: str) -> audit.Head:

@@ -1,7 +1,7 @@
 """Verify the audit log: by itself, and against the copies of the database that the backups made.
 
-So a tail that was cut off, or a log that was written anew, shows as far back as the last nightly copy. Restoring the
-database from an older copy loses the rows since, and is told in the same words until the newer copies are gone.
+So a tail that was cut off, or a log that was written anew, shows as far back as the last nightly copy. A
+restore from an older copy leaves rows out, and says so in the log: copies that part from it at that row are no fault.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from portal.recovery import copies
+from portal.recovery import copies, lineage
 from portal.store import audit, files
 from portal.store.clock import now
 from portal.store.store import Store
@@ -63,8 +63,17 @@ def _faults(store: Store, verified: audit.Head, noted: audit.Head | None = None)
         except sqlite3.DatabaseError as error:
             yield f"{path} cannot be read: {error}."
             continue
-        if not audit.contains(db, head):
+        if not audit.contains(db, head) and not lineage.left_out(db, path):
             yield f"The audit log no longer has row {head.seq} as {path} has it."
+
+
+def left_out(store: Store) -> str | None:
+    """A sentence on copies with changes that a restore left out, if there are any; an operator knows of the restore."""
+    db, number = store.db.read(), 0
+    for path in _copies(store):
+        with suppress(sqlite3.DatabaseError):
+            number += not audit.contains(db, _head(path)) and lineage.left_out(db, path)
+    return f"{number} copies have changes that a restore left out (`store.restore` in the log)." if number else None
 
 
 def _copies(store: Store) -> Iterator[Path]:

@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from portal.recovery import drive, generations, offline, replacement, set_aside
+from portal.packages.manifest import PATH as MANIFEST
+from portal.recovery import drive, generations, mending, offline, records, replacement, set_aside
 from portal.recovery.errors import BackupError
 from portal.recovery.replacement import Replacement
 from portal.recovery.set_aside import SetAside
@@ -25,8 +26,6 @@ from portal.store.layout import Layout
 from portal.store.store import Store
 
 PLACE = "restoring-"
-SIDECARS = ("-wal", "-shm")
-LITESTREAM = ".portal.db-litestream"  # what Litestream knows about the database beside it
 
 
 @dataclass
@@ -73,7 +72,9 @@ def restore(
             raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")
         with _opened(settings, report.database if dry_run else None) as store:
             _restore_files(store, report, aside, progress)
-        report.set_aside = aside.finish() if aside else None
+        if aside:
+            records.forget(layout)
+            report.set_aside = aside.finish()
     return report
 
 
@@ -130,9 +131,8 @@ def replace(layout: Layout, replacement: Replacement, aside: SetAside | None) ->
 
 def _database_files(layout: Layout) -> list[Path]:
     """The database first: a WAL without it can do no harm."""
-    names = ["", *SIDECARS]
-    beside = layout.database.with_name(LITESTREAM)
-    return [*(layout.database.with_name(layout.database.name + name) for name in names), beside]
+    shm = layout.database.with_name(layout.database.name + "-shm")
+    return [layout.database, layout.wal, shm, layout.litestream_state]
 
 
 def _directories(layout: Layout) -> Iterator[Path]:
@@ -156,6 +156,7 @@ def _restore_files(store: Store, report: Report, aside: SetAside | None, progres
     for done, file in enumerate(known_files.every(store.db.read(), store.layout), start=1):
         if file.is_good(store.layout.root):
             report.good += 1
+            _restore_manifest(store, file, report, aside)
         elif (tree := drive.find(trees, file)) is None:
             report.missing.append(str(file.path))
         else:
@@ -163,6 +164,18 @@ def _restore_files(store: Store, report: Report, aside: SetAside | None, progres
                 _restore_file(store, tree, file, aside)
             report.restored.append(str(file.path))
         progress(done, total)
+
+
+def _restore_manifest(store: Store, file: NamedFile, report: Report, aside: SetAside | None) -> None:
+    """Write the manifest beside a good package anew if it is not as the database has it."""
+    package = store.layout.root / file.path
+    if file.manifest is None or mending.manifest_is_good(package.parent, file):
+        return
+    path = package.with_name(MANIFEST)
+    if aside:
+        aside.take(path)
+        files.write_file(path, file.manifest.encode())
+    report.restored.append(str(file.path.with_name(MANIFEST)))
 
 
 def _restore_file(store: Store, tree: Path, file: NamedFile, aside: SetAside) -> None:
@@ -180,6 +193,6 @@ def _restore_file(store: Store, tree: Path, file: NamedFile, aside: SetAside) ->
             sink.write(chunk)
     if sink.finish().sha256 != file.sha256:
         raise BackupError(f"{file.below(tree)} changed while it was read.")
-    files.write_file(staging / "manifest.json", file.manifest.encode())
+    files.write_file(staging / MANIFEST, file.manifest.encode())
     aside.take(target.parent)
     files.place_directory(staging, target.parent)

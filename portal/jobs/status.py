@@ -165,7 +165,8 @@ def _storage(store: Store) -> Iterator[Line]:
 
 def _audit(store: Store) -> Iterator[Line]:
     faults = list(audit.recent_faults(store))
-    yield Line("audit", not faults, " ".join(faults) or "log verifies")
+    verified = " ".join(filter(None, ("log verifies.", audit.left_out(store)))).rstrip(".")
+    yield Line("audit", not faults, " ".join(faults) or verified)
 
 
 def _clock(store: Store) -> Iterator[Line]:

@@ -35,16 +35,16 @@ def sources(settings: Settings) -> Iterator[Source]:
     """Copies of the database, the nearest first; those on the drive only while it is attached."""
     layout = Layout(settings.root)
     if has_replica(layout):
-        yield replica(layout)
+        yield replica(layout.replica)
     for path in snapshots(layout.snapshots):
         yield _snapshot("snapshot", path, "")
     for path in on_drive(settings):
         yield _snapshot("drive", path, " on the drive")
 
 
-def replica(layout: Layout, until: int | None = None) -> Source:
-    """The Litestream replica as it is, or was `until` that time, in seconds since 1970."""
-    return Source("replica", "Litestream replica", lambda target: from_replica(layout.replica, target, until))
+def replica(directory: Path, until: int | None = None, where: str = "") -> Source:
+    """A Litestream replica as it is, or was `until` that time, in seconds since 1970."""
+    return Source("replica", f"Litestream replica{where}", lambda target: from_replica(directory, target, until))
 
 
 def exist(settings: Settings) -> bool:
@@ -54,7 +54,11 @@ def exist(settings: Settings) -> bool:
 
 def has_replica(layout: Layout) -> bool:
     """Whether Litestream has ever written here."""
-    return any(layout.replica.rglob("*.ltx"))
+    return is_replica(layout.replica)
+
+
+def is_replica(directory: Path) -> bool:
+    return any(directory.rglob("*.ltx"))
 
 
 def from_replica(replica: Path, target: Path, until: int | None = None) -> None:

@@ -133,6 +133,18 @@ def _worth(snapshot: Path) -> tuple[tuple[int, int], bool, str]:
     return reach, snapshot.name <= copies.snapshot_name("portal"), snapshot.name
 
 
+def left_out(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether a restore left out the changes that a copy has and the log of the store `db` has not.
+
+    Their logs part at the row of that restore then.
+    """
+    with closing(_open(path)) as copy:
+        timeline = point(copy).timeline
+        rows = db.execute("SELECT seq, detail FROM audit WHERE action = ? ORDER BY seq", (RESTORED,))
+        began = next((row["seq"] for row in rows if json.loads(row["detail"])["timeline"] > timeline), None)
+        return began is not None and audit.contains(copy, audit.head_before(db, began))
+
+
 def point(db: sqlite3.Connection) -> Point:
     """How far this database reaches."""
     last = db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()

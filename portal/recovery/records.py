@@ -173,6 +173,11 @@ def every(packages: Path) -> Iterator[Path]:
     yield from sorted(packages.glob(f"*/*/*/{VERSION}"))
 
 
+def forget(layout: Layout) -> None:
+    """Let the next call write all records: a restored package has none."""
+    _note(layout).unlink(missing_ok=True)
+
+
 def _note(layout: Layout) -> Path:
     return layout.area("data") / "records.json"
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.recovery import copies, lineage
+from portal.recovery import copies, lineage, replica, set_aside
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Copy, Found, Point
 from portal.settings import Settings
@@ -50,12 +50,31 @@ def prepare(settings: Settings, place: Path, until: int | None = None) -> Replac
 
 
 def _as_of(found: Found, layout: Layout, place: Path, until: int) -> Found:
-    """The copies without a change made later, and the replica as it was then."""
-    before = place / "before"
-    before.mkdir()
-    then = lineage.find([copies.replica(layout, until)] if copies.has_replica(layout) else [], before)
+    """The copies without a change made later, and the replica as it was then.
+
+    Where that does not reach back so far, one may that was set aside, by a restore or when it was begun anew.
+    """
+    then, faults = Found([], {}), found.faults
+    for number, directory in enumerate(_replicas(layout)):
+        before = place / f"before-{number}"
+        before.mkdir()
+        where = "" if directory == layout.replica else f" in {directory}"
+        then = lineage.find([copies.replica(directory, until, where)], before)
+        faults = faults | then.faults
+        if then.copies:
+            break
     earlier = [copy for copy in (*found.copies, *then.copies) if copy.point.at <= until]
-    return Found(sorted(earlier, key=lambda copy: copy.point.reach, reverse=True), found.faults | then.faults)
+    return Found(sorted(earlier, key=lambda copy: copy.point.reach, reverse=True), faults)
+
+
+def _replicas(layout: Layout) -> list[Path]:
+    """The replica, then those set aside, the newest first."""
+    aside = [*replica.set_asides(layout), *(path / "backups/portal" for path in set_aside.directories(layout))]
+    return [path for path in (layout.replica, *sorted(aside, key=_since, reverse=True)) if copies.is_replica(path)]
+
+
+def _since(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _take_newest(found: Found, target: Path, until: int | None) -> tuple[Copy, dict[Copy, str]]:
@@ -119,11 +138,11 @@ def _is_broken(found: Found, chosen: Copy, until: int | None) -> bool:
     """Whether the replica cannot be read, or is older than another copy: Litestream had stopped keeping up."""
     if until is None:
         return chosen.source.kind != "replica"
-    replica = next((copy for copy in found.copies if copy.source.kind == "replica"), None)
-    if replica is None:
+    current = next((copy for copy in found.copies if copy.source.kind == "replica"), None)
+    if current is None:
         return True
     try:
-        copies.check(replica.path)
+        copies.check(current.path)
     except BackupError:
         return True
     return False

@@ -89,6 +89,12 @@ def head(db: sqlite3.Connection) -> Head:
     return Head(*row) if row else BEGINNING
 
 
+def head_before(db: sqlite3.Connection, seq: int) -> Head:
+    """The row before row `seq`."""
+    row = db.execute("SELECT seq, hash FROM audit WHERE seq = ?", (seq - 1,)).fetchone()
+    return Head(*row) if row else Head(0, GENESIS)
+
+
 def contains(db: sqlite3.Connection, earlier: Head) -> bool:
     """Whether the log contains that head; if the log is valid, it then contains everything before it too."""
     if earlier.seq == 0:

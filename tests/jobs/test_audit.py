@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import audit as job
-from portal.jobs import backup, status
-from portal.recovery import copies, drive
+from portal.jobs import backup, restore, status
+from portal.recovery import copies, drive, lineage
 from portal.store import audit
 from portal.store.store import Store
 from tests.support.clock import move
@@ -56,6 +56,31 @@ def test_the_drive_alone_tells_of_a_log_written_anew(saved: Store) -> None:
     write_anew(saved)
     [fault] = job.faults(saved)
     assert str(SHM) in fault
+
+
+def test_what_a_restore_left_out_is_counted_and_no_fault(saved: Store) -> None:
+    [older] = copies.snapshots(saved.layout.snapshots)
+    older.rename(older.with_name("portal-20200101T000000Z.db"))
+    add_developer(saved, "bob", key=None)
+    newer = backup.database(saved).rename(older.with_name("portal-20200102T000000Z.db"))
+    backup.packages(saved)
+    newer.unlink()
+    marker = saved.settings.backup.directory / drive.MARKER
+    marker.unlink()
+    saved.db.close()
+    restore.restore(saved.settings, replace_database=True)
+    marker.touch()
+    assert list(job.faults(saved)) == []
+    assert job.left_out(saved) == "1 copies have changes that a restore left out (`store.restore` in the log)."
+    [line] = [line for line in status.status(saved.settings) if line.name == "audit"]
+    assert line.ok and "a restore left out" in line.text
+
+
+def test_a_restore_hides_no_log_that_was_written_anew(saved: Store) -> None:
+    write_anew(saved)
+    with saved.db.write() as tx:
+        audit.append(tx, audit.OPERATOR, lineage.RESTORED, "a snapshot", timeline=1)
+    assert list(job.faults(saved))
 
 
 def test_a_drive_that_is_away_is_no_fault(saved: Store) -> None:

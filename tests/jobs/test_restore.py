@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import backup, cleanup, restore
-from portal.recovery import copies, drive, lineage, offline
+from portal.recovery import copies, drive, lineage, offline, records, replica
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
@@ -239,6 +239,29 @@ def test_a_time_is_reached_by_the_replica(store: Store, tmp_path: Path) -> None:
     assert names(store.layout.database) == ["anew", "before"]
 
 
+@pytest.mark.parametrize("keeper", [True, False], ids=["when it was begun anew", "by a restore"])
+def test_a_time_is_reached_by_a_replica_that_was_set_aside(store: Store, keeper: bool) -> None:
+    with replicating(store.layout) as synced:
+        change(store, "before")
+        synced()
+        until = next_second()
+        change(store, "after")
+        synced()
+    if keeper:
+        replica.set_aside(store.layout)
+    else:
+        change(store, "not replicated")
+        backup.database(store)
+        lose_database(store)
+        restored(store)
+    again = open_store(store.settings)
+    replicate(store.layout)
+    lose_database(again)
+    report = restored(again, until=until)
+    assert report.database.name.startswith("Litestream replica in ")
+    assert names(store.layout.database) == ["before"]
+
+
 def test_where_the_replica_does_not_reach_a_snapshot_does(store: Store) -> None:
     change(store, "before")
     backup.database(store)
@@ -352,8 +375,21 @@ def test_a_damaged_package_is_set_aside_for_good(published: Publisher) -> None:
     (store.layout.root / APP / "1/package.mosis").write_bytes(b"bit rot")
     report = restored(store)
     assert (report.set_aside / APP / "1/package.mosis").read_bytes() == b"bit rot"
+    records.catch_up(open_store(store.settings))
+    assert (store.layout.root / APP / "1/version.json").exists()
     cleanup.cleanup(open_store(store.settings))
     assert (report.set_aside / APP / "1/package.mosis").exists()
+
+
+def test_a_manifest_is_restored_from_the_database(published: Publisher) -> None:
+    store = published.portal.store
+    published.portal.stop()
+    path = store.layout.root / APP / "1/manifest.json"
+    good = path.read_bytes()
+    path.write_bytes(b"bit rot")
+    ran = mosis(store, "restore")
+    assert (ran.returncode, f"{APP}/1/manifest.json restored" in ran.stdout) == (0, True)
+    assert path.read_bytes() == good
 
 
 @pytest.mark.parametrize(
