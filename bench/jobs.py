@@ -66,11 +66,11 @@ class Jobs:
 
     def _store(self, number: int) -> Path:
         root = self._directory / f"versions-{number}"
-        chosen = settings.parse({"root": root, "litestream": False})
+        chosen = settings.parse({"root": root})
         if not root.exists():
             for area in AREAS:
                 files.make_directory(root / area)
-            schema.migrate(Layout(root).database, litestream=False)
+            schema.migrate(Layout(root).database, litestream=True)
             presign.create(Layout(root).presign_keys)
             (root / "mosis.toml").write_text(chosen.to_toml())
         with closing(open_store(chosen).db) as db:

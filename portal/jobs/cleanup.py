@@ -17,7 +17,18 @@ from portal.jobs.alone import alone
 from portal.jobs.opening import open_for
 from portal.recovery import drive, records
 from portal.settings import Settings
-from portal.store import audit, ballast, clock_trust, files, job_runs, known_files, leftovers, placement, retention
+from portal.store import (
+    audit,
+    ballast,
+    clock_trust,
+    files,
+    job_runs,
+    known_files,
+    leftovers,
+    placement,
+    retention,
+    versions,
+)
 from portal.store.clock import now
 from portal.store.layout import Layout
 from portal.store.leftovers import Leftover
@@ -25,11 +36,11 @@ from portal.store.retention import Expired, Rule
 from portal.store.store import Store
 
 JOB = "cleanup"
-BATCH = 64  # versions deleted by one transaction, which costs a flush of the disk
+BATCH = 32  # versions whose rows are deleted before a flush of the disk
 APPS_MAX = 500  # whose first records are written in seconds; those of more apps are left to the portal
 DUE_MAX, DUE_PART_MAX = 100, 0.3  # versions with packages; a run that would delete more than both is refused
 REMEDY = "attach the drive, then run `mosis backup packages`."
-TURN_SECONDS = 0.02  # after which a transaction ends, because others wait to write
+TURN_SECONDS = 0.01  # after which a turn to write ends, because others wait for theirs
 
 
 class CleanupError(Fault):
@@ -168,38 +179,45 @@ class _Run:
                 self._expire_some(rule, batch)
 
     def _expire_some(self, rule: Rule, batch: deque[Expired]) -> None:
+        """Delete versions of `batch`: their rows first, because a row without its files could still be published.
+
+        Other writers wait for neither of the flushes, only for rows and names.
+        """
         with ExitStack() as claims:
             for app_id in sorted({version.app_id for version in batch}):
                 claims.enter_context(placement.claimed(self.store.layout, app_id))
-            deleted, aside = self._delete(rule, batch)
+            deleted = self._delete(rule, batch)
+            self.store.db.flush()
+            aside = self._set_aside(deque(deleted))
         for version in deleted:
             self.report(Deletion(rule.label, str(version)))
         for path in aside:
             with self._noting():
                 files.discard(path)
 
-    def _delete(self, rule: Rule, batch: deque[Expired]) -> tuple[list[Expired], list[Path]]:
-        """Take versions from `batch` until TURN_SECONDS are over, and delete those that are still due.
-
-        Their rows go first: a row without its files could still be published. Returns them and where their files are.
-        """
-        deleted: list[Expired] = []
-        aside: list[Path | None] = []
-        with self.store.db.write() as tx:
-            end = monotonic() + TURN_SECONDS
-            while batch:
-                version = batch.popleft()
+    def _delete(self, rule: Rule, batch: deque[Expired]) -> list[Expired]:
+        """Delete rows that are still due, until a turn's time is over."""
+        deleted = []
+        with self.store.db.write(durable=False) as tx:
+            for version in _in_a_turn(batch):
                 if retention.delete(tx, rule, self.at, version.version_id):
                     audit.append(tx, audit.OPERATOR, "version.expire", str(version), rule=rule.label)
                     deleted.append(version)
-                if monotonic() >= end:
-                    break
             job_runs.count(tx, "cleanup_deleted", rule.label, len(deleted))
-            tx.execute("COMMIT")
-            for version in deleted:
-                with self._noting():
-                    aside.append(placement.set_aside(self.store.layout, _directory(self.store, version)))
-        return deleted, [path for path in aside if path]
+        return deleted
+
+    def _set_aside(self, deleted: deque[Expired]) -> list[Path]:
+        """Move the files of deleted versions under `temp/`, where they are discarded without a turn."""
+        aside = []
+        while deleted:
+            with self.store.db.write(durable=False) as tx:
+                for version in _in_a_turn(deleted):
+                    code = version.version_code
+                    if code is not None and versions.is_placed(tx, version.app_id, code):
+                        continue  # placed anew by a portal of an older release, which makes no claims
+                    with self._noting():
+                        aside.append(placement.set_aside(self.store.layout, _directory(self.store, version)))
+        return [path for path in aside if path]
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -207,6 +225,15 @@ class _Run:
             yield
         except OSError as error:
             self.faults.append(sentence(error))
+
+
+def _in_a_turn(waiting: deque[Expired]) -> Iterator[Expired]:
+    """Take from what is waiting, at least one, until TURN_SECONDS are over."""
+    end = monotonic() + TURN_SECONDS
+    while waiting:
+        yield waiting.popleft()
+        if monotonic() >= end:
+            return
 
 
 def _directory(store: Store, version: Expired) -> Path:

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from portal.store import writing
@@ -76,6 +76,15 @@ class Database:
                 yield
         finally:
             self._turn.release()
+
+    def flush(self) -> None:
+        """Make what has been committed durable, while other writers have their turns. Raises OSError."""
+        with suppress(FileNotFoundError):  # everything is in the database file
+            wal = os.open(self._path.with_name(f"{self._path.name}-wal"), os.O_RDONLY)
+            try:
+                os.fsync(wal)
+            finally:
+                os.close(wal)
 
     def close(self) -> None:
         """Close this thread's connection."""

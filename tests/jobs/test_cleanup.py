@@ -19,6 +19,7 @@ from portal.recovery.errors import BackupError
 from portal.settings import Follow
 from portal.store import apps, audit, ballast, failure_marks, files, job_runs, retention, uploads, versions
 from portal.store.clock import now
+from portal.store.database import Database
 from portal.store.layout import Layout
 from portal.store.store import Store
 from portal.store.versions import Version
@@ -309,6 +310,40 @@ def test_the_rows_go_before_the_files(
     assert left(store) == []
     assert store.layout.package("acme", APP_ID, 1).exists()
     assert upload(store, app, 1, tmp_path).version_code == 1
+
+
+def test_files_stay_until_the_deletion_of_their_rows_is_on_the_disk(
+    store: Store, app: apps.App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut could bring the rows back."""
+    upload(store, app, 1, tmp_path)
+    age(store, "status_at", 31 * DAY)
+
+    def failing(_: Database) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Database, "flush", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        cleanup.cleanup(store)
+    assert store.layout.package("acme", APP_ID, 1).exists()
+    assert "input/output error" in str(job_runs.every(store.db.read())["cleanup"].failure)
+
+
+def test_a_version_that_was_placed_meanwhile_keeps_its_files(
+    store: Store, app: apps.App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a portal of an older release, which makes no claims."""
+    upload(store, app, 1, tmp_path)
+    row = tuple(store.db.read().execute("SELECT * FROM versions").fetchone())
+    age(store, "status_at", 31 * DAY)
+
+    def placed(_: Database) -> None:
+        marks = ", ".join("?" * len(row))
+        store.db.read().execute(f"INSERT INTO versions VALUES ({marks})", row)
+
+    monkeypatch.setattr(Database, "flush", placed)
+    cleaned(store)
+    assert store.layout.package("acme", APP_ID, 1).exists()
 
 
 def test_a_directory_that_vanishes_during_the_look_is_none_of_its_business(

@@ -96,3 +96,21 @@ def test_every_thread_has_its_own_connection(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert len({id(connection) for connection in [*seen, store.db.read()]}) == 4
+
+
+def test_a_flush_reaches_the_wal(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(
+        database.os, "fsync", lambda file: flushed.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+    )
+    with store.db.write(durable=False) as tx:
+        tx.execute("INSERT INTO developers VALUES ('a', 'A', 0)")
+    assert flushed == []
+    store.db.flush()
+    assert flushed == [f"{store.layout.database}-wal"]
+
+
+def test_a_database_without_a_wal_is_flushed_already(store: Store) -> None:
+    store.db.close()
+    Path(f"{store.layout.database}-wal").unlink(missing_ok=True)
+    store.db.flush()
