@@ -23,6 +23,7 @@ SWEEP_SECONDS = 5.0  # in which a start has finished or undone what a crash left
 REPLICA_SECONDS = 90.0  # in which the replica has the last change, whatever had to be healed
 IMAGES = (*(f"icon-{edge}.png" for edge in ICON_SIZES), *(f"screenshots/{number}.png" for number in range(1, 6)))
 PROOF = "replica-proof"  # below temp/, of `mosis replicate`, which may be at it
+PARTIAL = re.compile(r"(temp|data)/\..+\.[0-9]+\.[0-9a-f]{8}")
 STORED_IMAGE = re.compile(r"(?P<stem>.+?)(\.(?P<digest>[0-9a-f]{16}))?\.png")
 
 Fault = tuple[str, str]
@@ -107,11 +108,16 @@ def finish(client: Client, app: App, upload: Upload) -> Iterator[Fault]:
 def leftovers(layout: Layout, known: set[str]) -> set[str]:
     """Paths that nothing owns, beyond the `known` ones; waits a while until there are none."""
     deadline = time.monotonic() + SWEEP_SECONDS
-    while found := set(_unowned(layout)) - known:
+    while found := {path for path in _unowned(layout) if not PARTIAL.fullmatch(path)} - known:
         if time.monotonic() > deadline:
             return found
         time.sleep(0.2)
     return set()
+
+
+def partial(layout: Layout) -> list[Path]:
+    """Files that a process was writing beside their place. Only their age tells that it does not write any more."""
+    return [layout.root / path for path in _unowned(layout) if PARTIAL.fullmatch(path)]
 
 
 def _unowned(layout: Layout) -> Iterator[str]:

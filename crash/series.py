@@ -1,5 +1,6 @@
 """A series of kills: clients at work, a kill at a random moment, a start, a look at everything that was promised."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -66,9 +67,17 @@ class Series:
                 return
             if self._run % WHOLE == 0 or self._run == runs:
                 self._check_whole(everything=self._run % COMPARED == 0 or self._run == runs)
+        self._finish()
+
+    def _finish(self) -> None:
+        """After a last start and a cleanup some hours later not even a file that was being written is left."""
         self._stack.kill("everything", Random(0))
-        self._stack.start()
+        self._start()
         self._check_leftovers()
+        for path in checks.partial(self._stack.layout):
+            os.utime(path, (0, 0))
+        self._stack.mosis("cleanup", "--force")
+        self.note(("left behind", str(path)) for path in checks.partial(self._stack.layout))
         self._stack.mosis("audit", "verify")
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import socket
 import time
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from portal.http.routes import store as store_routes
+from portal.store.database import turn
 from tests.http.test_images import png
 from tests.packages.samples import KEY
 from tests.support.nginx import NGINX, nginx_before
@@ -113,6 +115,26 @@ def test_a_worker_that_dies_fails_no_request_that_can_be_tried_again(tmp_path: P
             wait(asked, return_when=FIRST_COMPLETED)
             os.kill(dying, signal.SIGKILL)
             assert {each.result().status_code for each in asked} == {200}
+    finally:
+        portal.stop()
+
+
+def test_a_request_that_changes_something_is_sent_once(tmp_path: Path) -> None:
+    settings = {"socket": str(tmp_path / "portal.sock"), "accel": True, "proxied": True, "workers": 1}
+    portal = Portal(make_store(tmp_path / "store", **settings)).start()
+    headers = {"Authorization": f"Bearer {add_developer(portal.store, 'dev')}"}
+    try:
+        with nginx_before(portal) as url, ThreadPoolExecutor(1) as pool:
+            httpx.post(f"{url}/api/apps", json={"app_id": "org.example.app", "name": "App"}, headers=headers)
+            (worker,) = children(portal.process.pid)
+            with turn(portal.store.layout.database):
+                asked = pool.submit(
+                    httpx.delete, f"{url}/api/apps/org.example.app/screenshots/1", headers=headers, timeout=PATIENCE
+                )
+                while not re.search(rf"-> FLOCK +ADVISORY +WRITE {worker} ", Path("/proc/locks").read_text()):
+                    assert not asked.done(), asked.result().text
+                os.kill(worker, signal.SIGKILL)
+            problem(asked.result(), 503, "UNAVAILABLE")
     finally:
         portal.stop()
 
