@@ -24,7 +24,7 @@ def add(app: typer.Typer) -> None:
     app.command("drill", epilog=example("drill"))(run_drill)
     app.command("scrub", epilog=example("scrub --dry-run", "scrub --repair"))(run_scrub)
     group = declaring("Make a backup now.")
-    group.command("packages", epilog=example("backup packages"))(backup_packages)
+    group.command("packages", epilog=example("backup packages --dry-run", "backup packages"))(backup_packages)
     group.command("database", epilog=example("backup database"))(backup_database)
     app.add_typer(group, name="backup")
 
@@ -42,12 +42,24 @@ def _moment(value: str) -> int:
     return int(at)
 
 
-def backup_packages() -> None:
+def backup_packages(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+) -> None:
     """Copy packages, assets and database snapshots to the external drive, if it is attached and marked."""
-    report = backup.packages(open_for("backup-packages", settings.load()))
+    if dry_run:
+        print_outlook(backup.outlook(open_store(settings.load())))
+        return
+    with progress("copying to the drive") as advance:
+        report = backup.packages(open_for("backup-packages", settings.load()), progress=advance)
     print(f"copied to {report.generation} ({report.drive})")
     for path in report.deleted:
         print(f"deleted {path}")
+
+
+def print_outlook(found: backup.Outlook) -> None:
+    print(f"{found.files} files, {found.bytes} bytes, would be copied to {found.generation}")
+    for path in found.deleted:
+        print(f"{path} would be deleted")
 
 
 def backup_database() -> None:

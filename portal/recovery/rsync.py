@@ -1,7 +1,8 @@
 """Runs rsync, and says in one sentence why it failed."""
 
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 
 from portal.recovery.errors import BackupError
 from portal.store.layout import SYSTEM_NAMES
@@ -13,17 +14,29 @@ EXCLUDES = ("--exclude=.*", *(f"--exclude={name}" for name in sorted(SYSTEM_NAME
 """What is in the store's directories but is not the store's: unfinished files, and those of a NAS."""
 
 
-def run(what: str, arguments: Sequence[str]) -> None:
-    """Copy `what`, once more if a file was deleted meanwhile. Raises BackupError."""
+def run(what: str, arguments: Sequence[str], printed: Callable[[str], object] = lambda line: None) -> None:
+    """Copy `what`, once more if a file was deleted meanwhile; `printed` receives each line. Raises BackupError."""
     for _ in range(TRIES):
-        # The modes are those that the source has, or that an option asks for.
-        done = subprocess.run(
-            ["rsync", *arguments], check=False, capture_output=True, text=True, errors="replace", umask=0
-        )
-        if done.returncode != VANISHED:
+        code, errors = _run(arguments, printed)
+        if code != VANISHED:
             break
-    if done.returncode != 0:
-        raise BackupError(f"rsync of {what} ended with {done.returncode}: {_reason(done.stderr)}")
+    if code != 0:
+        raise BackupError(f"rsync of {what} ended with {code}: {_reason(errors)}")
+
+
+def _run(arguments: Sequence[str], printed: Callable[[str], object]) -> tuple[int, str]:
+    # The modes are those that the source has, or that an option asks for.
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            ["rsync", *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace", umask=0
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            printed(line.rstrip("\n"))
+        code = process.wait()
+        errors.seek(0)
+        return code, errors.read().decode(errors="replace")
 
 
 def _reason(errors: str) -> str:

@@ -6,10 +6,11 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,13 +180,36 @@ def test_a_drive_that_goes_away_after_the_copy_is_noticed(place: Path, monkeypat
     with attached("ext4", place, NOBODY) as store:
         run = rsync.run
 
-        def and_unplug(what: str, arguments: Sequence[str]) -> None:
-            run(what, arguments)
+        def and_unplug(what: str, *arguments: Any) -> None:
+            run(what, *arguments)
             unplug(store.settings.backup.mount)
 
         monkeypatch.setattr(rsync, "run", and_unplug)
         with pytest.raises(BackupError, match=r"Check the drive and its cable|The drive failed"):
             backup.packages(store)
+
+
+def test_a_cable_that_is_pulled_costs_no_older_generation(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not flushed is gone then; the next night has everything again."""
+    with attached("ext4", place, NOBODY) as store:
+        mount, image, run = store.settings.backup.mount, place / "ext4.img", rsync.run
+        first = long_ago(backup.packages(store).generation)
+        before = files_below(first)
+        files.write_file(store.layout.root / "packages/acme/late", os.urandom(1 << 20))
+
+        def and_unplug(what: str, *arguments: Any) -> None:
+            run(what, *arguments)
+            unplug(mount)
+
+        with monkeypatch.context() as patched, pytest.raises(BackupError):
+            patched.setattr(rsync, "run", and_unplug)
+            backup.packages(store)
+        with root():
+            subprocess.run(["umount", mount], check=True)
+            subprocess.run(["mount", "-o", "loop", image, mount], check=True)
+        assert files_below(first) == before
+        assert files_below(backup.packages(store).generation) == files_below(store.layout.root)
+        assert files_below(first) == before
 
 
 def test_a_drive_that_fills_up_says_what_helps(place: Path) -> None:

@@ -3,9 +3,9 @@
 import os
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import replace as replaced
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +15,7 @@ from portal.recovery.errors import BackupError
 from portal.store import clock, files, known_files
 from portal.store.store import Store
 from tests.support.many import fill, flip
+from tests.support.portal import mosis
 
 
 @pytest.fixture
@@ -139,8 +140,8 @@ def test_what_is_placed_while_the_copy_runs_is_copied_too(filled: Store, monkeyp
     aside = filled.layout.root / "temp" / "late"
     (filled.layout.root / late).rename(aside)
 
-    def place_afterwards(what: str, arguments: Sequence[str]) -> None:
-        run(what, arguments)
+    def place_afterwards(what: str, *arguments: Any) -> None:
+        run(what, *arguments)
         if aside.exists():
             aside.rename(filled.layout.root / late)
 
@@ -171,3 +172,28 @@ def test_while_the_clock_is_in_doubt_a_generation_has_no_date_and_nothing_is_del
     monkeypatch.undo()
     third = backup.packages(store)
     assert [path.name for path in third.deleted] == [first]
+
+
+def test_a_dry_run_names_what_would_be_copied_and_deleted_and_writes_nothing(filled: Store, drive: Path) -> None:
+    store = keeping(filled, 2)
+    long_ago(backup.packages(store).generation)
+    (drive / "generations/000000-20191231T030000Z").mkdir()
+    image = replace(filled)
+    before = {path: path.stat() for path in [drive, *drive.rglob("*")]}
+    ran = mosis(store, "backup", "packages", "--dry-run")
+    assert {path: path.stat() for path in [drive, *drive.rglob("*")]} == before
+    size = (filled.layout.root / image).stat().st_size
+    first, deleted = ran.stdout.splitlines()
+    assert first.startswith(f"1 files, {size} bytes, would be copied to {drive}/generations/000002-")
+    assert deleted == f"{drive}/generations/000000-20191231T030000Z would be deleted"
+    assert [path.name for path in backup.packages(store).deleted] == ["000000-20191231T030000Z"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_progress_ends_when_every_file_is_done(filled: Store, again: bool) -> None:
+    if again:
+        backup.packages(filled)
+    seen: list[tuple[int, int]] = []
+    tree = backup.packages(filled, progress=lambda done, total: seen.append((done, total))).generation
+    total = len(files_below(tree))
+    assert seen == [(done, total) for done in range(1, total + 1)]
