@@ -5,7 +5,7 @@ Leftovers are swept first, because that needs no room in the database: on a full
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -61,7 +61,9 @@ Report = Callable[[Deletion], object]
 def run(settings: Settings, report: Report, *, force: bool = False) -> None:
     """Clean up a store that is not open yet, which takes room on its disk. Raises as `cleanup` and `open_store` do."""
     with ballast.released(Layout(settings.root)):
-        cleanup(open_for(JOB, settings), force=force, report=report)
+        store = open_for(JOB, settings)
+        with closing(store.db):
+            cleanup(store, force=force, report=report)
 
 
 def cleanup(

@@ -15,7 +15,7 @@ from portal.faults import Fault
 from portal.jobs import audit, recovery_figures, standby, table
 from portal.jobs.table import Job
 from portal.mirror import scan
-from portal.recovery import drive, generations, replica
+from portal.recovery import copies, drive, generations, replica
 from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
 from portal.recovery.replica import State
@@ -27,6 +27,7 @@ from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 
 PROBE_SECONDS = 5
+COPIES_NAMED = 3
 SKEW_SECONDS = 300  # by which a clock may be set back without a fault
 
 
@@ -138,6 +139,7 @@ def _store(store: Store) -> Iterator[Line]:
             "replica": _litestream,
             "snapshots": _snapshots,
             "generations": _generations,
+            "copies": _copies,
             "jobs": _jobs,
             "recovery": _recovery,
             "bucket": _bucket,
@@ -195,6 +197,15 @@ def _generations(store: Store) -> Iterator[Line]:
         text += f"; {wrong.path} is dated later than the newest, so none is deleted: if its date is wrong, rename it"
         text += f" to {wrong.number:06}-{generations.UNDATED}"
     yield Line("generations", wrong is None, text)
+
+
+def _copies(store: Store) -> Iterator[Line]:
+    """Only if there is a fault: copies of the database that were made under a clock ahead of this one."""
+    latest = f"portal-{datetime.fromtimestamp(now() + SKEW_SECONDS, UTC):%Y%m%dT%H%M%SZ}.db"
+    found = [*copies.snapshots(store.layout.snapshots), *copies.on_drive(store.settings)]
+    if ahead := [str(path) for path in found if path.name > latest]:
+        text = f"{', '.join(ahead[:COPIES_NAMED])} from the future, {len(ahead)} in all"
+        yield Line("copies", False, f"{text}: the clock was wrong then, or is now")
 
 
 def _oldest(found: list[Generation]) -> str:

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from portal.store.versions import Version
 from tests.packages.samples import APP_ID, make_package
 from tests.support.portal import MOSIS, add_developer, make_store, mosis
 from tests.support.small_disk import SmallDisk
+from tests.support.volumes import MIB, mounted
 
 HOUR, DAY = 3600, 86400
 DEVELOPER = audit.Actor("acme", "developer", None, "test")
@@ -292,6 +293,38 @@ def test_a_disk_without_a_free_byte(small_disk: SmallDisk, with_ballast: bool) -
         assert mark is not None
         (small_disk.seen / "fill").unlink()
         assert "cleanup          last success never; failed 2" in run("status").stdout
+
+
+def fill_disk(path: Path) -> None:
+    """Take every byte that is free, in ever smaller pieces."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 16, 1 << 12, 1):
+            with suppress(OSError):
+                while file.write(b"x" * size):
+                    pass
+            os.fsync(file.fileno())
+
+
+@pytest.mark.parametrize("kind", ["ext4", "btrfs"])
+def test_what_is_deleted_is_free_space_on_the_disk_even_if_that_is_full(tmp_path: Path, kind: str) -> None:
+    with mounted(kind, tmp_path) as disk, closing((store := make_store(disk / "store")).db):
+        scale.fill(store, 200)
+        rows = "SELECT app_id, version_code FROM versions WHERE status = 'draft' AND status_at < ?"
+        app_id, code = store.db.read().execute(rows, (now() - 20 * DAY,)).fetchone()
+        package = store.layout.package(scale.DEVELOPER, app_id, code)
+        package.write_bytes(os.urandom(8 * MIB))
+        with ballast.released(store.layout):
+            pass
+        assert store.layout.ballast.exists()
+        due = cleaned(store, dry_run=True)
+        store.db.close()
+        fill_disk(disk / "fill")
+        assert shutil.disk_usage(disk).free < MIB
+        cleanup.run(store.settings, lambda _: None)
+        os.sync()
+        assert len(due) == 50 and not package.exists()
+        assert shutil.disk_usage(disk).free > 7 * MIB
+        assert cleaned(store, dry_run=True) == []
 
 
 def test_the_rows_go_before_the_files(

@@ -10,7 +10,7 @@ import pytest
 from portal import thresholds
 from portal.jobs import status, table
 from portal.jobs.table import Job
-from portal.recovery import replica
+from portal.recovery import copies, replica
 from portal.recovery.replica import State
 from portal.store import job_runs
 from portal.store.clock import now
@@ -71,6 +71,14 @@ def test_a_job_that_is_expected_in_the_future_is_a_fault(store: Store, monkeypat
     move(monkeypatch, 0)
     line = line_of(store, "drill")
     assert not line.ok and "in the future" in line.text
+
+
+def test_a_copy_of_the_database_from_the_future_is_a_fault(store: Store) -> None:
+    path = copies.write(store.db.read(), store.layout.snapshots, "portal")
+    assert "copies" not in {line.name for line in status.status(store.settings)}
+    path.rename(path.with_name(path.name.replace("portal-20", "portal-21")))
+    line = line_of(store, "copies")
+    assert not line.ok and "portal-21" in line.text and "from the future, 1 in all" in line.text
 
 
 def test_a_failure_stands_until_the_next_success(store: Store) -> None:
