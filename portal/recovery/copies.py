@@ -18,6 +18,7 @@ from portal.store import files
 from portal.store.clock import rfc3339
 from portal.store.layout import Layout
 
+REPLICA = "Litestream replica"
 NO_SUCH_TIME = "timestamp does not exist"  # Litestream's words, also where nothing was written since
 
 
@@ -44,7 +45,7 @@ def sources(settings: Settings) -> Iterator[Source]:
 
 def replica(directory: Path, until: int | None = None, where: str = "") -> Source:
     """A Litestream replica as it is, or was `until` that time, in seconds since 1970."""
-    return Source("replica", f"Litestream replica{where}", lambda target: from_replica(directory, target, until))
+    return Source("replica", f"{REPLICA}{where}", lambda target: from_replica(directory, target, until))
 
 
 def exist(settings: Settings) -> bool:

@@ -80,7 +80,11 @@ def find(sources: Iterable[Source], place: Path) -> Found:
             found.append(_read(source, place))
         except BackupError as error:
             faults[source.name] = str(error)
-    return Found(sorted(found, key=lambda copy: copy.point.reach, reverse=True), faults)
+    return Found(newest_first(found), faults)
+
+
+def newest_first(found: Iterable[Copy]) -> list[Copy]:
+    return sorted(found, key=lambda copy: copy.point.reach, reverse=True)
 
 
 def take(copy: Copy, target: Path) -> None:

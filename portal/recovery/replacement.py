@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 from portal.recovery import copies, lineage, replica, set_aside
 from portal.recovery.errors import BackupError
@@ -15,6 +16,10 @@ from portal.store import audit, schema
 from portal.store.clock import rfc3339
 from portal.store.database import connect
 from portal.store.layout import Layout
+
+MINUTE, HOUR = 60, 3600
+BACK = (1, 10, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR)
+"""How long before its newest file a replica is tried whose newest state cannot be used, seconds."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ def prepare(settings: Settings, place: Path, until: int | None = None) -> Replac
     It has this release's schema, and a row of its log says that a restore began a timeline. Raises BackupError.
     """
     layout, target = Layout(settings.root), place / "restored.db"
-    found = lineage.find(copies.sources(settings), place)
+    found = _with_earlier_replica(lineage.find(copies.sources(settings), place), layout, place)
     eligible = found if until is None else _as_of(found, layout, place, until)
     chosen, unusable = _take_newest(eligible, target, until)
     current = _current(layout)
@@ -49,22 +54,45 @@ def prepare(settings: Settings, place: Path, until: int | None = None) -> Replac
     return Replacement(target, chosen.name, chosen.point.head.seq, chosen.point.at, notes, broken)
 
 
+def _with_earlier_replica(found: Found, layout: Layout, place: Path) -> Found:
+    """Where the newest state of the replica cannot be used, add an earlier one: it may be newer than every snapshot."""
+    if not copies.has_replica(layout) or any(_is_sound(copy) for copy in found.copies if copy.source.kind == "replica"):
+        return found
+    written = max(path.stat().st_mtime for path in layout.replica.rglob("*.ltx"))
+    for back in BACK:
+        then = _replica_until(layout.replica, int(written) - back, place)
+        if any(_is_sound(copy) for copy in then.copies):
+            return Found(lineage.newest_first([*found.copies, *then.copies]), found.faults)
+    return found
+
+
+def _replica_until(directory: Path, until: int, place: Path, where: str = "") -> Found:
+    before = Path(mkdtemp(dir=place))
+    return lineage.find([copies.replica(directory, until, f"{where} until {rfc3339(until)}")], before)
+
+
+def _is_sound(copy: Copy) -> bool:
+    try:
+        copies.check(copy.path)
+        lineage.require_whole_log(copy)
+    except BackupError:
+        return False
+    return True
+
+
 def _as_of(found: Found, layout: Layout, place: Path, until: int) -> Found:
     """The copies without a change made later, and the replica as it was then.
 
     Where that does not reach back so far, one may that was set aside, by a restore or when it was begun anew.
     """
     then, faults = Found([], {}), found.faults
-    for number, directory in enumerate(_replicas(layout)):
-        before = place / f"before-{number}"
-        before.mkdir()
-        where = "" if directory == layout.replica else f" in {directory}"
-        then = lineage.find([copies.replica(directory, until, where)], before)
+    for directory in _replicas(layout):
+        then = _replica_until(directory, until, place, "" if directory == layout.replica else f" in {directory}")
         faults = faults | then.faults
         if then.copies:
             break
     earlier = [copy for copy in (*found.copies, *then.copies) if copy.point.at <= until]
-    return Found(sorted(earlier, key=lambda copy: copy.point.reach, reverse=True), faults)
+    return Found(lineage.newest_first(earlier), faults)
 
 
 def _replicas(layout: Layout) -> list[Path]:
@@ -137,15 +165,8 @@ def _later(point: Point, chosen: Copy) -> str:
 def _is_broken(found: Found, chosen: Copy, until: int | None) -> bool:
     """Whether the replica cannot be read, or is older than another copy: Litestream had stopped keeping up."""
     if until is None:
-        return chosen.source.kind != "replica"
-    current = next((copy for copy in found.copies if copy.source.kind == "replica"), None)
-    if current is None:
-        return True
-    try:
-        copies.check(current.path)
-    except BackupError:
-        return True
-    return False
+        return chosen.name != copies.REPLICA
+    return not any(_is_sound(copy) for copy in found.copies if copy.source.kind == "replica")
 
 
 def _begin_timeline(path: Path, timeline: int, name: str) -> None:

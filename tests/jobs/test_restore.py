@@ -216,6 +216,25 @@ def test_a_log_that_was_tampered_with_gives_way_but_is_better_than_nothing(store
     assert restored(store, replace_database=True).database.name == f"snapshot {tampered.name}"
 
 
+def test_a_replica_whose_end_is_damaged_is_restored_as_it_was_before(store: Store, tmp_path: Path) -> None:
+    backup.database(store)
+    with replicating(store.layout) as synced:
+        change(store, "before")
+        synced()
+        next_second()
+        change(store, "after")
+        synced()
+    newest = max(store.layout.replica.rglob("*.ltx"), key=lambda path: path.stat().st_mtime)
+    newest.write_bytes(newest.read_bytes()[:-8])
+    lose_database(store)
+    report = restored(store)
+    assert report.database.name.startswith("Litestream replica until ")
+    assert names(store.layout.database) == ["before"]
+    assert (report.set_aside / "backups/portal").is_dir()
+    replicate(store.layout)
+    assert in_replica(store, tmp_path) == lineage.point(open_store(store.settings).db.read())
+
+
 def test_a_time_is_reached_by_the_replica(store: Store, tmp_path: Path) -> None:
     with replicating(store.layout) as synced:
         change(store, "before")
@@ -227,7 +246,9 @@ def test_a_time_is_reached_by_the_replica(store: Store, tmp_path: Path) -> None:
     lose_database(store)
     ran = mosis(store, "restore", "--at", local(until))
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("database restored from Litestream replica, up to row 1 of its log, of 2")
+    assert ran.stdout.startswith(
+        f"database restored from Litestream replica until {rfc3339(until)}, up to row 1 of its log"
+    )
     assert names(store.layout.database) == ["before"]
     assert store.layout.replica.exists()
     again = open_store(store.settings)
@@ -273,7 +294,10 @@ def test_where_the_replica_does_not_reach_a_snapshot_does(store: Store) -> None:
     ran = mosis(store, "restore", "--at", rfc3339(until))
     assert ran.returncode == 0, ran.stderr
     assert "database restored from snapshot" in ran.stdout
-    assert f"not used: Litestream replica: it does not reach back to {rfc3339(until)}." in ran.stdout
+    assert (
+        f"not used: Litestream replica until {rfc3339(until)}: it does not reach back to {rfc3339(until)}."
+        in ran.stdout
+    )
     assert names(store.layout.database) == ["before"]
 
 
