@@ -193,6 +193,9 @@ LINES = (
     Line("multipart-nosync", "MB/s", _multipart(_unflushed), _multipart(_reference), "≥ 1.2",
          needs=(*PROGRAMS, EATMYDATA)),
     Line("raw-nosync", "MB/s", _raw(_unflushed), _multipart(_reference), "≥ 2.0", needs=(*PROGRAMS, EATMYDATA)),
+    # What durability costs: the same stack in which every flush does nothing.
+    Line("durable-form", "MB/s", _multipart(_ours), _multipart(_unflushed), "≥ 0.8", needs=(*PROGRAMS, EATMYDATA)),
+    Line("durable-signed", "MB/s", _raw(_ours), _raw(_unflushed), "≥ 0.8", needs=(*PROGRAMS, EATMYDATA)),
     Line("memory-16", "MB", _memory(_ours, 16), _memory(_reference, 16), "≤ 0.333"),
     Line("memory-16-4", "MB", _memory(_ours, 16), _memory(_ours, 4), "≤ 1.2"),
     Line("first-byte", "ms", _first_byte_among_slow_readers(_ours), _first_byte_among_slow_readers(_reference),

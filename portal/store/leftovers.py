@@ -28,9 +28,7 @@ PARTIAL_SNAPSHOT = re.compile(r"\.(portal|before-schema|trial)-.*")
 IMAGE = re.compile(
     r"(icon-[0-9]+|screenshots/[1-5])(\.[0-9a-f]{16})?\.png|(screenshots/)?\..+\.png\.[0-9]+\.[0-9a-f]{8}"
 )
-OF_REQUESTS = re.compile(r"[0-9a-f]{32}|(image|images|removed|orphan)-.*|\.(developer|app|version)\.json\..*")
-"""Names under `temp/`."""
-
+OF_PORTALS = re.compile(rf"[0-9a-f]{{32}}|(image|images|removed|orphan)-.*|{PARTIAL.pattern}")  # under `temp/`
 FORMS = "status = 'uploading' AND NOT EXISTS (SELECT 1 FROM uploads WHERE upload_id = version_id)"
 
 
@@ -42,14 +40,14 @@ class Leftover(NamedTuple):
 
 
 def ownerless(store: Store) -> Collection[str]:
-    """The uploads and other directories under `temp/` that requests have left; call it while no portal runs.
+    """The uploads and whatever else under `temp/` earlier portals have left; call it while no portal runs.
 
     Signed uploads are kept: their clients continue them.
     """
     db = store.db.read()
     signed = {row[0] for row in db.execute("SELECT upload_id FROM uploads")}
     forms = {row[0] for row in db.execute(f"SELECT version_id FROM versions WHERE {FORMS}")}
-    names = {path.name for path in _listed(store.layout.area("temp")) if OF_REQUESTS.fullmatch(path.name)}
+    names = {path.name for path in _listed(store.layout.area("temp")) if OF_PORTALS.fullmatch(path.name)}
     return forms | names - signed
 
 
@@ -108,7 +106,7 @@ def _uploads(store: Store, at: int, ownerless: Collection[str]) -> Iterator[Path
         if version and version.status == "uploading":
             yield store.layout.staging(name)
     for (name,) in store.db.read().execute("SELECT upload_id FROM uploads").fetchall():
-        if not store.layout.staging(name).exists():
+        if not (store.layout.staging(name) / placement.PACKAGE).exists():
             yield store.layout.staging(name)
 
 

@@ -79,7 +79,7 @@ class Held:
                 digest.update(chunk)
             files.write_all(self._file, chunk)
             if not atomic and at - saved >= CHECKPOINT:
-                saved = self._save(at, None)
+                saved = self._save(at, None, durable=False)
         found = digest.hexdigest() if digest and at == transfer.size else None
         if found and transfer.sha256 not in (None, found):
             self._save(0, None)
@@ -91,9 +91,10 @@ class Held:
         if self.transfer.received:
             self._save(0, None)
 
-    def _save(self, received: int, digest: str | None) -> int:
+    def _save(self, received: int, digest: str | None, *, durable: bool = True) -> int:
+        """Flush the bytes, then note them; a note that is not `durable` may be lost, but is never ahead of them."""
         os.fdatasync(self._file.fileno())
-        with self._store.db.write() as tx:
+        with self._store.db.write(durable=durable) as tx:
             changed = tx.execute(
                 "UPDATE uploads SET received = ?, digest = ? WHERE upload_id = ?",
                 (received, digest, self.transfer.upload_id),

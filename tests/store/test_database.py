@@ -13,6 +13,8 @@ from portal.store import database
 from portal.store.errors import DatabaseBusy
 from portal.store.store import Store
 
+NORMAL, FULL = 1, 2  # of PRAGMA synchronous
+
 
 @pytest.mark.parametrize(("litestream", "pages"), [(True, 0), (False, database.AUTOCHECKPOINT_PAGES)])
 def test_litestream_alone_checkpoints_when_it_is_there(store: Store, litestream: bool, pages: int) -> None:
@@ -114,3 +116,13 @@ def test_a_database_without_a_wal_is_flushed_already(store: Store) -> None:
     store.db.close()
     Path(f"{store.layout.database}-wal").unlink(missing_ok=True)
     store.db.flush()
+
+
+def test_a_commit_is_flushed_only_if_it_is_to_be_durable(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = store.db.read()
+    with store.db.write(durable=False) as tx:
+        assert tx.execute("PRAGMA synchronous").fetchone()[0] == NORMAL
+    assert db.execute("PRAGMA synchronous").fetchone()[0] == FULL
+    with pytest.raises(ZeroDivisionError), store.db.write(durable=False):
+        raise ZeroDivisionError
+    assert db.execute("PRAGMA synchronous").fetchone()[0] == FULL

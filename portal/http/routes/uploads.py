@@ -149,6 +149,7 @@ def head(call: PublicCall, upload_id: str) -> HTTPResponse:
     tus.require_version(call.request)
     _require_grant(call, upload_id)
     with signed_uploads.held(call.store, upload_id) as upload:
+        call.db.flush()  # what a request that broke off has noted is acknowledged here
         return HTTPResponse(status=200, headers=tus.state(upload.transfer))
 
 
