@@ -49,7 +49,6 @@ def plan(data: HostData, release: Release) -> Plan:
         "images": images,
         "nginx_port": NGINX_PORT,
         "path": PATH,
-        "network": "mosis_default" if settings.mirror else "none",
         "checks": checks,
     }
     services = _services(data, release, settings, etc, recipe, variables)

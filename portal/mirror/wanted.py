@@ -16,6 +16,7 @@ from portal.store.layout import Layout
 
 CACHE_SECONDS = 86400
 """How long a cache may serve an object without asking the bucket."""
+PUBLISHED = f"app_id = ? AND {versions.PLACED} AND +status = 'published'"  # by the index versions_placed
 CACHE_CONTROL = f"public, max-age={CACHE_SECONDS}, immutable"
 
 
@@ -38,10 +39,7 @@ class Wanted:
 
 def of_app(db: sqlite3.Connection, layout: Layout, app_id: str) -> dict[str, Wanted]:
     """The objects of an app, by key; none unless a version is published."""
-    rows = db.execute(
-        f"SELECT {versions.COLUMNS} FROM versions WHERE app_id = ? AND status = 'published' ORDER BY version_code",
-        (app_id,),
-    )
+    rows = db.execute(f"SELECT {versions.COLUMNS} FROM versions WHERE {PUBLISHED} ORDER BY version_code", (app_id,))
     published = [versions.PlacedVersion(*row) for row in rows]
     if not published:
         return {}

@@ -25,6 +25,8 @@ DOCKER = {"mosis_runtime": "compose"}
 TUNNEL = {"mosis_cloudflared": "cloudflare/cloudflared:1"}
 COMPOSE_FILE = "/volume1/@mosis/etc/compose.yml"
 DRIVE = {"backup": {"mount": "/volumeUSB1/usbshare", "directory": "/volumeUSB1/usbshare/mosis"}}
+MIRROR = {"endpoint": "https://s3.example.org", "bucket": "mosis"}
+SECRETS = {"mirror-credentials": "env:MOSIS_TEST_SECRET"}
 
 
 def token(release: Release) -> dict[str, str]:
@@ -103,26 +105,42 @@ def test_scripts_are_of_any_shell(data: dict[str, object], release: Release, tmp
         subprocess.run(["dash", "-n", tmp_path / "script"], check=True)
 
 
+def ran(script: str, mounts: str, directory: Path, *words: str) -> str:
+    """What the mosis command tells docker, with this table of mounts."""
+    (directory / "docker").write_text('#!/bin/sh\necho "$@"\n')
+    (directory / "docker").chmod(0o755)
+    (directory / ".env").write_text("MOSIS_UID=1027\nMOSIS_GID=100\n")
+    (directory / "mounts").write_text(mounts)
+    own = script.replace("/proc/mounts", str(directory / "mounts")).replace(
+        "/volume1/@mosis/etc/.env", str(directory / ".env")
+    )
+    own = re.sub(r"export PATH=(.*)", rf"export PATH={directory}:\1", own)
+    return subprocess.run(["sh", "-c", own, "mosis", *words], capture_output=True, text=True, check=True).stdout
+
+
 def test_the_drive_is_only_given_to_a_container_when_it_is_there(release: Release, tmp_path: Path) -> None:
     """The guard of the mosis command, run against a table of mounts and a docker that tells its arguments."""
     script = everything(plan(NAS | {"mosis_settings": DRIVE}, release))["/volume1/@mosis/bin/mosis"]
-    (tmp_path / "docker").write_text('#!/bin/sh\necho "$@"\n')
-    (tmp_path / "docker").chmod(0o755)
-    (tmp_path / ".env").write_text("MOSIS_UID=1027\nMOSIS_GID=100\n")
     for table, given in (
         ("/dev/sdq1 /volumeUSB1/usbshare ext4 rw 0 0\n", True),
         ("/dev/md0 /volumeUSB1 ext4 rw 0 0\n", False),
     ):
-        (tmp_path / "mounts").write_text(table)
-        own = script.replace("/proc/mounts", str(tmp_path / "mounts")).replace(
-            "/volume1/@mosis/etc/.env", str(tmp_path / ".env")
-        )
-        own = re.sub(r"export PATH=(.*)", rf"export PATH={tmp_path}:\1", own)
-        done = subprocess.run(
-            ["sh", "-c", own, "mosis", "backup", "packages"], capture_output=True, text=True, check=True
-        )
-        assert ("dst=/volumeUSB1/usbshare" in done.stdout) is given
-        assert done.stdout.rstrip().endswith("mosis backup packages") and "--user 1027:100" in done.stdout
+        output = ran(script, table, tmp_path, "backup", "packages")
+        assert ("dst=/volumeUSB1/usbshare" in output) is given
+        assert output.rstrip().endswith("mosis backup packages") and "--user 1027:100" in output
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("command", ["mirror", "lifecycle show", "scrub --repair", "cleanup", "token list", ""])
+def test_only_what_talks_to_the_bucket_has_a_network(
+    command: str, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, mirrored: bool
+) -> None:
+    monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
+    data = {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": SECRETS} if mirrored else {}
+    script = everything(plan(NAS | data, release))["/volume1/@mosis/bin/mosis"]
+    output = ran(script, "", tmp_path, *command.split())
+    talks = mirrored and command.startswith(("mirror", "lifecycle", "scrub"))
+    assert f" --network {'mosis_default' if talks else 'none'} " in output
 
 
 def test_a_release_restarts_what_runs_it_and_not_nginx(release: Release) -> None:
@@ -243,9 +261,7 @@ def test_the_dockerfile_needs_no_buildkit() -> None:
 
 def test_secrets_stand_outside_the_share_and_in_no_file(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
-    mirror = {"mirror": {"endpoint": "https://s3.example.org", "bucket": "mosis"}}
-    secrets = {"mirror-credentials": "env:MOSIS_TEST_SECRET"}
-    wanted = plan(NAS | {"mosis_settings": mirror, "mosis_secrets": secrets}, release)
+    wanted = plan(NAS | {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": SECRETS}, release)
     assert (
         wanted.secrets[0].path
         == str(wanted.settings.mirror.credentials)

@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>{}
 
 @dataclass
 class R2Like:
-    """`slow_down_every`: each so manieth request is throttled, 0: none. `lies`: deletions that are only reported.
+    """`slow_down_every`: every so manieth request for an object is throttled, 0: none.
 
+    `lies`: deletions that are only reported.
     `requests` has method, path and status of each request.
     """
 
@@ -25,9 +27,10 @@ class R2Like:
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def refusal(self, method: str, headers: http.client.HTTPMessage) -> tuple[int, str] | None:
+    def refusal(self, method: str, path: str, headers: http.client.HTTPMessage) -> tuple[int, str] | None:
         with self.lock:
-            if self.slow_down_every and len(self.requests) % self.slow_down_every == self.slow_down_every - 1:
+            throttled = self.slow_down_every and re.search("/(packages|assets)/", path)
+            if throttled and len(self.requests) % self.slow_down_every == self.slow_down_every - 1:
                 return 503, "SlowDown"
             if headers.get("x-amz-tagging") or "aws-chunked" in headers.get("Content-Encoding", ""):
                 return 501, "NotImplemented"
@@ -48,7 +51,7 @@ def r2_like(engine: S3, **options: int) -> Iterator[R2Like]:
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if refusal := proxy.refusal(self.command, self.headers):
+            if refusal := proxy.refusal(self.command, self.path, self.headers):
                 status, code = refusal
                 self.reply(status, {}, ERROR.format(code, code).encode() if code else b"")
                 return

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -23,28 +24,53 @@ SERVERS = ("master", "volume", "filer", "s3", "admin")
 START_SECONDS = 60.0
 
 
+@dataclass
+class Seaweed:
+    """The engine; `engine` is its bucket, as the settings describe it."""
+
+    engine: S3
+    command: list[str]
+    place: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it on what it has stored, and wait until it answers."""
+        with (self.place / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"HOME": str(self.place)}
+            )
+        _make_bucket(self.engine, self.process, self.place / "log")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
 @contextmanager
 def seaweed() -> Iterator[S3]:
     """An empty bucket, as the settings describe it, until the block ends."""
+    with running_seaweed() as running:
+        yield running.engine
+
+
+@contextmanager
+def running_seaweed() -> Iterator[Seaweed]:
+    """An engine with an empty bucket, which the block may kill and start."""
     with ExitStack() as stack:
         place = Path(tempfile.mkdtemp(prefix="mosis-s3-"))
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         ports = _free_ports(2 * len(SERVERS))
-        log = stack.enter_context((place / "log").open("w"))
-        process = subprocess.Popen(
-            [Path(sys.executable).with_name("weed"), "mini", *_options(place, ports)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"HOME": str(place)},
-        )
-        stack.callback(process.wait)
-        stack.callback(process.kill)
         credentials = place / "credentials"
         credentials.write_text(f"{ACCESS_KEY}\n{SECRET_KEY}\n")
         endpoint = f"http://127.0.0.1:{ports[2 * SERVERS.index('s3')]}"
         engine = S3(endpoint=endpoint, region="us-east-1", bucket="mosis", credentials=credentials)
-        _make_bucket(engine, process, place / "log")
-        yield engine
+        weed = str(Path(sys.executable).with_name("weed"))
+        running = Seaweed(engine, [weed, "mini", *_options(place, ports)], place)
+        stack.callback(running.kill)
+        running.start()
+        yield running
 
 
 def _options(place: Path, ports: list[int]) -> list[str]:
@@ -81,6 +107,8 @@ def _make_bucket(engine: S3, process: subprocess.Popen[bytes], log: Path) -> Non
     while True:
         try:
             client.create_bucket(Bucket=engine.bucket)
+        except client.exceptions.BucketAlreadyOwnedByYou:  # it was started again
+            return
         except (ClientError, BotoCoreError):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}") from None
