@@ -36,7 +36,7 @@ from portal.store.retention import Expired, Rule
 from portal.store.store import Store
 
 JOB = "cleanup"
-BATCH = 32  # versions whose rows are deleted before a flush of the disk
+BATCH = 256  # versions for which the disk is flushed once
 APPS_MAX = 500  # whose first records are written in seconds; those of more apps are left to the portal
 DUE_MAX, DUE_PART_MAX = 100, 0.3  # versions with packages; a run that would delete more than both is refused
 REMEDY = "attach the drive, then run `mosis backup packages`."
@@ -177,11 +177,10 @@ class _Run:
         """Delete the versions that `rule` no longer keeps."""
         due = self._due(rule)
         while batch := deque(islice(due, BATCH)):
-            while batch:
-                self._expire_some(rule, batch)
+            self._expire_batch(rule, batch)
 
-    def _expire_some(self, rule: Rule, batch: deque[Expired]) -> None:
-        """Delete versions of `batch`: their rows first, because a row without its files could still be published.
+    def _expire_batch(self, rule: Rule, batch: deque[Expired]) -> None:
+        """Delete the rows of versions, then their files: a row without its files could still be published.
 
         Other writers wait for neither of the flushes, only for rows and names.
         """
@@ -198,14 +197,16 @@ class _Run:
                 files.discard(path)
 
     def _delete(self, rule: Rule, batch: deque[Expired]) -> list[Expired]:
-        """Delete rows that are still due, until a turn's time is over."""
-        deleted = []
-        with self.store.db.write(durable=False) as tx:
-            for version in _in_a_turn(batch):
-                if retention.delete(tx, rule, self.at, version.version_id):
-                    audit.append(tx, audit.OPERATOR, "version.expire", str(version), rule=rule.label)
-                    deleted.append(version)
-            job_runs.count(tx, "cleanup_deleted", rule.label, len(deleted))
+        """Delete the rows of those that are still due, and return these."""
+        deleted: list[Expired] = []
+        while batch:
+            before = len(deleted)
+            with self.store.db.write(durable=False) as tx:
+                for version in _in_a_turn(batch):
+                    if retention.delete(tx, rule, self.at, version.version_id):
+                        audit.append(tx, audit.OPERATOR, "version.expire", str(version), rule=rule.label)
+                        deleted.append(version)
+                job_runs.count(tx, "cleanup_deleted", rule.label, len(deleted) - before)
         return deleted
 
     def _set_aside(self, deleted: deque[Expired]) -> list[Path]:
