@@ -7,6 +7,7 @@ from pathlib import Path
 
 from portal.jobs import drive_copy
 from portal.jobs.alone import alone
+from portal.jobs.drive_copy import Copying
 from portal.recovery import btrfs, capabilities, copies, drive, generations, lineage
 from portal.recovery.capabilities import Capabilities
 from portal.recovery.errors import BackupError
@@ -53,9 +54,10 @@ def packages(store: Store, *, progress: Callable[[int, int], None] = lambda done
 def _packages(store: Store, directory: Path, keep: Backup, progress: Callable[[int, int], None]) -> Report:
     able = capabilities.probe(directory)
     generations.discard_expired(directory)
-    made, lacking = drive_copy.run(store, directory, able, _date(store), progress)
+    copying = Copying(store, directory, able, _date(store), progress)
+    made = copying.run()
     capabilities.flush(directory)
-    drive_copy.require_all(lacking)
+    copying.require_all()
     gone = generations.expired(
         generations.listed(directory), daily=keep.keep_daily, weekly=keep.keep_weekly, whole=able.generations
     )

@@ -16,56 +16,70 @@ NAMED = 3  # files in a message
 Progress = Callable[[int, int], None]
 
 
-def run(
-    store: Store, directory: Path, able: Capabilities, at: datetime | None, progress: Progress
-) -> tuple[Generation, set[Path]]:
-    """The new generation, and the files that the database names and that were not there to copy. Raises BackupError."""
-    return (_tree if able.generations else _changes)(store, directory, able, at, progress)
-
-
-def _tree(
-    store: Store, directory: Path, able: Capabilities, at: datetime | None, progress: Progress
-) -> tuple[Generation, set[Path]]:
-    """A whole tree, whose files are hard links to those of the generation before where they are equal."""
-    generations.adopt(directory, at)
-    partial = directory / generations.DIRECTORY / generations.PARTIAL
-    files.make_directory(partial)
-    shared = [f"--link-dest={before.path}" for before in generations.listed(directory)[:1]]
-    lacking = _copied(store, partial, [[*able.options, *shared]], progress)
-    capabilities.flush(directory)
-    made = generations.following(directory, at)
-    partial.rename(made.path)
-    return made, lacking
-
-
-def _changes(
-    store: Store, directory: Path, able: Capabilities, at: datetime | None, progress: Progress
-) -> tuple[Generation, set[Path]]:
-    """The one tree is brought up to date; what that replaces or deletes is moved into the generation."""
-    made = generations.following(directory, at)
-    files.make_directory(made.path)
-    options = [*able.options, "--delete-delay", "--backup", f"--backup-dir={made.path}"]
-    return made, _copied(store, directory, [[*options, *one] for one in able.passes], progress)
-
-
-def _copied(store: Store, target: Path, runs: Sequence[Sequence[str]], progress: Progress) -> set[Path]:
-    """Copy the store's files; those that the database names and that were not there to copy.
-
-    What is placed while rsync runs is copied by running it once more.
+class Copying:
+    """One run. `lacking` are files that the database names and that were not there to copy; `unread` is why rsync left
+    something out, whether the database names it or not.
     """
-    lacking = _copied_once(store, target, runs, progress)
-    return lacking and lacking & _copied_once(store, target, runs, progress)
 
+    def __init__(
+        self, store: Store, directory: Path, able: Capabilities, at: datetime | None, progress: Progress
+    ) -> None:
+        self._store, self._directory, self._able, self._at = store, directory, able, at
+        self._progress = progress
+        self.lacking: set[Path] = set()
+        self.unread: BackupError | None = None
 
-def _copied_once(store: Store, target: Path, runs: Sequence[Sequence[str]], progress: Progress) -> set[Path]:
-    total = sum(len(names) for source in _sources(store) for _, _, names in os.walk(source))
-    for options in runs:
-        try:
-            rsync.run("the store", _arguments(store, target, *options, "--info=name2"), _counter(total, progress))
-        except BackupError as error:
-            raise BackupError(f"{error}. {capabilities.FULL}") if rsync.FULL in str(error) else error from None
-    wanted = known_files.every(store.db.read(), store.layout)
-    return {file.path for file in wanted if not _has(file.below(target), file.size)}
+    def run(self) -> Generation:
+        """Make the new generation, with what can be read. Raises BackupError, OSError."""
+        return self._tree() if self._able.generations else self._changes()
+
+    def require_all(self) -> None:
+        """Raises BackupError unless everything was copied."""
+        if self.unread:
+            raise self.unread
+        if self.lacking:
+            raise BackupError(_sentence(self.lacking))
+
+    def _tree(self) -> Generation:
+        """A whole tree, whose files are hard links to those of the generation before where they are equal."""
+        directory = self._directory
+        generations.adopt(directory, self._at)
+        partial = directory / generations.DIRECTORY / generations.PARTIAL
+        files.make_directory(partial)
+        shared = [f"--link-dest={before.path}" for before in generations.listed(directory)[:1]]
+        self._copy(partial, [[*self._able.options, *shared]])
+        capabilities.flush(directory)
+        made = generations.following(directory, self._at)
+        partial.rename(made.path)
+        return made
+
+    def _changes(self) -> Generation:
+        """The one tree is brought up to date; what that replaces or deletes is moved into the generation."""
+        made = generations.following(self._directory, self._at)
+        files.make_directory(made.path)
+        options = [*self._able.options, "--delete-delay", "--backup", f"--backup-dir={made.path}"]
+        self._copy(self._directory, [[*options, *one] for one in self._able.passes])
+        return made
+
+    def _copy(self, target: Path, runs: Sequence[Sequence[str]]) -> None:
+        """What is placed while rsync runs is copied by running it once more."""
+        self.lacking = self._copy_once(target, runs)
+        if self.lacking:
+            self.lacking &= self._copy_once(target, runs)
+
+    def _copy_once(self, target: Path, runs: Sequence[Sequence[str]]) -> set[Path]:
+        store, self.unread = self._store, None
+        total = sum(len(names) for source in _sources(store) for _, _, names in os.walk(source))
+        for options in runs:
+            arguments = _arguments(store, target, *options, "--info=name2")
+            try:
+                rsync.run("the store", arguments, _counter(total, self._progress))
+            except rsync.Incomplete as error:
+                self.unread = error
+            except BackupError as error:
+                raise BackupError(f"{error}. {capabilities.FULL}") if rsync.FULL in str(error) else error from None
+        wanted = known_files.every(store.db.read(), store.layout)
+        return {file.path for file in wanted if not _has(file.below(target), file.size)}
 
 
 def _sources(store: Store) -> list[str]:
@@ -96,12 +110,9 @@ def _has(path: Path, size: int) -> bool:
         return False
 
 
-def require_all(lacking: set[Path]) -> None:
-    """Raises BackupError, which names some of the files, unless there are none."""
-    if not lacking:
-        return
+def _sentence(lacking: set[Path]) -> str:
     named = ", ".join(map(str, sorted(lacking)[:NAMED]))
-    raise BackupError(
+    return (
         f"{len(lacking)} files that the database names are missing or damaged in the store, so they were not copied:"
         f" {named}{', …' if len(lacking) > NAMED else ''}. Nothing was deleted on the drive: `mosis scrub --repair`"
         " brings them back if an older generation has them."

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from portal.recovery.errors import BackupError
 from portal.store.layout import SYSTEM_NAMES
 
+INCOMPLETE = 23  # exit code where some files could not be read or written
 VANISHED = 24  # exit code where a file was deleted after rsync had listed it
 TRIES = 3
 FULL = "No space left on device"  # among its errors
@@ -14,14 +15,22 @@ EXCLUDES = ("--exclude=.*", *(f"--exclude={name}" for name in sorted(SYSTEM_NAME
 """What is in the store's directories but is not the store's: unfinished files, and those of a NAS."""
 
 
+class Incomplete(BackupError):
+    """Everything was copied but some files, of which the message names one."""
+
+
 def run(what: str, arguments: Sequence[str], printed: Callable[[str], object] = lambda line: None) -> None:
-    """Copy `what`, once more if a file was deleted meanwhile; `printed` receives each line. Raises BackupError."""
+    """Copy `what`, once more if a file was deleted meanwhile; `printed` receives each line.
+
+    Raises Incomplete, BackupError.
+    """
     for _ in range(TRIES):
         code, errors = _run(arguments, printed)
         if code != VANISHED:
             break
     if code != 0:
-        raise BackupError(f"rsync of {what} ended with {code}: {_reason(errors)}")
+        kind = Incomplete if code == INCOMPLETE else BackupError
+        raise kind(f"rsync of {what} ended with {code}: {_reason(errors)}")
 
 
 def _run(arguments: Sequence[str], printed: Callable[[str], object]) -> tuple[int, str]:

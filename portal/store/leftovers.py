@@ -120,7 +120,7 @@ def _temp(store: Store, at: int, ownerless: Collection[str]) -> Iterator[Path]:
     query = "SELECT version_id FROM versions WHERE status = 'uploading'"
     owned = {row[0] for row in store.db.read().execute(query)}
     for path in _listed(store.layout.area("temp")):
-        if path.name in owned or path.name in SYSTEM_NAMES:
+        if path.name in owned:
             continue
         if path.name in ownerless or _is_older(path, at - retention.UPLOAD_SECONDS):
             yield path
@@ -230,11 +230,11 @@ def _remove_image(store: Store, path: Path) -> bool:
 
 
 def _entries(directory: Path) -> dict[str, int]:
-    """The names in a directory and their inodes; none if it is missing."""
+    """The names in a directory and their inodes; none if it is missing, or somebody else's, as `lost+found` is."""
     try:
         with os.scandir(directory) as entries:
-            return {entry.name: entry.inode() for entry in entries}
-    except (FileNotFoundError, NotADirectoryError):
+            return {entry.name: entry.inode() for entry in entries if entry.name not in SYSTEM_NAMES}
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
 
 
