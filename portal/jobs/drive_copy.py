@@ -73,7 +73,7 @@ class Copying:
         for options in runs:
             arguments = _arguments(store, target, *options, "--info=name2")
             try:
-                rsync.run("the store", arguments, _counter(total, self._progress))
+                rsync.run("the store", arguments, _counter(total, self._progress), umask=self._able.umask)
             except rsync.Incomplete as error:
                 self.unread = error
             except BackupError as error:

@@ -44,6 +44,11 @@ class Capabilities:
         return options
 
     @property
+    def umask(self) -> int:
+        """For rsync, so that it asks for no other modes than `modes`; -1: the process's own."""
+        return 0 if self.modes else -1
+
+    @property
     def passes(self) -> list[list[str]]:
         """How rsync finds what to copy, one run each: without times by what is newer here, then by size."""
         return [[]] if self.resolution is not None else [["--update"], ["--size-only"]]

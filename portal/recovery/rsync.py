@@ -19,13 +19,15 @@ class Incomplete(BackupError):
     """Everything was copied but some files, of which the message names one."""
 
 
-def run(what: str, arguments: Sequence[str], printed: Callable[[str], object] = lambda line: None) -> None:
+def run(
+    what: str, arguments: Sequence[str], printed: Callable[[str], object] = lambda line: None, *, umask: int = -1
+) -> None:
     """Copy `what`, once more if a file was deleted meanwhile; `printed` receives each line.
 
-    Raises Incomplete, BackupError.
+    `umask` is that of the new files, -1: this process's. Raises Incomplete, BackupError.
     """
     for _ in range(TRIES):
-        code, errors = _run(arguments, printed)
+        code, errors = _run(arguments, printed, umask)
         if code != VANISHED:
             break
     if code != 0:
@@ -33,12 +35,11 @@ def run(what: str, arguments: Sequence[str], printed: Callable[[str], object] = 
         raise kind(f"rsync of {what} ended with {code}: {_reason(errors)}")
 
 
-def _run(arguments: Sequence[str], printed: Callable[[str], object]) -> tuple[int, str]:
-    # The modes are those that the source has, or that an option asks for.
+def _run(arguments: Sequence[str], printed: Callable[[str], object], umask: int) -> tuple[int, str]:
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            ["rsync", *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace", umask=0
+            ["rsync", *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace", umask=umask
         ) as process,
     ):
         for line in process.stdout or ():

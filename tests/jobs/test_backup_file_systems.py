@@ -180,8 +180,8 @@ def test_a_drive_that_goes_away_after_the_copy_is_noticed(place: Path, monkeypat
     with attached("ext4", place, NOBODY) as store:
         run = rsync.run
 
-        def and_unplug(what: str, *arguments: Any) -> None:
-            run(what, *arguments)
+        def and_unplug(what: str, *arguments: Any, **options: Any) -> None:
+            run(what, *arguments, **options)
             unplug(store.settings.backup.mount)
 
         monkeypatch.setattr(rsync, "run", and_unplug)
@@ -197,8 +197,8 @@ def test_a_cable_that_is_pulled_costs_no_older_generation(place: Path, monkeypat
         before = files_below(first)
         files.write_file(store.layout.root / "packages/acme/late", os.urandom(1 << 20))
 
-        def and_unplug(what: str, *arguments: Any) -> None:
-            run(what, *arguments)
+        def and_unplug(what: str, *arguments: Any, **options: Any) -> None:
+            run(what, *arguments, **options)
             unplug(mount)
 
         with monkeypatch.context() as patched, pytest.raises(BackupError):

@@ -140,8 +140,8 @@ def test_what_is_placed_while_the_copy_runs_is_copied_too(filled: Store, monkeyp
     aside = filled.layout.root / "temp" / "late"
     (filled.layout.root / late).rename(aside)
 
-    def place_afterwards(what: str, *arguments: Any) -> None:
-        run(what, *arguments)
+    def place_afterwards(what: str, *arguments: Any, **options: Any) -> None:
+        run(what, *arguments, **options)
         if aside.exists():
             aside.rename(filled.layout.root / late)
 
@@ -197,3 +197,11 @@ def test_progress_ends_when_every_file_is_done(filled: Store, again: bool) -> No
     tree = backup.packages(filled, progress=lambda done, total: seen.append((done, total))).generation
     total = len(files_below(tree))
     assert seen == [(done, total) for done in range(1, total + 1)]
+
+
+def test_nobody_else_may_change_a_copy_of_files_whose_modes_allow_it(filled: Store) -> None:
+    """A share of a NAS shows every file as 777, and leaves the rest to its ACL, which the drive does not have."""
+    for path in (filled.layout.root / "packages").rglob("*"):
+        path.chmod(0o777)
+    tree = backup.packages(filled).generation
+    assert {path.stat().st_mode & 0o022 for path in tree.rglob("*")} == {0}
