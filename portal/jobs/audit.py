@@ -73,7 +73,8 @@ def left_out(store: Store) -> str | None:
     for path in _copies(store):
         with suppress(sqlite3.DatabaseError):
             number += not audit.contains(db, _head(path)) and lineage.left_out(db, path)
-    return f"{number} copies have changes that a restore left out (`store.restore` in the log)." if number else None
+    copies_have = "1 copy has" if number == 1 else f"{number} copies have"
+    return f"{copies_have} changes that a restore left out (`store.restore` in the log)." if number else None
 
 
 def _copies(store: Store) -> Iterator[Path]:

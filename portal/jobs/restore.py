@@ -60,6 +60,8 @@ def restore(
     later, in seconds since 1970. `progress` receives files done and in all.
     """
     layout, report = Layout(settings.root), Report(_drive_fault(settings))
+    if settings.follow:
+        raise BackupError(f"This host is a standby of {settings.follow.store}: `mosis follow` copies it from there.")
     if not settings.root.is_dir():
         raise BackupError(f"{settings.root} is missing: mount the volume, or deploy first.")
     files.make_directory(layout.area("data"))

@@ -71,7 +71,7 @@ def test_what_a_restore_left_out_is_counted_and_no_fault(saved: Store) -> None:
     restore.restore(saved.settings, replace_database=True)
     marker.touch()
     assert list(job.faults(saved)) == []
-    assert job.left_out(saved) == "1 copies have changes that a restore left out (`store.restore` in the log)."
+    assert job.left_out(saved) == "1 copy has changes that a restore left out (`store.restore` in the log)."
     [line] = [line for line in status.status(saved.settings) if line.name == "audit"]
     assert line.ok and "a restore left out" in line.text
 

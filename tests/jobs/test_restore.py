@@ -17,6 +17,7 @@ from portal.recovery import copies, drive, lineage, offline, records, replica
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
+from portal.settings import Follow
 from portal.store import developers
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
@@ -366,6 +367,30 @@ def test_packages_that_the_restored_database_does_not_name_are_set_aside_and_fou
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"{APP}/4/package.mosis restored" in ran.stdout
     assert (store.layout.root / APP / "4/package.mosis").read_bytes() == uploaded
+
+
+def test_what_was_deleted_since_comes_back_from_the_drive(published: Publisher) -> None:
+    store = published.portal.store
+    uploaded = store.layout.package("acme", "org.example.app", 3).read_bytes()
+    with store.db.write() as tx:
+        tx.execute("UPDATE versions SET status_at = 0 WHERE status = 'draft'")
+    backup.database(store)
+    backup.packages(store)
+    until = next_second()
+    cleanup.cleanup(store, force=True)
+    backup.packages(store)
+    published.portal.stop()
+    assert not (store.layout.root / APP / "3").exists()
+    ran = mosis(store, "restore", "--replace-database", "--at", rfc3339(until))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{APP}/3/package.mosis restored" in ran.stdout
+    assert (store.layout.root / APP / "3/package.mosis").read_bytes() == uploaded
+
+
+def test_a_standby_is_restored_by_following(store: Store) -> None:
+    follow = Follow(store="store.example.org", ssh_config="/none")
+    with pytest.raises(BackupError, match="`mosis follow` copies it"):
+        restore.restore(store.settings.model_copy(update={"follow": follow}))
 
 
 def test_a_dry_run_of_a_lost_database_names_every_file_and_changes_nothing(published: Publisher) -> None:
