@@ -90,6 +90,8 @@ def run_restore(
         )  # fmt: skip
     if report.drive_fault:
         print(f"not used: the drive: {report.drive_fault}")
+    if report.bucket_fault:
+        print(f"not used: the mirror: {report.bucket_fault}")
     _print_database(report, would := "would be " if dry_run else "")
     for path in report.restored:
         print(f"{path} {would}restored")

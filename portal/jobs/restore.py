@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from portal.jobs.bucket_copies import BucketCopies
 from portal.packages.manifest import PATH as MANIFEST
 from portal.recovery import drive, generations, mending, offline, records, replacement, set_aside
 from portal.recovery.errors import BackupError
@@ -32,12 +33,13 @@ PLACE = "restoring-"
 class Report:
     """What a restore did, or with `dry_run` would do.
 
-    `drive_fault` is why the external drive was not used, if there is one. `unnamed` counts directories of packages that
-    the restored database does not name; `missing` is in no backup. `set_aside` is where everything is that had to give
-    way.
+    `drive_fault` and `bucket_fault` are why the external drive and the mirror's bucket were not used, if they were not;
+    the bucket is asked for what is nowhere else. `unnamed` counts directories of packages that the restored database
+    does not name; `missing` is in no backup. `set_aside` is where everything is that had to give way.
     """
 
     drive_fault: str | None = None
+    bucket_fault: str | None = None
     database: Replacement | None = None
     unnamed: int = 0
     good: int = 0
@@ -154,18 +156,33 @@ def _restore_files(store: Store, report: Report, aside: SetAside | None, progres
             files.make_directory(store.layout.area(area))
     snapshots = [one.path for one in generations.listed(store.layout.root)]
     trees = [*set_aside.directories(store.layout), *snapshots, *drive.trees(store.settings.backup)]
+    bucket = BucketCopies(store.settings)
     total = known_files.count(store.db.read())
     for done, file in enumerate(known_files.every(store.db.read(), store.layout), start=1):
         if file.is_good(store.layout.root):
             report.good += 1
             _restore_manifest(store, file, report, aside)
-        elif (tree := drive.find(trees, file)) is None:
-            report.missing.append(str(file.path))
         else:
-            if aside:
-                _restore_file(store, tree, file, aside)
-            report.restored.append(str(file.path))
+            found = _restore_from(trees, bucket, store, file, aside)
+            (report.restored if found else report.missing).append(str(file.path))
         progress(done, total)
+    report.bucket_fault = bucket.fault
+
+
+def _restore_from(
+    trees: list[Path], bucket: BucketCopies, store: Store, file: NamedFile, aside: SetAside | None
+) -> bool:
+    """Restore one file from the first place that has a good copy; with no `aside` only look. False: none has."""
+    if tree := drive.find(trees, file):
+        if aside:
+            _restore_file(store, tree, file, aside)
+        return True
+    if aside is None:
+        return bucket.has(file)
+    with bucket.tree(file) as fetched:
+        if fetched:
+            _restore_file(store, fetched, file, aside)
+        return fetched is not None
 
 
 def _restore_manifest(store: Store, file: NamedFile, report: Report, aside: SetAside | None) -> None:

@@ -92,7 +92,7 @@ class _Scrub:
         self._store, self._pass, self._report, self._progress = store, found, report, progress
         self._repair, self._quarantine = repair, quarantine
         self._trees = drive.trees(store.settings.backup)
-        self._bucket = BucketCopies(store)
+        self._bucket = BucketCopies(store.settings)
         self._took: Throttle = mending.throttle(store.settings.scrub_mb_per_second * 1_000_000)
         self._counted = Pass(checked=found.checked, corrupt=found.corrupt, repaired=found.repaired)
 
@@ -140,8 +140,8 @@ class _Scrub:
         candidates = (self._store.layout.quarantine / file.path, *map(file.below, self._trees))
         if source := mending.mend(self._store, file, candidates):
             return str(source)
-        with self._bucket.of(file) as copy:
-            return BUCKET if copy and mending.mend(self._store, file, [copy], source=BUCKET) else None
+        with self._bucket.tree(file) as tree:
+            return BUCKET if tree and mending.mend(self._store, file, [tree / file.path], source=BUCKET) else None
 
     def _check_drive(self, file: NamedFile, *, good: bool) -> None:
         """Check the copies on the drive; what it has not is the matter of the next backup."""

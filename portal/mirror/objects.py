@@ -35,7 +35,7 @@ class Listed(NamedTuple):
 
 def ensure(bucket: Bucket, one: Wanted) -> str:
     """Write the object unless it is there, and return its entity tag. Raises MirrorError, DamagedError, OSError."""
-    if etag := find(bucket, one):
+    if etag := find(bucket, one.key, size=one.size, sha256=one.sha256):
         return etag
     with closing(one.open()) as body:
         bucket.call(
@@ -47,15 +47,15 @@ def ensure(bucket: Bucket, one: Wanted) -> str:
             Metadata={"sha256": one.sha256},
             **one.headers,
         )
-    if etag := find(bucket, one):
+    if etag := find(bucket, one.key, size=one.size, sha256=one.sha256):
         return etag
     raise bucket.failed(f"it accepted {one.key} and has not got it")
 
 
-def find(bucket: Bucket, one: Wanted) -> str | None:
+def find(bucket: Bucket, key: str, *, size: int, sha256: str) -> str | None:
     """The entity tag of the object if the bucket has it complete. Raises MirrorError."""
-    found = _head(bucket, one.key)
-    if found is None or (found["ContentLength"], found["Metadata"].get("sha256")) != (one.size, one.sha256):
+    found = _head(bucket, key)
+    if found is None or (found["ContentLength"], found["Metadata"].get("sha256")) != (size, sha256):
         return None
     return str(found["ETag"]).strip('"')
 

@@ -131,7 +131,9 @@ def test_the_drive_is_only_given_to_a_container_when_it_is_there(release: Releas
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-@pytest.mark.parametrize("command", ["mirror", "lifecycle show", "scrub --repair", "cleanup", "token list", ""])
+@pytest.mark.parametrize(
+    "command", ["mirror", "lifecycle show", "scrub --repair", "restore", "cleanup", "token list", ""]
+)
 def test_only_what_talks_to_the_bucket_has_a_network(
     command: str, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, mirrored: bool
 ) -> None:
@@ -139,7 +141,7 @@ def test_only_what_talks_to_the_bucket_has_a_network(
     data = {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": SECRETS} if mirrored else {}
     script = everything(plan(NAS | data, release))["/volume1/@mosis/bin/mosis"]
     output = ran(script, "", tmp_path, *command.split())
-    talks = mirrored and command.startswith(("mirror", "lifecycle", "scrub"))
+    talks = mirrored and command.startswith(("mirror", "lifecycle", "scrub", "restore"))
     assert f" --network {'mosis_default' if talks else 'none'} " in output
 
 

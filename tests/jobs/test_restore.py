@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, cleanup, restore
+from portal.jobs import backup, cleanup, mirror, restore
+from portal.packages.manifest import PATH as MANIFEST
 from portal.recovery import copies, drive, lineage, offline, records, replica
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
-from portal.settings import Follow
-from portal.store import developers
+from portal.settings import S3, Follow
+from portal.store import developers, known_files
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.store import Store, open_store
 from tests.support.litestream import replicate, replicating
+from tests.support.many import fill
 from tests.support.portal import Publisher, make_store, mosis
 from tests.support.unprivileged import NOBODY, unreadable
 
@@ -486,3 +488,43 @@ def give_to_nobody(*places: Path) -> None:
         for place in places:
             for path in (place, *place.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path, empty: S3) -> Store:
+    """A store without a drive, whose published files are in a bucket."""
+    own = tmp_path / "credentials"  # a test may take them away
+    shutil.copy(empty.credentials, own)
+    store = make_store(tmp_path / "store", mirror=empty.model_dump(mode="json") | {"credentials": str(own)})
+    fill(store, 2, 3)
+    mirror.mirror(store)
+    return store
+
+
+def every_file(store: Store) -> dict[str, bytes]:
+    """Every file, by its path, but for the plain names of images."""
+    named = known_files.every(store.db.read(), store.layout)
+    paths = [
+        path for file in named for path in (file.path, *([file.path.with_name(MANIFEST)] if file.manifest else []))
+    ]
+    return {str(path): (store.layout.root / path).read_bytes() for path in paths}
+
+
+def test_what_is_nowhere_else_comes_from_the_bucket(mirrored: Store) -> None:
+    before = every_file(mirrored)
+    for area in ("packages", "assets"):
+        shutil.rmtree(mirrored.layout.area(area))
+    planned = restored(mirrored, dry_run=True)
+    assert not any(mirrored.layout.area(area).exists() for area in ("packages", "assets"))
+    report = restored(mirrored)
+    assert len(planned.restored) == len(report.restored) == 2 * 4 and not report.missing and not report.bucket_fault
+    assert every_file(mirrored) == before
+    assert not list(mirrored.layout.area("temp").iterdir())
+
+
+def test_a_bucket_that_does_not_answer_is_named(mirrored: Store) -> None:
+    shutil.rmtree(mirrored.layout.area("packages"))
+    mirrored.settings.mirror.credentials.unlink()
+    ran = mosis(mirrored, "restore")
+    assert ran.returncode == 1 and f"not used: the mirror: {mirrored.settings.mirror.credentials} cannot" in ran.stdout
+    assert "6 missing" in ran.stdout

@@ -23,6 +23,10 @@ def wanted(content: bytes | Path, sha256: str = "", size: int = 0) -> Wanted:
     return Wanted(KEY, "org.example.app", size or len(data), sha256 or hashlib.sha256(data).hexdigest(), content, {})
 
 
+def found(bucket: Bucket, one: Wanted) -> str | None:
+    return objects.find(bucket, one.key, size=one.size, sha256=one.sha256)
+
+
 @pytest.fixture
 def bucket(empty: S3) -> Bucket:
     return Bucket(empty)
@@ -33,8 +37,8 @@ def test_what_is_written_is_read_back(bucket: Bucket, tmp_path: Path, content: b
     source = tmp_path / "source"
     source.write_bytes(content)
     one = wanted(source)
-    assert objects.find(bucket, one) is None
-    assert objects.ensure(bucket, one) == hashlib.md5(content).hexdigest() == objects.find(bucket, one)
+    assert found(bucket, one) is None
+    assert objects.ensure(bucket, one) == hashlib.md5(content).hexdigest() == found(bucket, one)
     target = tmp_path / "target"
     assert objects.fetch(bucket, KEY, target, size=one.size, sha256=one.sha256)
     assert target.read_bytes() == content
