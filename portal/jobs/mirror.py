@@ -26,6 +26,8 @@ WORKERS = 4  # objects under way at once
 FAILURES_MAX = 3  # of the bucket, in a row: then the run ends, and the next one tries again
 DELETE_AFTER_SECONDS = 7 * retention.DAY
 """How long an object outlives its version: longer than any cache, catalogue or device may still name it."""
+VERIFY_SECONDS = 7 * retention.DAY
+"""How often the objects of the bucket are listed, which costs a request per thousand."""
 DELETE_MAX, DELETE_PART_MAX = 100, 0.3  # of the objects; a run that would delete more than both deletes none
 OTHERS = ("temp/", "drafts/", "catalogue/", claim.MARKER)
 """What else the bucket has, by prefix."""
@@ -49,7 +51,7 @@ def mirror(
     report: Callable[[str, str], object] = lambda verb, key: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Bring the bucket up to date; with `verify` compare the list of its objects with the record first.
+    """Bring the bucket up to date; with `verify`, and once a week, compare its list with the record first.
 
     `report` receives `copied` or `deleted` and the key, `progress` objects done and in all.
     Raises MirrorError if something remains to be done, SettingsError without a mirror, RunningError while it runs.
@@ -100,8 +102,9 @@ class _Run:
         scan(db, self._store.layout, self._record)  # before the bucket, which may be away: status shows what waits
         claim.check(self._bucket, db, self._record, adopt=adopt)
         scan(db, self._store.layout, self._record)
-        if verify:
+        if verify or not 0 <= now() - self._record.listed_at <= VERIFY_SECONDS:
             self._verify()
+            self._record.listed_at = now()
         for documents in (False, True):
             self._copy(documents=documents)
         if self._failures < FAILURES_MAX:

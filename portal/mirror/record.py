@@ -116,6 +116,15 @@ class Record:
         """What the marker in the bucket says while this record is the one that describes the bucket."""
         return self._fact("claim")
 
+    @property
+    def listed_at(self) -> int:
+        """When the record was last compared with the list of the bucket, in seconds since 1970; 0: never."""
+        return int(self._fact("listed_at") or 0)
+
+    @listed_at.setter
+    def listed_at(self, at: int) -> None:
+        self._set("listed_at", str(at))
+
     def reset(self, claim: str) -> None:
         """Forget everything: this is another bucket."""
         with self.at_once():

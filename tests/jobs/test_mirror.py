@@ -264,6 +264,15 @@ def test_an_emptied_bucket_is_filled_again(filled: Store, options: dict[str, boo
     assert in_bucket(filled) == in_store(filled)
 
 
+def test_an_object_that_is_lost_is_written_again_within_a_week(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror.mirror(filled)
+    key = "packages/acme/org.example.app0/1/package.mosis"
+    bucket_of(filled).call("delete_object", Key=key)
+    assert mirror.mirror(filled).copied == []
+    move(monkeypatch, mirror.VERIFY_SECONDS + 60)
+    assert mirror.mirror(filled).copied == [key]
+
+
 def test_an_object_that_somebody_changed_is_written_again(filled: Store) -> None:
     mirror.mirror(filled)
     key = "packages/acme/org.example.app0/1/package.mosis"
