@@ -4,9 +4,10 @@ import ctypes
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ CHANGING = (
 
 PR_SET_PTRACER, ANY = 0x59616D61, -1
 CALL = re.compile(r"^(\w+)\(", re.MULTILINE)
+FLUSH = re.compile(r"^f(?:data)?sync\(\d+<(.+)>\)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -66,27 +68,36 @@ def points(prepare: Prepare, directory: Path) -> list[Point]:
     return found
 
 
-def run(prepare: Prepare, log: Path, inject: str | None = None) -> int:
+def flushed(prepare: Prepare, directory: Path) -> list[Path]:
+    """Each file and directory that the work flushes, in order."""
+    log = directory / "log"
+    assert run(prepare, log, None, "--decode-fds=path") == 0, (directory / "error").read_text()
+    return [Path(path) for path in FLUSH.findall(log.read_text())]
+
+
+def run(prepare: Prepare, log: Path, inject: str | None = None, *options: str) -> int:
     """Do the work in a child, with its calls in `log`; 0 if it succeeded, 1 if it raised, or minus a signal."""
-    waiting, go = os.pipe()
+    ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
-        _child(prepare, waiting, log.with_name("error"))
-    try:
-        with Traced(child, log, inject):
-            os.write(go, b".")
+        _child(prepare, theirs, log.with_name("error"))
+    theirs.close()
+    with ours:
+        if not ours.recv(1):
+            os.waitpid(child, 0)
+            raise RuntimeError(log.with_name("error").read_text())
+        with Traced(child, log, inject, options):
+            ours.send(b".")
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        os.close(waiting)
-        os.close(go)
 
 
-def _child(prepare: Prepare, waiting: int, error: Path) -> None:
+def _child(prepare: Prepare, parent: socket.socket, error: Path) -> None:
     code = 1
     try:
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY, 0, 0, 0)
         work = prepare()
-        os.read(waiting, 1)
+        parent.send(b".")
+        parent.recv(1)
         work()
         code = 0
     except BaseException as raised:
@@ -97,10 +108,10 @@ def _child(prepare: Prepare, waiting: int, error: Path) -> None:
 
 
 class Traced:
-    def __init__(self, child: int, log: Path, inject: str | None) -> None:
+    def __init__(self, child: int, log: Path, inject: str | None, options: Sequence[str]) -> None:
         calls = ",".join(f"?{call}" for call in CHANGING)
-        options = ["-e", f"inject={inject}"] if inject else []
-        command = ["strace", "-o", str(log), "-e", f"trace={calls}", *options, "-p", str(child)]
+        injected = ["-e", f"inject={inject}"] if inject else []
+        command = ["strace", "-o", str(log), "-e", f"trace={calls}", *injected, *options, "-p", str(child)]
         self._child = child
         self._strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
