@@ -6,7 +6,7 @@ from portal import settings
 from portal.cli.lazy import example
 from portal.jobs import follow as following
 from portal.jobs import standby
-from portal.recovery import initialize
+from portal.recovery import initialize, lineage
 from portal.store import audit, files
 from portal.store.clock import rfc3339
 from portal.store.layout import Layout
@@ -36,5 +36,6 @@ def promote() -> None:
             return
         initialize.initialize(chosen, print)
         with open_store(chosen).db.write() as tx:
-            audit.append(tx, audit.OPERATOR, "store.promote", copy.store, copied_at=copy.success_at)
+            detail = {"copied_at": copy.success_at, "timeline": lineage.point(tx).timeline + 1}
+            audit.append(tx, audit.OPERATOR, lineage.PROMOTED, copy.store, **detail)
     print(f"promoted: this host has the data of {copy.store} as of {rfc3339(copy.success_at)}")

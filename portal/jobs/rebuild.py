@@ -105,8 +105,8 @@ def _make(
         report.left_out += _orphans(tx, report)
         tx.execute(f"UPDATE apps SET published_code = ({CURRENT}) WHERE published_code IS NOT ({CURRENT})")
         detail = {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
-        audit.append(tx, audit.OPERATOR, "store.rebuild", NAME, **detail)
         audit.append(tx, audit.OPERATOR, lineage.RESTORED, NAME, timeline=timeline)
+        audit.append(tx, audit.OPERATOR, "store.rebuild", NAME, **detail)
         tx.execute("COMMIT")
         tx.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     copies.check(path)

@@ -1,7 +1,7 @@
 """Which copy of the database is the newest: the heads of their audit logs say so, never a name or a clock.
 
-A log that contains the head of another is the later one. A restore from an older copy starts a new timeline, as
-PostgreSQL calls it: its number is a row of the log, so that copies of what the restore left out never win again,
+A log that contains the head of another is the later one. A restore, or the promotion of a standby, starts a new
+timeline, as PostgreSQL calls it: its number is a row of the log, so that copies of what was left out never win again,
 however many rows they have.
 """
 
@@ -19,7 +19,8 @@ from portal.recovery.errors import BackupError
 from portal.store import audit, schema
 from portal.store.errors import DatabaseUnusable
 
-RESTORED = "store.restore"
+RESTORED, PROMOTED = "store.restore", "store.promote"
+BEGINNINGS = f"SELECT seq, detail FROM audit WHERE action IN ('{RESTORED}', '{PROMOTED}') ORDER BY seq"
 TRIES = 3  # Litestream may compact what is being read
 
 
@@ -144,16 +145,20 @@ def left_out(db: sqlite3.Connection, path: Path) -> bool:
     """
     with closing(_open(path)) as copy:
         timeline = point(copy).timeline
-        rows = db.execute("SELECT seq, detail FROM audit WHERE action = ? ORDER BY seq", (RESTORED,))
-        began = next((row["seq"] for row in rows if json.loads(row["detail"])["timeline"] > timeline), None)
+        began = next((seq for seq, number in _timelines(db) if number > timeline), None)
         return began is not None and audit.contains(copy, audit.head_before(db, began))
 
 
 def point(db: sqlite3.Connection) -> Point:
     """How far this database reaches."""
     last = db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-    row = db.execute("SELECT detail FROM audit WHERE action = ? ORDER BY seq DESC LIMIT 1", (RESTORED,)).fetchone()
-    return Point(json.loads(row[0])["timeline"] if row else 0, audit.head(db), last[0] if last else 0)
+    timeline = max((number for _, number in _timelines(db)), default=0)
+    return Point(timeline, audit.head(db), last[0] if last else 0)
+
+
+def _timelines(db: sqlite3.Connection) -> list[tuple[int, int]]:
+    """The rows of the log that began a timeline, oldest first: row and timeline."""
+    return [(seq, json.loads(detail).get("timeline", 0)) for seq, detail in db.execute(BEGINNINGS)]
 
 
 def point_of(path: Path, *, live: bool = False) -> Point:

@@ -18,6 +18,7 @@ from deploys.plan.render import render
 from portal.jobs import follow, standby
 from portal.jobs import status as status_job
 from portal.jobs.standby import Copy, FollowError
+from portal.recovery import lineage
 from portal.store import audit, files
 from portal.store.clock import now
 from portal.store.layout import Layout
@@ -290,6 +291,9 @@ def test_a_promoted_standby_is_a_store_and_does_not_follow_again(followed: Pair)
         portal.stop()
     assert mosis(promoted, "audit", "verify").returncode == 0
     assert list(audit.entries(open_store(own).db.read()))[-1].action == "store.promote"
+    # What the lost store had beyond the copy, on a drive for example, is not newer than what this one does from now on.
+    assert lineage.point_of(promoted.layout.database, live=True).timeline == 1
+    assert lineage.point_of(followed.store.database, live=True).timeline == 0
     with standby.promotion(own) as copy:
         assert copy is None
     for settings, refusal in ((own, "follows none"), (followed.standby.settings, "this host's own")):

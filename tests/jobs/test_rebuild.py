@@ -80,7 +80,7 @@ def test_every_row_comes_back_and_the_same_store_is_served(lived: Publisher) -> 
     assert rows(open_store(store.settings)) == before
     assert store.db.read().execute("SELECT count(*) FROM tokens").fetchone()[0] == 0
     actions = [entry.action for entry in audit.entries(store.db.read())]
-    assert actions == ["store.rebuild", "store.restore"] and audit.first_fault(store.db.read()) is None
+    assert actions == ["store.restore", "store.rebuild"] and audit.first_fault(store.db.read()) is None
     lived.portal.start()
     assert httpx.get(f"{lived.portal.url}/api/store/apps/{lived.app_id}").json() == public
     [found] = httpx.get(f"{lived.portal.url}/api/store/apps", params={"q": "App"}).json()["apps"]
