@@ -20,6 +20,7 @@ from portal.settings import Settings
 from portal.store import (
     audit,
     ballast,
+    checkpoint,
     clock_trust,
     files,
     job_runs,
@@ -81,6 +82,7 @@ def cleanup(
         _Run(store, now(), report).show(force=force)
         return
     with alone(store, JOB):
+        checkpoint.bound(store.layout)
         try:
             _clean(store, force=force, report=report)
         finally:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
@@ -23,9 +23,8 @@ from portal.faults import Fault
 from portal.jobs.child import Forked, Program
 from portal.recovery import replica
 from portal.recovery.replica import Position, State
-from portal.store import writing
+from portal.store import checkpoint, writing
 from portal.store.clock import now
-from portal.store.database import connect, turn
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
 
@@ -150,7 +149,7 @@ class Keeper:
         if time.monotonic() < self._start_due or not self._layout.database.exists():
             return
         try:
-            if not _empty_wal(self._layout) and writing.died(self._layout.database):
+            if not checkpoint.empty(self._layout.database) and writing.died(self._layout.database):
                 raise OSError("a reader keeps the WAL, which a dying writer left, in use")
             replica.forget(self._layout)
             self._litestream = Program(self._command, keeps=self._lock)
@@ -293,18 +292,6 @@ def _proved(layout: Layout) -> str:
     except (BackupError, DatabaseUnusable, sqlite3.Error) as error:
         outcome = Outcome("bad", str(error))
     return json.dumps(asdict(outcome))
-
-
-def _empty_wal(layout: Layout) -> bool:
-    """Move what is in the WAL to the database; False where a reader prevents it. Litestream may not run meanwhile.
-
-    Two processes that checkpoint can corrupt a database (see `database.connect`): the portal never does.
-    """
-    with turn(layout.database), closing(connect(layout.database, litestream=True)) as db:
-        busy: int = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if not busy:
-            writing.forget(layout.database)
-    return not busy
 
 
 def _report(line: str) -> None:

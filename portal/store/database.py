@@ -110,15 +110,23 @@ def _flushed(connection: sqlite3.Connection, *, durable: bool) -> Iterator[None]
 def turn(path: Path) -> Iterator[None]:
     """Hold the write queue of a database: SQLite's writers poll, so an unlucky one can time out; here they queue.
 
+    A writer that dies in its turn leaves the note of `writing`.
+    """
+    with queue(path), writing.noted(path):
+        yield
+
+
+@contextmanager
+def queue(path: Path) -> Iterator[None]:
+    """Hold the queue of those who write the file `path`, or others beside it.
+
     The queue is flock(2), which wakes waiters in order; threads of one process need a lock of their own before it. It
-    locks the directory, because closing a second descriptor of the database would release SQLite's own locks. A writer
-    that dies in its turn leaves the note of `writing`.
+    locks the directory, because closing a second descriptor of a database would release SQLite's own locks.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
-        with writing.noted(path):
-            yield
+        yield
     finally:
         os.close(directory)
 

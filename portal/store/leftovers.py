@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from portal.faults import sentence
 from portal.store import files, job_runs, placement, retention, uploads, versions
-from portal.store.database import turn
+from portal.store.database import queue
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import RECORD, SYSTEM_NAMES, image_name
 from portal.store.placement import Target
@@ -138,7 +138,7 @@ def _partial(store: Store, at: int, _ownerless: Collection[str]) -> Iterator[Pat
     """Files that were to be renamed once they were complete, such as one with the keys of signed URLs."""
     layout, secrets = store.layout, store.layout.presign_keys.parent
     if secrets.is_dir():
-        with turn(layout.presign_keys):  # so none of these is being written
+        with queue(layout.presign_keys):  # so none of these is being written
             yield from [path for path in _listed(secrets) if PARTIAL_KEYS.fullmatch(path.name)]
     for directory, pattern in ((layout.area("data"), PARTIAL), (layout.snapshots, PARTIAL_SNAPSHOT)):
         for path in _listed(directory):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from portal.store import files
 from portal.store.clock import now
-from portal.store.database import turn
+from portal.store.database import queue
 from portal.store.errors import Refused
 
 VERSION = "MOSIS-PRESIGN-V1"
@@ -88,7 +88,7 @@ def load(path: Path) -> list[Key]:
 def create(path: Path) -> None:
     """Create the first key unless one exists."""
     files.make_directory(path.parent)
-    with turn(path):
+    with queue(path):
         if not path.exists():
             _save(path, [_new_key()])
 
@@ -99,7 +99,7 @@ def rotate(path: Path, *, lifetime: int, drop: bool = False) -> Key:
     Raises Refused (KEY_CONFLICT) when a URL signed with the key that would be removed may still be valid: `lifetime` is
     how long URLs are valid, in seconds.
     """
-    with turn(path):  # or concurrent rotations would lose a key
+    with queue(path):  # or concurrent rotations would lose a key
         keys, key = load(path), _new_key()
         gone = forgotten(keys, lifetime=lifetime, drop=drop)
         _save(path, [key, *(old for old in keys if old not in gone)])

@@ -1,22 +1,29 @@
 """`mosis replicate` with the real Litestream: whatever happens to it, the replica soon restores to the store again."""
 
+import dataclasses
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from portal import thresholds
+from portal.jobs.replicate import SYMPTOMS, Sight
 from portal.recovery import copies, replica
 from portal.recovery.errors import BackupError
 from portal.store import audit, database, developers
 from portal.store.audit import OPERATOR
 from portal.store.clock import now
+from portal.store.database import Database
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 from tests.support import dying
@@ -217,3 +224,74 @@ def test_a_wal_that_a_reader_holds_is_not_begun_over(store: Store, tmp_path: Pat
             keeper.await_(lambda: restores(store.layout, tmp_path))
         finally:
             keeper.stop()
+
+
+def test_faults_while_the_portal_writes_leave_nothing_out(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def write_on() -> None:
+        while not done.wait(0.02):
+            write(store)
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    try:
+        for healed, happen in enumerate((die_beside, die_beside, kill_litestream, remove_replica), start=1):
+            keeper.await_(lambda: keeper.litestreams and replica.complete(store.layout))
+            happen(store, keeper)
+            keeper.await_(lambda: keeper.state.restarts >= healed)  # noqa: B023 - called at once
+    finally:
+        done.set()
+        writer.join()
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+
+
+def die_beside(store: Store, keeper: Keeper) -> None:
+    """As `die`, in a process that has no thread which holds a lock."""
+    code = f"from tests.jobs.test_replicate import die_alone; die_alone({str(store.layout.root)!r})"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == -signal.SIGSYS
+
+
+def die_alone(root: str) -> None:
+    with Database(Layout(Path(root)).database, litestream=True).write() as tx:
+        developers.add(tx, OPERATOR, f"dead{time.time_ns()}", "x" * 9000)
+        dying.at_next_flush()
+
+
+def kill_litestream(store: Store, keeper: Keeper) -> None:
+    os.kill(keeper.litestreams[0], signal.SIGKILL)
+
+
+def remove_replica(store: Store, keeper: Keeper) -> None:
+    shutil.rmtree(store.layout.replica)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system, which needs root")
+def test_a_replica_whose_disk_was_full_catches_up(tmp_path: Path) -> None:
+    """Litestream tries again after up to five minutes; a start does so at once."""
+    store = make_store(tmp_path / "store", litestream=True)
+    backups = store.layout.area("backups")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", backups], check=True)
+    keeper = Keeper(store).start()
+    try:
+        keeper.await_(lambda: keeper.state.verified_at)
+        with (backups / "filler").open("wb") as filler, suppress(OSError):
+            while True:
+                filler.write(os.urandom(1 << 16))
+                filler.flush()
+        write(store, 200)
+        keeper.await_(lambda: keeper.state.behind_since)
+        (backups / "filler").unlink()
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+        keeper.await_(lambda: keeper.state.behind_since is None)
+    finally:
+        keeper.stop()
+        subprocess.run(["umount", backups], check=True)
+
+
+def test_what_starts_litestream_anew() -> None:
+    """A WAL that grows, whatever Litestream reports, is one of the symptoms."""
+    well = Sight(ended=False, suspended=False, writer_died=False, stalled=False, lost=False, wal_bytes=0)
+    assert [symptom.text for symptom in SYMPTOMS if symptom.found(well)] == []
+    ill = dataclasses.replace(well, wal_bytes=thresholds.WAL_BYTES_MAX + 1)
+    assert [symptom.text for symptom in SYMPTOMS if symptom.found(ill)] == ["the WAL is too large"]
