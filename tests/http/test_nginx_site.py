@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from portal.http.routes import store as store_routes
-from portal.store.database import turn
+from portal.store.database import queue
 from tests.http.test_images import png
 from tests.packages.samples import KEY
 from tests.support.nginx import NGINX, nginx_before
@@ -127,7 +127,7 @@ def test_a_request_that_changes_something_is_sent_once(tmp_path: Path) -> None:
         with nginx_before(portal) as url, ThreadPoolExecutor(1) as pool:
             httpx.post(f"{url}/api/apps", json={"app_id": "org.example.app", "name": "App"}, headers=headers)
             (worker,) = children(portal.process.pid)
-            with turn(portal.store.layout.database):
+            with queue(portal.store.layout.database):
                 asked = pool.submit(
                     httpx.delete, f"{url}/api/apps/org.example.app/screenshots/1", headers=headers, timeout=PATIENCE
                 )
