@@ -7,7 +7,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from portal.store.claims import claim
+
+NOBODY = 65534
 
 
 def hold_for_ever(path: Path, key: str, ready: Connection) -> None:
@@ -67,3 +71,26 @@ def test_a_claim_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
         os.kill(holder.pid, signal.SIGKILL)
         holder.join()
     assert is_free(path, "a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_a_command_of_root_leaves_a_file_that_the_portal_can_open(tmp_path: Path) -> None:
+    os.chown(tmp_path, NOBODY, NOBODY)
+    with claim(tmp_path / "claims.lock", "key"):
+        assert (tmp_path / "claims.lock").stat().st_uid == NOBODY
+
+
+def test_another_holder_can_be_waited_for(tmp_path: Path) -> None:
+    path, order = tmp_path / "claims.lock", []
+
+    def wait() -> None:
+        with claim(path, "key", wait=True) as free:
+            order.append(free)
+
+    waiting = Thread(target=wait)
+    with claim(path, "key"):
+        waiting.start()
+        waiting.join(0.1)
+        order.append("released")
+    waiting.join()
+    assert order == ["released", True]

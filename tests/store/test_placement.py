@@ -140,3 +140,23 @@ def test_packages_of_one_app_are_placed_one_after_the_other(store: Store, app: a
         claim(store.layout.claims, f"packages of {APP_ID}") as free,
     ):
         assert not free
+
+
+def test_an_older_portal_that_takes_the_links_for_an_orphan_costs_a_retry(
+    store: Store, app: apps.App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = whole_upload(store, app, tmp_path / "p.mosis")
+    require_free, calls = versions.require_free, []
+
+    def moved_away_meanwhile(*arguments: Any) -> None:
+        calls.append(arguments)
+        require_free(*arguments)
+        if len(calls) == 2:  # in the transaction; older releases make no claims
+            TARGET.directory(store.layout).rename(store.layout.staging("orphan-1"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, "require_free", moved_away_meanwhile)
+        with pytest.raises(FileNotFoundError):
+            signed_uploads.complete(store, DEVELOPER, upload_id)
+    assert signed_uploads.complete(store, DEVELOPER, upload_id).status == "draft"
+    assert store.layout.package(*TARGET).read_bytes() == (tmp_path / "p.mosis").read_bytes()
