@@ -29,7 +29,7 @@ def place() -> Iterator[Path]:
     """A directory of the user whom `unreadable` makes of this process."""
     if str(SHM) not in mounts():
         pytest.skip("this machine has no /dev/shm to stand in for a mounted drive")
-    with tempfile.TemporaryDirectory(dir=SHM, prefix="mosis-") as name:
+    with tempfile.TemporaryDirectory(dir=SHM, prefix="mosis-drive-") as name:
         yield Path(name)
 
 
