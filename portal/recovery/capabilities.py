@@ -11,7 +11,7 @@ from portal.recovery.errors import BackupError
 
 PROBE = ".mosis-probe"
 INABILITIES = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
-FULL = "Delete the oldest directory below `generations`, keep fewer (backup.keep_weekly), or attach a larger drive."
+FULL = "Delete the oldest directories below `generations` and keep fewer, or attach a larger drive."
 ODD_SECOND = 1_700_000_001
 CDLL = ctypes.CDLL(None, use_errno=True)
 

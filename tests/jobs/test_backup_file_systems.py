@@ -163,7 +163,7 @@ def fill_up(mount: Path) -> None:
     [
         (unplug, "Input/output error. Check the drive and its cable"),
         (protect, "Read-only file system. It is mounted read-only"),
-        (fill_up, "No space left on device.*Delete the oldest directory"),
+        (fill_up, "No space left on device.*Delete the oldest director"),
     ],
 )
 def test_a_drive_that_takes_nothing_is_noticed_although_nothing_is_to_be_copied(
@@ -215,7 +215,7 @@ def test_a_cable_that_is_pulled_costs_no_older_generation(place: Path, monkeypat
 def test_a_drive_that_fills_up_says_what_helps(place: Path) -> None:
     with attached("ext4", place, NOBODY) as store:
         files.write_file(store.layout.root / "packages/large", os.urandom(80 << 20))
-        with pytest.raises(BackupError, match=r"No space left on device.*Delete the oldest directory") as failed:
+        with pytest.raises(BackupError, match=r"No space left on device.*Delete the oldest director") as failed:
             backup.packages(store)
         assert len(str(failed.value)) < 500
         (store.layout.root / "packages/large").unlink()
