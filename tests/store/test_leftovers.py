@@ -191,3 +191,18 @@ def test_one_that_cannot_be_removed_keeps_no_other(store: Store, monkeypatch: py
     assert [leftover.path.name for leftover in removed] == ["drill-2"]
     assert len(failed) == 1
     assert "drill-1" in failed[0]
+
+
+@pytest.mark.usefixtures("version")
+def test_an_icon_that_an_older_release_has_replaced_is_adopted(store: Store) -> None:
+    """Releases go back and forth: an older one reads and writes only the plain name."""
+    old, name = assets.get(store.db.read(), APP_ID, "icon-32.png"), "icon-32.png"
+    received = uploads.files.write_file(store.layout.asset(APP_ID, name), b"of the older release")
+    with store.db.write() as tx:
+        tx.execute("UPDATE assets SET size = ?, sha256 = ? WHERE name = ?", (received.size, received.sha256, name))
+    new, path = assets.located(store.db.read(), store.layout, APP_ID, name)
+    assert (new.sha256, path) == (received.sha256, store.layout.asset(APP_ID, name))
+    assert swept(store) == [Leftover("image", store.layout.image(APP_ID, name, old.sha256))]
+    leftovers.name_images(store)
+    assert store.layout.image(APP_ID, name, received.sha256).samefile(path)
+    assert path.read_bytes() == b"of the older release"
