@@ -10,7 +10,7 @@ from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.mirror import lifecycle
 from portal.mirror.client import Bucket
-from portal.settings import S3, SettingsError
+from portal.mirror.providers import engine_of
 
 
 def add(app: typer.Typer) -> None:
@@ -23,22 +23,15 @@ def add(app: typer.Typer) -> None:
 
 def show() -> None:
     """Print all rules of the bucket as JSON."""
-    print(json.dumps(lifecycle.current(Bucket(_engine())), default=str))
+    print(json.dumps(lifecycle.current(Bucket(engine_of(settings.load()))), default=str))
 
 
 def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
 ) -> None:
     """Bring the store's own rules up to date. Rules of others are kept."""
-    done = lifecycle.apply(_engine(), dry_run=dry_run)
+    done = lifecycle.apply(engine_of(settings.load()), dry_run=dry_run)
     for line in done.lines():
         print(f"would {line}" if dry_run else line)
     for warning in done.warnings():
         print(warning, file=sys.stderr)
-
-
-def _engine() -> S3:
-    mirror = settings.load().mirror
-    if mirror is None:
-        raise SettingsError("No mirror is configured: set `mirror` in the settings.")
-    return mirror

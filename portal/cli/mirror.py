@@ -11,12 +11,15 @@ from portal.cli.progress import progress
 from portal.jobs import mirror as job
 from portal.jobs.alone import RunningError
 from portal.jobs.opening import open_for
+from portal.mirror.client import Bucket
+from portal.mirror.probe import probe as probed
+from portal.mirror.providers import engine_of
 from portal.store.store import open_store
 
 
 def add(app: typer.Typer) -> None:
     """Declare the command."""
-    app.command("mirror", epilog=example("mirror --dry-run", "mirror", "mirror --verify"))(mirror)
+    app.command("mirror", epilog=example("mirror --dry-run", "mirror --probe", "mirror"))(mirror)
 
 
 def mirror(
@@ -28,8 +31,12 @@ def mirror(
     force: Annotated[
         bool, typer.Option("--force", help="Delete although the clock or the number of objects looks wrong.")
     ] = False,
+    probe: Annotated[bool, typer.Option("--probe", help="Only try what the bucket honours.")] = False,
 ) -> None:
     """Copy what is published to the mirror's bucket. Prints nothing when there is nothing to do."""
+    if probe:
+        _probe()
+        return
     if dry_run:
         found = job.preview(open_store(settings.load()))
         for verb, keys in (("copy", found.copied), ("delete", found.deleted)):
@@ -52,3 +59,11 @@ def mirror(
         return
     for key in done.strangers:
         print(f"not the store's: {key}", file=sys.stderr)
+
+
+def _probe() -> None:
+    found = probed(Bucket(engine_of(settings.load())))
+    for finding in found:
+        print(finding)
+    if any(finding.check.required and not finding.ok for finding in found):
+        raise typer.Exit(1)

@@ -13,10 +13,10 @@ from portal.faults import sentence
 from portal.jobs.alone import alone
 from portal.mirror import claim, objects, wanted
 from portal.mirror.client import Bucket, MirrorError
+from portal.mirror.providers import engine_of
 from portal.mirror.record import Record
 from portal.mirror.scan import scan
 from portal.mirror.wanted import Wanted
-from portal.settings import S3, SettingsError
 from portal.store import clock_trust, job_runs, retention
 from portal.store.clock import now
 from portal.store.store import Store
@@ -59,23 +59,16 @@ def mirror(
     if store.settings.follow:
         raise MirrorError(f"This host is a standby: {store.settings.follow.store} copies its own store to the bucket.")
     with alone(store, JOB), job_runs.recorded(store.db, JOB), closing(Record.open(store.layout)) as record:
-        run = _Run(store, Bucket(engine(store)), record, report, progress)
+        run = _Run(store, Bucket(engine_of(store.settings)), record, report, progress)
         return run.run(verify=verify, adopt=adopt, force=force)
 
 
 def preview(store: Store) -> Report:
     """What a run would do, by what is known of the bucket; nothing is changed, and the bucket is not asked."""
-    engine(store)
+    engine_of(store.settings)
     with closing(Record.read(store.layout)) as read, closing(read.copy()) as record:
         scan(store.db.read(), store.layout, record)
         return Report(record.pending_keys(), [key for key, _ in record.unwanted(now() - DELETE_AFTER_SECONDS)])
-
-
-def engine(store: Store) -> S3:
-    """The engine of this store. Raises SettingsError."""
-    if store.settings.mirror is None:
-        raise SettingsError("No mirror is configured: set `mirror` in the settings.")
-    return store.settings.mirror
 
 
 class _Run:

@@ -19,6 +19,7 @@ from portal.store.errors import Refused
 
 CHUNK = 1024 * 1024  # bytes
 ABSENT = ("404", "NoSuchKey", "NotFound")
+PRESENT = ("412", "PreconditionFailed", "ConditionalRequestConflict")
 
 
 class DamagedError(Fault):
@@ -35,29 +36,45 @@ class Listed(NamedTuple):
 
 def ensure(bucket: Bucket, one: Wanted) -> str:
     """Write the object unless it is there, and return its entity tag. Raises MirrorError, DamagedError, OSError."""
+    there = _head(bucket, one.key)
+    if etag := _complete(there, one.size, one.sha256):
+        return etag
+    _put(bucket, one, replace=there is not None)
     if etag := find(bucket, one.key, size=one.size, sha256=one.sha256):
         return etag
+    raise bucket.failed(f"it has not got {one.key} as it was sent")
+
+
+def _put(bucket: Bucket, one: Wanted, *, replace: bool) -> None:
+    """Write the object. Where the bucket honours conditions, one that another host has just written stays."""
+    condition = {} if replace or not bucket.provider.conditional_writes else {"IfNoneMatch": "*"}
     with closing(one.open()) as body:
-        bucket.call(
-            "put_object",
-            Key=one.key,
-            Body=body,
-            ContentLength=one.size,
-            ContentMD5=_checked_md5(body, one),
-            Metadata={"sha256": one.sha256},
-            **one.headers,
-        )
-    if etag := find(bucket, one.key, size=one.size, sha256=one.sha256):
-        return etag
-    raise bucket.failed(f"it accepted {one.key} and has not got it")
+        md5 = _checked_md5(body, one)
+        try:
+            bucket.call(
+                "put_object",
+                Key=one.key,
+                Body=body,
+                ContentLength=one.size,
+                ContentMD5=md5,
+                Metadata={"sha256": one.sha256},
+                **one.headers,
+                **condition,
+            )
+        except MirrorError as error:
+            if error.code not in PRESENT:  # it may be our own, whose answer was cut
+                raise
 
 
 def find(bucket: Bucket, key: str, *, size: int, sha256: str) -> str | None:
     """The entity tag of the object if the bucket has it complete. Raises MirrorError."""
-    found = _head(bucket, key)
-    if found is None or (found["ContentLength"], found["Metadata"].get("sha256")) != (size, sha256):
+    return _complete(_head(bucket, key), size, sha256)
+
+
+def _complete(head: Mapping[str, Any] | None, size: int, sha256: str) -> str | None:
+    if head is None or (head["ContentLength"], head["Metadata"].get("sha256")) != (size, sha256):
         return None
-    return str(found["ETag"]).strip('"')
+    return str(head["ETag"]).strip('"')
 
 
 def delete(bucket: Bucket, key: str) -> None:

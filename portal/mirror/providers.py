@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from portal.settings import S3, SettingsError
+from portal.settings import S3, Settings, SettingsError
 
 OWN_REGION = "auto"  # of the settings: the provider's
 
@@ -129,3 +129,10 @@ def provider_of(engine: S3) -> Provider:
     if engine.provider not in named:
         raise SettingsError(f"settings: mirror.provider: {engine.provider!r} is not one of {', '.join(named)}.")
     return named[engine.provider]
+
+
+def engine_of(settings: Settings) -> S3:
+    """The engine of the mirror. Raises SettingsError without one."""
+    if settings.mirror is None:
+        raise SettingsError("No mirror is configured: set `mirror` in the settings.")
+    return settings.mirror

@@ -34,7 +34,7 @@ class R2Like:
                 return 503, "SlowDown"
             if headers.get("x-amz-tagging") or "aws-chunked" in headers.get("Content-Encoding", ""):
                 return 501, "NotImplemented"
-            if method == "POST":
+            if method == "POST" or path.endswith("?tagging"):
                 return 501, "NotImplemented"
             if method == "DELETE" and self.lies:
                 self.lies -= 1

@@ -105,6 +105,28 @@ def test_an_upload_that_is_cut_leaves_no_object(empty: S3, tmp_path: Path) -> No
     assert list(objects.listed(Bucket(empty))) == []
 
 
+def test_of_two_hosts_that_write_at_once_the_first_one_wins(empty: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one comes between HEAD and PUT; what is equal is no fault, what differs stays and is reported."""
+    conditional = Bucket(empty.model_copy(update={"provider": "seaweedfs"}))
+    call = conditional.call
+    ours = wanted(b"ours")
+    for theirs in (ours, wanted(b"theirs")):
+
+        def late(operation: str, theirs: Wanted = theirs, **given: object) -> object:
+            if operation == "put_object":
+                call(operation, Key=KEY, Body=theirs.open(), Metadata={"sha256": theirs.sha256})
+            return call(operation, **given)
+
+        monkeypatch.setattr(conditional, "call", late)
+        if theirs is ours:
+            assert objects.ensure(conditional, ours)
+        else:
+            with pytest.raises(MirrorError, match=r"has not got .* as it was sent"):
+                objects.ensure(conditional, ours)
+        assert call("get_object", Key=KEY)["Body"].read() == theirs.open().read()
+        call("delete_object", Key=KEY)
+
+
 def test_the_list_has_every_object_whatever_the_page(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         bucket.call("put_object", Key=f"some/{number}", Body=b"x" * number)
