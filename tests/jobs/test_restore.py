@@ -449,6 +449,11 @@ def test_a_manifest_is_restored_from_the_database(published: Publisher) -> None:
         ("store/etc/mosis.toml", True, "`make down`"),
         ("etc/mosis.toml", True, "`sudo systemctl stop mosis-portal mosis-litestream`"),
         ("etc/mosis.toml", False, "`docker stop mosis-portal-1 mosis-litestream-1`"),
+        (
+            "/volume1/@mosis/etc/mosis.toml",
+            False,
+            "`sudo /usr/local/bin/docker stop mosis-portal-1 mosis-litestream-1`",
+        ),
     ],
 )
 def test_while_the_portal_runs_the_command_that_stops_it_is_named(
