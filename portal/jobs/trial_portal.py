@@ -28,6 +28,8 @@ from portal.store.database import connect
 from portal.store.known_files import NamedFile
 from portal.store.layout import AREAS, Layout
 
+SOCKET = "s"
+SOCKET_MAX = 107  # bytes (unix(7))
 CANDIDATES = 20  # packages looked for; some may be younger than the last backup, or deleted since
 READY_SECONDS = 120
 STOP_SECONDS = 20
@@ -81,9 +83,9 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def _served(root: Path) -> Iterator[Path]:
-    """The socket of a portal on `root`. It is not below that, whose path may be too long for one (unix(7))."""
-    with tempfile.TemporaryDirectory(prefix="mosis-") as directory, (root / "portal.log").open("w+") as log:
-        place, config = Path(directory, "portal.sock"), root / "mosis.toml"
+    """The socket of a portal on `root`."""
+    with _place(root) as directory, (root / "portal.log").open("w+") as log:
+        place, config = directory / SOCKET, root / "mosis.toml"
         values = {"root": str(root), "socket": str(place), "workers": 1, "threads": 4, "litestream": False}
         config.write_text(configuration.parse(values).to_toml())
         command = [str(Path(sys.executable).with_name("mosis")), "serve"]
@@ -99,6 +101,16 @@ def _served(root: Path) -> Iterator[Path]:
             yield place
         finally:
             _end(process)
+
+
+@contextmanager
+def _place(root: Path) -> Iterator[Path]:
+    """A directory for a socket: `root`, which cleanup removes if nobody else does, unless its path is too long."""
+    if len(os.fsencode(root / SOCKET)) <= SOCKET_MAX:
+        yield root
+        return
+    with tempfile.TemporaryDirectory(prefix="mosis-") as directory:
+        yield Path(directory)
 
 
 def _environment(config: Path) -> dict[str, str]:

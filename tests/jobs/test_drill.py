@@ -94,12 +94,19 @@ def test_nothing_of_the_portal_stays(kept: Store, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_portal_ends_with_a_rehearsal_that_is_killed(kept: Store) -> None:
-    running = subprocess.Popen([MOSIS, "drill"], env=environ(kept), stdout=subprocess.DEVNULL)
-    wait_for(lambda: len(descendants(running.pid)) >= 2)  # the portal and its worker
-    portal = descendants(running.pid)
-    running.kill()
-    running.wait()
-    wait_for(lambda: not any(is_alive(pid) for pid in portal))
+    with tempfile.TemporaryDirectory() as place:
+        running = subprocess.Popen([MOSIS, "drill"], env=environ(kept, TMPDIR=place), stdout=subprocess.DEVNULL)
+        wait_for(lambda: len(descendants(running.pid)) >= 2)  # the portal and its worker
+        portal = descendants(running.pid)
+        running.kill()
+        running.wait()
+        wait_for(lambda: not any(is_alive(pid) for pid in portal))
+
+
+@pytest.mark.parametrize("name", ["short", "long" * 30])
+def test_a_socket_is_below_temp_unless_the_path_is_too_long(tmp_path: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory() as short, trial_portal._place(Path(short, name)) as place:
+        assert (place == Path(short, name)) == (name == "short")
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
