@@ -18,7 +18,7 @@ from portal.packages.manifest import PATH as MANIFEST
 from portal.recovery import drive, mending
 from portal.recovery.errors import BackupError
 from portal.recovery.mending import Throttle
-from portal.store import files, job_runs, known_files
+from portal.store import files, job_runs, known_files, leftovers
 from portal.store.known_files import NamedFile, Position
 from portal.store.store import Store
 
@@ -132,6 +132,8 @@ class _Scrub:
             if self._repair:
                 mending.mend_manifest(store, file)
             self._add(Finding(file.path.with_name(MANIFEST), "is damaged", "the database" if self._repair else None))
+        if self._repair and file.manifest:
+            leftovers.remove_partial(path.parent)
         return True
 
     def _mend(self, file: NamedFile) -> str | None:

@@ -134,6 +134,13 @@ def _discard(_store: Store, path: Path) -> bool:
     return True
 
 
+def remove_partial(directory: Path) -> None:
+    """Remove the unfinished files of older releases beside a package; they are too many directories for each run."""
+    for path in _listed(directory):
+        if PARTIAL.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def _partial(store: Store, at: int, _ownerless: Collection[str]) -> Iterator[Path]:
     """Files that were to be renamed once they were complete, such as one with the keys of signed URLs."""
     layout, secrets = store.layout, store.layout.presign_keys.parent

@@ -89,6 +89,15 @@ def test_a_good_store_is_left_as_it_is(filled: Store) -> None:
     assert job_runs.counters(filled.db.read(), "scrub_checked") == {"": 800}
 
 
+def test_unfinished_files_of_older_releases_go(filled: Store) -> None:
+    left = in_store(filled, named(filled)[0]).with_name(".manifest.json.99.0123abcd")
+    left.write_bytes(b"left")
+    assert scrubbed(filled, repair=False) == ([], False)
+    assert left.exists()
+    assert scrubbed(filled, repair=True) == ([], False)
+    assert not left.exists()
+
+
 def test_a_dry_run_changes_nothing(filled: Store) -> None:
     damaged, missing, *_ = named(filled)
     flip(in_store(filled, damaged), 3)
