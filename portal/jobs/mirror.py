@@ -100,8 +100,7 @@ class _Run:
             self._record.listed_at = now()
         for documents in (False, True):
             self._copy(documents=documents)
-        if self._failures < FAILURES_MAX:
-            self._delete(clock.doubt, force=force)
+        self._delete(clock.doubt, force=force)
         if self._faults:
             raise MirrorError(self._summary())
         return self._done
@@ -122,6 +121,8 @@ class _Run:
                 self._record.want(key, one.app_id, now(), is_document=one.is_document)
 
     def _copy(self, *, documents: bool) -> None:
+        if self._failures >= FAILURES_MAX:
+            return
         waiting = self._record.waiting(documents=documents)
         total, before = sum(map(len, waiting.values())), len(self._done.copied)
         running: dict[Future[str], Wanted] = {}
@@ -161,6 +162,8 @@ class _Run:
 
     def _delete(self, doubt: str, *, force: bool) -> None:
         """Delete what has been unwanted for long, under the same guards as the cleanup of the store."""
+        if self._failures >= FAILURES_MAX:
+            return
         due = self._record.unwanted(now() - DELETE_AFTER_SECONDS)
         if due and doubt:
             self._faults.append(f"Nothing was deleted from the bucket. {doubt}")

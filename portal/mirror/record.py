@@ -37,6 +37,8 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 BUSY_SECONDS = 5
+PRIMARY_CODE = 0xFF  # mask of a result code of SQLite
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Pending(NamedTuple):
@@ -54,11 +56,13 @@ class Record:
 
     @classmethod
     def open(cls, layout: Layout) -> Self:
-        """The record of this host; begun anew if it is damaged or of another release."""
+        """The record of this host; begun anew if it is damaged or of another release. Raises sqlite3.Error."""
         path = _path(layout)
         try:
             return cls(_opened(path))
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & PRIMARY_CODE not in DAMAGED:
+                raise  # a full disk or a lock destroys nothing
             for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
                 path.with_name(name).unlink(missing_ok=True)
             return cls(_opened(path))
@@ -231,11 +235,17 @@ def _opened(path: Path) -> sqlite3.Connection:
         if _version(connection) == 0:
             connection.executescript(SCHEMA)
         if _version(connection) != VERSION:
-            raise sqlite3.DatabaseError("of another release")
+            raise _of_another_release()
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _of_another_release() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("of another release")
+    error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
+    return error
 
 
 def _version(connection: sqlite3.Connection) -> int:
