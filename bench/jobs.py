@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 from bench import scale
 from bench.processes import BenchError
@@ -22,6 +22,7 @@ from portal.store.store import open_store
 
 SIZES = (5_000, 20_000, 100_000)
 POLL_SECONDS = 0.002
+IDLE_SECONDS = 10
 COMMANDS = {
     "cleanup": (str(MOSIS), "cleanup"),
     "status": (str(MOSIS), "status"),
@@ -63,6 +64,12 @@ class Jobs:
         if process.returncode and job not in MAY_FAIL:
             raise BenchError(f"{' '.join(COMMANDS[job])}: {complaint.strip()}")
         return Cost(used.ru_utime + used.ru_stime, watched.kilobytes / 1000, watched.wait * 1000)
+
+    def idle_wait(self) -> float:
+        """The longest wait of a writer that is the only one, in ms: what the machine itself adds."""
+        with _watched(Layout(self._store(SIZES[0])).database, os.getpid()) as watched:
+            sleep(IDLE_SECONDS)
+        return watched.wait * 1000
 
     def _store(self, number: int) -> Path:
         root = self._directory / f"versions-{number}"

@@ -42,7 +42,8 @@ def recorded(db: Database, job: str) -> Iterator[None]:
 
 
 def _succeed(db: Database, job: str) -> None:
-    with db.write() as tx:
+    # Not durable: other writers wait for no flush, and what a power cut undoes is recorded again by the next run.
+    with db.write(durable=False) as tx:
         tx.execute(
             "INSERT INTO job_runs (job, success_at) VALUES (?, ?)"
             " ON CONFLICT (job) DO UPDATE SET success_at = excluded.success_at, failure = NULL",
@@ -55,7 +56,7 @@ def fail(db: Database, job: str, error: Exception) -> None:
     """Record a failure of `job`."""
     failure = _brief(sentence(error)) or type(error).__name__
     try:
-        with db.write() as tx:
+        with db.write(durable=False) as tx:
             tx.execute(
                 "INSERT INTO job_runs (job, failure_at, failure) VALUES (?, ?, ?)"
                 " ON CONFLICT (job) DO UPDATE SET failure_at = excluded.failure_at, failure = excluded.failure",

@@ -71,7 +71,7 @@ def sweep(
         except (OSError, sqlite3.Error, DatabaseBusy) as error:
             failed(sentence(error))
     if uncounted := {label: number for label, number in numbers.items() if label not in COUNTED}:
-        with store.db.write() as tx:
+        with store.db.write(durable=False) as tx:
             for label, number in uncounted.items():
                 job_runs.count(tx, "cleanup_deleted", label, number)
 
