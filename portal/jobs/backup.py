@@ -8,7 +8,7 @@ from pathlib import Path
 from portal.jobs import drive_copy
 from portal.jobs.alone import alone
 from portal.jobs.drive_copy import Copying
-from portal.recovery import btrfs, capabilities, copies, drive, generations, lineage
+from portal.recovery import btrfs, capabilities, copies, drive, generations, lineage, ownership
 from portal.recovery.capabilities import Capabilities
 from portal.recovery.errors import BackupError
 from portal.settings import Backup
@@ -52,7 +52,9 @@ def packages(store: Store, *, progress: Callable[[int, int], None] = lambda done
 
 
 def _packages(store: Store, directory: Path, keep: Backup, progress: Callable[[int, int], None]) -> Report:
+    ownership.require(store, directory)
     able = capabilities.probe(directory)
+    ownership.claim(store, directory)
     generations.discard_expired(directory)
     copying = Copying(store, directory, able, _date(store), progress)
     made = copying.run()
@@ -69,6 +71,7 @@ def _packages(store: Store, directory: Path, keep: Backup, progress: Callable[[i
 def outlook(store: Store) -> Outlook:
     """What `packages` would do, found without writing anything. Raises BackupError."""
     directory, keep = drive.require(store.settings.backup), drive.configured(store.settings.backup)
+    ownership.require(store, directory)
     made = generations.following(directory, _date(store))
     gone = generations.expired(
         [made, *generations.listed(directory)],

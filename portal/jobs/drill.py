@@ -18,7 +18,7 @@ from portal import thresholds
 from portal.jobs import recovery_figures, table, trial_portal
 from portal.jobs.alone import alone
 from portal.jobs.recovery_figures import Figures
-from portal.recovery import copies, drive, lineage, mending
+from portal.recovery import copies, drive, lineage, mending, ownership
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Copy
 from portal.settings import MIB, Settings
@@ -166,7 +166,7 @@ def _read_drive(store: Store, report: Report, faults: Faults, progress: Callable
     began = monotonic()
     try:
         if store.settings.backup:
-            drive.require(store.settings.backup)
+            ownership.require(store, drive.require(store.settings.backup))
             report.files = _compare(store, drive.trees(store.settings.backup), faults, progress)
     except BackupError as error:
         faults.add(f"The drive is away: {error}")

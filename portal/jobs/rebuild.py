@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from portal.jobs import restore
-from portal.recovery import copies, lineage, offline, records
+from portal.recovery import copies, drive, lineage, offline, ownership, records
 from portal.recovery.errors import BackupError
 from portal.recovery.records import Row, Rows
 from portal.recovery.replacement import Replacement
@@ -52,6 +52,14 @@ class Report:
     set_aside: Path | None = None
 
 
+@dataclass(frozen=True)
+class Continued:
+    """What the new log continues: the number of its `timeline`, and the origins of the logs before."""
+
+    timeline: int
+    origins: list[str]
+
+
 def rebuild(
     settings: Settings,
     *,
@@ -75,9 +83,12 @@ def rebuild(
                 f"{found.copies[0].name} can be restored, which loses less: run `mosis restore`,"
                 " or add --ignore-copies."
             )
-        timeline = max((copy.point.timeline for copy in found.copies), default=0) + 1
+        log = Continued(
+            max((copy.point.timeline for copy in found.copies), default=0) + 1,
+            sorted({copy.point.origin for copy in found.copies if copy.point.origin} | _noted_origin(settings)),
+        )
         target = place / "rebuilt.db"
-        _make(target, layout.area("packages"), report, timeline, progress)
+        _make(target, layout.area("packages"), report, log, progress)
         aside = None if dry_run else SetAside(layout)
         replacement = Replacement(target, NAME, 0, now(), (), broken_replica=True)
         report.unnamed = restore.replace(layout, replacement, aside)
@@ -85,8 +96,16 @@ def rebuild(
     return report
 
 
+def _noted_origin(settings: Settings) -> set[str]:
+    """The drive that is attached was this store's."""
+    try:
+        return {ownership.noted(drive.require(settings.backup))} - {""}
+    except (BackupError, OSError):
+        return set()
+
+
 def _make(
-    path: Path, packages: Path, report: Report, timeline: int, progress: Callable[[int, int], None]
+    path: Path, packages: Path, report: Report, log: Continued, progress: Callable[[int, int], None]
 ) -> None:  # fmt: skip
     schema.migrate(path, litestream=False)
     found, digest = list(records.every(packages)), sha256()
@@ -104,8 +123,9 @@ def _make(
             progress(done, len(found))
         report.left_out += _orphans(tx, report)
         tx.execute(f"UPDATE apps SET published_code = ({CURRENT}) WHERE published_code IS NOT ({CURRENT})")
-        detail = {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
-        audit.append(tx, audit.OPERATOR, lineage.RESTORED, NAME, timeline=timeline)
+        detail: dict[str, object] = {audit.CONTINUED: log.origins} if log.origins else {}
+        detail |= {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
+        audit.append(tx, audit.OPERATOR, lineage.RESTORED, NAME, timeline=log.timeline)
         audit.append(tx, audit.OPERATOR, "store.rebuild", NAME, **detail)
         tx.execute("COMMIT")
         tx.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -15,7 +15,7 @@ from pathlib import Path
 from portal.jobs.alone import alone
 from portal.jobs.bucket_copies import BucketCopies
 from portal.packages.manifest import PATH as MANIFEST
-from portal.recovery import drive, mending
+from portal.recovery import drive, mending, ownership
 from portal.recovery.errors import BackupError
 from portal.recovery.mending import Throttle
 from portal.store import files, job_runs, known_files, leftovers
@@ -91,7 +91,7 @@ class _Scrub:
     ) -> None:
         self._store, self._pass, self._report, self._progress = store, found, report, progress
         self._repair, self._quarantine = repair, quarantine
-        self._trees = drive.trees(store.settings.backup)
+        self._trees = ownership.trees(store)
         self._bucket = BucketCopies(store.settings)
         self._took: Throttle = mending.throttle(store.settings.scrub_mb_per_second * 1_000_000)
         self._counted = Pass(checked=found.checked, corrupt=found.corrupt, repaired=found.repaired)

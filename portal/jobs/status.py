@@ -15,7 +15,7 @@ from portal.faults import Fault
 from portal.jobs import audit, recovery_figures, standby, table
 from portal.jobs.table import Job
 from portal.mirror import scan
-from portal.recovery import copies, drive, generations, replica
+from portal.recovery import copies, drive, generations, ownership, replica
 from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
 from portal.recovery.replica import State
@@ -190,6 +190,7 @@ def _generations(store: Store) -> Iterator[Line]:
     if store.settings.backup is None:
         return
     directory = drive.require(store.settings.backup)
+    ownership.require(store, directory)
     found = generations.listed(directory)
     kind = "of what runs replaced, beside the newest tree" if generations.flat(directory) else "on the drive"
     text = f"{len(found)} {kind}, the oldest {_oldest(found)}"

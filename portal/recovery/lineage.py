@@ -21,16 +21,21 @@ from portal.store.errors import DatabaseUnusable
 
 RESTORED, PROMOTED = "store.restore", "store.promote"
 BEGINNINGS = f"SELECT seq, detail FROM audit WHERE action IN ('{RESTORED}', '{PROMOTED}') ORDER BY seq"
+LOCAL = ("replica", "snapshot")  # kinds of copies on the store's own disk
 TRIES = 3  # Litestream may compact what is being read
 
 
 @dataclass(frozen=True)
 class Point:
-    """How far a database reaches: its timeline, the last row of its log, and when that was written."""
+    """How far a database reaches: its timeline, the last row of its log, and when that was written; and of which store.
+
+    `origin` is as in `audit.origin`.
+    """
 
     timeline: int
     head: audit.Head
     at: int
+    origin: str | None
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -82,6 +87,15 @@ def find(sources: Iterable[Source], place: Path) -> Found:
         except BackupError as error:
             faults[source.name] = str(error)
     return Found(newest_first(found), faults)
+
+
+def of_this_store(found: Found) -> Found:
+    """Without copies of another store: the drive may be another one's, or was before. Those on its own disk decide."""
+    own = next((copy.point.origin for copy in found.copies if copy.source.kind in LOCAL), None)
+    if own is None:
+        return found
+    others = {copy.name: f"{copy.name} is of another store." for copy in found.copies if copy.point.origin != own}
+    return Found([copy for copy in found.copies if copy.point.origin == own], found.faults | others)
 
 
 def newest_first(found: Iterable[Copy]) -> list[Copy]:
@@ -153,7 +167,7 @@ def point(db: sqlite3.Connection) -> Point:
     """How far this database reaches."""
     last = db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     timeline = max((number for _, number in _timelines(db)), default=0)
-    return Point(timeline, audit.head(db), last[0] if last else 0)
+    return Point(timeline, audit.head(db), last[0] if last else 0, audit.origin(db))
 
 
 def _timelines(db: sqlite3.Connection) -> list[tuple[int, int]]:

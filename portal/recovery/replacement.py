@@ -43,7 +43,8 @@ def prepare(settings: Settings, place: Path, until: int | None = None) -> Replac
     It has this release's schema, and a row of its log says that a restore began a timeline. Raises BackupError.
     """
     layout, target = Layout(settings.root), place / "restored.db"
-    found = _with_earlier_replica(lineage.find(copies.sources(settings), place), layout, place)
+    found = lineage.of_this_store(lineage.find(copies.sources(settings), place))
+    found = _with_earlier_replica(found, layout, place)
     eligible = found if until is None else _as_of(found, layout, place, until)
     chosen, unusable = _take_newest(eligible, target, until)
     current = _current(layout)

@@ -7,6 +7,7 @@ recorded elsewhere, reveals that (`contains`).
 
 import hashlib
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from portal.store import clock_trust
 from portal.store.clock import now
 
 GENESIS = "0" * 64
+CONTINUED = "continues"  # in the detail of the first row: origins of logs before this one
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ COLUMNS = ", ".join(Entry._fields)
 def append(tx: sqlite3.Connection, actor: Actor, action: str, subject: str, **detail: object) -> None:
     """Write one row in the caller's transaction, so that a change and its record stand or fall together."""
     last = head(tx)
+    if last.seq == 0:  # so that no two stores have the same origin
+        detail["log"] = secrets.token_hex(8)
     text = json.dumps(detail, sort_keys=True, separators=(",", ":"))
     row = (_written(tx) + 1, stamp(tx), actor.developer_id, actor.token_id, actor.address, action, subject, text)
     tx.execute(f"INSERT INTO audit ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _chain(last.hash, row)))
@@ -93,6 +97,18 @@ def head_before(db: sqlite3.Connection, seq: int) -> Head:
     """The row before row `seq`."""
     row = db.execute("SELECT seq, hash FROM audit WHERE seq = ?", (seq - 1,)).fetchone()
     return Head(*row) if row else Head(0, GENESIS)
+
+
+def origin(db: sqlite3.Connection) -> str | None:
+    """The hash of the first row, which tells this store and its copies from every other one; None for an empty log."""
+    row = db.execute("SELECT hash FROM audit ORDER BY seq LIMIT 1").fetchone()
+    return row[0] if row else None
+
+
+def origins(db: sqlite3.Connection) -> set[str]:
+    """Its origin, and those of the logs that a rebuilt one continues."""
+    row = db.execute("SELECT hash, detail FROM audit ORDER BY seq LIMIT 1").fetchone()
+    return {row[0], *json.loads(row[1]).get(CONTINUED, [])} if row else set()
 
 
 def contains(db: sqlite3.Connection, earlier: Head) -> bool:

@@ -1,0 +1,53 @@
+"""Which store a drive belongs to. Another one's generations must never be pruned or mended as this store's.
+
+Its marker says so since the first backup; on a drive that an older release filled, the newest copy of the database.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+from portal.recovery import copies, drive, lineage
+from portal.recovery.errors import BackupError
+from portal.store import audit, files
+from portal.store.store import Store
+
+
+def require(store: Store, directory: Path) -> None:
+    """Raises BackupError if the drive is another store's; `directory` is where backups go."""
+    owner = _owner(store, directory)
+    if owner is not None and owner not in audit.origins(store.db.read()):
+        raise BackupError(
+            f"{directory} has the backups of another store: attach the drive of this one, or set backup.directory to"
+            " another directory of this drive."
+        )
+
+
+def trees(store: Store) -> list[Path]:
+    """As `drive.trees`, but none of another store."""
+    with suppress(BackupError, OSError):
+        require(store, drive.require(store.settings.backup))
+        return drive.trees(store.settings.backup)
+    return []
+
+
+def claim(store: Store, directory: Path) -> None:
+    """Note in the marker that the drive is this store's."""
+    own, marker = audit.origin(store.db.read()), directory / drive.MARKER
+    if own is not None and noted(directory) != own:
+        with suppress(PermissionError):  # of another owner: then the copies on it say so
+            files.write_file(marker, f"{own}\n".encode())
+
+
+def noted(directory: Path) -> str:
+    """What the marker says; empty before the first backup."""
+    return (directory / drive.MARKER).read_text(errors="replace").strip()
+
+
+def _owner(store: Store, directory: Path) -> str | None:
+    """The origin of the store whose drive it is, as far as anything there says so."""
+    if owner := noted(directory):
+        return owner
+    for snapshot in copies.on_drive(store.settings):
+        with suppress(BackupError):
+            return lineage.point_of(snapshot).origin
+    return None

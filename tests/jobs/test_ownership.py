@@ -1,0 +1,89 @@
+"""A drive is its store's: no other one copies to it, prunes, mends or restores from it."""
+
+from pathlib import Path
+
+import pytest
+
+from portal.jobs import backup, drill, restore, scrub, status
+from portal.recovery import drive, generations, ownership
+from portal.recovery.drive import MARKER
+from portal.recovery.errors import BackupError
+from portal.store import audit, known_files
+from portal.store.store import Store, open_store
+from tests.support.litestream import replicate
+from tests.support.many import fill
+from tests.support.portal import add_developer, make_store
+
+OTHERS = "has the backups of another store"
+
+
+@pytest.fixture
+def other(tmp_path: Path, saved: Store) -> Store:
+    """A second store with the same settings, whose own drive is not the one that is attached."""
+    fill(saved, 2)
+    backup.database(saved)
+    backup.packages(saved)
+    made = make_store(tmp_path / "other", **saved.settings.model_dump(mode="json", include={"backup", "litestream"}))
+    fill(made, 2)
+    return made
+
+
+def content(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_another_store_changes_nothing_on_the_drive(saved: Store, other: Store) -> None:
+    directory = drive.require(saved.settings.backup)
+    for file in known_files.every(other.db.read(), other.layout):
+        (other.layout.root / file.path).write_bytes(b"other bytes")
+    with other.db.write() as tx:  # its own copy would be good, and the drive's differs
+        tx.execute("UPDATE versions SET size = 11, sha256 = ?", ("1f" * 32,))
+    before = content(directory)
+    for attempt in (backup.packages, backup.outlook):
+        with pytest.raises(BackupError, match=OTHERS):
+            attempt(other)
+    with pytest.raises(BackupError):
+        scrub.scrub(other, repair=True)
+    with pytest.raises(BackupError, match=OTHERS):
+        drill.drill(other)
+    assert content(directory) == before
+    lines = {line.name: line for line in status.status(other.settings)}
+    assert not lines["generations"].ok and OTHERS in lines["generations"].text
+    backup.packages(saved)
+    assert len(generations.listed(directory)) == 2
+
+
+def test_a_drive_of_an_older_release_is_known_by_its_copies(saved: Store, other: Store) -> None:
+    marker = drive.require(saved.settings.backup) / MARKER
+    marker.write_text("")
+    with pytest.raises(BackupError, match=OTHERS):
+        backup.packages(other)
+    backup.packages(saved)
+    assert marker.read_text().strip() == audit.origin(saved.db.read())
+
+
+def test_a_restore_takes_its_own_copy_though_the_drive_has_a_longer_log(saved: Store, other: Store) -> None:
+    for number in range(3):
+        add_developer(saved, f"more{number}", key=None)
+    backup.database(saved)
+    backup.packages(saved)
+    replicate(other.layout)
+    own = audit.origin(other.db.read())
+    other.db.close()
+    other.layout.database.unlink()
+    report = restore.restore(other.settings)
+    assert report.database and report.database.name == "Litestream replica"
+    assert any("is of another store" in note for note in report.database.notes)
+    assert audit.origin(open_store(other.settings).db.read()) == own
+
+
+def test_a_store_that_lost_everything_comes_back_from_the_drive(saved: Store, tmp_path: Path) -> None:
+    fill(saved, 2)
+    backup.database(saved)
+    backup.packages(saved)
+    anew = saved.settings.model_copy(update={"root": tmp_path / "anew"})
+    anew.root.mkdir()
+    restore.restore(anew)
+    back = open_store(anew)
+    assert audit.origin(back.db.read()) == audit.origin(saved.db.read())
+    ownership.require(back, drive.require(anew.backup))
