@@ -1,5 +1,6 @@
 """Health, metrics and the description of the API, over real HTTP and several workers."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from portal.http.routes import service
 from portal.http.routing import PublicCall, Services
 from portal.jobs import table
 from portal.metrics import Metrics, standby_exposition
+from portal.recovery import replica
+from portal.recovery.replica import State
 from portal.settings import Settings
 from portal.store import job_runs
+from portal.store.clock import now
 from tests.support.portal import Portal, Publisher, make_store
 
 
@@ -124,6 +128,27 @@ def test_a_success_of_a_job_is_exported(tmp_path: Path) -> None:
         and sample.labels.get("kind") in ("backup-database", "database")
     )
     assert job == backup == at
+
+
+def test_what_is_known_of_the_replica_is_exported(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", litestream=True)
+    assert "mosis_replica_verified_timestamp_seconds 0.0" in Metrics(store).exposition().decode()
+    known = State(verified_at=1_800_000_000, behind_since=now() - 100, restarts=3, proof_seconds=1000)
+    replica.write(store.layout, known)
+    text = Metrics(store).exposition().decode()
+    for series in (
+        "mosis_replica_verified_timestamp_seconds 1.8e+09",
+        "mosis_replica_verified_max_age_seconds 3000.0",
+        "mosis_replica_restarts_total 3.0",
+        f"mosis_wal_bytes {float(store.layout.wal.stat().st_size)}",
+    ):
+        assert f"\n{series}\n" in text
+    [lag] = re.findall(r"^mosis_replica_lag_seconds (\S+)$", text, re.MULTILINE)
+    assert float(lag) >= 100
+
+
+def test_a_store_without_litestream_exports_no_replica(tmp_path: Path) -> None:
+    assert "mosis_replica" not in Metrics(make_store(tmp_path / "store")).exposition().decode()
 
 
 def test_a_standby_exports_how_old_its_copy_may_be() -> None:
