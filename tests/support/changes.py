@@ -153,7 +153,7 @@ def others(world: World) -> set[str]:
     store = world.open()
     with closing(store.db):
         db, root = store.db.read(), store.layout.root
-        wanted = {root / "secrets" / name for name in ("presign-keys", "presign-keys-writing")}
+        wanted = {store.layout.presign_keys}
         open_uploads = {store.layout.staging(row[0]) for row in db.execute("SELECT upload_id FROM uploads")}
         wanted |= {directory / "package.mosis" for directory in open_uploads}
         for file in known_files.every(db, store.layout):
