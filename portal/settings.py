@@ -10,10 +10,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, IPvAnyNetwork, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    IPvAnyNetwork,
+    ValidationError,
+    ValidationInfo,
+)
 
 from portal import thresholds
 from portal.faults import Fault
@@ -56,6 +65,9 @@ class S3(BaseModel):
     provider: str = Field("", description="name in the table of providers; empty: known by the endpoint, else `s3`")
     bucket: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{2,}$", description="bucket that devices read")
     credentials: AbsolutePath = Field(description="file of two lines, access key and secret key, mode 600")
+    public_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        "", description="URL at which anybody reads the bucket, for `download`; empty: not public"
+    )
 
 
 class Backup(BaseModel):
@@ -79,6 +91,13 @@ class Follow(BaseModel):
 
     store: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="name of the store in `ssh_config`")
     ssh_config: AbsolutePath = Field(description="ssh_config(5) file that says how to reach it")
+
+
+def _offloadable(download: str, info: ValidationInfo) -> str:
+    mirror = info.data.get("mirror")
+    if download == "redirect" and not (isinstance(mirror, S3) and mirror.public_url):
+        raise ValueError("redirect requires mirror.public_url")
+    return download
 
 
 class Settings(BaseModel):
@@ -129,6 +148,9 @@ class Settings(BaseModel):
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
     mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")
+    download: Annotated[Literal["local", "redirect"], AfterValidator(_offloadable)] = Field(
+        "local", description="`redirect`: devices get packages that the mirror has from `mirror.public_url`"
+    )
     follow: Follow | None = Field(None, description="store that this host follows; none: it is a store of its own")
 
     def to_toml(self) -> str:

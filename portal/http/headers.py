@@ -48,7 +48,7 @@ RESPONSE = {
     "Content-Range": Field("The position of the part, or the size of the file", _like(r"bytes (?:\d+-\d+|\*)/\d+")),
     "ETag": Field("The strong entity tag: the SHA-256 of the file in hex", _like('"[0-9a-f]{64}"')),
     "Last-Modified": Field("When the file was last changed", DATE),
-    "Location": Field("The signed URL"),
+    "Location": Field("The signed URL, or where the file is"),
     "Repr-Digest": Field("The SHA-256 of the whole file (RFC 9530)", _like("sha-256=:[A-Za-z0-9+/]{43}=:")),
     "Retry-After": Field("Seconds to wait before the next attempt", BYTES),
     "Tus-Checksum-Algorithm": Field("The algorithms that Upload-Checksum supports"),

@@ -114,6 +114,9 @@ def _responses(route: Route) -> dict[str, Any]:
     responses = {str(operation.status): answer} | _refusals(_codes(route))
     if operation.supports_ranges:
         responses |= _parts(operation.media_type, answer["headers"])
+    if operation.redirects:
+        where = headers.headers(("Cache-Control", "Location", "X-Mosis-Signature", "X-Mosis-Version"))
+        responses["302"] = {"description": "The mirror has the file", "headers": where}
     if set(headers.TUS_UPLOAD) & {*operation.request_headers, *operation.response_headers}:
         for response in responses.values():
             response["headers"] |= headers.headers(("Tus-Resumable",), always=False)

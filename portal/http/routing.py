@@ -115,6 +115,7 @@ class Operation(Generic[C]):
     supports_ranges: bool = False  # and conditions: 206, 304 and their problems
     idempotency_key: bool = False
     rate_limited: bool = False
+    redirects: bool = False  # where the mirror has the file
 
 
 @dataclass(frozen=True)

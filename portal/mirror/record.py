@@ -144,6 +144,11 @@ class Record:
         """The digests of an app's objects in the bucket, by key."""
         return dict(self._db.execute("SELECT key, sha256 FROM objects WHERE app_id = ?", (app_id,)))
 
+    def has(self, key: str, sha256: str) -> bool:
+        """Whether the bucket has this object, and keeps it."""
+        query = "SELECT 1 FROM objects WHERE key = ? AND sha256 = ? AND unwanted_since IS NULL"
+        return self._db.execute(query, (key, sha256)).fetchone() is not None
+
     def etags(self) -> dict[str, str]:
         """The entity tags of all objects, by key."""
         return dict(self._db.execute("SELECT key, etag FROM objects"))

@@ -10,6 +10,7 @@ from portal.http import access, headers, schemas
 from portal.http.files import Representation, respond
 from portal.http.responses import Answer
 from portal.http.routing import ANYONE, MEMBER, STARTED, Call, Operation, PublicCall, Routes
+from portal.mirror import offload
 from portal.packages.identifiers import valid_app_id
 from portal.store import apps, assets, keys, presign, versions
 from portal.store.clock import now
@@ -25,6 +26,7 @@ INFO_CACHE = {"Cache-Control": "public, max-age=60, s-maxage=1, stale-while-reva
 ASSET_CACHE = "public, max-age=86400, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
 LATEST_CACHE = "public, no-cache"  # the next publish changes the file at this URL: revalidate each time
 IMMUTABLE_CACHE = "public, max-age=86400, immutable"
+REDIRECT_CACHE = "public, max-age=60"  # a yank must be noticed
 UNPUBLISHED_CACHE = "private, no-store"
 
 STORE_PATH = "/api/store/apps"
@@ -76,6 +78,7 @@ def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
     Operation(
         "GET", f"{STORE_PATH}/<app_id>/download", "Download the current version of an app", ANYONE,
         media_type=PACKAGE_TYPE, supports_ranges=True, response_headers=headers.PACKAGE, problems=MUTABLE_PROBLEMS,
+        redirects=True,
     )
 )  # fmt: skip
 def download_latest(call: PublicCall, app_id: str) -> HTTPResponse:
@@ -88,7 +91,7 @@ def download_latest(call: PublicCall, app_id: str) -> HTTPResponse:
         "GET", "/downloads/<developer_id>/<app_id>/<version_code:code>/package.mosis",
         "Download a version; an unpublished one requires the owner's or a reviewer's token, or a signed URL", ANYONE,
         query=tuple(presign.QUERY), media_type=PACKAGE_TYPE, supports_ranges=True, response_headers=headers.PACKAGE,
-        problems=(*FILE_PROBLEMS, "URL_EXPIRED"),
+        problems=(*FILE_PROBLEMS, "URL_EXPIRED"), redirects=True,
     )
 )  # fmt: skip
 def download(call: PublicCall, developer_id: str, app_id: str, version_code: int) -> HTTPResponse:
@@ -140,6 +143,8 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
 def _send_package(
     call: PublicCall, version: PlacedVersion, cache_control: str, *, mutable: bool = False
 ) -> HTTPResponse:
+    if url := _mirrored(call, version):
+        return _redirect(call, version, url)
     representation = Representation(
         call.store.layout.package(version.developer_id, version.app_id, version.version_code),
         version.size,
@@ -153,6 +158,19 @@ def _send_package(
         mutable=mutable,
     )
     return _send(call, "package", lambda: representation)
+
+
+def _mirrored(call: PublicCall, version: PlacedVersion) -> str | None:
+    """Where the mirror has the package; None for a request whose conditions name the entity tag of this store."""
+    conditions = (call.request.get_header(name, "") for name in ("If-Match", "If-None-Match", "If-Range"))
+    return None if any(version.sha256 in value for value in conditions) else offload.package_url(call.store, version)
+
+
+def _redirect(call: PublicCall, version: PlacedVersion, url: str) -> HTTPResponse:
+    fields = {"X-Mosis-Version": version.version_name, "X-Mosis-Signature": version.signature}
+    with call.metrics.download("package", call.request.environ[STARTED]) as measured:
+        measured.status = 302
+        return HTTPResponse(status=302, headers={"Location": url, "Cache-Control": REDIRECT_CACHE, **fields})
 
 
 def _send(call: PublicCall, kind: str, find: Callable[[], Representation]) -> HTTPResponse:
