@@ -173,6 +173,7 @@ def test_what_the_replaced_database_had_beyond_the_copy_is_said(store: Store) ->
 
 
 def test_what_a_restore_left_out_never_wins_again(store: Store) -> None:
+    change(store, "zero")
     snapshot(store, "20260101T000000Z")
     for name in ("one", "two", "three"):
         change(store, name)
@@ -186,11 +187,11 @@ def test_what_a_restore_left_out_never_wins_again(store: Store) -> None:
     (store.layout.root / "away.db").rename(left_out)
     lose_database(again)
     report = restored(again)
-    assert names(store.layout.database) == ["new"]
+    assert names(store.layout.database) == ["new", "zero"]
     assert report.database.notes == ()
 
 
-def test_another_history_is_reported(store: Store, tmp_path: Path) -> None:
+def test_a_copy_of_another_store_is_reported(store: Store, tmp_path: Path) -> None:
     change(store, "first")
     change(store, "second")
     own = backup.database(store)
@@ -201,7 +202,7 @@ def test_another_history_is_reported(store: Store, tmp_path: Path) -> None:
     report = restored(store)
     assert report.database.name == f"snapshot {own.name}"
     [note] = report.database.notes
-    assert "portal-20990101T000000Z.db has another history" in note
+    assert "portal-20990101T000000Z.db is of another store" in note
 
 
 def test_a_log_that_was_tampered_with_gives_way_but_is_better_than_nothing(store: Store) -> None:
