@@ -67,6 +67,7 @@ class Series:
                 return
             if self._run % WHOLE == 0 or self._run == runs:
                 self._check_whole(everything=self._run % COMPARED == 0 or self._run == runs)
+                print(f"{self._run} of {runs} runs, {self.faults.total()} faults", flush=True)
         self._finish()
 
     def _finish(self) -> None:

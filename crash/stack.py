@@ -46,7 +46,7 @@ class Stack:
     """One store below a new directory `root`. `broken`: its portal breaks a promise, see `crash.broken`."""
 
     def __init__(self, root: Path, *, broken: bool = False) -> None:
-        self.layout, self.port, self._broken = Layout(root), free_port(), broken
+        self.layout, self.port = Layout(root), free_port()
         self._settings = settings.parse(
             {"root": root, "socket": root / "run/portal.sock", "accel": True, "proxied": True,
              "upload_url_seconds": 3600, **NO_LIMIT}
