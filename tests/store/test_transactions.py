@@ -25,6 +25,7 @@ READ_FIRST = {
     "uploads.receiving": "runs the caller's block",
     "leftovers.found": "writes nothing",
     "leftovers.ownerless": "writes nothing",
+    "leftovers.unnamed": "writes nothing",
     "leftovers.sweep": "runs while leftovers are listed; each is checked again in the transaction that removes it",
     "leftovers.name_images": "looks for images without both names, and checks their rows again in its transaction",
     "placement.linked": "no writer waits while files are flushed; what may change meanwhile is checked again",
