@@ -30,6 +30,7 @@ COMMANDS = (
     Command("audit", "audit", OPERATOR, "The log of every change."),
     Command("presign", "presign", OPERATOR, "Keys that sign upload URLs."),
     Command("mirror", "mirror", OPERATOR, "Copy what is published to the mirror's bucket."),
+    Command("cost", "cost", OPERATOR, "Estimate what the mirror costs a month."),
     Command("lifecycle", "lifecycle", OPERATOR, "Lifecycle rules of the mirror's bucket."),
     Command("backup", "recovery", OPERATOR, "Make a backup now."),
     Command("drill", "recovery", OPERATOR, "Rehearse a restore from every copy."),
