@@ -66,7 +66,7 @@ PRICES = (
         downloaded=0.085,
         fixed=0,
         free=NOTHING,
-        as_of="2026-01",
+        as_of="2025-01",
         source="https://aws.amazon.com/s3/pricing/",
     ),
     Price(
@@ -77,7 +77,7 @@ PRICES = (
         downloaded=0,
         fixed=0,
         free=Use(10, 0, 30 * 2500, 0),
-        as_of="2026-01",
+        as_of="2025-01",
         source="the provider's page on cloud storage pricing",
     ),
     Price(
@@ -88,8 +88,8 @@ PRICES = (
         downloaded=0,
         fixed=20,
         free=NOTHING,
-        as_of="2026-01",
-        source="500 GB at most hosters: $20 to $50",
+        as_of="2025-01",
+        source="the design: 500 GB at a hoster, $20 to $50",
     ),
 )
 
