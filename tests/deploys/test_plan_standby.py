@@ -55,7 +55,12 @@ def test_without_the_name_it_is_a_store_like_any_other(release: Release) -> None
 def test_schedules_may_be_said_for_stores_and_standbys_at_once(release: Release) -> None:
     times = {"mosis_schedules": {"cleanup": "5 * * * *", "follow": "*/5 * * * *"}}
     assert [job.time for job in plan(STANDBY | times, release).jobs] == ["*/5 * * * *"]
-    assert [job.time for job in plan(STORE | times, release).jobs] == ["5 * * * *", "30 2 * * *", "0 4 * * 0"]
+    assert [job.time for job in plan(STORE | times, release).jobs] == [
+        "5 * * * *",
+        "30 2 * * *",
+        "0 4 * * 0",
+        "0 5 * * 6",
+    ]
 
 
 @pytest.fixture
