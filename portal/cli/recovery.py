@@ -136,9 +136,10 @@ def run_scrub(
 ) -> None:
     """Read every file of the store and of the drive; set damaged files aside, so that no device gets them."""
     with progress("checking files") as advance:
-        found = scrubbing.scrub(
-            open_store(settings.load()), repair=repair, dry_run=dry_run, report=print, progress=advance
-        )
+        store = open_store(settings.load())
+        if fault := scrubbing.drive_fault(store):
+            print(f"the drive is not checked: {fault}")
+        found = scrubbing.scrub(store, repair=repair, dry_run=dry_run, report=print, progress=advance)
     print(f"{found.checked} files checked, {found.corrupt} damaged, {found.repaired} mended")
     if found.left:
         raise typer.Exit(1)

@@ -6,9 +6,10 @@ by the next one. The drive is mended from the store, the store from the drive, e
 
 import json
 import os
+import sqlite3
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -120,21 +121,34 @@ class _Scrub:
         found = mending.fault(path, file, self._took)
         if found and known_files.current(store.db.read(), store.layout, file):
             wrong, inode = found
-            if self._quarantine and inode and not mending.quarantine(store, file, inode):
-                return False  # it was deleted or replaced meanwhile
-            source = self._mend(file) if self._repair else None
-            self._add(Finding(file.path, wrong, source))
+            source = None
+            with self._noting(file.path, wrong):
+                if self._quarantine and inode and not mending.quarantine(store, file, inode):
+                    return False  # it was deleted or replaced meanwhile
+                source = self._mend(file) if self._repair else None
+                self._add(Finding(file.path, wrong, source))
             if source is None:
                 return False
         elif found:
             return False
         if not mending.manifest_is_good(path.parent, file) and known_files.current(store.db.read(), store.layout, file):
-            if self._repair:
-                mending.mend_manifest(store, file)
-            self._add(Finding(file.path.with_name(MANIFEST), "is damaged", "the database" if self._repair else None))
+            manifest = file.path.with_name(MANIFEST)
+            with self._noting(manifest, "is damaged"):
+                if self._repair:
+                    mending.mend_manifest(store, file)
+                self._add(Finding(manifest, "is damaged", "the database" if self._repair else None))
         if self._repair and file.manifest:
-            leftovers.remove_partial(path.parent)
+            with suppress(OSError):
+                leftovers.remove_partial(path.parent)
         return True
+
+    @contextmanager
+    def _noting(self, path: Path, wrong: str) -> Iterator[None]:
+        """A file that may not be replaced, or has no room, keeps no other one from being checked."""
+        try:
+            yield
+        except (OSError, sqlite3.OperationalError) as error:
+            self._add(Finding(path, f"{wrong}, and cannot be replaced: {_reason(error)}"))
 
     def _mend(self, file: NamedFile) -> str | None:
         """Mend a file of the store from its nearest good copy; returns where that was, None if there is none."""
@@ -157,12 +171,11 @@ class _Scrub:
                 self._mend_on_drive(path.with_name(MANIFEST), manifest, "is damaged", good=good)
 
     def _mend_on_drive(self, damaged: Path, path: Path, wrong: str, *, good: bool) -> None:
-        mended = False
-        if self._repair and good:
-            with suppress(OSError):
+        mends = self._repair and good
+        with self._noting(damaged, wrong):
+            if mends:
                 mending.mend_copy(self._store.layout.root / path, damaged, [tree / path for tree in self._trees])
-                mended = True
-        self._add(Finding(damaged, wrong, "the store" if mended else None))
+            self._add(Finding(damaged, wrong, "the store" if mends else None))
 
     def _copies(self, file: NamedFile) -> list[Path]:
         return [tree / file.path for tree in drive.distinct(self._trees, file.path)]
@@ -186,6 +199,22 @@ class _Scrub:
         files.write_file(_state(self._store), json.dumps(asdict(self._pass)).encode())
 
 
+def drive_fault(store: Store) -> str | None:
+    """Why a scrub does not check the drive; None if it does, or there is none."""
+    try:
+        if store.settings.backup:
+            ownership.require(store, drive.require(store.settings.backup))
+    except BackupError as error:
+        return str(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"{error.strerror}; give its directory and files to the user of the store (chown)"
+    return getattr(error, "strerror", None) or str(error)
+
+
 def _state(store: Store) -> Path:
     return store.layout.area("data") / "scrub.json"
 
@@ -207,5 +236,6 @@ def _yield_the_disk() -> None:
 
 def _remaining(found: Pass, *, repair: bool) -> str:
     named = "; ".join(found.left[:NAMED_MAX]) + (" …" if len(found.left) > NAMED_MAX else "")
-    remedy = "They have no good copy." if repair else "`mosis scrub --repair` mends those that have a good copy."
+    mends = "`mosis scrub --repair` mends those that have a good copy."
+    remedy = "Those without another reason have no good copy." if repair else mends
     return f"{len(found.left)} files are not as the database has them: {named}. {remedy}"

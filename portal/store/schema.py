@@ -58,7 +58,7 @@ def found(path: Path) -> Schema | None:
 
 def _remedy(path: Path, error: sqlite3.DatabaseError) -> str:
     if error.sqlite_errorcode & PRIMARY_CODE in DAMAGED:
-        return "`mosis restore` restores the last copy."
+        return "`mosis restore --replace-database` restores the last copy."
     # SQLite reports an input/output error too when the disk has no room for its index of the WAL.
     free = shutil.disk_usage(path.parent).free // MIB
     return f"Its disk has {free} MiB free: free space if that is little, else check the disk."

@@ -1,5 +1,6 @@
 """One directory or drive that may not be read takes no job and no answer with it."""
 
+import errno
 import os
 import tempfile
 import time
@@ -10,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from portal.jobs import backup, cleanup, status
+from portal.jobs import backup, cleanup, scrub, status
 from portal.metrics import Metrics
-from portal.recovery import generations
+from portal.recovery import generations, mending
 from portal.recovery.drive import MARKER, mounts
 from portal.recovery.errors import BackupError
 from portal.store import files, known_files
-from portal.store.store import Store
-from tests.support.many import fill
-from tests.support.portal import make_store
+from portal.store.store import Store, open_store
+from tests.support.many import fill, flip
+from tests.support.portal import make_store, mosis
 from tests.support.unprivileged import NOBODY, unreadable
 
 SHM = Path("/dev/shm")
@@ -87,3 +88,51 @@ def test_a_directory_that_the_copy_cannot_read_costs_only_itself(shut: tuple[Sto
         backup.packages(store)
     [made] = generations.listed(store.settings.backup.directory)
     assert all(file.is_good(made.path) for file in known_files.every(store.db.read(), store.layout))
+
+
+def test_a_package_that_may_not_be_replaced_keeps_no_other_from_being_checked(place: Path) -> None:
+    """An operator put a package back with sudo: nothing behind it was checked in any later run."""
+    drive = place / "drive"
+    drive.mkdir()
+    (drive / MARKER).touch()
+    store = make_store(place / "store", backup={"mount": str(SHM), "directory": str(drive)})
+    fill(store, 1, versions_each=3)
+    backup.packages(store)
+    first, *_, last = (file for file in known_files.every(store.db.read(), store.layout) if file.manifest)
+    directory = (store.layout.root / first.path).parent
+    flip(store.layout.root / last.path, 100)
+    give(place)
+    store.db.close()
+    with unreadable(directory):
+        store = open_store(store.settings)
+        with pytest.raises(
+            BackupError, match=rf"^1 .* {first.path} .* replaced: Permission denied; give its directory"
+        ):
+            scrub.scrub(store, repair=True)
+        store.db.close()
+    assert last.is_good(store.layout.root)
+
+
+def test_a_disk_without_room_keeps_no_file_from_being_checked(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(place / "store")
+    fill(store, 1, versions_each=3)
+    damaged = [store.layout.root / file.path for file in known_files.every(store.db.read(), store.layout)]
+    for path in damaged:
+        flip(path, 100)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(mending, "mend", full)
+    with pytest.raises(BackupError, match="cannot be replaced: No space left on device"):
+        scrub.scrub(store, repair=True)
+    assert not any(path.exists() for path in damaged)
+    store.db.close()
+
+
+def test_a_scrub_names_a_drive_that_it_does_not_check(place: Path) -> None:
+    drive = place / "drive"
+    drive.mkdir()
+    store = make_store(place / "store", backup={"mount": str(SHM), "directory": str(drive)})
+    ran = mosis(store, "scrub")
+    assert f"the drive is not checked: {drive} has no .mosis-backup" in ran.stdout
