@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from portal.store.layout import RECORD
 from tests.hosts.debian import BACKUP, DRIVE, ROOT, Debian
 from tests.hosts.machine import Machine
 from tests.hosts.prometheus import Prometheus
@@ -147,7 +148,8 @@ def test_icons_come_in_three_sizes(store: Store, published: dict[int, Upload]) -
 
 def test_files_lie_as_in_the_contract(host: Machine, store: Store, published: dict[int, Upload]) -> None:
     for code, upload in published.items():
-        assert host.ssh(f"sudo ls {store.files(code)}").split() == ["manifest.json", "package.mosis"]
+        present = host.ssh(f"sudo ls {store.files(code)}").split()
+        assert [name for name in present if name != RECORD] == ["manifest.json", "package.mosis"]
         assert host.ssh(f"sudo sha256sum {store.files(code)}/package.mosis").split()[0] == upload.sha256
     assert host.ssh(f"sudo ls {ROOT}/temp") == ""
 
