@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from portal.jobs import restore
+from portal.jobs.alone import none_running
 from portal.recovery import copies, drive, lineage, offline, ownership, records
 from portal.recovery.errors import BackupError
 from portal.recovery.records import Row, Rows
@@ -76,7 +77,7 @@ def rebuild(
     if layout.database.exists() and not replace_database:
         raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")
     files.make_directory(layout.area("data"))
-    with offline.held(settings), restore.place(layout) as place:
+    with offline.held(settings), none_running(layout), restore.place(layout) as place:
         found = lineage.find(copies.sources(settings), place)
         if found.copies and not ignore_copies:
             raise BackupError(

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from portal.jobs.alone import none_running
 from portal.jobs.bucket_copies import BucketCopies
 from portal.packages.manifest import PATH as MANIFEST
 from portal.recovery import drive, generations, mending, offline, records, replacement, set_aside
@@ -56,7 +57,7 @@ def restore(
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Restore what is missing or damaged; the portal must be stopped. Raises BackupError, DatabaseUnusable.
+    """Restore what is missing or damaged; no portal and no job may run. Raises BackupError, DatabaseUnusable.
 
     `replace_database` takes the newest copy even though a database is there, `until` the newest that has no change made
     later, in seconds since 1970. `progress` receives files done and in all.
@@ -67,7 +68,7 @@ def restore(
     if not settings.root.is_dir():
         raise BackupError(f"{settings.root} is missing: mount the volume, or deploy first.")
     files.make_directory(layout.area("data"))
-    with offline.held(settings), place(layout) as beside:
+    with offline.held(settings), none_running(layout), place(layout) as beside:
         aside = None if dry_run else SetAside(layout)
         if replace_database or not layout.database.exists():
             report.database = replacement.prepare(settings, beside, until)

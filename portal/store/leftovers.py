@@ -5,6 +5,8 @@ have no row, images have none only during a writer's turn, and the rest counts b
 portal that is alone, when whatever the requests of earlier portals left has no owner.
 """
 
+import json
+import math
 import os
 import re
 import sqlite3
@@ -165,9 +167,19 @@ def _orphans(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Pa
 
 def _never_or_no_more(store: Store, path: Path) -> bool:
     """Whether the package has no record yet, or the log has its deletion."""
-    query = "SELECT 1 FROM audit WHERE action = 'version.expire' AND subject = ?"
-    subject = "/".join(path.parts[-2:])
-    return not (path / RECORD).exists() or store.db.read().execute(query, (subject,)).fetchone() is not None
+    if not (path / RECORD).exists():
+        return True
+    query = "SELECT 1 FROM audit WHERE action = 'version.expire' AND subject = ? AND at > ?"
+    deleted = store.db.read().execute(query, ("/".join(path.parts[-2:]), _created_at(path / RECORD)))
+    return deleted.fetchone() is not None
+
+
+def _created_at(record: Path) -> float:
+    """When the version of a record was created: one with the same code may have been deleted before."""
+    try:
+        return int(json.loads(record.read_bytes())["rows"]["versions"][0]["created_at"])
+    except (OSError, ValueError, TypeError, LookupError):  # damaged: the package stays
+        return math.inf
 
 
 def _without_row(store: Store) -> Iterator[Path]:

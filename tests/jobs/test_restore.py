@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, cleanup, mirror, restore
+from portal.jobs import backup, cleanup, mirror, rebuild, restore, table
+from portal.jobs.alone import RunningError, alone
 from portal.packages.manifest import PATH as MANIFEST
 from portal.recovery import copies, drive, lineage, offline, records, replica
 from portal.recovery.errors import BackupError
@@ -408,7 +409,8 @@ def test_a_dry_run_of_a_lost_database_names_every_file_and_changes_nothing(publi
     (tree / APP / "2/package.mosis").unlink()
     lose_database(store)
     mosis(store, "status")  # writes its settings
-    store.layout.replicate_lock.touch()  # a lock is no change
+    for name in ("replicate", *(job.name for job in table.JOBS)):
+        (store.layout.area("data") / f"{name}.lock").touch()  # a lock is no change
     before = contents(store)
     dry = mosis(store, "restore", "--dry-run")
     assert contents(store) == before
@@ -472,6 +474,27 @@ def test_while_the_portal_runs_the_command_that_stops_it_is_named(
         with pytest.raises(BackupError, match="Litestream is running") as refused:
             restored(store)
     assert command in str(refused.value)
+
+
+@pytest.mark.parametrize("job", [job.name for job in table.JOBS])
+def test_a_job_and_a_restore_never_run_at_once(store: Store, job: str) -> None:
+    """A job that began before would delete, quarantine and copy by the database that was."""
+    with alone(store, job):
+        for refuse in (restore.restore, rebuild.rebuild):
+            with pytest.raises(RunningError, match=f"{job} is running: wait"):
+                refuse(store.settings, replace_database=True)
+
+
+def test_a_job_does_not_begin_during_a_restore(store: Store) -> None:
+    change(store, "acme")
+    backup.database(store)
+
+    def begin(_path: Path) -> None:
+        cleanup.cleanup(store)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RunningError, match="cleanup is running already"):
+        patch.setattr(records, "forget", begin)
+        restored(store)
 
 
 def test_a_drive_that_may_not_be_read_stops_no_restore_that_can_do_without(drive: Path) -> None:

@@ -1,5 +1,6 @@
 """Whatever a crash leaves is listed and removed, and nothing else is."""
 
+import json
 import os
 import threading
 from collections.abc import Collection
@@ -96,12 +97,16 @@ def test_each_kind_is_removed_and_every_file_with_a_row_stays(store: Store, app:
 @pytest.mark.usefixtures("version")
 def test_a_package_that_was_a_version_stays_unless_the_log_has_its_deletion(store: Store) -> None:
     """As after an old copy of the database was put back by hand: its rows are gone, its bytes are all there is."""
-    newer, deleted = (write(store.layout.package("acme", APP_ID, code).with_name(RECORD)).parent for code in (7, 8))
+    newer, deleted, again, damaged = (store.layout.package("acme", APP_ID, code).parent for code in (7, 8, 9, 10))
     with store.db.write() as tx:
-        audit.append(tx, audit.OPERATOR, "version.expire", f"{APP_ID}/8", rule="draft")
-    assert leftovers.unnamed(store) == [newer]
+        for code in (8, 9, 10):
+            audit.append(tx, audit.OPERATOR, "version.expire", f"{APP_ID}/{code}", rule="draft")
+    for directory, created_at in ((newer, now()), (deleted, now() - HOUR), (again, now() + HOUR)):
+        record = {"rows": {"versions": [{"created_at": created_at}]}}
+        write(directory / RECORD).write_text(json.dumps(record))
+    write(damaged / RECORD)
+    assert leftovers.unnamed(store) == [damaged, newer, again]
     assert swept(store) == [Leftover("orphan", deleted)]
-    assert newer.exists()
 
 
 def test_what_is_young_may_be_in_use(store: Store) -> None:
