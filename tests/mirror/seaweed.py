@@ -34,7 +34,9 @@ class Seaweed:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it on what it has stored, and wait until it answers."""
+        """Start it on what it has stored, unless it runs, and wait until it answers."""
+        if self.process and self.process.poll() is None:
+            return
         with (self.place / "log").open("a") as log:
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"HOME": str(self.place)}
