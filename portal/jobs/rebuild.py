@@ -16,6 +16,7 @@ from portal.jobs import restore
 from portal.jobs.alone import none_running
 from portal.recovery import copies, drive, lineage, offline, ownership, records
 from portal.recovery.errors import BackupError
+from portal.recovery.lineage import Found
 from portal.recovery.records import Row, Rows
 from portal.recovery.replacement import Replacement
 from portal.recovery.set_aside import SetAside
@@ -86,7 +87,7 @@ def rebuild(
             )
         log = Continued(
             max((copy.point.timeline for copy in found.copies), default=0) + 1,
-            sorted({copy.point.origin for copy in found.copies if copy.point.origin} | _noted_origin(settings)),
+            sorted(_origins(layout, found) | _noted_origin(settings)),
         )
         target = place / "rebuilt.db"
         _make(target, layout.area("packages"), report, log, progress)
@@ -95,6 +96,12 @@ def rebuild(
         report.unnamed = restore.replace(layout, replacement, aside)
         report.set_aside = aside.finish() if aside else None
     return report
+
+
+def _origins(layout: Layout, found: Found) -> set[str]:
+    """Of the database that is replaced and of the copies that are ignored, as far as they can be read."""
+    replaced = lineage.origins_of(layout.database, live=True)
+    return replaced.union(*(lineage.origins_of(copy.path) for copy in found.copies))
 
 
 def _noted_origin(settings: Settings) -> set[str]:
@@ -124,9 +131,9 @@ def _make(
             progress(done, len(found))
         report.left_out += _orphans(tx, report)
         tx.execute(f"UPDATE apps SET published_code = ({CURRENT}) WHERE published_code IS NOT ({CURRENT})")
-        detail: dict[str, object] = {audit.CONTINUED: log.origins} if log.origins else {}
-        detail |= {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
-        audit.append(tx, audit.OPERATOR, lineage.RESTORED, NAME, timeline=log.timeline)
+        continued = {audit.CONTINUED: log.origins} if log.origins else {}
+        detail = {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
+        audit.append(tx, audit.OPERATOR, lineage.RESTORED, NAME, timeline=log.timeline, **continued)
         audit.append(tx, audit.OPERATOR, "store.rebuild", NAME, **detail)
         tx.execute("COMMIT")
         tx.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -184,6 +184,15 @@ def point_of(path: Path, *, live: bool = False) -> Point:
         raise BackupError(f"{path} cannot be read: {error}.") from error
 
 
+def origins_of(path: Path, *, live: bool = False) -> set[str]:
+    """As `audit.origins`, of the database in a file; none if it cannot be read. Only a `live` one may have a WAL."""
+    try:
+        with closing(_open(path, live=live)) as db:
+            return audit.origins(db)
+    except (sqlite3.Error, LookupError, ValueError):
+        return set()
+
+
 def _read(source: Source, place: Path) -> Copy:
     path = source.file or place / f"{source.kind}.db"
     for left in reversed(range(TRIES)):

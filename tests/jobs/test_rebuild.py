@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from portal.jobs import backup, cleanup, rebuild
-from portal.recovery import copies, lineage, records
+from portal.recovery import copies, lineage, ownership, records
 from portal.recovery.errors import BackupError
 from portal.store import audit
 from portal.store.layout import Layout
@@ -199,6 +199,20 @@ def test_a_rebuilt_store_is_newer_than_the_copies_it_ignored(filled: Store) -> N
     newest = lineage.find(copies.sources(again.settings), place).copies[0]
     with sqlite3.connect(newest.path) as db:
         assert db.execute("SELECT count(*) FROM audit WHERE action = 'store.rebuild'").fetchone()[0] == 1
+
+
+def test_a_rebuilt_store_keeps_its_drive(filled: Store, drive: Path, tmp_path: Path) -> None:
+    """Even if it was away meanwhile, and after a second rebuild."""
+    backup.packages(filled)
+    rebuilt, away = filled, tmp_path / "away"
+    for _ in range(2):
+        rebuilt.db.close()
+        shutil.move(drive / ".mosis-backup", away)
+        rebuild.rebuild(filled.settings, replace_database=True, ignore_copies=True)
+        shutil.move(away, drive / ".mosis-backup")
+        rebuilt = open_store(filled.settings)
+        ownership.require(rebuilt, drive)
+    assert backup.packages(rebuilt).generation.exists()
 
 
 def test_a_store_without_records_says_so(saved: Store) -> None:
