@@ -44,13 +44,14 @@ def _moment(value: str) -> int:
 
 def backup_packages(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Use a drive that was another store's.")] = False,
 ) -> None:
     """Copy packages, assets and database snapshots to the external drive, if it is attached and marked."""
     if dry_run:
         print_outlook(backup.outlook(open_store(settings.load())))
         return
     with progress("copying to the drive") as advance:
-        report = backup.packages(open_for("backup-packages", settings.load()), progress=advance)
+        report = backup.packages(open_for("backup-packages", settings.load()), adopt=adopt, progress=advance)
     print(f"copied to {report.generation} ({report.drive})")
     for path in report.deleted:
         print(f"deleted {path}")

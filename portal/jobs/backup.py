@@ -37,22 +37,26 @@ class Outlook:
     deleted: tuple[Path, ...]
 
 
-def packages(store: Store, *, progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
+def packages(
+    store: Store, *, adopt: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Report:
     """Copy packages, assets and snapshots into a new generation on the external drive. Raises BackupError.
 
     Nothing of an older generation is changed. Those that the settings no longer keep are deleted once the new one is on
-    the disk and has every file that the database names. `progress` receives files done and in all.
+    the disk and has every file that the database names. `adopt` makes another store's drive this one's. `progress`
+    receives files done and in all.
     """
     with job_runs.recorded(store.db, "backup-packages"), alone(store, "backup-packages"):
         directory, keep = drive.require(store.settings.backup), drive.configured(store.settings.backup)
         try:
+            if not adopt:
+                ownership.require(store, directory)
             return _packages(store, directory, keep, progress)
         except OSError as error:
             raise BackupError(f"The drive failed: {error}.") from error
 
 
 def _packages(store: Store, directory: Path, keep: Backup, progress: Callable[[int, int], None]) -> Report:
-    ownership.require(store, directory)
     able = capabilities.probe(directory)
     ownership.claim(store, directory)
     generations.discard_expired(directory)

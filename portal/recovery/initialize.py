@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
-from portal.recovery import copies, migration
+from portal.recovery import copies, migration, records
 from portal.settings import Settings, config_path
 from portal.store import files, presign, schema
 from portal.store.errors import DatabaseUnusable
@@ -55,6 +55,12 @@ def lost_store(settings: Settings, *, new: bool = False) -> str | None:
     """Why a store without a database is not new but lost, and the remedy; None if it is new."""
     if copies.exist(settings):
         return "but there are backups of it: run `mosis restore`."
+    layout = Layout(settings.root)
+    if not new and any(True for _ in records.every(layout.area("packages"))):
+        return (
+            f"but {layout.area('packages')} has packages of a store: attach its drive and run `mosis restore`, or run"
+            " `mosis rebuild`. To start a new, empty store instead, move them away."
+        )
     if not new and (noted := noted_store()):
         return (
             f"but {noted} notes a store on this host: mount its volume, or run `mosis restore`. To start a new, empty"

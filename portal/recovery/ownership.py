@@ -3,6 +3,7 @@
 Its marker says so since the first backup; on a drive that an older release filled, the newest copy of the database.
 """
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from portal.recovery.errors import BackupError
 from portal.store import audit, files
 from portal.store.store import Store
 
+ORIGIN = re.compile("[0-9a-f]{64}")
+
 
 def require(store: Store, directory: Path) -> None:
     """Raises BackupError if the drive is another store's; `directory` is where backups go."""
@@ -18,7 +21,8 @@ def require(store: Store, directory: Path) -> None:
     if owner is not None and owner not in audit.origins(store.db.read()):
         raise BackupError(
             f"{directory} has the backups of another store: attach the drive of this one, or set backup.directory to"
-            " another directory of this drive."
+            " another directory of this drive. If that store is lost, or this one was rebuilt, run"
+            " `mosis backup packages --adopt`."
         )
 
 
@@ -39,8 +43,9 @@ def claim(store: Store, directory: Path) -> None:
 
 
 def noted(directory: Path) -> str:
-    """What the marker says; empty before the first backup."""
-    return (directory / drive.MARKER).read_text(errors="replace").strip()
+    """What the marker says; empty before the first backup, whatever the operator wrote into it."""
+    text = (directory / drive.MARKER).read_text(errors="replace").strip()
+    return text if ORIGIN.fullmatch(text) else ""
 
 
 def _owner(store: Store, directory: Path) -> str | None:

@@ -17,6 +17,7 @@ from portal.store.clock import rfc3339
 from portal.store.database import connect
 from portal.store.layout import Layout
 
+NONE = "There is none: attach the drive that has one, or run `mosis rebuild`."
 MINUTE, HOUR = 60, 3600
 BACK = (1, 10, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR)
 """How long before its newest file a replica is tried whose newest state cannot be used, seconds."""
@@ -125,7 +126,7 @@ def _take_newest(found: Found, target: Path, until: int | None) -> tuple[Copy, d
     reasons = [*unusable.values(), *found.faults.values()]
     if until is not None:
         reasons = reasons or [f"Every copy has changes made after {rfc3339(until)}."]
-    raise BackupError(f"No copy of the database can be restored. {' '.join(reasons) or 'There is none.'}")
+    raise BackupError(f"No copy of the database can be restored. {' '.join(reasons) or NONE}")
 
 
 def _current(layout: Layout) -> Point | None:

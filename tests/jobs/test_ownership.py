@@ -12,7 +12,7 @@ from portal.store import audit, known_files
 from portal.store.store import Store, open_store
 from tests.support.litestream import replicate
 from tests.support.many import fill
-from tests.support.portal import add_developer, make_store
+from tests.support.portal import add_developer, make_store, mosis
 
 OTHERS = "has the backups of another store"
 
@@ -87,3 +87,22 @@ def test_a_store_that_lost_everything_comes_back_from_the_drive(saved: Store, tm
     back = open_store(anew)
     assert audit.origin(back.db.read()) == audit.origin(saved.db.read())
     ownership.require(back, drive.require(anew.backup))
+
+
+def test_a_drive_is_adopted_on_request_alone(saved: Store, other: Store) -> None:
+    """Such as after a rebuild while the drive was away: that log knows nothing of the one before."""
+    with pytest.raises(BackupError, match="`mosis backup packages --adopt`"):
+        backup.packages(other)
+    ran = mosis(other, "backup", "packages", "--adopt")
+    assert ran.returncode == 0, ran.stderr
+    backup.packages(other)
+    with pytest.raises(BackupError, match=OTHERS):
+        backup.packages(saved)
+
+
+def test_what_an_operator_wrote_into_the_marker_is_no_other_store(saved: Store) -> None:
+    add_developer(saved, "acme", key=None)
+    marker = drive.require(saved.settings.backup) / MARKER
+    marker.write_text("the store's drive, do not delete\n")
+    backup.packages(saved)
+    assert marker.read_text().strip() == audit.origin(saved.db.read())

@@ -1,16 +1,19 @@
 """A store that is out of reach is never replaced by an empty one without a word from the operator."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from portal.jobs import status
-from portal.recovery import initialize
+from portal.jobs import rebuild, status
+from portal.recovery import initialize, records
 from portal.settings import Settings, parse
 from portal.store import schema
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
+from portal.store.store import Store, open_store
+from tests.support.many import fill
 
 
 @pytest.fixture
@@ -72,3 +75,21 @@ def test_status_does_not_recommend_what_init_refuses(settings: Settings) -> None
     lines = {line.name: line.text for line in status.status(settings)}
     assert "mount its volume, or run `mosis restore`" in lines["database"]
     assert lines["disk"] == f"{settings.root} is missing: mount its volume, or deploy"
+
+
+def test_packages_without_a_database_are_no_new_store(settings: Settings) -> None:
+    """The database was lost with every copy of it, and the next deploy started an empty store over the packages."""
+    start(settings)
+    layout = Layout(settings.root)
+    with closing(open_store(settings).db) as db:
+        fill(Store(settings, db, layout), 1)
+        records.catch_up(Store(settings, db, layout))
+    for path in layout.area("data").glob("portal.db*"):
+        path.unlink()
+    with pytest.raises(DatabaseUnusable, match=r"has packages of a store: .* `mosis rebuild`"):
+        start(settings)
+    assert not layout.database.exists()
+    [line] = [line for line in status.status(settings) if line.name == "database"]
+    assert "`mosis rebuild`" in line.text
+    rebuild.rebuild(settings)
+    start(settings)
