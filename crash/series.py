@@ -158,7 +158,7 @@ class Series:
         for thread in threads:
             thread.start()
         _wait(rng, answered, delay)
-        self._stack.kill(self._victim, rng)
+        self._victim = self._stack.kill(self._victim, rng)
         killed.set()
         for thread in threads:
             thread.join()

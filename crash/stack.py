@@ -130,17 +130,22 @@ class Stack:
         if done.returncode:
             raise StackError(f"mosis {' '.join(words)}: {done.stderr.strip()[-500:]}")
 
-    def kill(self, what: str, rng: Random) -> None:
-        """SIGKILL to one worker, to the master, to a cleanup, or to everything in any order."""
+    def kill(self, what: str, rng: Random) -> str:
+        """SIGKILL to one worker, to the master, to a cleanup, or to everything in any order; what it was.
+
+        It is the master where there is no worker that would be replaced, or no cleanup under way. Raises StackError.
+        """
         pids = {name: tree(process.pid) for name, process in self._processes.items() if process.poll() is None}
-        master = pids["portal"][0]
-        if what == "everything":
-            victims = [pid for found in pids.values() for pid in found]
-            rng.shuffle(victims)
-        elif what == "worker":
-            victims = [rng.choice(self._replaceable(pids["portal"][1:]) or [master])]
-        else:
-            victims = [master] if what == "master" else pids.get("cleanup", [master])
+        if "portal" not in pids:
+            raise StackError("The portal ended without being killed.")
+        master, workers = pids["portal"][0], self._replaceable(pids["portal"][1:])
+        victims = {
+            "worker": [rng.choice(workers)] if workers else [],
+            "cleanup": pids.get("cleanup", []),
+            "everything": [pid for found in pids.values() for pid in found],
+        }.get(what, [])
+        what, victims = (what, victims) if victims else ("master", [master])
+        rng.shuffle(victims)
         for pid in victims:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -149,6 +154,7 @@ class Stack:
                 self._processes[name].wait()
         while any(map(_runs, victims)):  # a process that is dying may still take connections
             time.sleep(POLL_SECONDS / 10)
+        return what
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
