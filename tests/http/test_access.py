@@ -7,6 +7,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from portal.recovery.records import APP, VERSION
 from tests.http.test_app_keys import key_id, register, rotation
 from tests.http.test_images import png
 from tests.support.portal import Portal, Publisher, add_developer, problem, registration
@@ -118,11 +119,12 @@ def stranger(request: pytest.FixtureRequest, unreleased: Publisher) -> Iterator[
 
 
 def state(target: Target, portal: Portal) -> tuple[list[str], dict[str, bytes]]:
-    """Every row and every file that names the developer or the app."""
+    """Every row and every file that names the developer or the app; the portal writes records of both when it likes."""
     names = (target.developer_id + "'", target.developer_id + '"', target.app_id)
     rows = [line for line in portal.store.db.read().iterdump() if any(name in line for name in names)]
     paths = (path for path in portal.store.layout.root.rglob("*") if path.is_file())
     owned = [path for path in paths if {target.app_id, target.upload_id} & set(path.parts)]
+    owned = [path for path in owned if path.name not in (APP, VERSION)]
     return rows, {str(path): path.read_bytes() for path in owned}
 
 
