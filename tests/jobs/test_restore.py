@@ -337,7 +337,7 @@ def test_what_is_no_time_in_the_past_is_wrong_usage(store: Store, value: str) ->
 
 def test_without_any_copy_the_reason_is_one_sentence(store: Store) -> None:
     lose_database(store)
-    with pytest.raises(BackupError, match=r"No copy of the database can be restored\. There is none\."):
+    with pytest.raises(BackupError, match=r"No copy of the database can be restored\. There is none: attach the drive"):
         restored(store)
 
 
