@@ -4,6 +4,8 @@ While the restore is under way the directory is `before-restore-unfinished`: aft
 with it, so that a database and its WAL stay together. Nothing deletes it, and a restore finds files again there.
 """
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -31,7 +33,7 @@ class SetAside:
         data = self._layout.area("data")
         target = self._directory / path.relative_to(data if path.is_relative_to(data) else self._layout.root)
         files.make_directory(target.parent)
-        shutil.move(path, _free(target))  # an area may be a disk of its own
+        _move(path, _free(target))
         files.flush_directory(target.parent)
         files.flush_directory(path.parent)
 
@@ -43,6 +45,26 @@ class SetAside:
         self._directory.rename(final)
         files.flush_directory(final.parent)
         return final
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename it. Where an area is a disk of its own, the original goes after its copy is on the other disk."""
+    try:
+        path.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if not path.is_dir():
+            shutil.copy2(path, target)
+            files.flush_file(target)
+            path.unlink()
+            return
+        shutil.copytree(path, target, symlinks=True)
+        for directory, _, names in os.walk(target, topdown=False):
+            for name in names:
+                files.flush_file(Path(directory, name))
+            files.flush_directory(Path(directory))
+        files.discard(path)
 
 
 def directories(layout: Layout) -> list[Path]:
