@@ -8,11 +8,13 @@ Each is the rows of the database as JSON, with a digest. The audit log says what
 so no upload waits for them. A crash or a lost note only means that some are written again.
 """
 
+import errno
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from portal.store.store import Store
 DEVELOPER, APP, VERSION = "developer.json", "app.json", RECORD
 FORMAT = 1
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 CHANGES = 500  # rows of the audit log that are read at a time
 
 Row = Mapping[str, object]
@@ -47,7 +50,8 @@ def catch_up(store: Store, *, apps_max: float = float("inf")) -> int:
     """Write the records of all that changed since the last call, at first of everything; how many were written.
 
     At first nothing is written if there are more than `apps_max` apps, which takes minutes.
-    Only one process does it at a time; for the others there is nothing to do.
+    Only one process does it at a time; for the others there is nothing to do. Raises OSError if some were not written:
+    the next call tries those again.
     """
     db, layout = store.db.read(), store.layout
     noted, head = _noted(layout), audit.head(db)
@@ -60,31 +64,55 @@ def catch_up(store: Store, *, apps_max: float = float("inf")) -> int:
             return 0
         if noted is None or not audit.contains(db, noted):  # of a new store, an older release, a restore, another boot
             number: int = db.execute("SELECT count(*) FROM apps").fetchone()[0]
-            return _finish(layout, head, _write_all(store)) if number <= apps_max else 0
+            return _write_all(store, head) if number <= apps_max else 0
         return _write_changes(store, noted, head)
 
 
 def _write_changes(store: Store, noted: audit.Head, head: audit.Head) -> int:
-    written = 0
+    run = _Run(store)
     while changed := _changed(store.db.read(), noted.seq):
         noted, developers, apps = changed
-        written += sum(_write_developer(store, developer_id) for developer_id in sorted(developers))
-        written += sum(_write_app(store, *app) for app in sorted(apps))
-    return _finish(store.layout, max(noted, head), written)
+        run.write(sorted(developers), sorted(apps))
+    return run.finish(max(noted, head))
 
 
-def _finish(layout: Layout, noted: audit.Head, written: int) -> int:
-    # Nothing here is flushed: a power cut loses at most what the next boot writes again.
-    note = {**noted._asdict(), "boot": BOOT.read_text()}
-    files.write_file(_note(layout), json.dumps(note).encode(), durable=False)
-    return written
-
-
-def _write_all(store: Store) -> int:
-    db = store.db.read()
+def _write_all(store: Store, head: audit.Head) -> int:
+    db, run = store.db.read(), _Run(store)
     developers = db.execute("SELECT developer_id FROM developers").fetchall()
     apps = db.execute("SELECT developer_id, app_id FROM apps").fetchall()
-    return sum(_write_developer(store, row[0]) for row in developers) + sum(_write_app(store, *row) for row in apps)
+    run.write([row[0] for row in developers], [(row[0], row[1]) for row in apps])
+    return run.finish(head)
+
+
+class _Run:
+    """A record that cannot be written keeps no other from being written, unless the disk is full."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._written = store, 0
+        self._fault: OSError | None = None
+
+    def write(self, developers: Iterable[str], apps: Iterable[tuple[str, str]]) -> None:
+        for developer_id in developers:
+            self._note(partial(_write_developer, self._store, developer_id))
+        for developer_id, app_id in apps:
+            self._note(partial(_write_app, self._store, developer_id, app_id))
+
+    def _note(self, write: Callable[[], int]) -> None:
+        try:
+            self._written += write()
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            self._fault = self._fault or error
+
+    def finish(self, noted: audit.Head) -> int:
+        """Note how far the records are, and return how many were written. Raises the first error instead."""
+        if self._fault:
+            raise self._fault
+        # Nothing here is flushed: a power cut loses at most what the next boot writes again.
+        note = {**noted._asdict(), "boot": BOOT.read_text()}
+        files.write_file(_note(self._store.layout), json.dumps(note).encode(), durable=False)
+        return self._written
 
 
 def _changed(db: sqlite3.Connection, after: int) -> tuple[audit.Head, set[str], set[tuple[str, str]]] | None:

@@ -9,7 +9,7 @@ from portal.recovery import records
 from portal.settings import Settings
 from portal.store.store import open_store
 
-SECONDS = 5
+SECONDS, SECONDS_MAX = 5, 600  # between two calls; doubled after each that failed
 
 
 def start(settings: Settings) -> None:
@@ -18,9 +18,12 @@ def start(settings: Settings) -> None:
     def run() -> None:
         store = open_store(settings)
         with closing(store.db):
+            delay = SECONDS
             while True:
-                time.sleep(SECONDS)
-                with suppress(OSError, sqlite3.Error):  # a full disk, or a busy one: the next time
+                time.sleep(delay)
+                delay = min(2 * delay, SECONDS_MAX)
+                with suppress(OSError, sqlite3.Error):  # a full disk, or a busy one: the next time; cleanup reports it
                     records.catch_up(store)
+                    delay = SECONDS
 
     threading.Thread(target=run, name="recording", daemon=True).start()

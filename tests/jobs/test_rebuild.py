@@ -105,6 +105,21 @@ def test_records_are_written_only_for_what_changed(filled: Store) -> None:
     assert records.catch_up(filled) == 0, "unchanged records are not written again"
 
 
+def test_a_record_that_cannot_be_written_keeps_no_other(filled: Store) -> None:
+    add_developer(filled, "aaron", key=None)
+    add_developer(filled, "zoe", key=None)
+    in_the_way = filled.layout.area("packages") / "aaron"
+    in_the_way.touch()
+    records.forget(filled.layout)
+    for _ in range(2):
+        with pytest.raises(FileExistsError):
+            records.catch_up(filled)
+    assert (in_the_way.with_name("zoe") / records.DEVELOPER).exists()
+    in_the_way.unlink()
+    assert records.catch_up(filled) == 1
+    assert (in_the_way / records.DEVELOPER).exists()
+
+
 def test_after_a_power_cut_records_that_were_lost_are_written_again(
     filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
