@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
+from statistics import median
 from threading import Event, Semaphore, Thread
 
 from crash import checks, content
@@ -55,6 +56,7 @@ class Series:
         self._retired: list[App] = []
         self._known_leftovers: set[str] = set()
         self._proofs, self._downloads = 0, 0
+        self._ready: dict[str, list[float]] = {}  # seconds from a kill until the store was ready again
 
     def run(self, runs: int) -> None:
         """A control ends at the first loss. Raises StackError when the store does not come up again."""
@@ -98,6 +100,7 @@ class Series:
         rows = [
             ("kills", ", ".join(f"{number} {what}" for what, number in sorted(self.kills.items()))),
             ("acknowledged", ", ".join(f"{number} {what}" for what, number in sorted(acknowledged.items()))),
+            ("ready again, s", "; ".join(f"{what} {_seconds(took)}" for what, took in sorted(self._ready.items()))),
             ("compared", f"{self._downloads} downloads, {self._proofs} restores of the replica"),
             *((kind, str(self.faults[kind])) for kind in KINDS),
         ]
@@ -132,7 +135,9 @@ class Series:
             time.sleep(rng.uniform(*START_DELAY))
             self._stack.kill("everything", rng)
             self.kills["start"] += 1
+        began = time.monotonic()
         self._start()
+        self._ready.setdefault(self._victim, []).append(time.monotonic() - began)
         cleaned = cleanup is not None and cleanup.wait() == 0
         if cleanup is not None and cleanup.returncode > 0:
             self.note([("wrong answer", f"mosis cleanup ended with {cleanup.returncode}")])
@@ -203,6 +208,10 @@ class Series:
             for app in self._apps + self._retired:
                 self._check_app(app)
                 self._compare(app, {name for name in app.facts if name.startswith("version ")})
+
+
+def _seconds(took: list[float]) -> str:
+    return f"{median(took):.1f}, at most {max(took):.1f}"
 
 
 def _wait(rng: Random, answered: Semaphore, delay: tuple[float, float]) -> None:
