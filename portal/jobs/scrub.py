@@ -168,7 +168,8 @@ class _Scrub:
                 self._mend_on_drive(path, file.path, found[0], good=good)
             manifest = file.path.with_name(MANIFEST)
             if not mending.manifest_is_good(path.parent, file):
-                self._mend_on_drive(path.with_name(MANIFEST), manifest, "is damaged", good=good)
+                here = mending.manifest_is_good(file.below(self._store.layout.root).parent, file)
+                self._mend_on_drive(path.with_name(MANIFEST), manifest, "is damaged", good=good and here)
 
     def _mend_on_drive(self, damaged: Path, path: Path, wrong: str, *, good: bool) -> None:
         mends = self._repair and good

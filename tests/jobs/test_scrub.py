@@ -1,6 +1,7 @@
 """A scrub finds every changed byte of the store and of the drive, and mends what has a good copy, while it serves."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import random
@@ -321,3 +322,22 @@ def test_a_bucket_that_has_other_bytes_or_is_away_mends_nothing(mirrored: Store)
     lonely = dataclasses.replace(mirrored, settings=mirrored.settings.model_copy(update={"mirror": away}))
     assert scrubbed(lonely, repair=True)[1]
     assert not list(mirrored.layout.area("temp").iterdir())
+
+
+def test_a_manifest_that_is_damaged_here_too_mends_none_on_the_drive(
+    saved: Store, drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_store: Store, _file: NamedFile) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    fill(saved, 1, 1)
+    backup.packages(saved)
+    here = saved.layout.package("acme", "org.example.app0", 1).with_name("manifest.json")
+    [there] = drive.rglob("manifest.json")
+    for manifest in (here, there):
+        manifest.write_text("rot")
+    monkeypatch.setattr(mending, "mend_manifest", refuse)  # as where it belongs to root
+    found: list[Finding] = []
+    with pytest.raises(BackupError, match="2 files are not as the database has them"):
+        scrub.scrub(saved, repair=True, report=found.append)
+    assert [finding.mended_from for finding in found] == [None, None]
