@@ -87,7 +87,7 @@ def rebuild(
             )
         log = Continued(
             max((copy.point.timeline for copy in found.copies), default=0) + 1,
-            sorted(_origins(layout, found) | _noted_origin(settings)),
+            sorted(_origins(settings, found)),
         )
         target = place / "rebuilt.db"
         _make(target, layout.area("packages"), report, log, progress)
@@ -98,10 +98,12 @@ def rebuild(
     return report
 
 
-def _origins(layout: Layout, found: Found) -> set[str]:
-    """Of the database that is replaced and of the copies that are ignored, as far as they can be read."""
-    replaced = lineage.origins_of(layout.database, live=True)
-    return replaced.union(*(lineage.origins_of(copy.path) for copy in found.copies))
+def _origins(settings: Settings, found: Found) -> set[str]:
+    """Of the database that is replaced and its copies beside it; only where none can be read, those of the drive."""
+    own = lineage.origins_of(Layout(settings.root).database, live=True)
+    beside = [copy for copy in found.copies if copy.source.kind in lineage.LOCAL]
+    own = own.union(*(lineage.origins_of(copy.path) for copy in beside))
+    return own or _noted_origin(settings).union(*(lineage.origins_of(copy.path) for copy in found.copies))
 
 
 def _noted_origin(settings: Settings) -> set[str]:

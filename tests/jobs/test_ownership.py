@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, drill, restore, scrub, status
-from portal.recovery import drive, generations, ownership
+from portal.jobs import backup, drill, rebuild, restore, scrub, status
+from portal.recovery import drive, generations, ownership, records
 from portal.recovery.drive import MARKER
 from portal.recovery.errors import BackupError
 from portal.store import audit, known_files
@@ -51,6 +51,14 @@ def test_another_store_changes_nothing_on_the_drive(saved: Store, other: Store) 
     assert not lines["generations"].ok and OTHERS in lines["generations"].text
     backup.packages(saved)
     assert len(generations.listed(directory)) == 2
+
+
+def test_a_rebuild_takes_no_drive_of_another_store(other: Store) -> None:
+    records.catch_up(other)
+    other.db.close()
+    rebuild.rebuild(other.settings, replace_database=True, ignore_copies=True)
+    with pytest.raises(BackupError, match=OTHERS):
+        backup.packages(open_store(other.settings))
 
 
 def test_a_drive_of_an_older_release_is_known_by_its_copies(saved: Store, other: Store) -> None:
