@@ -122,13 +122,14 @@ def replace(layout: Layout, replacement: Replacement, aside: SetAside | None) ->
     """
     with closing(sqlite3.connect(replacement.path)) as db:
         unnamed = [directory for directory in _directories(layout) if not _is_named(db, directory)]
+        images = _unnamed_images(layout, db)
     if aside:
         for path in _database_files(layout):
             aside.take(path)
         if replacement.broken_replica and any(layout.replica.glob("*")):
             aside.take(layout.replica)
-        for directory in unnamed:
-            aside.take(directory)
+        for path in [*unnamed, *images]:
+            aside.take(path)
         replacement.path.rename(layout.database)
         files.flush_directory(layout.database.parent)
     return len(unnamed)
@@ -149,6 +150,14 @@ def _is_named(db: sqlite3.Connection, directory: Path) -> bool:
     developer_id, app_id, version_code = directory.parts[-3:]
     query = f"SELECT 1 FROM versions WHERE developer_id = ? AND app_id = ? AND version_code = ? AND {versions.PLACED}"
     return db.execute(query, (developer_id, app_id, int(version_code))).fetchone() is not None
+
+
+def _unnamed_images(layout: Layout, db: sqlite3.Connection) -> list[Path]:
+    """Images that the database does not name: the next portal would remove them as what a crash left."""
+    named = set[Path]()
+    for app_id, name, sha256 in db.execute("SELECT app_id, name, sha256 FROM assets"):
+        named |= {layout.asset(app_id, name), layout.image(app_id, name, sha256)}
+    return [path for path in layout.area("assets").rglob("*.png") if path not in named]
 
 
 def _restore_files(store: Store, report: Report, aside: SetAside | None, progress: Callable[[int, int], None]) -> None:

@@ -24,6 +24,7 @@ from portal.store import developers, known_files
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.store import Store, open_store
+from tests.http.test_images import png
 from tests.support.litestream import replicate, replicating
 from tests.support.many import fill
 from tests.support.portal import Publisher, make_store, mosis
@@ -371,6 +372,23 @@ def test_packages_that_the_restored_database_does_not_name_are_set_aside_and_fou
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"{APP}/4/package.mosis restored" in ran.stdout
     assert (store.layout.root / APP / "4/package.mosis").read_bytes() == uploaded
+
+
+def test_images_that_the_restored_database_does_not_name_are_set_aside_and_found_again(published: Publisher) -> None:
+    store = published.portal.store
+    backup.database(store)
+    icon = {"icon": png(256, 256)}
+    published.client.post(f"/api/apps/{published.app_id}/icon", files=icon).raise_for_status()
+    published.portal.stop()
+    replicate(store.layout)
+    replica = store.layout.replica.rename(store.layout.root / "away")
+    named = [file for file in known_files.every(store.db.read(), store.layout) if not file.manifest]
+    lose_database(store)
+    restored(store)
+    published.portal.start().stop()  # it removes what a crash left
+    replica.rename(store.layout.replica)
+    restored(store, replace_database=True)
+    assert [file.is_good(store.layout.root) for file in named] == [True] * 3
 
 
 def test_what_was_deleted_since_comes_back_from_the_drive(published: Publisher) -> None:
