@@ -142,5 +142,5 @@ def run_scrub(
             print(f"the drive is not checked: {fault}")
         found = scrubbing.scrub(store, repair=repair, dry_run=dry_run, report=print, progress=advance)
     print(f"{found.checked} files checked, {found.corrupt} damaged, {found.repaired} mended")
-    if found.left:
+    if found.remaining:
         raise typer.Exit(1)

@@ -44,12 +44,16 @@ class Finding:
 
 @dataclass
 class Pass:
-    """One reading of everything, which several runs may share. `after` is the position of the last file read."""
+    """One reading of everything, which several runs may share.
+
+    `after` is the position of the last file read; `remaining` counts what was not mended, `left` names the first of it.
+    """
 
     after: Position | None = None
     checked: int = 0
     corrupt: int = 0
     repaired: int = 0
+    remaining: int = 0
     left: list[str] = field(default_factory=list)
 
 
@@ -74,7 +78,7 @@ def scrub(
         _yield_the_disk()
         found = _Scrub(store, _continued(store), report, progress, repair=repair, quarantine=True).run()
         _state(store).unlink(missing_ok=True)
-        if found.left:
+        if found.remaining:
             raise BackupError(_remaining(found, repair=repair))
         return found
 
@@ -186,7 +190,8 @@ class _Scrub:
         if finding.mended_from:
             self._pass.repaired += 1
         else:
-            self._pass.left.append(str(finding))
+            self._pass.remaining += 1
+            self._pass.left = [*self._pass.left, str(finding)][:NAMED_MAX]
         self._report(finding)
 
     def _note(self) -> None:
@@ -236,7 +241,7 @@ def _yield_the_disk() -> None:
 
 
 def _remaining(found: Pass, *, repair: bool) -> str:
-    named = "; ".join(found.left[:NAMED_MAX]) + (" …" if len(found.left) > NAMED_MAX else "")
+    named = "; ".join(found.left) + (" …" if found.remaining > NAMED_MAX else "")
     mends = "`mosis scrub --repair` mends those that have a good copy."
     remedy = "Those without another reason have no good copy." if repair else mends
-    return f"{len(found.left)} files are not as the database has them: {named}. {remedy}"
+    return f"{found.remaining} files are not as the database has them: {named}. {remedy}"

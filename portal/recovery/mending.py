@@ -100,17 +100,22 @@ def manifest_is_good(directory: Path, file: NamedFile) -> bool:
 
 
 def quarantine(store: Store, file: NamedFile, inode: int) -> bool:
-    """Set a damaged file aside; False if it was deleted or replaced since it was read."""
+    """Set a damaged file aside; False if it was deleted or replaced since it was read.
+
+    It is renamed where it is, which needs no room on the disk, and then moved: quarantine may be on another one.
+    """
     source, target = file.below(store.layout.root), store.layout.quarantine / file.path
-    files.make_directory(target.parent)
+    hidden = source.with_name(f".{source.name}.damaged")
     with store.db.write() as tx:
         if not known_files.current(tx, store.layout, file) or not _is(source, inode):
             return False
-        source.replace(target)
+        source.replace(hidden)
         if file.plain and _is(plain := store.layout.root / file.plain, inode):
             plain.unlink()  # the same damaged file
         files.flush_directory(source.parent)
         audit.append(tx, audit.OPERATOR, "file.quarantine", str(file.path), sha256=file.sha256)
+    files.make_directory(target.parent)
+    shutil.move(hidden, target)
     return True
 
 

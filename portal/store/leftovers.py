@@ -205,7 +205,9 @@ def _remove_orphan(store: Store, path: Path) -> bool:
 
 
 def _images(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Path]:
-    """Images that no row names, and names that were to be given to one."""
+    """Images that no row names, and names that were to be given to one; none while the database is older than files."""
+    if unnamed(store):
+        return
     for app in _entries(store.layout.area("assets")):
         present = _images_of(store, app)
         yield from (store.layout.asset(app, name) for name in sorted(present.keys() - _named(store, app)))

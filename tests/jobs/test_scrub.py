@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from portal.store import audit, job_runs, known_files
 from portal.store.known_files import NamedFile
 from portal.store.store import Store
 from tests.http.test_images import png
+from tests.jobs.conftest import SHM
 from tests.support.many import fill, flip
 from tests.support.portal import Portal, Publisher, add_developer, mosis, problem
 
@@ -341,3 +343,32 @@ def test_a_manifest_that_is_damaged_here_too_mends_none_on_the_drive(
     with pytest.raises(BackupError, match="2 files are not as the database has them"):
         scrub.scrub(saved, repair=True, report=found.append)
     assert [finding.mended_from for finding in found] == [None, None]
+
+
+def test_a_damaged_file_is_not_served_although_quarantine_is_on_another_disk(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = named(filled)[0]
+    flip(in_store(filled, file), 7)
+    with tempfile.TemporaryDirectory(dir=SHM) as other:  # /dev/shm is one
+        filled.layout.quarantine.symlink_to(other)
+        assert scrubbed(filled)[1]
+        assert not in_store(filled, file).exists() and mending.quarantined(filled.layout) == 1
+        filled.layout.quarantine.unlink()
+    assert not scrubbed(filled, repair=True)[1] and file.is_good(filled.layout.root)
+
+    flip(in_store(filled, file), 7)
+    monkeypatch.setattr(shutil, "move", _no_room)
+    assert scrubbed(filled)[1]
+    assert not in_store(filled, file).exists()
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_is_lost_is_reported_in_one_line(filled: Store) -> None:
+    shutil.rmtree(filled.layout.area("packages") / "acme")
+    with pytest.raises(BackupError) as failed:
+        scrub.scrub(filled)
+    assert str(failed.value).startswith("750 files are not") and len(str(failed.value)) < 600
