@@ -53,7 +53,8 @@ def packages(
                 ownership.require(store, directory)
             return _packages(store, directory, keep, progress)
         except OSError as error:
-            raise BackupError(f"The drive failed: {error}.") from error
+            remedy = "Check the drive and its cable, and attach it anew."
+            raise BackupError(f"The drive failed: {error.strerror or error}. {remedy}") from error
 
 
 def _packages(store: Store, directory: Path, keep: Backup, progress: Callable[[int, int], None]) -> Report:

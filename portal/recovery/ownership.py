@@ -9,7 +9,7 @@ from pathlib import Path
 
 from portal.recovery import copies, drive, lineage
 from portal.recovery.errors import BackupError
-from portal.store import audit, files
+from portal.store import audit
 from portal.store.store import Store
 
 ORIGIN = re.compile("[0-9a-f]{64}")
@@ -39,7 +39,7 @@ def claim(store: Store, directory: Path) -> None:
     own, marker = audit.origin(store.db.read()), directory / drive.MARKER
     if own is not None and noted(directory) != own:
         with suppress(PermissionError):  # of another owner: then the copies on it say so
-            files.write_file(marker, f"{own}\n".encode())
+            marker.write_text(f"{own}\n")  # not by a rename: the mode is as the operator made it
 
 
 def noted(directory: Path) -> str:
