@@ -179,9 +179,9 @@ def test_a_dry_run_names_what_would_be_copied_and_deleted_and_writes_nothing(fil
     long_ago(backup.packages(store).generation)
     (drive / "generations/000000-20191231T030000Z").mkdir()
     image = replace(filled)
-    before = {path: path.stat() for path in [drive, *drive.rglob("*")]}
+    before = unchanged(drive)
     ran = mosis(store, "backup", "packages", "--dry-run")
-    assert {path: path.stat() for path in [drive, *drive.rglob("*")]} == before
+    assert unchanged(drive) == before
     size = (filled.layout.root / image).stat().st_size
     first, deleted = ran.stdout.splitlines()
     assert first.startswith(f"1 files, {size} bytes, would be copied to {drive}/generations/000002-")
@@ -205,3 +205,11 @@ def test_nobody_else_may_change_a_copy_of_files_whose_modes_allow_it(filled: Sto
         path.chmod(0o777)
     tree = backup.packages(filled).generation
     assert {path.stat().st_mode & 0o022 for path in tree.rglob("*")} == {0}
+
+
+def unchanged(drive: Path) -> dict[Path, tuple[int, ...]]:
+    """Everything that a write would change, unlike the time of a read."""
+    found = {path: path.stat() for path in [drive, *drive.rglob("*")]}
+    return {
+        path: (s.st_ino, s.st_mode, s.st_nlink, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in found.items()
+    }
