@@ -114,7 +114,7 @@ def test_an_example_is_deployed_and_then_its_dry_run_tells_no_change(
 ) -> None:
     words = ("inventory/debian.py", "deploy.py", "--data", f"mosis_wheelhouse={wheels}")  # no host here has a way out
     pyinfra(home, "-y", *words)
-    with untouched(hosts[STORE], *(f"/srv/mosis/{area}" for area in ("data", "backups"))):
+    with untouched(hosts[STORE], *(f"/srv/mosis/{area}" for area in ("data", "backups", "temp"))):
         output = pyinfra(home, "--dry", *words)
     assert changes(output) == [] and "Portal runs as declared" in output
 

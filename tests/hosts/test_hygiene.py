@@ -95,7 +95,11 @@ DRIFTS = {
         Drift(
             "ln -sfn releases/none /opt/mosis/current",
             "readlink -e /opt/mosis/current && test ! -e /opt/mosis/previous",
-            ("Release | Make the release the current one", "Portal | Portal runs as declared"),
+            (
+                "Release | Make the release the current one",
+                "Litestream | Litestream runs as declared",
+                "Portal | Portal runs as declared",
+            ),
             "release",
         ),
         Drift(
