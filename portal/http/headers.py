@@ -66,6 +66,7 @@ RESPONSE = {
 
 DIGESTS = ("Content-Digest", "Repr-Digest")
 CONDITIONS = ("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range")
+ENTITY_TAGS = ("If-Match", "If-None-Match")
 FILE = ("Accept-Ranges", "Cache-Control", "ETag", "Last-Modified", "Repr-Digest")
 PACKAGE = ("Content-Disposition", "X-Mosis-Signature", "X-Mosis-Version")
 NOT_MODIFIED = ("Cache-Control", "ETag")

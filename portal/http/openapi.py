@@ -25,6 +25,7 @@ SECURITY = {
     },
 }
 REFERENCE = "#/components/schemas/{model}"
+UNCHANGED = {"304": {"description": "Not modified", "headers": headers.headers(headers.NOT_MODIFIED)}}
 
 
 def describe(routes: Iterable[Route]) -> dict[str, Any]:
@@ -103,6 +104,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         taken += headers.DIGESTS
     if operation.supports_ranges:
         taken += headers.CONDITIONS
+    if operation.revalidated:
+        taken += headers.ENTITY_TAGS
     if operation.idempotency_key:
         taken.append("Idempotency-Key")
     return found + headers.parameters(tuple(taken))
@@ -113,7 +116,9 @@ def _responses(route: Route) -> dict[str, Any]:
     answer = _answer(route)
     responses = {str(operation.status): answer} | _refusals(_codes(route))
     if operation.supports_ranges:
-        responses |= _parts(operation.media_type, answer["headers"])
+        responses |= _parts(operation.media_type, answer["headers"]) | UNCHANGED
+    if operation.revalidated:
+        responses |= UNCHANGED
     if operation.redirects:
         where = headers.headers(("Cache-Control", "Location", "X-Mosis-Signature", "X-Mosis-Version"))
         responses["302"] = {"description": "The mirror has the file", "headers": where}
@@ -131,6 +136,7 @@ def _answer(route: Route) -> dict[str, Any]:
     elif operation.status != 204:
         answer["content"] = {operation.media_type: {}}
     given = operation.response_headers + (headers.FILE if operation.supports_ranges else ())
+    given += headers.NOT_MODIFIED if operation.revalidated else ()
     if route.answer and "Cache-Control" not in given:
         given += ("Cache-Control",)
     answer["headers"] = headers.headers(given) | headers.headers(operation.optional_headers, always=False)
@@ -143,6 +149,8 @@ def _codes(route: Route) -> set[str]:
     codes = set(operation.problems) | ANYWHERE
     if operation.access.scopes:
         codes.add("FORBIDDEN")
+    if operation.revalidated:
+        codes.add("PRECONDITION_FAILED")
     if PARAMETER.search(operation.rule):
         codes.add("NOT_FOUND")
     if route.body or operation.form_file:
@@ -168,14 +176,13 @@ def _refusals(codes: set[str]) -> dict[str, dict[str, Any]]:
 
 
 def _parts(media_type: str, whole: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Answers to a range and to a condition; `whole` are the headers of the whole file."""
+    """The answer to a range; `whole` are the headers of the whole file."""
     part = {
         "description": "The requested range",
         "content": {media_type: {}},
         "headers": whole | headers.headers(headers.PART, always=False),
     }
-    unchanged = {"description": "Not modified", "headers": headers.headers(headers.NOT_MODIFIED)}
-    return {"206": part, "304": unchanged}
+    return {"206": part}
 
 
 def _mode(model: type[BaseModel]) -> Literal["validation", "serialization"]:

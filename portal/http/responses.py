@@ -1,14 +1,16 @@
-"""JSON answers: models and problems."""
+"""JSON answers: models, problems, and documents that clients revalidate."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from bottle import HTTPResponse
+from bottle import BaseRequest, HTTPResponse
 from pydantic import BaseModel
 
 from portal.http import problems
+from portal.http.conditional import Outcome, evaluate
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,6 +26,19 @@ class Answer(Generic[Model]):
 def json_response(answer: Answer[Model], status: int) -> HTTPResponse:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **answer.headers}
     return HTTPResponse(answer.model.model_dump_json(), status, headers)
+
+
+def revalidated(request: BaseRequest, content: bytes, headers: Mapping[str, str]) -> HTTPResponse:
+    """`content` with its SHA-256 as the entity tag: 200, 304 if the client has it, or 412 (RFC 9110 section 13)."""
+    headers = {**headers, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+    named = {name: request.get_header(name) for name in ("if-match", "if-none-match")}
+    conditions = {name: value for name, value in named.items() if value is not None}
+    outcome = evaluate(conditions, headers["ETag"], 0)
+    if outcome is Outcome.FAILED:
+        return problem("PRECONDITION_FAILED", "The document is not the one that the request names.")
+    if outcome is Outcome.NOT_MODIFIED:
+        return HTTPResponse(status=304, headers=headers)
+    return HTTPResponse(content, 200, headers)
 
 
 def problem(

@@ -113,6 +113,7 @@ class Operation(Generic[C]):
     optional_headers: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     supports_ranges: bool = False  # and conditions: 206, 304 and their problems
+    revalidated: bool = False  # an entity tag, and 304 or 412 if the request names one
     idempotency_key: bool = False
     rate_limited: bool = False
     redirects: bool = False  # where the mirror has the file

@@ -29,7 +29,7 @@ ROLES = ("root", "targets", "snapshot", "timestamp")
 
 
 class SignedCatalogue:
-    """The files below `place`/catalogue. Versions of all roles but root grow together; `expires` is for new metadata."""
+    """The files below `place`/catalogue. New metadata of all roles but root has one version, and `expires`."""
 
     def __init__(self, place: Path) -> None:
         self.place = place / "catalogue"
@@ -65,7 +65,8 @@ class SignedCatalogue:
             name = f"{hashlib.sha256(content).hexdigest()}.{app_id}.json"
             (self.place / "targets/apps" / name).write_bytes(content)
         roles = bins(self.signer.public_key)
-        metadata = {"targets.json": self._targets(roles)} | {f"{name}.json": self._bin(role) for name, role in roles.items()}
+        metadata = {"targets.json": self._targets(roles)}
+        metadata |= {f"{name}.json": self._bin(role) for name, role in roles.items()}
         snapshot = self._write(
             f"{self.version}.snapshot", Snapshot(version=self.version, expires=self.expires, meta=metadata)
         )
