@@ -8,6 +8,8 @@ from portal import settings
 from portal.cli.lazy import example
 from portal.jobs import cleanup
 from portal.jobs.cleanup import Deletion
+from portal.store import retention
+from portal.store.clock import now
 from portal.store.store import open_store
 
 
@@ -31,6 +33,9 @@ def run_cleanup(
         print(f"{'would delete' if dry_run else 'deleted'} {deletion.subject} ({deletion.label})")
 
     if dry_run:
-        cleanup.cleanup(open_store(settings.load()), dry_run=True, force=force, report=show)
+        store = open_store(settings.load())
+        for version in retention.needed(store.db.read(), now()):
+            print(f"would keep {version} ({retention.SUPERSEDED.label})")
+        cleanup.cleanup(store, dry_run=True, force=force, report=show)
     else:
         cleanup.run(settings.load(), show, force=force)

@@ -20,7 +20,7 @@ from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
 from portal.recovery.replica import State
 from portal.settings import Follow, Settings
-from portal.store import clock, clock_trust, failure_marks, files, job_runs, leftovers, schema, versions
+from portal.store import clock, clock_trust, failure_marks, files, job_runs, leftovers, retention, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
@@ -136,6 +136,7 @@ def _store(store: Store) -> Iterator[Line]:
     if not store.settings.follow:  # the rest is the work of the store that this host follows
         parts |= {
             "packages": _packages,
+            "retention": _retention,
             "clock": _clock,
             "replica": _litestream,
             "snapshots": _snapshots,
@@ -155,6 +156,12 @@ def _store(store: Store) -> Iterator[Line]:
 def _versions(store: Store) -> Iterator[Line]:
     counts = versions.count(store.db.read())
     yield Line("versions", True, ", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "none")
+
+
+def _retention(store: Store) -> Iterator[Line]:
+    if number := len(retention.needed(store.db.read(), now())):
+        text = f"superseded versions kept because devices of lower API levels install no newer one: {number}"
+        yield Line("retention", True, f"{text}; `mosis cleanup --dry-run` names them")
 
 
 def _storage(store: Store) -> Iterator[Line]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from portal.store.releases import LOWEST, LOWEST_OF_NEWER, REPLACED
 from portal.store.versions import UNPLACED
 
 HOUR, DAY = 3600, 86400
@@ -12,21 +13,31 @@ HOUR, DAY = 3600, 86400
 
 @dataclass(frozen=True)
 class Rule:
-    """Versions with `status` are kept for `seconds` from the time in the column `since`."""
+    """Versions with `status` are kept for `seconds` from the time in the column `since`, and until `unneeded` holds.
+
+    `unneeded` is SQL about a row of `versions`.
+    """
 
     label: str
     status: str
     since: str
     seconds: int
+    unneeded: str = "TRUE"
+
+    @property
+    def due(self) -> str:
+        """SQL: the row of `versions` was kept long enough at the time `:until`, and is not needed."""
+        return f"{self.since} <= :until AND {self.unneeded}"
 
 
 RULES = (
-    Rule("superseded", "published", "superseded_at", 365 * DAY),
+    Rule("superseded", "published", "superseded_at", 365 * DAY, unneeded=REPLACED),
     Rule("draft", "draft", "status_at", 30 * DAY),
     Rule("rejected", "rejected", "status_at", 7 * DAY),
     Rule("failed", "failed", "status_at", 24 * HOUR),
     Rule("uploading", "uploading", "status_at", 1 * HOUR),
 )
+SUPERSEDED = RULES[0]
 UPLOAD_SECONDS = next(rule.seconds for rule in RULES if rule.status == "uploading")
 
 
@@ -49,13 +60,13 @@ PAGE = 64
 NEXT = """
     SELECT {columns}, status_at, rowid FROM (
         SELECT *, rowid FROM versions WHERE status = :status AND status_at = :after_at AND rowid > :after
-        ORDER BY rowid)
-    WHERE {since} <= :until
+        ORDER BY rowid) AS versions
+    WHERE {due}
     UNION ALL
     SELECT {columns}, status_at, rowid FROM (
         SELECT *, rowid FROM versions WHERE status = :status AND status_at > :after_at
-        ORDER BY status_at, rowid)
-    WHERE {since} <= :until
+        ORDER BY status_at, rowid) AS versions
+    WHERE {due}
     LIMIT :page"""
 
 
@@ -64,7 +75,7 @@ def due(db: sqlite3.Connection, rule: Rule, at: int) -> Iterator[Expired]:
 
     They may be deleted meanwhile: no read is open between two pages.
     """
-    query = NEXT.format(columns=COLUMNS, since=rule.since)
+    query = NEXT.format(columns=COLUMNS, due=rule.due)
     place = {"after_at": -1, "after": -1}
     while page := db.execute(
         query, {"status": rule.status, "until": at - rule.seconds, "page": PAGE, **place}
@@ -76,8 +87,8 @@ def due(db: sqlite3.Connection, rule: Rule, at: int) -> Iterator[Expired]:
 def delete(tx: sqlite3.Connection, rule: Rule, at: int, version_id: str) -> bool:
     """Delete the row of one version, if it is still due."""
     deleted = tx.execute(
-        f"DELETE FROM versions WHERE version_id = ? AND status = ? AND {rule.since} <= ?",
-        (version_id, rule.status, at - rule.seconds),
+        f"DELETE FROM versions WHERE version_id = :version_id AND status = :status AND {rule.due}",
+        {"version_id": version_id, "status": rule.status, "until": at - rule.seconds},
     )
     return deleted.rowcount == 1
 
@@ -86,9 +97,34 @@ def count_placed_due(db: sqlite3.Connection, at: int) -> tuple[int, int]:
     """How many versions whose packages are in place are due at the time `at`, and how many there are."""
     due_now = sum(
         db.execute(
-            f"SELECT count(*) FROM versions WHERE status = ? AND {rule.since} <= ?", (rule.status, at - rule.seconds)
+            f"SELECT count(*) FROM versions WHERE status = :status AND {rule.due}",
+            {"status": rule.status, "until": at - rule.seconds},
         ).fetchone()[0]
         for rule in RULES
         if rule.status not in UNPLACED
     )
     return due_now, db.execute(f"SELECT count(*) FROM versions WHERE status NOT IN {UNPLACED}").fetchone()[0]
+
+
+class Needed(NamedTuple):
+    """A version that is kept longer, because devices from API level `lowest` to below `end` install no newer one."""
+
+    app_id: str
+    version_code: int
+    lowest: int
+    end: int
+
+    def __str__(self) -> str:
+        levels = f"API level {self.lowest}" + (f" to {self.end - 1}" if self.end > self.lowest + 1 else "")
+        where = levels if self.lowest else f"API levels below {self.end}"
+        return f"{self.app_id}/{self.version_code}: devices of {where} install no newer version"
+
+
+def needed(db: sqlite3.Connection, at: int) -> list[Needed]:
+    """The superseded versions that are kept at the time `at` only because devices still install them."""
+    rows = db.execute(
+        f"SELECT app_id, version_code, {LOWEST}, {LOWEST_OF_NEWER} FROM versions"
+        f" WHERE status = 'published' AND superseded_at <= ? AND NOT {REPLACED} ORDER BY app_id, version_code",
+        (at - SUPERSEDED.seconds,),
+    )
+    return [Needed(*row) for row in rows]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import scale
-from portal.jobs import backup, cleanup
+from portal.jobs import backup, cleanup, status
 from portal.jobs.cleanup import CleanupError, Deletion
 from portal.recovery.errors import BackupError
 from portal.settings import Follow
@@ -39,9 +39,9 @@ def app(store: Store) -> apps.App:
         return apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
 
 
-def upload(store: Store, app: apps.App, code: int, tmp_path: Path) -> Version:
+def upload(store: Store, app: apps.App, code: int, tmp_path: Path, **described: object) -> Version:
     with uploads.receiving(store, app) as incoming:
-        make_package(tmp_path / "p.mosis", version_code=code)
+        make_package(tmp_path / "p.mosis", version_code=code, **described)
         sink = files.Sink(incoming.package, 1 << 20)
         sink.write((tmp_path / "p.mosis").read_bytes())
         return uploads.complete(store, DEVELOPER, incoming, sink.finish())
@@ -105,6 +105,23 @@ def test_the_current_version_stays_for_good_and_a_superseded_one_for_a_year(
     assert cleaned(store) == [Deletion("superseded", f"{APP_ID}/1")]
     assert left(store) == [2]
     assert store.layout.package("acme", APP_ID, 2).exists()
+
+
+def test_a_superseded_version_that_devices_still_install_is_kept_and_its_reason_shown(
+    store: Store, app: apps.App, tmp_path: Path
+) -> None:
+    for code, min_api in ((1, None), (2, 3)):
+        upload(store, app, code, tmp_path, min_api=min_api)
+        move(store, app, code, "submit", "publish")
+    age(store, "superseded_at", 2 * 365 * DAY, "version_code = 1")
+    assert cleaned(store) == []
+    assert left(store) == [1, 2]
+    dry_run = mosis(store, "cleanup", "--dry-run")
+    assert (dry_run.returncode, dry_run.stderr) == (0, "")
+    reason = f"{APP_ID}/1: devices of API levels below 3 install no newer version"
+    assert dry_run.stdout == f"would keep {reason} (superseded)\n"
+    [line] = [line for line in status.status(store.settings) if line.name == "retention"]
+    assert line.ok and "install no newer one: 1" in line.text
 
 
 @pytest.mark.parametrize("actions", [("submit",), ("submit", "publish"), ("submit", "publish", "yank")])

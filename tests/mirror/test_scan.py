@@ -78,17 +78,16 @@ def test_every_change_of_what_devices_may_download_is_seen(store: Store, record:
     at_once(2)
     assert len(due()) == 1
     with store.db.write() as tx:
-        versions.change(tx, OWNER, app, 2, "yank", "broken")
-    at_once(2)
-    assert len(due()) == 3
-    with store.db.write() as tx:
         tx.execute("UPDATE versions SET superseded_at = 0 WHERE app_id = ? AND version_code = 1", (app.app_id,))
         [version_id] = tx.execute(
             "SELECT version_id FROM versions WHERE app_id = ? AND version_code = 1", (app.app_id,)
         ).fetchone()
-        rule = next(rule for rule in retention.RULES if rule.label == "superseded")
-        assert retention.delete(tx, rule, clock.now(), version_id)
-        audit.append(tx, audit.OPERATOR, "version.expire", f"{app.app_id}/1", rule=rule.label)
+        assert retention.delete(tx, retention.SUPERSEDED, clock.now(), version_id)
+        audit.append(tx, audit.OPERATOR, "version.expire", f"{app.app_id}/1", rule=retention.SUPERSEDED.label)
+    at_once(2)
+    assert len(due()) == 3
+    with store.db.write() as tx:
+        versions.change(tx, OWNER, app, 2, "yank", "broken")
     at_once(0)  # without a published version nothing of the app is for devices
     assert len(due()) == 5
 

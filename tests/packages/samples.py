@@ -56,9 +56,13 @@ def make_package(
     version_name: str = "1.0.0",
     key: Ed25519PrivateKey = KEY,
     payload_bytes: int = 10_000,
+    **described: object,
 ) -> Package:
-    """Write a signed package of about `payload_bytes` to `path`; at 50 MiB it stays just below the limit."""
-    fields = manifest(id=app_id, version_code=version_code, version_name=version_name)
+    """Write a signed package of about `payload_bytes` to `path`; at 50 MiB it stays just below the limit.
+
+    `described` is what else its manifest has.
+    """
+    fields = manifest(id=app_id, version_code=version_code, version_name=version_name, **described)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("manifest.json", json.dumps(fields))
         for name, content in payload(min(payload_bytes, 49 * MIB)):
