@@ -1,8 +1,6 @@
 """A standby's copy of another store: what is known about it, and how it becomes a store of its own."""
 
-import fcntl
 import json
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -14,9 +12,9 @@ from portal.settings import Settings
 from portal.store import files
 from portal.store.database import connect
 from portal.store.layout import Layout
+from portal.store.locks import lock
 
 PULL_SECONDS = 120  # in which a pull under way ends: its store answers, or rsync gives up on it
-POLL_SECONDS = 0.2
 
 
 class FollowError(BackupError):
@@ -66,19 +64,8 @@ def require(layout: Layout, store: str) -> Copy:
 @contextmanager
 def alone(layout: Layout, seconds: float = 0) -> Iterator[bool]:
     """Whether, within that time, nobody else pulls or promotes here; if so, nobody does until the block ends."""
-    deadline = time.monotonic() + seconds
     with (layout.area("data") / "follow.lock").open("a") as file:
-        while not (locked := _lock(file.fileno())) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        yield locked
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        yield lock(file, wait=seconds)
 
 
 @contextmanager

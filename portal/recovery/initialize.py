@@ -9,6 +9,7 @@ from portal.settings import Settings, config_path
 from portal.store import files, presign, schema
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import AREAS, Layout
+from portal.store.store import require_no_restore
 
 
 class Pending(TypedDict):
@@ -40,6 +41,7 @@ def initialize(settings: Settings, report: Callable[[str], object], *, new: bool
     """
     require_own_store(settings)
     layout = Layout(settings.root)
+    require_no_restore(layout)
     found = schema.found(layout.database)
     if found is None and (lost := lost_store(settings, new=new)):
         raise DatabaseUnusable(f"{layout.database} is missing, {lost}")

@@ -1,6 +1,5 @@
 """The store while neither a portal nor Litestream runs: a restore holds their locks."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import TextIO
 
 from portal.recovery.errors import BackupError
 from portal.settings import Settings, config_path
+from portal.store import writing
 from portal.store.layout import Layout
+from portal.store.locks import lock
 
 SYSTEMD = Path("/run/systemd/system")  # sd_booted(3)
 STOP = {
@@ -21,19 +22,20 @@ STOP = {
 
 @contextmanager
 def held(settings: Settings) -> Iterator[None]:
-    """Keep portals and Litestream from starting meanwhile. Raises BackupError, which names what stops them."""
+    """Keep portals, Litestream and all writers away meanwhile. Raises BackupError, which names what stops them."""
     layout = Layout(settings.root)
     with layout.serve_lock.open("a") as portals, layout.replicate_lock.open("a") as litestream:
         _lock(portals, "The portal is running, or another restore is", settings)
         _lock(litestream, "Litestream is running", settings)
-        yield
+        with writing.barred(layout.database) as barred:
+            if not barred:
+                raise BackupError("A command is writing to the database: end it, then run this again.")
+            yield
 
 
 def _lock(file: TextIO, running: str, settings: Settings) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BackupError(f"{running}: stop portal and Litestream with `{stop(settings)}`.") from None
+    if not lock(file):
+        raise BackupError(f"{running}: stop portal and Litestream with `{stop(settings)}`.")
 
 
 def stop(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from portal.store.errors import DatabaseBusy
 BUSY_TIMEOUT_MS = 5000
 TURN_SECONDS = 60.0  # a writer's longest wait for those before it; nginx waits for a response twice as long
 AUTOCHECKPOINT_PAGES = 1000
+REPLACED = "The database was replaced meanwhile, so nothing was written: run this again, or restart the portal."
 
 
 class Database:
@@ -37,6 +38,7 @@ class Database:
         """This thread's connection; each statement outside `write` reads the last commit."""
         connection = getattr(self._local, "connection", None)
         if connection is None:
+            self._local.file = _file(self._path)
             connection = self._local.connection = connect(self._path, litestream=self._litestream)
         return connection
 
@@ -48,10 +50,13 @@ class Database:
         COMMIT itself, as its last statement. A power cut may undo a transaction that is not `durable`, unless a durable
         one has followed it; a crash of the program alone never does.
         Raises DatabaseBusy after waiting TURN_SECONDS for writers of this process (for other processes of this program
-        it waits without limit), or BUSY_TIMEOUT_MS for another program.
+        it waits without limit), or BUSY_TIMEOUT_MS for another program; and during a restore and after it, for this
+        connection is to the database that was replaced.
         """
         connection = self.read()
         with self._in_turn(), _flushed(connection, durable=durable):
+            if self._local.file != _file(self._path):
+                raise DatabaseBusy(REPLACED)
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -91,6 +96,15 @@ class Database:
         connection = self.__dict__["_local"].__dict__.pop("connection", None)
         if connection is not None:
             connection.close()
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """What tells the file from another one of its name; zeros if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -4,11 +4,9 @@ The row's `received` is updated after fsync, so a crash loses only unacknowledge
 file to `received`. flock(2) on the file admits one request at a time to an upload, across all workers.
 """
 
-import fcntl
 import hashlib
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +15,12 @@ from io import FileIO
 from portal.store import apps, audit, files, retention, uploads
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.locks import lock
 from portal.store.store import Store
 from portal.store.versions import PlacedVersion, Version
 
 CHECKPOINT = 8 * 1024 * 1024  # bytes; the most that a crash costs a request in progress
 LOCK_SECONDS = 2.0  # enough to notice a lost connection; a second writer is refused after it
-LOCK_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterato
         find(store.db.read(), upload_id)
         raise
     with file:
-        if not _lock(file, wait):
+        if not lock(file, wait=wait):
             raise Refused("UPLOAD_LOCKED", "Another request is writing to this upload.")
         holder = Held(store, find(store.db.read(), upload_id), file)
         try:
@@ -210,18 +208,6 @@ def complete(store: Store, actor: audit.Actor, upload_id: str) -> PlacedVersion:
 
 def too_large(transfer: Transfer) -> Refused:
     return Refused("FILE_TOO_LARGE", f"The URL is signed for {transfer.size} bytes; the body has more.")
-
-
-def _lock(file: FileIO, wait: float) -> bool:
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(LOCK_POLL_SECONDS)
 
 
 def _quota_fault(db: sqlite3.Connection, store: Store, developer_id: str, size: int) -> str | None:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from portal.settings import Settings
-from portal.store import schema
+from portal.store import schema, writing
 from portal.store.database import Database
+from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
 from portal.store.read_only import ReadOnlyDatabase
 
@@ -17,9 +18,18 @@ class Store:
 
 
 def open_store(settings: Settings) -> Store:
-    """Open an existing store. Raises DatabaseUnusable when its database is missing or has another schema."""
+    """Open an existing store. Raises DatabaseUnusable when its database is missing or has another schema, or a restore
+    is replacing it.
+    """
     layout = Layout(settings.root)
+    require_no_restore(layout)
     schema.require(layout.database)
     if settings.follow:
         return Store(settings, ReadOnlyDatabase(layout.database, settings.follow.store), layout)
     return Store(settings, Database(layout.database, litestream=settings.litestream), layout)
+
+
+def require_no_restore(layout: Layout) -> None:
+    """Raises DatabaseUnusable during a restore."""
+    if writing.are_barred(layout.database):
+        raise DatabaseUnusable(writing.RESTORING)

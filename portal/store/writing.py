@@ -3,6 +3,9 @@
 A writer that dies after its last frame is in the WAL and before the WAL's index counts it leaves a commit that SQLite
 overwrites and Litestream may have copied (docs/durability.md). The note is never flushed: after a power cut everything
 starts anew, and the WAL's index with it.
+
+A writer also shares the lock of the note's file, which a restore holds alone: no write goes to a database that is being
+replaced.
 """
 
 import fcntl
@@ -12,9 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from portal.store.errors import DatabaseBusy
+from portal.store.locks import ALONE, SHARED, lock
+
 SUFFIX = "-writing"  # beside the database, as SQLite's own files
 YES, NO = b"1", b"0"
 WRITING, DIED = 0, 1  # offsets of two bytes: a writer is at work; one has died since `forget`
+BARRED_SECONDS = 10.0  # that a restore waits for the last writer
+RESTORING = "A restore is running: try again when it has ended."
 PRIMARY_CODE = 0xFF  # mask of a result code of SQLite; the rest says where it occurred
 
 
@@ -23,12 +31,15 @@ def noted(database: Path) -> Iterator[None]:
     """Note for the block that the holder of the write queue is at work; a note that is found is of one that died.
 
     A disk that takes no note fails no write: the replica's regular proof finds later what the note would have told.
+    Raises DatabaseBusy during a restore.
     """
     note = _open(database)
     if note is None:
         yield
         return
     try:
+        if not lock(note, SHARED):
+            raise DatabaseBusy(RESTORING)
         if os.pread(note, 1, WRITING) == YES:
             _put(note, YES, DIED)
         _put(note, YES, WRITING)
@@ -43,6 +54,30 @@ def noted(database: Path) -> Iterator[None]:
             _put(note, NO, WRITING)
     finally:
         os.close(note)
+
+
+@contextmanager
+def barred(database: Path) -> Iterator[bool]:
+    """Keep every writer out during the block; False if one does not end within BARRED_SECONDS."""
+    note = _open(database)
+    if note is None:
+        yield True
+        return
+    try:
+        yield lock(note, ALONE, wait=BARRED_SECONDS)
+    finally:
+        os.close(note)
+
+
+def are_barred(database: Path) -> bool:
+    """Whether a restore keeps writers out."""
+    with suppress(OSError):
+        note = os.open(_path(database), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return not lock(note, SHARED)
+        finally:
+            os.close(note)
+    return False
 
 
 def died(database: Path) -> bool:
@@ -73,7 +108,7 @@ def forget(database: Path) -> None:
 
 def _open(database: Path) -> int | None:
     with suppress(OSError):
-        return os.open(database.with_name(database.name + SUFFIX), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(_path(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     return None
 
 
@@ -84,6 +119,10 @@ def _put(note: int, value: bytes, offset: int) -> None:
 
 def _read(database: Path) -> bytes:
     try:
-        return (database.with_name(database.name + SUFFIX)).read_bytes()
+        return _path(database).read_bytes()
     except OSError:
         return b""
+
+
+def _path(database: Path) -> Path:
+    return database.with_name(database.name + SUFFIX)

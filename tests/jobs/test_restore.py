@@ -5,13 +5,16 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 
 import pytest
 
+from portal.jobs import alone as jobs_alone
 from portal.jobs import backup, cleanup, mirror, rebuild, restore, table
 from portal.jobs.alone import RunningError, alone
 from portal.packages.manifest import PATH as MANIFEST
@@ -20,14 +23,16 @@ from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
 from portal.settings import S3, Follow
-from portal.store import developers, known_files
+from portal.store import developers, known_files, writing
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
+from portal.store.errors import DatabaseBusy
+from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 from tests.http.test_images import png
 from tests.support.litestream import replicate, replicating
 from tests.support.many import fill
-from tests.support.portal import Publisher, make_store, mosis
+from tests.support.portal import MOSIS, Publisher, environ, make_store, mosis
 from tests.support.unprivileged import NOBODY, unreadable
 
 
@@ -429,6 +434,7 @@ def test_a_dry_run_of_a_lost_database_names_every_file_and_changes_nothing(publi
     mosis(store, "status")  # writes its settings
     for name in ("replicate", *(job.name for job in table.JOBS)):
         (store.layout.area("data") / f"{name}.lock").touch()  # a lock is no change
+    (store.layout.area("data") / "portal.db-writing").touch()
     before = contents(store)
     dry = mosis(store, "restore", "--dry-run")
     assert contents(store) == before
@@ -495,12 +501,78 @@ def test_while_the_portal_runs_the_command_that_stops_it_is_named(
 
 
 @pytest.mark.parametrize("job", [job.name for job in table.JOBS])
-def test_a_job_and_a_restore_never_run_at_once(store: Store, job: str) -> None:
+def test_a_job_and_a_restore_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch, job: str) -> None:
     """A job that began before would delete, quarantine and copy by the database that was."""
+    monkeypatch.setattr(jobs_alone, "WAIT_SECONDS", 0.0)
     with alone(store, job):
         for refuse in (restore.restore, rebuild.rebuild):
-            with pytest.raises(RunningError, match=f"{job} is running: wait"):
+            with pytest.raises(
+                RunningError, match=rf"{job} is running \(process {os.getpid()}\): .* `kill {os.getpid()}`"
+            ):
                 refuse(store.settings, replace_database=True)
+
+
+def test_a_restore_waits_for_a_job_that_is_about_to_end(store: Store) -> None:
+    change(store, "acme")
+    backup.database(store)
+    with ExitStack() as job:
+        job.enter_context(alone(store, "mirror"))
+        waiting = threading.Timer(0.2, job.close)
+        waiting.start()
+        assert restored(store, replace_database=True).database
+        waiting.join()
+
+
+WRITERS = (
+    "developer add late Late",
+    "token create acme",
+    "token revoke acme 0123456789abcdef",
+    "key revoke acme 0123456789abcdef0123456789abcdef",
+    "cleanup",
+    "scrub --repair",
+    "drill",
+    "backup database",
+    "backup packages",
+    "mirror",
+    "init",
+)
+
+
+def test_no_command_writes_during_a_restore(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(store, "acme")
+    backup.database(store)
+    environment, failures = environ(store), dict[str, str]()
+
+    def write(_layout: Layout) -> None:
+        running = [
+            Popen([MOSIS, *command.split()], env=environment, stdout=DEVNULL, stderr=PIPE, text=True)
+            for command in WRITERS
+        ]
+        failures.update(zip(WRITERS, [process.communicate(timeout=120)[1].strip() for process in running], strict=True))
+
+    monkeypatch.setattr(records, "forget", write)
+    restored(store, replace_database=True)
+    assert failures == dict.fromkeys(WRITERS, writing.RESTORING)
+    assert names(store.layout.database) == ["acme"]
+
+
+def test_a_restore_refuses_while_a_command_writes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "BARRED_SECONDS", 0.0)
+    with store.db.write(), pytest.raises(BackupError, match="A command is writing to the database"):
+        restore.restore(store.settings, replace_database=True)
+
+
+def test_a_command_that_has_the_replaced_database_open_writes_nothing(store: Store) -> None:
+    change(store, "acme")
+    backup.database(store)
+    before = open_store(store.settings)
+    before.db.read().execute("SELECT 1 FROM developers").fetchall()
+    restored(store, replace_database=True)
+    with pytest.raises(DatabaseBusy, match="was replaced"):
+        change(before, "late")
+    before.db.close()
+    change(before, "again")
+    assert names(store.layout.database) == ["acme", "again"]
 
 
 def test_a_job_does_not_begin_during_a_restore(store: Store) -> None:
