@@ -17,6 +17,8 @@ UPWARD = [
     ("deploys/services/nginx.py", "from deploys.containers import engine", "the floors of the deploys"),
     ("deploys/plan/paths.py", "import pyinfra", "a plan is values"),
     ("deploys/make/place.py", "import pydantic", "what runs before anything is installed"),
+    ("mosis_device/keys.py", "from portal.packages import signature", "a device needs nothing"),
+    ("mosis_device/keys.py", "from mosis_device import device", "the floors of the device"),
     ("deploys/remote/check.py", "from portal.store import layout", "what runs on a host stands alone"),
 ]
 
@@ -30,7 +32,7 @@ def linted(checkout: Path) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("checkout")
-    for name in ("portal", "deploys"):
+    for name in ("portal", "deploys", "mosis_device"):
         shutil.copytree(REPOSITORY / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", target)
     return target

@@ -40,7 +40,7 @@ def python(checkout: Path, statement: str) -> str:
 def checkout(tmp_path: Path) -> Path:
     """A copy whose lock lists only the builders."""
     target = tmp_path / "a checkout"
-    for name in ("deploys", "portal"):
+    for name in ("deploys", "portal", "mosis_device"):
         shutil.copytree(CHECKOUT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "pyproject.toml", "README.md"):
         shutil.copy(CHECKOUT / name, target)

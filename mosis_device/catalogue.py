@@ -1,0 +1,130 @@
+"""The signed catalogue: which document an app has, proved by TUF metadata (theupdateframework.io)."""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tuf.api.exceptions import (
+    BadVersionNumberError,
+    DownloadError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    LengthOrHashMismatchError,
+    RepositoryError,
+    UnsignedMetadataError,
+)
+from tuf.api.metadata import Metadata, TargetFile, Timestamp
+from tuf.ngclient import Updater, UpdaterConfig
+
+from mosis_device.fetch import Fetcher
+from mosis_device.refusals import Reason, Refused
+
+VALIDITY = timedelta(days=30)  # of timestamp.json, so that its expiry says when it was signed
+MEANINGS: dict[Reason, str] = {
+    "malformed": "{file} is not metadata of a catalogue: check the URL.",
+    "forged": "{file} is not signed by the keys that this device trusts: it is forged, or from another store.",
+    "expired": "The catalogue of {base} has expired: the store has not signed it for long, or this device's clock"
+    " ({now}) is wrong.",
+    "rolled-back": "{file} is older than what this device has seen: a lagging copy, or an old one that is replayed.",
+    "mixed": "{file} does not belong to the rest of the catalogue: its copy is wrong.",
+}
+
+
+class Catalogue:
+    """The catalogue at the bases of `fetcher`, with its last good metadata and documents below `directory`.
+
+    `root` is the root metadata that trust begins with; `now` decides what has expired.
+    """
+
+    def __init__(self, directory: Path, root: bytes, fetcher: Fetcher, now: datetime) -> None:
+        self._metadata, self._documents = directory / "metadata", directory / "documents"
+        self._root, self._fetcher, self._now = root, fetcher, now
+
+    def read(self, app_ids: Iterable[str]) -> dict[str, bytes]:
+        """Fetch what changed; the documents of those apps that the catalogue has.
+
+        A base that answers with a bad catalogue is passed over for the next one. Raises Refused when all are bad.
+        """
+        wanted, faults = tuple(app_ids), list[Refused]()
+        for _ in tuple(self._fetcher.bases):
+            try:
+                return self._read(wanted)
+            except (RepositoryError, DownloadError) as error:
+                faults.append(self._refused(error))
+                self._fetcher.turn()
+        raise next((fault for fault in faults if fault.reason != "unreachable"), faults[0])
+
+    def signed_at(self) -> datetime:
+        """When the newest timestamp that this device has seen was signed."""
+        newest = Metadata[Timestamp].from_file(str(self._metadata / "timestamp.json"))
+        return newest.signed.expires - VALIDITY
+
+    def _read(self, app_ids: tuple[str, ...]) -> dict[str, bytes]:
+        updater = self._updater()
+        updater.refresh()
+        targets = {app_id: updater.get_targetinfo(f"apps/{app_id}.json") for app_id in app_ids}
+        documents = {app_id: self._document(updater, target) for app_id, target in targets.items() if target}
+        self._flush()
+        return documents
+
+    def _updater(self) -> Updater:
+        for directory in (self._metadata, self._documents):
+            directory.mkdir(parents=True, exist_ok=True)
+        updater = Updater(
+            str(self._metadata),
+            "catalogue/metadata/",
+            str(self._documents),
+            "catalogue/targets/",
+            self._fetcher,
+            UpdaterConfig(targets_max_length=self._fetcher.bounds.metadata),
+            bootstrap=self._root,
+        )
+        updater._trusted_set.reference_time = self._now  # noqa: SLF001  no public way to say what time it is
+        return updater
+
+    @staticmethod
+    def _document(updater: Updater, target: TargetFile) -> bytes:
+        found = updater.find_cached_target(target) or updater.download_target(target)
+        return Path(found).read_bytes()
+
+    def _flush(self) -> None:
+        """Keep through a power cut what protects from a rollback; remove what a kill left unfinished."""
+        for file in self._metadata.iterdir():
+            if file.suffix == ".json" and file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+            elif file.name.startswith("tmp"):
+                file.unlink()
+
+    def _refused(self, error: Exception) -> Refused:
+        reason, file = self._reason(error), self._fetcher.last
+        meaning = MEANINGS.get(reason, "{error}")
+        base, now = file.partition("/catalogue/")[0], f"{self._now:%Y-%m-%d %H:%M}"
+        return Refused(reason, meaning.format(error=error, file=file, base=base, now=now))
+
+    def _reason(self, error: Exception) -> Reason:
+        role = self._fetcher.last.rpartition("/")[2].removesuffix(".json").rpartition(".")[2]
+        match error:
+            case ExpiredMetadataError():
+                return "expired"
+            case UnsignedMetadataError():
+                return "forged"
+            case BadVersionNumberError() if role in ("timestamp", "snapshot"):
+                return "rolled-back"
+            case DownloadLengthMismatchError() if role in ("timestamp", "root"):
+                return "malformed"
+            case BadVersionNumberError() | LengthOrHashMismatchError() | DownloadLengthMismatchError():
+                return "mixed"
+            case DownloadError():
+                return "unreachable"
+        return "malformed"
+
+
+def now(seen: str | None) -> datetime:
+    """The time: the latest that this device has seen signed (`seen`, ISO 8601), unless its clock says a later one."""
+    clock = datetime.now(UTC)
+    with suppress(TypeError, ValueError):
+        return max(clock, datetime.fromisoformat(seen or ""))
+    return clock

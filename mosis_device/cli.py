@@ -1,0 +1,85 @@
+"""`mosis install`: exit status 0 when each app is installed or current, 1 when one was refused, 2 for wrong usage."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mosis_device.device import Device, Options, Outcome, as_json, fingerprint, refused
+from mosis_device.document import CHANNELS
+from mosis_device.refusals import Refused
+
+INTO = Path("~/.local/share/mosis-apps")
+BAR = 30  # characters
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "mosis-install") -> int:
+    """Run the command; its exit status."""
+    parser = _parser(prog)
+    options = parser.parse_intermixed_args(arguments)
+    if bool(options.app_ids) == options.all:
+        parser.error("name apps, or give --all")
+    device = Device(
+        options.into.expanduser(),
+        options.bases,
+        Options(options.api, options.channel, options.automatic, options.accept_key),
+        say=_say,
+    )
+    try:
+        _begin_trust(device, options.root, trust_first_use=options.trust_first_use)
+        app_ids = options.app_ids or list(device.installed())
+        outcomes = device.install(app_ids, _bar if sys.stderr.isatty() else lambda done, size: None)
+    except (Refused, OSError) as error:
+        outcomes = [refused("", error, device.directory)]
+    for outcome in outcomes:
+        _print(outcome, as_json_line=options.json)
+    return int(any(outcome.outcome == "refused" for outcome in outcomes))
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog, description="Install apps of a Mosis store, or update them, verifying who published and who made them.",
+        epilog="Exit status: 0 done, 1 something was refused, 2 wrong usage.", allow_abbrev=False,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("app_ids", metavar="APP_ID", nargs="*", help="an app, such as org.example.reader")
+    add("--all", action="store_true", help="every installed app instead of named ones")
+    add("--from", dest="bases", metavar="URL", action="append", required=True,
+        help="where the store or a copy of its files is; again for the next one to ask")  # fmt: skip
+    add("--into", metavar="DIR", type=Path, default=INTO, help="directory of the apps (default: %(default)s)")
+    add("--root", metavar="FILE", type=Path, help="root metadata of the store that trust begins with; remembered")
+    add("--trust-first-use", action="store_true", help="without a root: accept the one that the store shows")
+    add("--api", metavar="N", type=int, help="API level of this device")
+    add("--channel", choices=CHANNELS, default="stable", help="which releases to take (default: %(default)s)")
+    add("--automatic", action="store_true", help="for schedules: wait for staged rollouts to reach this device")
+    add("--accept-key", metavar="KEY_ID", help="accept this new key of a developer who lost the old one")
+    add("--json", action="store_true", help="print one JSON object per app")
+    return parser
+
+
+def _begin_trust(device: Device, root: Path | None, *, trust_first_use: bool) -> None:
+    if root is not None:
+        device.trust(root.read_bytes())
+    elif trust_first_use and not device.trusts:
+        first = device.first_root()
+        _say(f"Trusting the root with the fingerprint {fingerprint(first)}: compare it with the store's operator.")
+        device.trust(first)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _bar(done: int, size: int) -> None:
+    filled = BAR * done // size
+    end = "\n" if done == size else ""
+    print(f"\r{'█' * filled:·<{BAR}} {done / 1e6:.1f} of {size / 1e6:.1f} MB", end=end, file=sys.stderr, flush=True)
+
+
+def _print(outcome: Outcome, *, as_json_line: bool) -> None:
+    if as_json_line:
+        print(as_json(outcome))
+    elif outcome.outcome == "refused":
+        _say(f"{outcome.app_id}: {outcome.detail}" if outcome.app_id else str(outcome.detail))
+    else:
+        print(f"{outcome.app_id} {outcome.version_name} ({outcome.version_code}) is {outcome.outcome}: {outcome.path}")

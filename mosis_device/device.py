@@ -1,0 +1,248 @@
+"""What is installed below one directory, and how that changes: whole, or not at all.
+
+    root.json                what trust begins with
+    device.json              the rollout secret, and the latest time seen signed
+    metadata/ documents/     the last good catalogue
+    apps/APP_ID/app.json     the installed version, the one before, the keys: the truth
+    apps/APP_ID/CODE/        the files of a version
+
+A version is there once app.json names it. Everything else below apps/APP_ID/ is what a killed installation left; the
+next one continues the download and removes the rest.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from mosis_device import catalogue, document, keys, package
+from mosis_device.document import Document, Release, Traits
+from mosis_device.download import Part, Progress, download
+from mosis_device.fetch import Bounds, Fetcher
+from mosis_device.refusals import Reason, Refused, storage
+
+APP_ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9_-]+)+")
+STALE = timedelta(days=7)  # without anything newer, a person should know
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this device chooses. `api` is its API level; `accepted_key` a recovered key that a person agreed to."""
+
+    api: int | None = None
+    channel: str = "stable"
+    automatic: bool = False
+    accepted_key: str | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one app. `path` has the files of the installed version, of which there may be none."""
+
+    app_id: str
+    outcome: Literal["installed", "updated", "current", "refused"]
+    version_code: int | None = None
+    version_name: str | None = None
+    path: str | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+def refused(app_id: str, error: Refused | OSError, directory: Path) -> Outcome:
+    """What an error means for an app, or for all of them (an empty `app_id`)."""
+    known = error if isinstance(error, Refused) else storage(error, directory)
+    return Outcome(app_id, "refused", reason=known.reason, detail=str(known))
+
+
+class Device:
+    """The apps below `directory`, installed from the stores at `bases`; `say` takes sentences for people."""
+
+    def __init__(
+        self, directory: Path, bases: Iterable[str], options: Options, say: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.directory, self.options = directory, options
+        self.fetcher = Fetcher(bases, options.bounds)
+        self._say = say
+
+    def trust(self, root: bytes) -> None:
+        """Begin trust with this root metadata from now on."""
+        with self._locked():
+            _replace(self.directory / "root.json", root)
+
+    def first_root(self) -> bytes:
+        """The first root of the store, which nothing vouches for yet. Raises Refused."""
+        try:
+            return self.fetcher.download_bytes("catalogue/metadata/1.root.json", self.options.bounds.metadata)
+        except Exception as error:
+            raise Refused("unreachable", str(error)) from error
+
+    @property
+    def trusts(self) -> bool:
+        """Whether there is a root to begin with."""
+        return (self.directory / "root.json").exists()
+
+    def installed(self) -> dict[str, Record]:
+        """The records of all apps."""
+        found = (path.parent.name for path in self.directory.glob("apps/*/app.json"))
+        return {app_id: self._record(app_id) for app_id in sorted(found)}
+
+    def install(self, app_ids: Iterable[str], progress: Progress = lambda done, size: None) -> list[Outcome]:
+        """Install each app, or its newest version that suits. Raises Refused where none of them can be tried."""
+        wanted = tuple(app_ids)
+        for app_id in wanted:
+            if not APP_ID.fullmatch(app_id):
+                raise Refused("unknown-app", f"{app_id!r} is no id of an app, such as org.example.reader.")
+        with self._locked():
+            state = self._state()
+            documents = self._documents(wanted, state)
+            traits = Traits(self.options.api, self.options.channel, bytes.fromhex(state["secret"]),
+                            self.options.automatic)  # fmt: skip
+            return [self._outcome(app_id, documents.get(app_id), traits, progress) for app_id in wanted]
+
+    def _documents(self, app_ids: tuple[str, ...], state: Record) -> dict[str, bytes]:
+        now = catalogue.now(state["seen"])
+        try:
+            root = (self.directory / "root.json").read_bytes()
+        except FileNotFoundError:
+            raise Refused("no-root", "This device has no root of the store yet: copy one there by --root, or accept"
+                          " the one that the store shows by --trust-first-use.") from None  # fmt: skip
+        read = catalogue.Catalogue(self.directory, root, self.fetcher, now)
+        documents = read.read(app_ids)
+        signed_at = read.signed_at()
+        if now - signed_at > STALE:
+            self._say(f"The store has signed nothing since {signed_at:%Y-%m-%d}: it is off, or this copy is not kept.")
+        if state["seen"] is None or datetime.fromisoformat(state["seen"]) < signed_at:
+            _replace(self.directory / "device.json", _json(state | {"seen": signed_at.isoformat()}))
+        return documents
+
+    def _outcome(self, app_id: str, found: bytes | None, traits: Traits, progress: Progress) -> Outcome:
+        try:
+            return self._update(app_id, found, traits, progress)
+        except (Refused, OSError) as error:
+            return refused(app_id, error, self.directory)
+
+    def _update(self, app_id: str, found: bytes | None, traits: Traits, progress: Progress) -> Outcome:
+        if found is None:
+            raise Refused("unknown-app", f"The catalogue has no {app_id}: check the id.")
+        app, home, record = document.parse(found, app_id), self._home(app_id), self._record(app_id)
+        _tidy(home, record)
+        installed = record.get("version_code", 0)
+        if installed in app.withdrawn:
+            self._say(f"The installed version {installed} of {app_id} is withdrawn: {app.withdrawn[installed]}")
+        release = document.choose(app, installed, traits)
+        if release is None:
+            return Outcome(app_id, "current", installed, record["version_name"], str(home / str(installed)))
+        self._install(home, app, release, record, progress)
+        path = str(home / str(release.version_code))
+        return Outcome(
+            app_id, "updated" if installed else "installed", release.version_code, release.version_name, path
+        )
+
+    def _install(self, home: Path, app: Document, release: Release, record: Record, progress: Progress) -> None:
+        entries = keys.follow(app.app_id, record.get("keys", []), app.keys, self.options.accepted_key)
+        signer = keys.signer(entries, release.version_code)
+        if release.size > self.options.bounds.package:
+            raise Refused("bad-package", f"The package has {release.size} bytes, more than this device takes.")
+        home.mkdir(parents=True, exist_ok=True)
+        part, fresh = Part(home / "package.part"), home / "fresh"
+        download(self.fetcher, release.paths, release.size, release.sha256, part, progress)
+        try:
+            content = package.unpack(part.path, fresh, self.options.bounds)
+            package.verify(content, app.app_id, release, signer)
+        except Refused:
+            part.forget()
+            raise
+        finally_at = home / str(release.version_code)
+        os.sync()  # every file of it; to flush them one by one takes far longer
+        fresh.rename(finally_at)
+        _replace(home / "app.json", _json({
+            "app_id": app.app_id, "name": app.name, "version_code": release.version_code,
+            "version_name": release.version_name, "previous": record.get("version_code"),
+            "sha256": release.sha256, "statement_sha256": release.statement_sha256, "keys": entries,
+        }))  # fmt: skip
+        _tidy(home, self._record(app.app_id))
+        part.forget()
+
+    def _home(self, app_id: str) -> Path:
+        return self.directory / "apps" / app_id
+
+    def _record(self, app_id: str) -> Record:
+        path = self._home(app_id) / "app.json"
+        try:
+            record: Record = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            raise Refused("storage", f"{path} is damaged: delete {path.parent} and install the app again.") from None
+        return record
+
+    def _state(self) -> Record:
+        path = self.directory / "device.json"
+        try:
+            state: Record = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            state = {"secret": secrets.token_hex(16), "seen": None}
+            _replace(path, _json(state))
+        return state
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One installation at a time; the kernel ends the lock of one that is killed."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with (self.directory / "lock").open("ab") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise Refused("busy", f"Another installation into {self.directory} is running: wait.") from None
+                yield
+        except OSError as error:
+            raise storage(error, self.directory) from error
+
+
+def fingerprint(root: bytes) -> str:
+    """What two people compare: SHA-256 of the file of a root, hex."""
+    return hashlib.sha256(root).hexdigest()
+
+
+def as_json(outcome: Outcome) -> str:
+    """One line, without what is not known."""
+    return json.dumps({name: value for name, value in asdict(outcome).items() if value is not None})
+
+
+def _tidy(home: Path, record: Record) -> None:
+    """Remove what no record names: unfinished files, and versions older than the one before."""
+    kept = {"app.json", "package.part", "package.origin", str(record.get("version_code")), str(record.get("previous"))}
+    for found in home.glob("*"):
+        if found.name not in kept:
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that after a crash it is the old one or the new one."""
+    fresh = path.with_name(path.name + ".fresh")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _json(value: Record) -> bytes:
+    return json.dumps(value, indent=1).encode() + b"\n"

@@ -1,0 +1,133 @@
+"""HTTP over several base URLs that serve the same files: the next one is asked where one fails.
+
+Nothing here is trusted: who calls verifies what comes. So plain HTTP and strangers' caches are fine.
+"""
+
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from typing import IO
+
+import urllib3
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    SlowRetrievalError,
+)
+from tuf.ngclient import FetcherInterface
+
+from mosis_device import __version__
+
+CHUNK = 64 * 1024  # bytes
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a server may cost a device. Times in seconds, sizes in bytes."""
+
+    connect: float = 10
+    silence: float = 30  # between two reads
+    slowest: int = 4096  # bytes per second of a whole transfer
+    redirects: int = 5
+    tries: int = 5  # of one URL of a package, as long as each brings something
+    metadata: int = 5_000_000
+    package: int = 512 * 1024 * 1024
+    unpacked: int = 2 * 1024 * 1024 * 1024
+    entries: int = 10_000
+
+
+class Fetcher(FetcherInterface):
+    """Fetches paths below `bases`, in their order; one that cannot be reached moves to the end."""
+
+    def __init__(self, bases: Iterable[str], bounds: Bounds) -> None:
+        self.bases = [base.rstrip("/") + "/" for base in bases]
+        self.bounds = bounds
+        self.last = ""  # URL of the last request
+        self.requests = 0
+        self.received = 0  # bytes of bodies, as they were sent
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=bounds.connect, read=bounds.silence),
+            retries=urllib3.Retry(
+                connect=0, read=1, status=0, other=0, redirect=bounds.redirects
+            ),  # read: idle too long
+            headers={"User-Agent": f"mosis-device/{__version__}"},
+        )
+
+    @contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """The file at the path `url`, of at most `max_length` bytes. Raises DownloadError when no base has it."""
+        yield BytesIO(self._from_any(url, max_length))
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        return iter((self._from_any(url, self.bounds.metadata),))
+
+    def turn(self) -> None:
+        """Begin with the next base from now on."""
+        self.bases.append(self.bases.pop(0))
+
+    def _from_any(self, path: str, limit: int) -> bytes:
+        failures: list[DownloadError] = []
+        for base in tuple(self.bases):
+            try:
+                return self._read(base + path, limit)
+            except DownloadError as error:
+                if path.endswith(".root.json") and isinstance(error, DownloadHTTPError) and error.status_code < 500:
+                    raise  # the usual end of an update: there is no newer root
+                failures.append(error)
+                self._demote(base, error)
+        raise failures[0] if len(failures) == 1 else DownloadError(" ".join(map(str, failures)))
+
+    def _demote(self, base: str, error: DownloadError) -> None:
+        if not isinstance(error, DownloadHTTPError):
+            self.bases.remove(base)
+            self.bases.append(base)
+
+    def _read(self, url: str, limit: int) -> bytes:
+        with closing(self.open(url, {"Accept-Encoding": "gzip"})) as response:
+            body = b"".join(self.body(response, limit))
+            if response.headers.get("Content-Encoding") != "gzip":
+                return body
+            try:
+                content = zlib.decompressobj(wbits=31).decompress(body, limit + 1)
+            except zlib.error as error:
+                raise DownloadError(f"{url} is not the gzip that it says it is.") from error
+            if len(content) > limit:
+                raise DownloadLengthMismatchError(f"{url} is longer than the {limit} bytes expected.")
+            return content
+
+    def open(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """The answer to one request, with status 200 or 206. Raises DownloadError."""
+        self.last = url
+        self.requests += 1
+        try:
+            response = self._http.request("GET", url, headers=headers, preload_content=False, decode_content=False)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise DownloadError(f"{url} cannot be reached: {type(reason).__name__}.") from error
+        if response.status in (200, 206):
+            return response
+        with closing(response), suppress(DownloadError):
+            for _ in self.body(response, CHUNK):  # so that the connection can be used again
+                pass
+        raise DownloadHTTPError(f"{url} answered {response.status}.", response.status)
+
+    def body(self, response: urllib3.BaseHTTPResponse, limit: int) -> Iterator[bytes]:
+        """The body of at most `limit` bytes as it is sent, in chunks. Raises DownloadError."""
+        deadline = time.monotonic() + self.bounds.silence + limit / self.bounds.slowest
+        length = 0
+        try:
+            while chunk := response.read1(CHUNK, decode_content=False):
+                length += len(chunk)
+                self.received += len(chunk)
+                if length > limit:
+                    raise DownloadLengthMismatchError(f"{self.last} is longer than the {limit} bytes expected.")
+                if time.monotonic() > deadline:
+                    raise SlowRetrievalError(f"{self.last} is sent too slowly.")
+                yield chunk
+        except urllib3.exceptions.HTTPError as error:
+            raise DownloadError(f"{self.last} broke off after {length} bytes: {type(error).__name__}.") from error
+        response.release_conn()

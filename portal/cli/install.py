@@ -1,0 +1,27 @@
+"""`mosis install`: the device's client, which stands alone in `mosis_device`; this hands the words over."""
+
+from typing import Annotated
+
+import typer
+
+from portal.cli.lazy import example
+
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def add(app: typer.Typer) -> None:
+    """Declare the command."""
+    app.command(
+        epilog=example("install org.example.reader --from https://cdn.example.org --from https://store.example.org"),
+        context_settings=PASSED_ON,
+        add_help_option=False,
+    )(install)
+
+
+def install(
+    words: Annotated[list[str] | None, typer.Argument(help="An app, and where from; `-h` lists the options.")] = None,
+) -> None:
+    """Install an app on this device, or update it, verifying who published and who made it."""
+    from mosis_device.cli import main
+
+    raise typer.Exit(main(words or [], prog="mosis install"))

@@ -1,0 +1,70 @@
+"""An app is installed and updated whole, or not at all."""
+
+from pathlib import Path
+
+from tests.device.conftest import Phone
+from tests.device.shelf import FILES, Copy, Shelf, serving
+from tests.packages.samples import APP_ID
+
+NOBODY = "http://127.0.0.1:9"  # the port of discard(7), which nobody serves here
+
+
+def test_an_app_is_installed_with_its_files_and_their_modes(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(1)
+    outcome = phone.install(copy)
+    assert (outcome.outcome, outcome.version_code) == ("installed", 1), outcome
+    assert phone.files(outcome) == FILES
+    assert (Path(outcome.path) / "bin/reader").stat().st_mode & 0o777 == 0o755
+    assert (Path(outcome.path) / "lib/reader.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_higher_version_is_an_update_and_the_one_before_stays(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    for code in (1, 2, 3):
+        shelf.publish(code)
+        outcome = phone.install(copy)
+        assert outcome.version_code == code
+    assert outcome.outcome == "updated"
+    assert {path.name for path in (phone.directory / "apps" / APP_ID).iterdir()} == {"app.json", "2", "3"}
+
+
+def test_an_installed_version_is_current_without_a_download(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(1)
+    phone.install(copy)
+    copy.requests.clear()
+    assert phone.install(copy).outcome == "current"
+    assert copy.requests == ["/catalogue/metadata/2.root.json", "/catalogue/metadata/timestamp.json"]
+
+
+def test_a_lower_version_is_never_installed(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(2)
+    phone.install(copy)
+    shelf.documents[APP_ID]["releases"].clear()
+    shelf.publish(1)
+    outcome = phone.install(copy)
+    assert (outcome.outcome, outcome.version_code) == ("current", 2)
+
+
+def test_the_next_base_is_asked_where_one_fails_and_back(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(1)
+    with serving(shelf.place, status=503) as down:
+        assert phone.install(NOBODY, down, copy).outcome == "installed"
+        shelf.publish(2)
+        down.status = None
+        assert phone.install(down, copy).version_code == 2
+        assert f"/packages/acme/{APP_ID}/2/package.mosis" in down.requests
+
+
+def test_a_store_is_asked_where_it_has_its_downloads(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(1)
+    (shelf.place / "packages").rename(shelf.place / "downloads")
+    assert phone.install(copy).outcome == "installed"
+
+
+def test_a_download_that_a_store_redirects_is_followed(
+    shelf: Shelf, copy: Copy, phone: Phone, tmp_path: Path
+) -> None:  # fmt: skip
+    shelf.publish(1)
+    with serving(shelf.place, redirects=copy.url) as store:
+        assert phone.install(store).outcome == "installed"
+        assert store.ranges == []
+        assert len(copy.ranges) == 1
