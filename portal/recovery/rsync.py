@@ -22,15 +22,17 @@ class Incomplete(BackupError):
 def run(
     what: str, arguments: Sequence[str], printed: Callable[[str], object] = lambda line: None, *, umask: int = -1
 ) -> None:
-    """Copy `what`, once more if a file was deleted meanwhile; `printed` receives each line.
+    """Copy `what`, up to TRIES times while files are deleted meanwhile; `printed` receives each line.
 
-    `umask` is that of the new files, -1: this process's. Raises Incomplete, BackupError.
+    In a store that changes all the time some file always is. So that is no failure: callers compare what they have with
+    the database, which names what must be there. `umask` is that of the new files, -1: this process's.
+    Raises Incomplete, BackupError.
     """
     for _ in range(TRIES):
         code, errors = _run(arguments, printed, umask)
         if code != VANISHED:
             break
-    if code != 0:
+    if code not in (0, VANISHED):
         kind = Incomplete if code == INCOMPLETE else BackupError
         raise kind(f"rsync of {what} ended with {code}: {_reason(errors)}")
 

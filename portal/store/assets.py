@@ -103,9 +103,10 @@ def _put(
     store: Store, tx: sqlite3.Connection, actor: audit.Actor, app: App, action: str, images: dict[str, Staged]
 ) -> list[Asset]:
     """Place images and commit their rows in the caller's transaction, so that requests never mix theirs."""
-    replaced = [asset for asset in of_app(tx, app.app_id) if asset.name in images]
+    present = of_app(tx, app.app_id)
+    replaced = [asset for asset in present if asset.name in images]
     put = [Asset(app.app_id, name, image.size, image.sha256, now()) for name, image in images.items()]
-    placement.place_images(store.layout, app.app_id, images)
+    placement.place_images(store.layout, app.app_id, images, {asset.name for asset in present})
     tx.executemany(
         f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
         [(a.app_id, a.name, a.size, a.sha256, a.updated_at) for a in put],

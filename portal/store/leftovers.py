@@ -113,8 +113,12 @@ def _uploads(store: Store, at: int, ownerless: Collection[str]) -> Iterator[Path
 
 
 def _forget_upload(store: Store, path: Path) -> bool:
+    """The row of a signed upload goes first: its files may be on their way back (`uploads.forget`)."""
+    signed = store.db.read().execute("SELECT 1 FROM uploads WHERE upload_id = ?", (path.name,)).fetchone()
+    if signed and not uploads.forget(store, path.name):
+        return False
     files.discard(path)
-    return uploads.forget(store, path.name)
+    return bool(signed) or uploads.forget(store, path.name)
 
 
 def _temp(store: Store, at: int, ownerless: Collection[str]) -> Iterator[Path]:

@@ -14,7 +14,7 @@ later COMMIT has overwritten it. So what such a row may name is removed only aft
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -55,7 +55,9 @@ def linked(
         if target.directory(store.layout).exists():
             remove_orphan(store, target)
         try:
-            _link(source, target.directory(store.layout), store.layout)
+            is_first = not versions.has_placed(store.db.read(), target.app_id)
+            directory = target.directory(store.layout)
+            _link(source, directory, store.layout.area("packages") if is_first else directory.parent)
             with store.db.write() as tx:
                 require(tx)
                 (
@@ -135,17 +137,20 @@ def _stage(path: Path, image: bytes) -> Staged:
         sink.close()
 
 
-def place_images(layout: Layout, app_id: str, images: Mapping[str, Staged]) -> None:
-    """Move images durably to where their rows, once they are committed, have them; the keys are their plain names."""
+def place_images(layout: Layout, app_id: str, images: Mapping[str, Staged], present: Collection[str]) -> None:
+    """Move images durably to where their rows, once they are committed, have them; the keys are their plain names.
+
+    `present` are the plain names that have rows already.
+    """
     paths = {layout.image(app_id, name, image.sha256): image.path for name, image in images.items()}
     directories = {path.parent for path in paths}
-    new = {directory for directory in directories if not directory.exists()}
+    flushed = {layout.asset(app_id, name).parent for name in present}
     for directory in directories:
         files.create_directory(directory)
     for path, staged_at in paths.items():
         staged_at.rename(path)
     for directory in directories:
-        _flush(directory, layout.area("assets") if directory in new else directory)
+        _flush(directory, directory if directory in flushed else layout.area("assets"))
 
 
 def name_image(path: Path, plain: Path) -> None:
@@ -167,21 +172,21 @@ def _withdraw(store: Store, target: Target) -> None:
         files.discard(aside)
 
 
-def _link(source: Path, directory: Path, layout: Layout) -> None:
+def _link(source: Path, directory: Path, top: Path) -> None:
     """Link the files of a package durably. With all entries made first, one fsync writes what the others wait for."""
-    is_new = not directory.parent.exists()
     files.create_directory(directory)
     for name in (PACKAGE, MANIFEST):
         os.link(source / name, directory / name)
     for name in (PACKAGE, MANIFEST):
         files.flush_file(directory / name)
-    _flush(directory, layout.area("packages") if is_new else directory.parent)
+    _flush(directory, top)
 
 
 def _flush(directory: Path, top: Path) -> None:
     """Flush a directory and its ancestors up to `top`.
 
-    A new one is flushed with all of them, new or not: another request may have made them and not flushed them yet.
+    Ancestors count as flushed once a row names something in them. That they exist says nothing: another request may
+    have made them and not flushed them yet, or have failed after it made them.
     """
     for path in (directory, *directory.parents):
         files.flush_directory(path)

@@ -163,14 +163,7 @@ def owned(db: sqlite3.Connection, upload_id: str, developer_id: str) -> Version:
 @contextmanager
 def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterator[Held]:
     """Lock the upload for this request. Raises Refused (NOT_FOUND, UPLOAD_USED; UPLOAD_LOCKED after `wait` s)."""
-    find(store.db.read(), upload_id)
-    try:
-        file = FileIO(store.layout.staging(upload_id) / "package.mosis", "r+")
-    except FileNotFoundError:
-        uploads.forget(store, upload_id)  # its removal was cut short; or it has just been completed
-        find(store.db.read(), upload_id)
-        raise
-    with file:
+    with _opened(store, upload_id) as file:
         if not lock(file, wait=wait):
             raise Refused("UPLOAD_LOCKED", "Another request is writing to this upload.")
         holder = Held(store, find(store.db.read(), upload_id), file)
@@ -179,6 +172,17 @@ def held(store: Store, upload_id: str, *, wait: float = LOCK_SECONDS) -> Iterato
         except OSError:  # free the unacknowledged bytes on a full disk
             file.truncate(holder.transfer.received)
             raise
+
+
+def _opened(store: Store, upload_id: str) -> FileIO:
+    find(store.db.read(), upload_id)
+    path = store.layout.staging(upload_id) / "package.mosis"
+    try:
+        return FileIO(path, "r+")
+    except FileNotFoundError:
+        uploads.forget(store, upload_id)  # its removal was cut short; or it has just been completed
+        find(store.db.read(), upload_id)
+    return FileIO(path, "r+")  # it was moved back meanwhile
 
 
 def terminate(store: Store, upload_id: str) -> None:

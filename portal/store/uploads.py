@@ -86,8 +86,14 @@ def abandon(store: Store, upload: Upload) -> None:
 
 
 def forget(store: Store, upload_id: str) -> bool:
-    """Remove the row of an upload without files; False if there is none."""
+    """Remove the row of an upload without files; False if there is none, or the files are there after all.
+
+    A portal of an older release moves them away in its turn, and back if its COMMIT fails. A disk that is not mounted
+    has no `temp/`.
+    """
     with store.db.write() as tx:
+        if (store.layout.staging(upload_id) / placement.PACKAGE).exists() or not store.layout.area("temp").is_dir():
+            return False
         removed = tx.execute("DELETE FROM versions WHERE version_id = ? AND status = 'uploading'", (upload_id,))
         return removed.rowcount > 0
 

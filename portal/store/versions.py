@@ -127,6 +127,11 @@ def is_placed(db: sqlite3.Connection, app_id: str, version_code: int) -> bool:
     return db.execute(query, (app_id, version_code)).fetchone() is not None
 
 
+def has_placed(db: sqlite3.Connection, app_id: str) -> bool:
+    query = f"SELECT 1 FROM versions WHERE app_id = ? AND {PLACED} LIMIT 1"
+    return db.execute(query, (app_id,)).fetchone() is not None
+
+
 def require_free(db: sqlite3.Connection, app_id: str, version_code: int) -> None:
     """Raises Refused (VERSION_EXISTS) if the app has a version with this code."""
     if is_placed(db, app_id, version_code):

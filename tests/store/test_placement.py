@@ -1,5 +1,7 @@
 """A package is in place before its row, and no row ever loses its package."""
 
+import errno
+import os
 import sqlite3
 from functools import partial
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from portal.store import apps, audit, database, placement, signed_uploads, versions
+from portal.store import apps, assets, audit, database, files, placement, signed_uploads, versions
 from portal.store.claims import claim
 from portal.store.errors import Refused
 from portal.store.store import Store, open_store
@@ -160,3 +162,30 @@ def test_an_older_portal_that_takes_the_links_for_an_orphan_costs_a_retry(
             signed_uploads.complete(store, DEVELOPER, upload_id)
     assert signed_uploads.complete(store, DEVELOPER, upload_id).status == "draft"
     assert store.layout.package(*TARGET).read_bytes() == (tmp_path / "p.mosis").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["package", "icon"])
+def test_directories_that_a_failed_attempt_made_are_flushed_by_the_next_one(
+    store: Store, app: apps.App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    upload_id = whole_upload(store, app, tmp_path / "p.mosis")
+    flush, flushed = files.flush_directory, list[Path]()
+
+    def place() -> None:
+        if kind == "package":
+            signed_uploads.complete(store, DEVELOPER, upload_id)
+        else:
+            assets.put_icon(store, DEVELOPER, app, {32: b"icon"})
+
+    def failing(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="Input/output error"):
+        patched.setattr(files, "flush_directory", failing)
+        place()
+    monkeypatch.setattr(files, "flush_directory", lambda path: (flushed.append(path), flush(path)))
+    place()
+    area = "packages" if kind == "package" else "assets"
+    assert store.layout.area(area) in flushed
+    if kind == "package":
+        assert store.layout.area(area) / "acme" in flushed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import cleanup
-from portal.store import apps, audit, retention, signed_uploads
+from portal.store import apps, audit, retention, signed_uploads, uploads
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
@@ -161,3 +161,38 @@ def test_an_upload_whose_removal_was_cut_short_is_gone_and_frees_its_quota(store
     shutil.rmtree(store.layout.staging(transfer.upload_id))
     assert refusal(signed_uploads.terminate, store, transfer.upload_id) == "NOT_FOUND"
     assert store.db.read().execute("SELECT count(*) FROM uploads").fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("by", ["a request", "cleanup"])
+def test_an_upload_whose_files_an_older_portal_moves_back_is_kept(
+    store: Store, app: apps.App, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """It moves them before its COMMIT, in its turn, and back where that fails."""
+    transfer = signed_uploads.issue(store, app, 8, None)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
+        upload.append([b"half"])
+    directory, away = file_of(store, transfer).parent, store.layout.area("packages") / "moved"
+    directory.rename(away)
+    forget = uploads.forget
+
+    def in_its_turn(store: Store, upload_id: str) -> bool:
+        away.rename(directory)
+        return forget(store, upload_id)
+
+    monkeypatch.setattr(uploads, "forget", in_its_turn)
+    if by == "cleanup":
+        cleanup.cleanup(store)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
+        assert upload.transfer.received == 4
+    assert file_of(store, transfer).read_bytes() == b"half"
+
+
+def test_uploads_are_kept_while_the_disk_of_temp_is_away(store: Store, app: apps.App) -> None:
+    transfer = signed_uploads.issue(store, app, 8, None)
+    temp = store.layout.area("temp")
+    away = temp.rename(temp.with_name("unmounted"))
+    with pytest.raises(FileNotFoundError), signed_uploads.held(store, transfer.upload_id):
+        pass
+    away.rename(temp)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
+        upload.append([b"complete"])
