@@ -33,6 +33,7 @@ DEFAULT_CONFIG = Path("/etc/mosis/mosis.toml")
 
 MIB = 1024 * 1024
 BASE_URL = re.compile(r"https?://[^\s/?#]+(/[^\s/?#]+)*")
+BUCKET = r"^[A-Za-z0-9][\w.-]{2,}$"
 
 
 def _absolute(path: Path) -> Path:
@@ -46,6 +47,12 @@ def _base_url(url: str) -> str:
     if base and not BASE_URL.fullmatch(base):
         raise ValueError("must be http:// or https:// with a host")
     return base
+
+
+def _another_bucket(bucket: str | None, info: ValidationInfo) -> str | None:
+    if bucket is not None and bucket == info.data.get("bucket"):
+        raise ValueError("must be another bucket than mirror.bucket, which devices read")
+    return bucket
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -63,11 +70,26 @@ class S3(BaseModel):
     endpoint: HttpUrl = Field(description="URL of the S3 API")
     region: str = Field("auto", description="region; `auto`: the provider's")
     provider: str = Field("", description="name in the table of providers; empty: known by the endpoint, else `s3`")
-    bucket: str = Field(pattern=r"^[A-Za-z0-9][\w.-]{2,}$", description="bucket that devices read")
+    bucket: str = Field(pattern=BUCKET, description="bucket that devices read")
     credentials: AbsolutePath = Field(description="file of two lines, access key and secret key, mode 600")
     public_url: Annotated[str, AfterValidator(_base_url)] = Field(
         "", description="URL at which anybody reads the bucket, for `download`; empty: not public"
     )
+    private_bucket: Annotated[str | None, AfterValidator(_another_bucket)] = Field(
+        None, pattern=BUCKET, description="bucket that takes uploads `via` the mirror and that nobody reads; none: none"
+    )
+    private_credentials: AbsolutePath | None = Field(
+        None, description="the same for the private bucket alone, which the portal reads too; none: `credentials`"
+    )
+
+    @property
+    def private(self) -> "S3 | None":
+        """The private bucket as an engine of its own."""
+        if self.private_bucket is None:
+            return None
+        credentials = self.private_credentials or self.credentials
+        own = {"bucket": self.private_bucket, "credentials": credentials}
+        return self.model_copy(update={**own, "public_url": "", "private_bucket": None, "private_credentials": None})
 
 
 class Backup(BaseModel):

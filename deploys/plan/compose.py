@@ -7,7 +7,7 @@ from pathlib import Path
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.dsm_times import OURS, block
-from deploys.plan.model import Directory, File, Listener, Plan, Service, Stack
+from deploys.plan.model import Directory, File, Listener, Plan, Secret, Service, Stack
 from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
@@ -51,7 +51,8 @@ def plan(data: HostData, release: Release) -> Plan:
         "path": PATH,
         "checks": checks,
     }
-    services = _services(data, release, settings, etc, recipe, variables)
+    declared_secrets = secrets_of(data, settings, secrets)
+    services = _services(data, release, settings, etc, recipe, variables, _signing(settings, declared_secrets))
     stamps = {name: service.stamp for name, service in services.items()}
     command = File(f"{home}/bin/mosis", render("compose/mosis.j2", **variables), "755", "root:root")
     scripts = {job.name: f"{home}/bin/job-{job.name}" for job in jobs}
@@ -79,7 +80,7 @@ def plan(data: HostData, release: Release) -> Plan:
         directories=_directories(data, home),
         command=command,
         services=services | {"prometheus": prometheus_of(data, f"{etc}/prometheus", data.port)},
-        secrets=secrets_of(data, settings, secrets),
+        secrets=declared_secrets,
         listeners=(Listener(data.port, "docker-proxy"), Listener(data.litestream_port, "docker-proxy")),
         jobs=jobs,
         bucket=settings.mirror,
@@ -114,8 +115,20 @@ def _images(data: HostData, release: Release) -> tuple[dict[str, str], str]:
     return {"portal": f"mosis:{release.id}", "nginx": f"mosis-nginx:{recipe}"}, recipe
 
 
+def _signing(settings: Settings, declared: tuple[Secret, ...]) -> tuple[str, ...]:
+    """The secret that is a file in the portal's container, which keeps the old one when another takes its name."""
+    private = settings.mirror and settings.mirror.private
+    return tuple(secret.content for secret in declared if private and secret.path == str(private.credentials))
+
+
 def _services(
-    data: HostData, release: Release, settings: Settings, etc: Path, recipe: str, variables: Mapping[str, object]
+    data: HostData,
+    release: Release,
+    settings: Settings,
+    etc: Path,
+    recipe: str,
+    variables: Mapping[str, object],
+    signing: tuple[str, ...],
 ) -> dict[str, Service]:
     # What reaches the published port comes from the engine's gateway or from cloudflared.
     proxies = (*data.trusted_proxies, data.subnet)
@@ -146,7 +159,7 @@ def _services(
         render(f"compose/{name}.yml.j2", **{**variables, **unnamed}) for name in ("compose", "first")
     )  # fmt: skip
     made_of = {
-        "portal": (release.id, recipe, *(file.content for file in files["portal"])),
+        "portal": (release.id, recipe, *(file.content for file in files["portal"]), *signing),
         "litestream": (release.id, recipe, litestream),
         "nginx": (recipe,),
         "cloudflared": (),

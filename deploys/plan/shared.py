@@ -16,6 +16,7 @@ from portal.mirror.providers import provider_of
 from portal.settings import Settings
 
 CREDENTIALS = "mirror-credentials"
+PRIVATE_CREDENTIALS = "mirror-private-credentials"
 
 DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member of the group
     "": "750",
@@ -35,7 +36,9 @@ def settings_of(data: HostData, secrets: Path | None = None, /, **derived: objec
     derived = {"job_max_ages": schedules.max_ages(data), **derived}
     values = {"root": data.root, **derived, **data.settings}
     if isinstance(mirror := values.get("mirror"), dict):
-        values["mirror"] = {"credentials": f"{secrets or data.root / 'secrets'}/{CREDENTIALS}", **mirror}
+        place = secrets or data.root / "secrets"
+        own = {"private_credentials": f"{place}/{PRIVATE_CREDENTIALS}"} if PRIVATE_CREDENTIALS in data.secrets else {}
+        values["mirror"] = {"credentials": f"{place}/{CREDENTIALS}", **own, **mirror}
     decided = {"root", *derived, *(("host", "port") if "socket" in derived else ())}
     if fixed := data.settings.keys() & decided:
         raise PlanError(f"Host data: mosis_settings may not set {', '.join(sorted(fixed))}, the deploy does.")
@@ -50,10 +53,15 @@ def settings_of(data: HostData, secrets: Path | None = None, /, **derived: objec
 
 def secrets_of(data: HostData, settings: Settings, secrets: Path | None = None) -> tuple[Secret, ...]:
     place = secrets or data.root / "secrets"
-    credentials = settings.mirror and settings.mirror.credentials
-    if credentials and credentials.parent == place and credentials.name not in data.secrets:
-        raise PlanError(f"Host data: mosis_secrets must say where {credentials.name} comes from.")
+    for credentials in _credentials_of(settings):
+        if credentials.parent == place and credentials.name not in data.secrets:
+            raise PlanError(f"Host data: mosis_secrets must say where {credentials.name} comes from.")
     return tuple(Secret(f"{place}/{name}", _read(source)) for name, source in data.secrets.items())
+
+
+def _credentials_of(settings: Settings) -> set[Path]:
+    engines = [settings.mirror, settings.mirror and settings.mirror.private]
+    return {engine.credentials for engine in engines if engine}
 
 
 def _read(source: str) -> str:

@@ -15,7 +15,7 @@ from portal.http.responses import Answer, json_response, problem
 from portal.http.routing import VERSION_CODE, PublicCall, Route, Services
 from portal.images import ImageRejected
 from portal.store import tokens
-from portal.store.errors import DatabaseBusy, RateLimited, Refused
+from portal.store.errors import DatabaseBusy, Later, Refused
 from portal.store.rate_limit import RateLimit
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _require_utf8() -> None:
 def _refusal(refused: Refused) -> HTTPResponse:
     """Details repeat what was sent, and people send tokens in the wrong places."""
     headers = CHALLENGE.get(refused.code, {})
-    if isinstance(refused, RateLimited):
+    if isinstance(refused, Later):
         headers = {"Retry-After": str(refused.retry_after)}
     errors = None if refused.errors is None else [tokens.redacted(error) for error in refused.errors]
     return problem(refused.code, tokens.redacted(refused.detail), errors=errors, headers=headers)

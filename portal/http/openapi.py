@@ -122,6 +122,9 @@ def _responses(route: Route) -> dict[str, Any]:
     if operation.redirects:
         where = headers.headers(("Cache-Control", "Location", "X-Mosis-Signature", "X-Mosis-Version"))
         responses["302"] = {"description": "The mirror has the file", "headers": where}
+    if operation.accepted:
+        later = headers.headers(("Cache-Control", "Retry-After"))
+        responses["202"] = answer | {"description": "Not ready: repeat the request", "headers": later}
     if set(headers.TUS_UPLOAD) & {*operation.request_headers, *operation.response_headers}:
         for response in responses.values():
             response["headers"] |= headers.headers(("Tus-Resumable",), always=False)

@@ -17,15 +17,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Answer(Generic[Model]):
-    """A model that a handler answers with header fields of its own."""
+    """A model that a handler answers with header fields, and a status if it is not the route's, of its own."""
 
     model: Model
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = None
 
 
 def json_response(answer: Answer[Model], status: int) -> HTTPResponse:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **answer.headers}
-    return HTTPResponse(answer.model.model_dump_json(), status, headers)
+    return HTTPResponse(answer.model.model_dump_json(), answer.status or status, headers)
 
 
 def revalidated(request: BaseRequest, content: bytes, headers: Mapping[str, str]) -> HTTPResponse:

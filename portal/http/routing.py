@@ -117,6 +117,7 @@ class Operation(Generic[C]):
     idempotency_key: bool = False
     rate_limited: bool = False
     redirects: bool = False  # where the mirror has the file
+    accepted: bool = False  # 202 with Retry-After while a job has still to do its part
 
 
 @dataclass(frozen=True)

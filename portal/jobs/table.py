@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 HOUR = 3600
 DAY = 24 * HOUR
 
-Needs = Literal["a store", "a store with a backup drive", "a store with a mirror", "a standby"]
+Needs = Literal[
+    "a store", "a store with a backup drive", "a store with a mirror", "a store with a private bucket", "a standby"
+]
 
 MET: Mapping[Needs, "Callable[[Settings], bool]"] = {
     "a store": lambda settings: settings.follow is None,
     "a store with a backup drive": lambda settings: settings.follow is None and settings.backup is not None,
     "a store with a mirror": lambda settings: settings.follow is None and settings.mirror is not None,
+    "a store with a private bucket": lambda settings: (
+        settings.follow is None and settings.mirror is not None and settings.mirror.private_bucket is not None
+    ),
     "a standby": lambda settings: settings.follow is not None,
 }
 
@@ -86,6 +91,14 @@ JOBS = (
         max_age=HOUR,
         needs="a store with a mirror",
         help="Copy what is published to the mirror's bucket",
+    ),
+    Job(
+        name="collect",
+        command="collect",
+        time="* * * * *",
+        max_age=HOUR,
+        needs="a store with a private bucket",
+        help="Fetch the packages that were uploaded to the mirror's private bucket",
     ),
     Job(
         name="follow",

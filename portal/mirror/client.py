@@ -22,7 +22,7 @@ REMEDIES = {
         "Check the two lines of {credentials}: access key, secret key",
     ),
     "AccessDenied": "Let this access key list, read, write and delete objects in {bucket}",
-    "NoSuchBucket": "Create the bucket, or correct the setting mirror.bucket",
+    "NoSuchBucket": "Create the bucket, or correct its name in the setting mirror",
     "RequestTimeTooSkewed": "The clock of this host is wrong: turn on time synchronization (NTP)",
 }
 
@@ -50,6 +50,11 @@ class Bucket:
         with self.failures():
             answer = getattr(self._client, operation)(Bucket=self.engine.bucket, **parameters)
         return cast("Mapping[str, Any]", answer)
+
+    def presigned_put(self, key: str, *, size: int, media_type: str, seconds: int) -> str:
+        """A URL that stores an object of exactly `size` bytes and this type; computed without asking the bucket."""
+        given = {"Bucket": self.engine.bucket, "Key": key, "ContentLength": size, "ContentType": media_type}
+        return str(self._client.generate_presigned_url("put_object", Params=given, ExpiresIn=seconds))
 
     @contextmanager
     def failures(self) -> Iterator[None]:
@@ -88,7 +93,7 @@ def _client(engine: S3, provider: Provider) -> Any:
     from botocore.config import Config
 
     access_key, secret_key = _credentials(engine)
-    return boto3.client(
+    return boto3.Session().client(  # the session that boto3 keeps is not for several threads
         "s3",
         endpoint_url=url_of(engine),
         region_name=provider.region_of(engine),

@@ -27,11 +27,12 @@ class DamagedError(Fault):
 
 
 class Listed(NamedTuple):
-    """An object as the bucket lists it; `size` in bytes."""
+    """An object as the bucket lists it; `size` in bytes, `modified` in seconds since 1970."""
 
     key: str
     size: int
     etag: str
+    modified: float
 
 
 def ensure(bucket: Bucket, one: Wanted) -> str:
@@ -98,7 +99,7 @@ def fetch(bucket: Bucket, key: str, target: Path, *, size: int, sha256: str) -> 
     good = False
     try:
         with closing(body), closing(files.Sink(target, size)) as sink:
-            while chunk := _read(bucket, body):
+            while chunk := read(bucket, body):
                 sink.write(chunk)
             good = sink.finish().sha256 == sha256
     except Refused:  # larger than it should be
@@ -109,13 +110,13 @@ def fetch(bucket: Bucket, key: str, target: Path, *, size: int, sha256: str) -> 
     return good
 
 
-def listed(bucket: Bucket) -> Iterator[Listed]:
-    """All objects, by a request per thousand. Raises MirrorError."""
+def listed(bucket: Bucket, prefix: str = "") -> Iterator[Listed]:
+    """All objects below `prefix`, by a request per thousand. Raises MirrorError."""
     token: dict[str, str] = {}
     while True:
-        page = bucket.call("list_objects_v2", **token)
+        page = bucket.call("list_objects_v2", Prefix=prefix, **token)
         for found in page.get("Contents", ()):
-            yield Listed(found["Key"], found["Size"], str(found["ETag"]).strip('"'))
+            yield Listed(found["Key"], found["Size"], str(found["ETag"]).strip('"'), found["LastModified"].timestamp())
         if not page.get("IsTruncated"):
             return
         token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -130,7 +131,8 @@ def _head(bucket: Bucket, key: str) -> Mapping[str, Any] | None:
         raise
 
 
-def _read(bucket: Bucket, body: BinaryIO) -> bytes:
+def read(bucket: Bucket, body: BinaryIO) -> bytes:
+    """The next piece of a body, empty at its end. Raises MirrorError."""
     with bucket.failures():
         return body.read(CHUNK)
 

@@ -136,3 +136,11 @@ def engine_of(settings: Settings) -> S3:
     if settings.mirror is None:
         raise SettingsError("No mirror is configured: set `mirror` in the settings.")
     return settings.mirror
+
+
+def private_of(settings: Settings) -> S3:
+    """The engine of the private bucket. Raises SettingsError without one."""
+    private = engine_of(settings).private
+    if private is None:
+        raise SettingsError("No private bucket is configured: set `mirror.private_bucket` in the settings.")
+    return private

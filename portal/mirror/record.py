@@ -129,6 +129,15 @@ class Record:
     def listed_at(self, at: int) -> None:
         self._set("listed_at", str(at))
 
+    @property
+    def swept_at(self) -> int:
+        """When the private bucket was last searched for uploads that are done with, in seconds since 1970; 0: never."""
+        return int(self._fact("swept_at") or 0)
+
+    @swept_at.setter
+    def swept_at(self, at: int) -> None:
+        self._set("swept_at", str(at))
+
     def reset(self, claim: str) -> None:
         """Forget everything: this is another bucket."""
         with self.at_once():

@@ -15,12 +15,26 @@ class Refused(Exception):
         self.errors = errors
 
 
-class RateLimited(Refused):
-    """A rate limit is exceeded; `retry_after` is in seconds."""
+class Later(Refused):
+    """The same request may succeed in `retry_after` seconds."""
+
+    def __init__(self, code: str, detail: str, retry_after: int) -> None:
+        super().__init__(code, detail)
+        self.retry_after = retry_after
+
+
+class RateLimited(Later):
+    """A rate limit is exceeded."""
 
     def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__("RATE_LIMITED", detail)
-        self.retry_after = retry_after
+        super().__init__("RATE_LIMITED", detail, retry_after)
+
+
+class Unavailable(Later):
+    """Something that the request needs is away."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__("UNAVAILABLE", detail, retry_after)
 
 
 class DatabaseUnusable(Fault):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
+from typing import Literal
 
 from portal.store import apps, audit, files, retention, uploads
 from portal.store.clock import now
@@ -26,7 +27,8 @@ LOCK_SECONDS = 2.0  # enough to notice a lost connection; a second writer is ref
 @dataclass(frozen=True)
 class Transfer:
     """The row of an upload. Sizes are bytes, times seconds since 1970, digests hex; `sha256` is as announced by the
-    client, `digest` that of a body received in one request.
+    client, `digest` that of a body received in one request. A body that goes `via` the mirror is fetched from there
+    once its owner has `wanted` it; `fault` and `fault_detail` are the code and the sentence of the last failure.
     """
 
     upload_id: str
@@ -38,15 +40,21 @@ class Transfer:
     expires_at: int
     received: int
     digest: str | None
+    via: "Via"
+    wanted_at: int | None
+    fault: str | None
+    fault_detail: str | None
 
     @property
     def whole(self) -> bool:
         return self.received == self.size
 
 
+Via = Literal["portal", "mirror"]
 OPEN = (
     "SELECT upload_id, app_id, versions.developer_id, created_at, uploads.size, uploads.sha256, expires_at, received,"
-    " digest FROM uploads JOIN versions ON version_id = upload_id WHERE status = 'uploading'"
+    " digest, via, wanted_at, fault, fault_detail FROM uploads JOIN versions ON version_id = upload_id"
+    " WHERE status = 'uploading'"
 )
 
 
@@ -103,7 +111,7 @@ class Held:
         return received
 
 
-def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfer:
+def issue(store: Store, app: apps.App, size: int, sha256: str | None, via: Via = "portal") -> Transfer:
     """Create an upload of `size` bytes. Raises Refused (FILE_TOO_LARGE, QUOTA_EXCEEDED)."""
     settings = store.settings
     if size > settings.package_max_bytes:
@@ -118,8 +126,9 @@ def issue(store: Store, app: apps.App, size: int, sha256: str | None) -> Transfe
                 raise Refused("QUOTA_EXCEEDED", fault)
             uploads.note(tx, upload)
             tx.execute(
-                "INSERT INTO uploads (upload_id, developer_id, size, sha256, expires_at) VALUES (?, ?, ?, ?, ?)",
-                (upload.upload_id, app.developer_id, size, sha256, now() + settings.upload_url_seconds),
+                "INSERT INTO uploads (upload_id, developer_id, size, sha256, expires_at, via)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (upload.upload_id, app.developer_id, size, sha256, now() + settings.upload_url_seconds, via),
             )
     except BaseException:
         files.discard(upload.directory)
@@ -230,8 +239,13 @@ def _quota_fault(db: sqlite3.Connection, store: Store, developer_id: str, size: 
 
 
 def _discard_expired(store: Store, developer_id: str) -> None:
-    """Discard incomplete uploads whose URLs have expired, to free quota; until then their owner can renew them."""
-    expired = f"{OPEN} AND uploads.developer_id = ? AND expires_at <= ? AND received < uploads.size"
+    """Discard incomplete uploads whose URLs have expired, to free quota; until then their owner can renew them.
+
+    A body that is being fetched from the mirror is on its way whatever its URL.
+    """
+    expired = (
+        f"{OPEN} AND uploads.developer_id = ? AND expires_at <= ? AND received < uploads.size AND wanted_at IS NULL"
+    )
     for row in store.db.read().execute(expired, (developer_id, now())).fetchall():
         try:
             with held(store, row["upload_id"], wait=0) as upload:

@@ -132,7 +132,7 @@ def test_the_drive_is_only_given_to_a_container_when_it_is_there(release: Releas
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize(
-    "command", ["mirror", "lifecycle show", "scrub --repair", "restore", "cleanup", "token list", ""]
+    "command", ["mirror", "collect", "lifecycle show", "scrub --repair", "restore", "cleanup", "token list", ""]
 )
 def test_only_what_talks_to_the_bucket_has_a_network(
     command: str, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, mirrored: bool
@@ -141,7 +141,7 @@ def test_only_what_talks_to_the_bucket_has_a_network(
     data = {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": SECRETS} if mirrored else {}
     script = everything(plan(NAS | data, release))["/volume1/@mosis/bin/mosis"]
     output = ran(script, "", tmp_path, *command.split())
-    talks = mirrored and command.startswith(("mirror", "lifecycle", "scrub", "restore"))
+    talks = mirrored and command.startswith(("mirror", "collect", "lifecycle", "scrub", "restore"))
     assert f" --network {'mosis_default' if talks else 'none'} " in output
 
 
@@ -270,3 +270,28 @@ def test_secrets_stand_outside_the_share_and_in_no_file(release: Release, monkey
         == "/volume1/@mosis/secrets/mirror-credentials"
     )
     assert "hunter2" not in json.dumps(everything(wanted)) + repr(wanted)
+
+
+def test_the_portal_signs_urls_of_the_private_bucket_without_a_network(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has one secret, which a rotation replaces by a rename: only a new container sees the new file."""
+    monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
+    uploads = {"mirror": MIRROR | {"private_bucket": "mosis-private"}}
+    secrets = SECRETS | {"mirror-private-credentials": "env:MOSIS_TEST_PRIVATE"}
+    monkeypatch.setenv("MOSIS_TEST_PRIVATE", "AKIB\nhunter3")
+    before = plan(NAS | {"mosis_settings": uploads, "mosis_secrets": secrets}, release)
+    own = definition(everything(before)[COMPOSE_FILE], "portal")
+    assert "network_mode: none" in own
+    assert re.findall("/secrets/[a-z-]+", own) == ["/secrets/mirror-private-credentials"] * 2
+    assert "collect" in before.stack.scripts
+    monkeypatch.setenv("MOSIS_TEST_PRIVATE", "AKIC\nhunter4")
+    after = plan(NAS | {"mosis_settings": uploads, "mosis_secrets": secrets}, release)
+    assert [name for name in after.services if before.services[name] != after.services[name]] == ["portal"]
+    assert not re.search("hunter[0-9]", json.dumps(everything(after)) + repr(after))
+
+
+def test_without_a_private_bucket_the_portal_has_no_secret(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
+    wanted = plan(NAS | {"mosis_settings": {"mirror": MIRROR}, "mosis_secrets": SECRETS}, release)
+    assert "secrets" not in definition(everything(wanted)[COMPOSE_FILE], "portal")

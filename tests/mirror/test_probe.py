@@ -47,7 +47,9 @@ def test_a_bucket_that_ignores_what_it_should_check_is_found_out(empty: S3, monk
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(empty: S3) -> None:
-    with pytest.raises(MirrorError, match=r"NoSuchBucket.*Create the bucket, or correct the setting mirror\.bucket\.$"):
+    with pytest.raises(
+        MirrorError, match=r"NoSuchBucket.*Create the bucket, or correct its name in the setting mirror\.$"
+    ):
         probe(Bucket(empty.model_copy(update={"bucket": "absent"})))
 
 

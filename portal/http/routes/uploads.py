@@ -1,5 +1,6 @@
 """Uploads to a signed URL: one PUT, or chunks by tus 1.0 on the same URL; the owner then completes the upload."""
 
+import logging
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -10,13 +11,17 @@ from portal.http import digests, headers, schemas, tus
 from portal.http.forms import CHUNK
 from portal.http.responses import Answer
 from portal.http.routing import ANYONE, DEVELOPER, Call, Operation, PublicCall, Routes
-from portal.store import apps, presign, signed_uploads
+from portal.mirror import direct
+from portal.mirror.client import Bucket, MirrorError
+from portal.store import apps, awaited, presign, signed_uploads
 from portal.store.clock import now
-from portal.store.errors import Refused
-from portal.store.signed_uploads import Transfer
+from portal.store.errors import Refused, Unavailable
+from portal.store.signed_uploads import Transfer, Via
 from portal.store.versions import Version
 
 MEDIA_TYPE = "application/octet-stream"
+AWAITED_SECONDS = "2"  # until an owner asks again whether the mirror's job has fetched a package
+log = logging.getLogger(__name__)
 
 UPLOADS_PATH = "/api/apps/<app_id>/uploads"
 UPLOAD_PATH = "/api/uploads/<upload_id:re:[0-9a-f]{32}>"
@@ -36,11 +41,12 @@ routes = Routes()
 class NewUpload(schemas.Body):
     size: int | None = Field(None, ge=1, description="bytes of the package; a tus client sends Upload-Length instead")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the package, in hex")
+    via: Via = Field("portal", description="`mirror`: the URL is one of the mirror's bucket, if the store has that")
 
 
 class SignedUpload(BaseModel):
     upload_id: str
-    method: str = Field(description="method that sends the whole body; tus works on the same URL")
+    method: str = Field(description="method that sends the whole body; tus works on the URL if it is the portal's")
     url: str
     headers: dict[str, str] = Field(description="to send with the request")
     expires_at: schemas.Time
@@ -61,7 +67,12 @@ def issue(call: Call, body: NewUpload, app_id: str) -> Answer[SignedUpload]:
         size, sha256 = tus.number(call.request, "Upload-Length"), tus.announced_sha256(call.request)
     if not size:
         raise Refused("VALIDATION_ERROR", "The body is invalid.", ["size: Input should be at least 1."])
-    return _with_url(call, signed_uploads.issue(call.store, app, size, sha256))
+    if body.via == "portal":
+        return _with_url(call, signed_uploads.issue(call.store, app, size, sha256))
+    if tus.is_used(call.request):
+        raise Refused("VALIDATION_ERROR", "The body is invalid.", ["via: tus works with the portal only."])
+    signing = _signer(call)  # first: an upload without a URL is of no use
+    return _at_mirror(signing, signed_uploads.issue(call.store, app, size, sha256, "mirror"))
 
 
 @routes.add(
@@ -187,38 +198,65 @@ def post(call: PublicCall, upload_id: str) -> HTTPResponse | None:
 )  # fmt: skip
 def renew(call: Call, upload_id: str) -> Answer[SignedUpload]:
     _owned(call, upload_id)
+    if signed_uploads.find(call.db.read(), upload_id).via == "mirror":
+        signing = _signer(call)
+        return _at_mirror(signing, signed_uploads.renew(call.store, upload_id))
     return _with_url(call, signed_uploads.renew(call.store, upload_id))
 
 
 @routes.add(
     Operation(
         "POST", f"{UPLOAD_PATH}/complete", "Complete an upload: validate the package and create the version", DEVELOPER,
-        status=201,
+        status=201, accepted=True,
         problems=("UPLOAD_INCOMPLETE", "UPLOAD_USED", "UPLOAD_LOCKED", "UPLOAD_EXPIRED", "VALIDATION_ERROR",
                   "DIGEST_MISMATCH", "VERSION_EXISTS", "VERSION_CONFLICT"),
     )
 )  # fmt: skip
-def complete(call: Call, upload_id: str) -> schemas.Version:
+def complete(call: Call, upload_id: str) -> Answer[schemas.Version]:
     version = _owned(call, upload_id)
     if version.status == "uploading":
+        if awaited.want(call.store, upload_id):
+            return Answer(_version(call, version), {"Retry-After": AWAITED_SECONDS}, status=202)
         with call.metrics.upload("package", seconds=now() - version.created_at) as measured:
             placed = signed_uploads.complete(call.store, call.actor, upload_id)
             measured.bytes = placed.size
-        return schemas.Version.of(placed, call.settings.public_url)
+        return Answer(_version(call, placed))
+    return Answer(_version(call, version))
+
+
+def _version(call: Call, version: Version) -> schemas.Version:
     return schemas.Version.of(version, call.settings.public_url)
+
+
+def _signer(call: Call) -> Bucket:
+    """What signs the mirror's URLs. Raises Refused (VALIDATION_ERROR, UNAVAILABLE)."""
+    private = call.settings.mirror and call.settings.mirror.private
+    if private is None:
+        raise Refused("VALIDATION_ERROR", "The body is invalid.", ["via: This store takes uploads itself only."])
+    try:
+        return direct.signer(private)
+    except MirrorError:
+        log.exception("URLs of the private bucket cannot be signed")
+        raise Unavailable(
+            "The bucket cannot be used at the moment: upload to the portal.", awaited.RETRY_SECONDS
+        ) from None
+
+
+def _at_mirror(signing: Bucket, transfer: Transfer) -> Answer[SignedUpload]:
+    headers = {"Content-Type": direct.MEDIA_TYPE, "Content-Length": str(transfer.size)}
+    return _signed(transfer, direct.url(signing, transfer), headers)
 
 
 def _with_url(call: Call, transfer: Transfer) -> Answer[SignedUpload]:
     path = f"/api/uploads/{transfer.upload_id}"
     grant = presign.Grant("PUT", path, transfer.size, transfer.sha256, transfer.expires_at, transfer.upload_id)
     query = urlencode(presign.sign(presign.load(call.store.layout.presign_keys), grant))
-    url = f"{call.settings.public_url}{path}?{query}"
+    return _signed(transfer, f"{call.settings.public_url}{path}?{query}", {"Content-Type": MEDIA_TYPE})
+
+
+def _signed(transfer: Transfer, url: str, headers: dict[str, str]) -> Answer[SignedUpload]:
     signed = SignedUpload(
-        upload_id=transfer.upload_id,
-        method=grant.method,
-        url=url,
-        headers={"Content-Type": MEDIA_TYPE},
-        expires_at=transfer.expires_at,
+        upload_id=transfer.upload_id, method="PUT", url=url, headers=headers, expires_at=transfer.expires_at
     )
     return Answer(signed, {"Location": url, **tus.state(transfer)})
 
