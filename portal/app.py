@@ -8,13 +8,13 @@ from bottle import Bottle
 
 from portal.http.dispatch import application
 from portal.http.draining import Wsgi, drained
-from portal.http.routes import accounts, app_keys, apps, catalogue, images, service, store, uploads
+from portal.http.routes import accounts, app_keys, apps, catalogue, images, service, store, updates, uploads
 from portal.http.routing import STARTED, Services
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.store import open_store
 
-MODULES = (accounts, apps, app_keys, uploads, images, store, catalogue, service)
+MODULES = (accounts, apps, app_keys, uploads, images, store, updates, catalogue, service)
 
 
 def create_app(settings: Settings) -> Wsgi:

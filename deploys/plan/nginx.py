@@ -8,7 +8,7 @@ from deploys.plan.render import render
 from portal.http import problems
 from portal.settings import MIB, Settings
 
-SMALL_BODY_MAX = 64 * 1024
+SMALL_BODY_MAX = 96 * 1024
 """Bytes of a body that is not an upload, the largest JSON that the portal parses (portal/http/forms.py)."""
 
 

@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
@@ -11,7 +12,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, request
 from portal.http import digests, forms, idempotency, tus
 from portal.http.authentication import Authentication
 from portal.http.problems import CODE_OF_STATUS
-from portal.http.responses import Answer, json_response, problem
+from portal.http.responses import Answer, problem, revalidated
 from portal.http.routing import VERSION_CODE, PublicCall, Route, Services
 from portal.images import ImageRejected
 from portal.store import tokens
@@ -90,7 +91,13 @@ def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -
         return HTTPResponse(status=route.operation.status)
     if isinstance(answer, HTTPResponse):
         return answer
-    return json_response(answer if isinstance(answer, Answer) else Answer(answer), route.operation.status)
+    return _json(route, call, answer if isinstance(answer, Answer) else Answer(answer))
+
+
+def _json(route: Route, call: PublicCall, answer: Answer[Any]) -> HTTPResponse:
+    if route.operation.revalidated:
+        return revalidated(call.request, answer.content, answer.fields)
+    return HTTPResponse(answer.content, answer.status or route.operation.status, answer.fields)
 
 
 def _require_utf8() -> None:

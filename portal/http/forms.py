@@ -18,7 +18,7 @@ from portal.store.files import Received, Sink
 
 CHUNK = 128 * 1024  # bytes
 FIELD_MAX = 1024
-JSON_MAX = 64 * 1024
+JSON_MAX = 96 * 1024  # of an update check of 500 apps whose IDs are as long as they may be
 OVERHEAD_MAX = 64 * 1024  # boundaries, part headers and text fields around the one file
 PARTS_MAX = 16
 BOUNDARY_MAX = 70  # RFC 2046 section 5.1.1

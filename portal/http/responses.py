@@ -23,10 +23,14 @@ class Answer(Generic[Model]):
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int | None = None
 
+    @property
+    def content(self) -> bytes:
+        return self.model.model_dump_json().encode()
 
-def json_response(answer: Answer[Model], status: int) -> HTTPResponse:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", **answer.headers}
-    return HTTPResponse(answer.model.model_dump_json(), answer.status or status, headers)
+    @property
+    def fields(self) -> dict[str, str]:
+        """The header fields, Content-Type among them; nothing is cached unless the handler says so."""
+        return {"Content-Type": "application/json", "Cache-Control": "no-store", **self.headers}
 
 
 def revalidated(request: BaseRequest, content: bytes, headers: Mapping[str, str]) -> HTTPResponse:

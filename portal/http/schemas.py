@@ -3,11 +3,11 @@
 import base64
 import json
 import sqlite3
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from portal.packages.identifiers import AppId, DeveloperId, VersionCode
+from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, VersionCode
 from portal.packages.signature import KeyId
 from portal.store import app_keys, apps, assets, developers, keys, tokens, versions
 from portal.store.clock import rfc3339
@@ -28,6 +28,10 @@ Name = Annotated[
     ),
 ]
 TOKEN_DAYS_MAX = 3650
+DESCRIBED = ("min_api", "permissions", "changelog", "author", "license", "homepage")
+"""Members of a manifest that devices see before they download the package."""
+INSTALLED_MAX = 500  # apps of one device, for which it asks at once
+CHANGELOG_MAX = 1000  # characters in an answer about many apps
 
 
 class Body(BaseModel):
@@ -232,24 +236,77 @@ class Assets(BaseModel):
     assets: list[Asset]
 
 
-class StoreApp(BaseModel):
-    """Everything that a device needs to show, download and verify an app."""
+class Release(BaseModel):
+    """What a device needs to decide about a version, to download and to verify it."""
 
     app_id: str
     developer_id: str
-    name: str
-    description: str
-    version: str
+    version: str = Field(description="version_name of the manifest")
     version_code: int
     size: int = Field(description="bytes")
     sha256: str
     signature: str
     key_id: str
-    public_key: str = Field(description="base64 of the 32 raw bytes of the signing key")
     published_at: Time
     download_url: str
+    min_api: int | None = Field(description="lowest API level of a device that can run it; null: any")
+    permissions: list[str]
+    changelog: str | None
+
+
+class StoreApp(Release):
+    """Everything that a device needs to show, download and verify an app."""
+
+    name: str
+    description: str
+    author: str | None
+    license: str | None
+    homepage: str | None
+    public_key: str = Field(description="base64 of the 32 raw bytes of the signing key")
     assets: list[Asset]
     signing: AppKeys
+
+
+class Installed(Body):
+    """The apps of a device, each with the version code that it has."""
+
+    apps: dict[Annotated[str, Field(max_length=128)], Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]] = Field(
+        max_length=INSTALLED_MAX, description="version code by app ID; 0 for an app that is not installed"
+    )
+    min_api: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="API level of the device: no version with a higher `min_api` is offered"
+    )
+    channel: Literal["stable", "beta", "edge"] = Field(
+        "stable", description="every release is in `stable`, which the other channels include"
+    )
+
+
+class Update(Release):
+    changelog: str | None = Field(
+        max_length=CHANGELOG_MAX, description=f"the first {CHANGELOG_MAX} characters; the store info has all of it"
+    )
+
+    @classmethod
+    def of(cls, version: versions.PlacedVersion, base: str) -> "Update":
+        values = release(version, base)
+        return cls.model_validate(values | {"changelog": values["changelog"] and values["changelog"][:CHANGELOG_MAX]})
+
+
+class Withdrawn(BaseModel):
+    """An installed version that was yanked."""
+
+    app_id: str
+    version_code: int
+    reason: str
+
+    @classmethod
+    def of(cls, version: versions.PlacedVersion) -> "Withdrawn":
+        return cls(app_id=version.app_id, version_code=version.version_code, reason=version.reason)
+
+
+class Updates(BaseModel):
+    updates: list[Update] = Field(description="the newest version that runs on the device, of each app that has one")
+    withdrawn: list[Withdrawn] = Field(description="installed versions that were yanked")
 
 
 class StoreEntry(BaseModel):
@@ -285,6 +342,17 @@ class Problem(BaseModel):
 
 class Health(BaseModel):
     status: str
+
+
+def release(version: versions.PlacedVersion, base: str) -> dict[str, Any]:
+    """The members of a Release, and what else the manifest may say for a StoreApp."""
+    described = {"permissions": [], **json.loads(version.manifest)}
+    return {
+        **{name: described.get(name) for name in DESCRIBED},
+        **vars(version),
+        "version": version.version_name,
+        "download_url": download_url(version, base),
+    }
 
 
 def download_path(version: versions.Version) -> str:

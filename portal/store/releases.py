@@ -4,7 +4,9 @@ A device installs the newest published version whose `min_api` it reaches. So a 
 while every newer one requires a higher API level than it does; without `min_api` a version runs on every device.
 """
 
+import json
 import sqlite3
+from collections.abc import Mapping
 
 from portal.store.versions import COLUMNS, PLACED, PlacedVersion
 
@@ -28,5 +30,30 @@ def of_app(db: sqlite3.Connection, app_id: str) -> list[PlacedVersion]:
         f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND {PLACED} AND +status = 'published' AND NOT {REPLACED}"
         " ORDER BY version_code DESC",
         (app_id,),
+    )
+    return [PlacedVersion(*row) for row in rows]
+
+
+def newer(db: sqlite3.Connection, installed: Mapping[str, int], level: int) -> list[PlacedVersion]:
+    """The newest version that runs on the API level, of each app of which a lower version code is installed."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM json_each(:installed) AS installed"
+        " JOIN apps ON apps.app_id = installed.key AND apps.published_code > installed.value"
+        " JOIN versions ON versions.version_id = ("
+        "  SELECT fitting.version_id FROM versions AS fitting"
+        f" WHERE fitting.app_id = apps.app_id AND fitting.{PLACED} AND +fitting.status = 'published'"
+        f" AND fitting.version_code > installed.value AND {MIN_API.format('fitting')} <= :level"
+        "  ORDER BY fitting.version_code DESC LIMIT 1)",
+        {"installed": json.dumps(installed), "level": level},
+    )
+    return [PlacedVersion(*row) for row in rows]
+
+
+def withdrawn(db: sqlite3.Connection, installed: Mapping[str, int]) -> list[PlacedVersion]:
+    """The installed versions that were yanked."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM json_each(?) AS installed JOIN versions ON versions.app_id = installed.key"
+        f" AND versions.version_code = installed.value AND versions.{PLACED} AND +versions.status = 'yanked'",
+        (json.dumps(installed),),
     )
     return [PlacedVersion(*row) for row in rows]

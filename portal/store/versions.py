@@ -46,6 +46,11 @@ class PlacedVersion(Version):
     signature: str
     manifest: str
 
+    @property
+    def reason(self) -> str:
+        """Why it was rejected or yanked; empty if nobody gave a reason."""
+        return " ".join(json.loads(self.reasons))
+
 
 COLUMNS = ", ".join(f"versions.{field}" for field in Version.__dataclass_fields__)
 UNPLACED: tuple[Status, ...] = ("uploading", "failed")

@@ -217,6 +217,42 @@ def test_an_icon_is_the_same_from_the_portal_and_from_nginx(
             assert nginx.headers["cache-control"] == store_routes.ASSET_CACHE
 
 
+@pytest.mark.parametrize("path", ["/api/store/apps/org.example.icon", "/api/store/apps?q=icon", "/openapi.json"])
+def test_store_json_is_the_same_from_the_portal_and_from_nginx(
+    front: str, behind: Portal, icon: dict[str, str], path: str
+) -> None:
+    """At first nginx asks the portal, then it answers from its cache, which it revalidates."""
+    tag = httpx.get(behind.url + path).headers["etag"]
+    for headers in ({}, {"If-None-Match": tag}, {"If-None-Match": '"other"'}, {"If-Match": '"other"'}) * 2:
+        portal, nginx = (httpx.get(base + path, headers=headers) for base in (behind.url, front))
+        assert (nginx.status_code, portal.status_code) in {(200, 200), (304, 304), (412, 412)}
+        if portal.status_code != 412:
+            assert nginx.content == portal.content
+            for name in ("etag", "cache-control"):
+                assert nginx.headers[name] == portal.headers[name]
+
+
+def test_a_publish_changes_the_entity_tag_behind_the_cache(front: str, publisher: Publisher) -> None:
+    publisher.publish(1)
+    tag = info(front, publisher).headers["etag"]
+    assert info(front, publisher, **{"If-None-Match": tag}).status_code == 304
+    publisher.publish(2)
+    deadline = time.monotonic() + PATIENCE
+    while (answer := info(front, publisher, **{"If-None-Match": tag})).status_code == 304:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert answer.json()["version_code"] == 2
+    assert answer.headers["etag"] != tag
+
+
+def test_the_largest_update_check_passes(front: str, publisher: Publisher) -> None:
+    publisher.publish(1)
+    installed = {f"org.{number:03}{'x' * 121}": 2**53 - 1 for number in range(499)} | {publisher.app_id: 0}
+    answer = httpx.post(f"{front}/api/store/updates", json={"apps": installed}).raise_for_status()
+    assert [update["app_id"] for update in answer.json()["updates"]] == [publisher.app_id]
+    assert answer.headers["cache-control"] == "no-store"
+
+
 def test_a_query_that_changes_nothing_is_no_entry_of_its_own(
     front: str, behind: Portal, icon: dict[str, str], token: str
 ) -> None:

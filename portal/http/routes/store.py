@@ -36,7 +36,9 @@ MUTABLE_PROBLEMS = (*FILE_PROBLEMS, "PRECONDITION_REQUIRED")
 routes = Routes()
 
 
-@routes.add(Operation("GET", STORE_PATH, "List and search published apps", ANYONE, query=("q", "cursor")))
+@routes.add(
+    Operation("GET", STORE_PATH, "List and search published apps", ANYONE, query=("q", "cursor"), revalidated=True)
+)
 def list_apps(call: PublicCall) -> Answer[schemas.StorePage]:
     query, after = call.request.query.q, call.request.query.cursor
     if len(query) > QUERY_MAX:
@@ -49,27 +51,20 @@ def list_apps(call: PublicCall) -> Answer[schemas.StorePage]:
     return Answer(schemas.StorePage(apps=entries, cursor=cursor), INFO_CACHE)
 
 
-@routes.add(Operation("GET", f"{STORE_PATH}/<app_id>", "Get the current version of an app", ANYONE))
+@routes.add(Operation("GET", f"{STORE_PATH}/<app_id>", "Get the current version of an app", ANYONE, revalidated=True))
 def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
     db, base = call.db.read(), call.settings.public_url
     app = apps.get(db, app_id)
     version = versions.current(db, app)
-    info = schemas.StoreApp(
-        app_id=app.app_id,
-        developer_id=app.developer_id,
-        name=app.name,
-        description=app.description,
-        version=version.version_name,
-        version_code=version.version_code,
-        size=version.size,
-        sha256=version.sha256,
-        signature=version.signature,
-        key_id=version.key_id,
-        public_key=base64.b64encode(keys.get(db, version.key_id).public_key).decode(),
-        published_at=version.published_at,
-        download_url=schemas.download_url(version, base),
-        assets=[schemas.Asset.of(asset, base) for asset in assets.of_app(db, app_id)],
-        signing=schemas.AppKeys.of(db, app_id),
+    info = schemas.StoreApp.model_validate(
+        {
+            **schemas.release(version, base),
+            "name": app.name,
+            "description": app.description,
+            "public_key": base64.b64encode(keys.get(db, version.key_id).public_key).decode(),
+            "assets": [schemas.Asset.of(asset, base) for asset in assets.of_app(db, app_id)],
+            "signing": schemas.AppKeys.of(db, app_id),
+        }
     )
     return Answer(info, INFO_CACHE)
 
