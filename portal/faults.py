@@ -3,11 +3,25 @@
 import errno
 import os
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 class Fault(Exception):
     """Something that a person must mend; the message names cause and remedy."""
+
+
+@contextmanager
+def afterwards(work: Callable[[], object]) -> Iterator[None]:
+    """Do `work` after the block, however that ends; an error of `work` never hides one of the block."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):
+            work()
+        raise
+    work()
 
 
 OS = {

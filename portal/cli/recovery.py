@@ -1,5 +1,6 @@
 """`mosis backup`, `drill` and `restore`: what cron runs, or an operator at 2 a.m."""
 
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from portal.cli.lazy import declaring, example
 from portal.cli.progress import progress
 from portal.jobs import backup, drill, recovery_figures, restore
 from portal.jobs import scrub as scrubbing
-from portal.jobs.opening import open_for
+from portal.jobs.opening import open_for, opened_on_full_disk
 from portal.store.clock import now, rfc3339
 from portal.store.store import open_store
 
@@ -136,8 +137,9 @@ def run_scrub(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report; change nothing.")] = False,
 ) -> None:
     """Read every file of the store and of the drive; set damaged files aside, so that no device gets them."""
-    with progress("checking files") as advance:
-        store = open_store(settings.load())
+    chosen = settings.load()
+    opened = nullcontext(open_store(chosen)) if dry_run else opened_on_full_disk(scrubbing.JOB, chosen)
+    with progress("checking files") as advance, opened as store:
         if fault := scrubbing.drive_fault(store):
             print(f"the drive is not checked: {fault}")
         found = scrubbing.scrub(store, repair=repair, dry_run=dry_run, report=print, progress=advance)

@@ -5,21 +5,20 @@ Leftovers are swept first, because that needs no room in the database: on a full
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from portal.faults import Fault, sentence
+from portal.faults import Fault, afterwards, sentence
 from portal.jobs.alone import alone
-from portal.jobs.opening import open_for
+from portal.jobs.opening import opened_on_full_disk
 from portal.recovery import drive, records
 from portal.settings import Settings
 from portal.store import (
     audit,
-    ballast,
     checkpoint,
     clock_trust,
     files,
@@ -31,7 +30,6 @@ from portal.store import (
     versions,
 )
 from portal.store.clock import now
-from portal.store.layout import Layout
 from portal.store.leftovers import Leftover
 from portal.store.retention import Expired, Rule
 from portal.store.store import Store
@@ -61,10 +59,8 @@ Report = Callable[[Deletion], object]
 
 def run(settings: Settings, report: Report, *, force: bool = False) -> None:
     """Clean up a store that is not open yet, which takes room on its disk. Raises as `cleanup` and `open_store` do."""
-    with ballast.released(Layout(settings.root)):
-        store = open_for(JOB, settings)
-        with closing(store.db):
-            cleanup(store, force=force, report=report)
+    with opened_on_full_disk(JOB, settings) as store:
+        cleanup(store, force=force, report=report)
 
 
 def cleanup(
@@ -83,11 +79,17 @@ def cleanup(
         return
     with alone(store, JOB):
         checkpoint.bound(store.layout)
-        try:
+        # Records need no right clock, but room on the disk, which may be there only after the rest.
+        with afterwards(lambda: _write_records(store)):
             _clean(store, force=force, report=report)
-        finally:
-            # It needs no right clock, but room on the disk, which may be there only now.
-            records.catch_up(store, apps_max=APPS_MAX)
+
+
+def _write_records(store: Store) -> None:
+    try:
+        records.catch_up(store, apps_max=APPS_MAX)
+    except OSError as error:
+        job_runs.fail(store.db, JOB, error)
+        raise
 
 
 def _clean(store: Store, *, force: bool, report: Report) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from portal.faults import afterwards
 from portal.jobs.alone import alone
 from portal.jobs.bucket_copies import BucketCopies
 from portal.packages.manifest import PATH as MANIFEST
@@ -105,15 +106,13 @@ class _Scrub:
         """Check everything after the position of the pass. Its counts are noted every now and then."""
         db, found = self._store.db.read(), self._pass
         total = known_files.count(db)
-        try:
+        with afterwards(self._note):
             for file in known_files.every(db, self._store.layout, found.after):
                 self._check(file)
                 found.after, found.checked = file.position, found.checked + 1
                 self._progress(found.checked, max(total, found.checked))
                 if found.checked % NOTED_EVERY == 0:
                     self._note()
-        finally:
-            self._note()
         return found
 
     def _check(self, file: NamedFile) -> None:

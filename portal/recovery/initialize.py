@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from portal.recovery import copies, migration, records
 from portal.settings import Settings, config_path
-from portal.store import files, presign, schema
+from portal.store import ballast, files, presign, schema
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import AREAS, Layout
 from portal.store.store import require_no_restore
@@ -51,6 +51,7 @@ def initialize(settings: Settings, report: Callable[[str], object], *, new: bool
         schema.migrate(layout.database, litestream=settings.litestream)
     migration.migrate(settings, report)
     presign.create(layout.presign_keys)
+    ballast.take(layout)
 
 
 def lost_store(settings: Settings, *, new: bool = False) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from portal.packages.manifest import PATH as MANIFEST
+from portal.recovery import records
 from portal.store import audit, files, known_files, placement
 from portal.store.errors import Refused
 from portal.store.known_files import NamedFile
@@ -82,11 +83,18 @@ def fault(path: Path, file: NamedFile, took: Throttle) -> tuple[str, int] | None
 
 
 def is_copy(path: Path, file: NamedFile) -> bool:
-    """Whether `path` on a drive is meant to be this file, not one that had its path before, or nothing."""
+    """Whether `path` on a drive is meant to be this file, not one that had its path before or since, or nothing.
+
+    The record beside a package says so. Before releases that wrote records, its time did; a restore of an earlier
+    state is no older than those.
+    """
     try:
-        return path.stat().st_mtime + CLOCK_GRAIN >= file.since
+        changed = path.stat().st_mtime
     except OSError:
         return False
+    if file.manifest and (recorded := records.digest_beside(path)):
+        return recorded == file.sha256
+    return changed + CLOCK_GRAIN >= file.since
 
 
 def manifest_is_good(directory: Path, file: NamedFile) -> bool:

@@ -194,6 +194,15 @@ def from_json(data: bytes) -> Rows:
     return rows
 
 
+def digest_beside(package: Path) -> str | None:
+    """The SHA-256 of a package in hex, by the record beside it; None without a good one."""
+    try:
+        [row] = from_json((package.parent / VERSION).read_bytes())["versions"]
+        return str(row["sha256"])
+    except (OSError, BackupError, ValueError, LookupError):
+        return None
+
+
 def every(packages: Path) -> Iterator[Path]:
     """The records below a directory of packages: of developers, then of apps, then of versions."""
     yield from sorted(packages.glob(f"*/{DEVELOPER}"))

@@ -23,10 +23,11 @@ def released(layout: Layout) -> Iterator[None]:
     try:
         yield
     finally:
-        _take(layout)
+        take(layout)
 
 
-def _take(layout: Layout) -> None:
+def take(layout: Layout) -> None:
+    """Take the room, if there is enough and it is not taken yet."""
     if layout.ballast.exists() or _free(layout) < ROOM:
         return
     with suppress(OSError), layout.ballast.open("wb") as file:

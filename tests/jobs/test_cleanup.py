@@ -491,3 +491,18 @@ def test_a_package_is_deleted_only_while_the_drive_has_it_if_that_is_asked_for(
         assert [deletion.label for deletion in deletions] == ["draft"] * (copy == "good") + ["uploading"]
     assert left(store) == ([] if copy == "good" else [1])
     assert store.layout.package("acme", APP_ID, 1).exists() == (copy != "good")
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_records_that_cannot_be_written_fail_the_run_and_hide_no_other_failure(
+    store: Store, app: apps.App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    upload(store, app, 1, tmp_path)
+    (store.layout.area("packages") / "acme/developer.json").mkdir()
+    if refused:
+        age(store, "status_at", 31 * DAY)
+        monkeypatch.setattr(cleanup, "DUE_MAX", 0)
+    with pytest.raises(CleanupError if refused else IsADirectoryError):
+        cleanup.cleanup(store)
+    if not refused:
+        assert "is a directory" in job_runs.every(store.db.read())[cleanup.JOB].failure

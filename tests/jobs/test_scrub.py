@@ -4,8 +4,11 @@ import dataclasses
 import errno
 import hashlib
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +18,18 @@ import pytest
 from portal.jobs import backup, mirror, scrub
 from portal.jobs.scrub import Finding
 from portal.mirror.client import Bucket
-from portal.recovery import drive, mending
+from portal.recovery import drive, mending, records
 from portal.recovery.errors import BackupError
 from portal.settings import S3
 from portal.store import audit, job_runs, known_files
 from portal.store.known_files import NamedFile
+from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.http.test_images import png
 from tests.jobs.conftest import SHM
 from tests.support.many import fill, flip
-from tests.support.portal import Portal, Publisher, add_developer, mosis, problem
+from tests.support.portal import MOSIS, Portal, Publisher, add_developer, mosis, problem
+from tests.support.small_disk import SmallDisk
 
 FLIPS = 1000
 
@@ -288,6 +293,22 @@ def test_what_had_the_path_before_is_no_damage(filled: Store) -> None:
     assert file.is_good(drive.trees(filled.settings.backup)[0])
 
 
+def test_what_had_the_path_later_is_no_damage(filled: Store) -> None:
+    """A code that was used again, before a restore of the time before that: newer generations have the second one."""
+    file = named(filled)[0]
+    code = (file.position.app_id, file.position.key)
+    [row] = filled.db.read().execute("SELECT * FROM versions WHERE app_id = ? AND version_code = ?", code).fetchall()
+    later, body = on_drive(filled, file), b"the version that was uploaded again, and lost by the restore"
+    later.write_bytes(body)
+    rows = {"versions": [dict(row) | {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}]}
+    later.with_name("version.json").write_bytes(records.to_json(rows))
+    assert scrubbed(filled, repair=True) == ([], False)
+    assert later.read_bytes() == body
+
+    later.with_name("version.json").write_bytes(records.to_json({"versions": [dict(row)]}))
+    assert [finding.mended_from for finding in scrubbed(filled, repair=True)[0]] == ["the store"]
+
+
 @pytest.fixture
 def mirrored(filled: Store, empty: S3) -> Store:
     """The store, all of whose published files are in a bucket as well."""
@@ -372,3 +393,31 @@ def test_a_disk_that_is_lost_is_reported_in_one_line(filled: Store) -> None:
     with pytest.raises(BackupError) as failed:
         scrub.scrub(filled)
     assert str(failed.value).startswith("750 files are not") and len(str(failed.value)) < 600
+
+
+ON_SMALL_DISK = """
+import sys
+from pathlib import Path
+from portal.store import ballast
+from tests.support.many import fill
+from tests.support.portal import environ, make_store
+store = make_store(Path(sys.argv[1]), litestream=True)
+environ(store)
+fill(store, 1, versions_each=2)
+ballast.take(store.layout)
+"""
+
+
+def test_a_full_disk_keeps_no_damaged_file_where_devices_get_it(small_disk: SmallDisk) -> None:
+    root = small_disk.path / "store"
+    small_disk.run(sys.executable, "-c", ON_SMALL_DISK, root)
+    layout = Layout(small_disk.seen / "store")
+    damaged, good = sorted(layout.area("packages").rglob("package.mosis"))
+    flip(damaged, 7)
+    small_disk.fill()
+    assert shutil.disk_usage(small_disk.seen).free == 0
+    environment = os.environ | {"MOSIS_CONFIG": str(root / "mosis.toml")}
+    command = [*small_disk.inside(), MOSIS, "scrub", "--repair"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert ran.returncode == 1 and "1 files are not as the database has them" in ran.stderr
+    assert (damaged.exists(), good.exists(), mending.quarantined(layout)) == (False, True, 1)

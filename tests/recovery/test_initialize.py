@@ -9,7 +9,7 @@ import pytest
 from portal.jobs import rebuild, status
 from portal.recovery import initialize, records
 from portal.settings import Settings, parse
-from portal.store import schema
+from portal.store import ballast, schema
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
@@ -38,6 +38,11 @@ def start(settings: Settings, *, new: bool = False) -> None:
 def test_a_first_store_is_started(settings: Settings) -> None:
     start(settings)
     assert schema.found(Layout(settings.root).database)
+
+
+def test_room_for_a_full_disk_is_taken_at_once(settings: Settings) -> None:
+    start(settings)
+    assert Layout(settings.root).ballast.stat().st_blocks * 512 >= ballast.BYTES
 
 
 def test_a_volume_that_is_not_mounted_is_no_new_store(settings: Settings, note: Path) -> None:
