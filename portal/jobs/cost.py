@@ -11,6 +11,8 @@ MONTH = 30 * DAY
 RUNS = MONTH // 300  # of `mosis mirror`, each of which reads the marker
 WRITES_PER_VERSION = 2  # package and manifest
 READS_PER_WRITE = 2  # before and after
+CATALOGUE_WRITES = 4  # per change: document, bin, snapshot, timestamp
+SIGNATURES = 5 * 30  # a day: three bins, snapshot, timestamp
 GIGA = 1e9
 
 
@@ -44,7 +46,8 @@ def figures(store: Store) -> Figures:
 
 def use(found: Figures, downloads: int) -> Use:
     """A month with so many downloads, none of which a cache answers: the most that they can cost."""
-    writes = WRITES_PER_VERSION * found.versions + found.images
+    changes = found.versions + found.images
+    writes = WRITES_PER_VERSION * found.versions + found.images + CATALOGUE_WRITES * changes + SIGNATURES
     return Use(
         stored=found.size / GIGA,
         class_a=writes,

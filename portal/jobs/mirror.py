@@ -4,14 +4,15 @@ A run works off what the record of the bucket has as pending. It may be killed a
 away for days: the next one continues. It never blocks a publish, which knows nothing of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from portal.faults import sentence
 from portal.jobs.alone import alone
-from portal.mirror import claim, objects, wanted
+from portal.mirror import catalogue, claim, objects, wanted
+from portal.mirror.catalogue import CatalogueError
 from portal.mirror.client import Bucket, MirrorError
 from portal.mirror.providers import engine_of
 from portal.mirror.record import Record
@@ -29,7 +30,7 @@ DELETE_AFTER_SECONDS = 7 * retention.DAY
 VERIFY_SECONDS = 7 * retention.DAY
 """How often the objects of the bucket are listed, which costs a request per thousand."""
 DELETE_MAX, DELETE_PART_MAX = 100, 0.3  # of the objects; a run that would delete more than both deletes none
-OTHERS = ("temp/", "drafts/", "catalogue/", claim.MARKER)
+OTHERS = ("temp/", "drafts/", claim.MARKER)
 """What else the bucket has, by prefix."""
 
 
@@ -67,8 +68,12 @@ def preview(store: Store) -> Report:
     """What a run would do, by what is known of the bucket; nothing is changed, and the bucket is not asked."""
     engine_of(store.settings)
     with closing(Record.read(store.layout)) as read, closing(read.copy()) as record:
+        timestamp = catalogue.timestamp(store.layout)
         scan(store.db.read(), store.layout, record)
-        return Report(record.pending_keys(), [key for key, _ in record.unwanted(now() - DELETE_AFTER_SECONDS)])
+        found = catalogue.state(store.layout, record, timestamp) if timestamp else None
+        copied = [key for key in record.pending_keys() if not key.startswith(catalogue.APP_ID)]
+        copied += [one.key for stage in found.stages for one in stage] if found else []
+        return Report(copied, [key for key, _ in record.unwanted(now() - DELETE_AFTER_SECONDS)])
 
 
 class _Run:
@@ -92,6 +97,7 @@ class _Run:
             return self._done  # a store without history has nothing to copy, and cannot be told from another one
         clock = clock_trust.look(self._store.db.directory, db, confirmed=force)
         clock_trust.remember(self._store.db.directory, clock.witness)
+        timestamp = catalogue.timestamp(self._store.layout)
         scan(db, self._store.layout, self._record)  # before the bucket, which may be away: status shows what waits
         claim.check(self._bucket, db, self._record, adopt=adopt)
         scan(db, self._store.layout, self._record)
@@ -100,6 +106,8 @@ class _Run:
             self._record.listed_at = now()
         for documents in (False, True):
             self._copy(documents=documents)
+        if timestamp is not None:
+            self._copy_catalogue(timestamp)
         self._delete(clock.doubt, force=force)
         if self._faults:
             raise MirrorError(self._summary())
@@ -116,6 +124,8 @@ class _Run:
         db, layout = self._store.db.read(), self._store.layout
         for key in etags:
             app_id = self._record.lack(key)
+            if app_id == catalogue.APP_ID:
+                self._record.lack(catalogue.TIMESTAMP)  # so that the catalogue is compared again
             one = wanted.of_app(db, layout, app_id).get(key) if app_id else None
             if one:
                 self._record.want(key, one.app_id, now(), is_document=one.is_document)
@@ -124,10 +134,36 @@ class _Run:
         if self._failures >= FAILURES_MAX:
             return
         waiting = self._record.waiting(documents=documents)
-        total, before = sum(map(len, waiting.values())), len(self._done.copied)
+        waiting.pop(catalogue.APP_ID, None)
+        self._send(self._still_wanted(waiting), sum(map(len, waiting.values())))
+
+    def _copy_catalogue(self, timestamp: bytes) -> None:
+        """Bring the state of the catalogue that the timestamp leads to, if all that it names is in the bucket."""
+        if self._failures >= FAILURES_MAX:
+            return
+        try:
+            found = catalogue.state(self._store.layout, self._record, timestamp)
+            if found is None:
+                return
+            self._record.want(catalogue.TIMESTAMP, catalogue.APP_ID, now(), is_document=True)
+            self._record.keep(catalogue.APP_ID, found.keys)
+            if found.waits_for:
+                self._report("waiting for", found.waits_for)
+                return
+            catalogue.require_newer(found, timestamp, objects.content(self._bucket, catalogue.TIMESTAMP))
+        except (CatalogueError, MirrorError) as error:
+            self._faults.append(sentence(error))
+            return
+        if all(self._send(stage, len(stage)) for stage in found.stages):
+            self._record.unwant(self._record.objects(catalogue.APP_ID).keys() - found.keys, now())
+            self._record.forget_names()
+
+    def _send(self, ones: Iterable[Wanted], total: int) -> bool:
+        """Copy objects, and record each; whether all are there."""
+        before, faults = len(self._done.copied), len(self._faults)
         running: dict[Future[str], Wanted] = {}
         with ThreadPoolExecutor(WORKERS) as pool:
-            for one in self._still_wanted(waiting):
+            for one in ones:
                 running[pool.submit(objects.ensure, self._bucket, one)] = one
                 if len(running) >= 2 * WORKERS:
                     self._note(running)
@@ -137,6 +173,7 @@ class _Run:
             while running:
                 self._note(running)
                 self._progress(len(self._done.copied) - before, total)
+        return len(self._faults) == faults
 
     def _still_wanted(self, waiting: dict[str, list[str]]) -> Iterator[Wanted]:
         db, layout = self._store.db.read(), self._store.layout
@@ -165,11 +202,12 @@ class _Run:
         if self._failures >= FAILURES_MAX:
             return
         due = self._record.unwanted(now() - DELETE_AFTER_SECONDS)
+        files = [key for key, app_id in due if app_id != catalogue.APP_ID]  # the catalogue can be made anew
         if due and doubt:
             self._faults.append(f"Nothing was deleted from the bucket. {doubt}")
-        elif len(due) > max(DELETE_MAX, DELETE_PART_MAX * self._record.count()) and not force:
+        elif len(files) > max(DELETE_MAX, DELETE_PART_MAX * self._record.count()) and not force:
             self._faults.append(
-                f"{len(due)} of {self._record.count()} objects are to be deleted, and none was: check"
+                f"{len(files)} of {self._record.count()} objects are to be deleted, and none was: check"
                 " `mosis mirror --dry-run`, then run `mosis mirror --force`."
             )
         else:

@@ -9,8 +9,8 @@ import secrets
 import sqlite3
 from typing import Any
 
-from portal.mirror.client import Bucket, MirrorError
-from portal.mirror.objects import ABSENT
+from portal.mirror import objects
+from portal.mirror.client import Bucket
 from portal.mirror.record import Record
 
 MARKER = "mosis-mirror.json"
@@ -52,13 +52,9 @@ def _store(db: sqlite3.Connection) -> str:
 
 
 def _marker(bucket: Bucket) -> dict[str, Any] | None:
-    try:
-        with bucket.failures():
-            content = bucket.call("get_object", Key=MARKER)["Body"].read()
-    except MirrorError as error:
-        if error.code in ABSENT:
-            return None
-        raise
+    content = objects.content(bucket, MARKER)
+    if content is None:
+        return None
     try:
         found = json.loads(content)
     except ValueError:

@@ -110,6 +110,17 @@ def fetch(bucket: Bucket, key: str, target: Path, *, size: int, sha256: str) -> 
     return good
 
 
+def content(bucket: Bucket, key: str) -> bytes | None:
+    """A small object, None if there is none. Raises MirrorError."""
+    try:
+        with bucket.failures():
+            return bytes(bucket.call("get_object", Key=key)["Body"].read())
+    except MirrorError as error:
+        if error.code in ABSENT:
+            return None
+        raise
+
+
 def listed(bucket: Bucket, prefix: str = "") -> Iterator[Listed]:
     """All objects below `prefix`, by a request per thousand. Raises MirrorError."""
     token: dict[str, str] = {}

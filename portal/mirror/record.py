@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from portal.store.audit import Head
 from portal.store.layout import Layout
 
-VERSION = 1
+VERSION = 2
 SCHEMA = f"""
 BEGIN;
 CREATE TABLE objects ( -- found in the bucket, complete
@@ -32,6 +32,12 @@ CREATE TABLE pending ( -- to be copied
     since       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pending_of_app ON pending (app_id, is_document);
+CREATE TABLE names ( -- what bins and documents of the catalogue lead devices to
+    holder TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    PRIMARY KEY (holder, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX names_of_key ON names (key);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 COMMIT;
@@ -141,7 +147,7 @@ class Record:
     def reset(self, claim: str) -> None:
         """Forget everything: this is another bucket."""
         with self.at_once():
-            for table in ("objects", "pending", "facts"):
+            for table in ("objects", "pending", "names", "facts"):
                 self._db.execute(f"DELETE FROM {table}")
             self._set("claim", claim)
 
@@ -157,6 +163,24 @@ class Record:
         """Whether the bucket has this object, and keeps it."""
         query = "SELECT 1 FROM objects WHERE key = ? AND sha256 = ? AND unwanted_since IS NULL"
         return self._db.execute(query, (key, sha256)).fetchone() is not None
+
+    def contains(self, key: str, sha256: str) -> bool:
+        """Whether the bucket has this object, perhaps not for long."""
+        query = "SELECT 1 FROM objects WHERE key = ? AND sha256 = ?"
+        return self._db.execute(query, (key, sha256)).fetchone() is not None
+
+    def name(self, holder: str, keys: Iterable[str]) -> None:
+        """The object `holder` leads devices to these: as long as the bucket has it, they are not deleted."""
+        with self.at_once():
+            self._db.execute("DELETE FROM names WHERE holder = ?", (holder,))
+            self._db.executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", [(holder, key) for key in keys])
+
+    def named(self, holder: str) -> set[str]:
+        return {row[0] for row in self._db.execute("SELECT key FROM names WHERE holder = ?", (holder,))}
+
+    def forget_names(self) -> None:
+        """Of holders that the bucket has not got."""
+        self._db.execute("DELETE FROM names WHERE holder NOT IN (SELECT key FROM objects)")
 
     def etags(self) -> dict[str, str]:
         """The entity tags of all objects, by key."""
@@ -197,7 +221,9 @@ class Record:
 
     def lack(self, key: str) -> str | None:
         """An object is not in the bucket, or differs. Returns its app, if there was a record of it."""
-        row = self._db.execute("DELETE FROM objects WHERE key = ? RETURNING app_id", (key,)).fetchone()
+        with self.at_once():
+            row = self._db.execute("DELETE FROM objects WHERE key = ? RETURNING app_id", (key,)).fetchone()
+            self._db.execute("DELETE FROM names WHERE holder = ?", (key,))
         return row[0] if row else None
 
     def pending(self) -> Pending:
@@ -225,9 +251,12 @@ class Record:
         return found
 
     def unwanted(self, until: int) -> list[tuple[str, str]]:
-        """Key and app of objects that have been unwanted since `until` or longer."""
-        rows = self._db.execute("SELECT key, app_id FROM objects WHERE unwanted_since <= ? ORDER BY key", (until,))
-        return rows.fetchall()
+        """Key and app of objects that have been unwanted since `until` or longer, and that nothing there names."""
+        return self._db.execute(
+            "SELECT key, app_id FROM objects WHERE unwanted_since <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM names WHERE names.key = objects.key) ORDER BY key",
+            (until,),
+        ).fetchall()
 
     def _fact(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()

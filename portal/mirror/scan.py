@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 
-from portal.mirror import wanted
+from portal.mirror import catalogue, wanted
 from portal.mirror.record import Pending, Record
 from portal.mirror.wanted import Wanted
 from portal.store import audit
@@ -69,4 +69,5 @@ def _changed(db: sqlite3.Connection, record: Record) -> dict[str, int] | None:
 
 
 def _every(db: sqlite3.Connection, record: Record, at: int) -> dict[str, int]:
-    return dict.fromkeys({row[0] for row in db.execute("SELECT app_id FROM apps")} | record.apps(), at)
+    apps = {row[0] for row in db.execute("SELECT app_id FROM apps")} | record.apps()
+    return dict.fromkeys(apps - {catalogue.APP_ID}, at)

@@ -23,6 +23,9 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization.json import JSONSerializer
 
+from portal.store import versions
+from portal.store.store import Store
+
 BINS = 4
 BIN_NAMES_MAX = 1024  # a bin is named by the first of these that it has
 ROLES = ("root", "targets", "snapshot", "timestamp")
@@ -123,3 +126,22 @@ def bins(key: Key) -> dict[str, DelegatedRole]:
 
 def canonical(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def documents_of(store: Store) -> dict[str, dict[str, Any]]:
+    """What the mirror reads of the documents of all apps with published versions."""
+    rows = store.db.read().execute(
+        f"SELECT {versions.COLUMNS} FROM versions WHERE status = 'published' ORDER BY app_id, version_code DESC"
+    )
+    documents: dict[str, dict[str, Any]] = {}
+    for version in (versions.PlacedVersion(*row) for row in rows):
+        path = store.layout.package(version.developer_id, version.app_id, version.version_code)
+        key = str(path.relative_to(store.layout.root))
+        release = {
+            "version_code": version.version_code,
+            "sha256": version.sha256,
+            "paths": [f"downloads/{key.partition('/')[2]}", key],
+        }
+        empty = {"app_id": version.app_id, "format": 1, "icons": [], "releases": [], "withdrawn": []}
+        documents.setdefault(version.app_id, empty)["releases"].append(release)
+    return documents
