@@ -2,9 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 import pytest
 
@@ -15,16 +20,18 @@ from portal.mirror import objects
 from portal.mirror.client import Bucket, MirrorError
 from portal.mirror.record import Record
 from portal.settings import S3
+from portal.store import audit
 from portal.store.store import Store
 from tests.jobs.test_mirror import bucket_of, in_bucket, pending, through, yank
 from tests.mirror.r2_like import r2_like
 from tests.support.catalogues import SignedCatalogue, documents_of
 from tests.support.clock import move
-from tests.support.many import fill, flip
-from tests.support.portal import make_store, mosis
+from tests.support.many import OWNER, add_version, fill, flip
+from tests.support.portal import MOSIS, environ, make_store, mosis
 
 TIMESTAMP = module.TIMESTAMP
 FIRST = "org.example.app0"
+PATIENCE = 60  # seconds until a test gives up
 
 
 @pytest.fixture
@@ -273,3 +280,57 @@ def test_a_dry_run_names_the_files(filled: Store, signed: SignedCatalogue) -> No
     signed.publish({FIRST: {"releases": []}})
     shown = {line.split()[-1] for line in mosis(filled, "mirror", "--dry-run").stdout.splitlines()}
     assert shown == set(mirror.mirror(filled).copied)
+
+
+@dataclass
+class Watcher:
+    """Follows the catalogue in the bucket again and again, as devices do."""
+
+    bucket: Bucket
+    seen: set[bytes] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        while not self.stop.is_set():
+            try:
+                self.seen.add(reachable(self.bucket).get(TIMESTAMP, b""))
+            except (AssertionError, MirrorError) as error:
+                self.faults.append(str(error))
+
+    def wait_for(self, timestamp: bytes) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while timestamp not in self.seen and not self.faults:
+            assert time.monotonic() < deadline
+
+    def __enter__(self) -> Self:
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+
+
+def test_a_device_that_follows_the_catalogue_always_arrives(filled: Store, signed: SignedCatalogue) -> None:
+    """During publishes, and runs that are killed later and later."""
+    killed = 0
+    with Watcher(bucket_of(filled)) as watcher:
+        for code in range(4, 16):
+            with filled.db.write() as tx:
+                add_version(filled, tx, FIRST, code)
+                audit.append(tx, OWNER, "publish", f"{FIRST}/{code}")
+            signed.publish(documents_of(filled))
+            with subprocess.Popen([MOSIS, "mirror"], stdout=subprocess.PIPE, text=True, env=environ(filled)) as process:
+                for number, _ in enumerate(process.stdout):
+                    if number == code % 6:  # of seven files or more
+                        process.kill()
+            killed += process.returncode != 0
+            if code % 4 == 3:
+                mirror.mirror(filled)
+                watcher.wait_for((signed.place / "metadata/timestamp.json").read_bytes())
+    assert watcher.faults == []
+    assert killed > 6
+    assert reachable(bucket_of(filled)).items() <= catalogue_on_disk(filled).items()
+    assert mirror.mirror(filled, verify=True).strangers == []

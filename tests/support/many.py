@@ -24,11 +24,12 @@ def fill(store: Store, number: int, versions_each: int = 10) -> None:
         with store.db.write() as tx:
             app = apps.add(tx, OWNER, app_id, "App", "")
             for code in range(1, versions_each + 1):
-                _add_version(store, tx, app_id, code)
+                add_version(store, tx, app_id, code)
         assets.add_screenshot(store, OWNER, app, app_id.encode() * 50)
 
 
-def _add_version(store: Store, tx: sqlite3.Connection, app_id: str, code: int) -> None:
+def add_version(store: Store, tx: sqlite3.Connection, app_id: str, code: int) -> None:
+    """Publish a version, without a row of the log."""
     body, manifest = f"{app_id} {code} ".encode() * 100, f'{{"id": "{app_id}", "version_code": {code}}}'
     directory = store.layout.package_directory("acme", app_id, code)
     files.make_directory(directory)
