@@ -44,6 +44,7 @@ KINDS = {
     "VERSION_CONFLICT": Kind(409, "The version code is too low"),
     "VERSION_EXISTS": Kind(409, "The version code is already in use"),
     "WRONG_STATE": Kind(409, "Not possible in the current status of the version"),
+    "YANKED": Kind(410, "Withdrawn from the store"),
     "LENGTH_REQUIRED": Kind(411, "Content-Length required"),
     "PRECONDITION_FAILED": Kind(412, "Precondition failed"),
     "TUS_VERSION": Kind(412, "Unsupported tus version"),

@@ -186,6 +186,14 @@ class Reason(Body):
     reason: str = Field("", max_length=2000, description="shown to the developer")
 
 
+class Rejection(Body):
+    reason: str = Field(max_length=2000, pattern=r"\S", description="text that is shown to the developer")
+
+
+class Withdrawal(Body):
+    reason: str = Field(max_length=2000, pattern=r"\S", description="text that is shown to everyone")
+
+
 class Version(BaseModel):
     app_id: str
     developer_id: str

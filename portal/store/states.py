@@ -15,11 +15,12 @@ class Transition:
     source: Status
     target: Status
     by: frozenset[Literal["owner", "reviewer"]]
+    needs_reason: bool = False
 
 
 TRANSITIONS: dict[Action, Transition] = {
     "submit": Transition("draft", "in_review", frozenset({"owner"})),
     "publish": Transition("in_review", "published", frozenset({"reviewer"})),
-    "reject": Transition("in_review", "rejected", frozenset({"reviewer"})),
-    "yank": Transition("published", "yanked", frozenset({"owner", "reviewer"})),
+    "reject": Transition("in_review", "rejected", frozenset({"reviewer"}), needs_reason=True),
+    "yank": Transition("published", "yanked", frozenset({"owner", "reviewer"}), needs_reason=True),
 }

@@ -78,10 +78,25 @@ def not_found(app_id: str, version_code: int) -> Refused:
 
 
 def current(db: sqlite3.Connection, app: apps.App) -> PlacedVersion:
-    """The version that devices download. Raises Refused (NOT_FOUND) when none is published."""
+    """The version that devices download. Raises Refused when none is: YANKED if one was published, else NOT_FOUND."""
     if app.published_code is None:
-        raise apps.not_found(app.app_id)
+        raise _withdrawn(db, app.app_id) or apps.not_found(app.app_id)
     return get(db, app.app_id, app.published_code)
+
+
+def yanked(version: PlacedVersion) -> Refused:
+    """The refusal of a version that was published once."""
+    reason = f": {version.reason}" if version.reason else "."
+    return Refused("YANKED", f"{version.app_id} {version.version_name} was withdrawn from the store{reason}")
+
+
+def _withdrawn(db: sqlite3.Connection, app_id: str) -> Refused | None:
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND {PLACED} AND +status = 'yanked'"
+        " ORDER BY version_code DESC LIMIT 1",
+        (app_id,),
+    ).fetchone()
+    return yanked(PlacedVersion(*row)) if row else None
 
 
 def of_app(db: sqlite3.Connection, app_id: str) -> list[Version]:
@@ -163,9 +178,12 @@ def change(
 ) -> PlacedVersion:
     """Change the status of a version; the caller has checked that the actor may.
 
-    Raises Refused (NOT_FOUND, WRONG_STATE; VERSION_CONFLICT and UNTRUSTED_KEY for a publish).
+    Raises Refused (NOT_FOUND, WRONG_STATE; VALIDATION_ERROR without a reason where one is needed; VERSION_CONFLICT and
+    UNTRUSTED_KEY for a publish).
     """
     version, step = get(tx, app.app_id, version_code), TRANSITIONS[action]
+    if step.needs_reason and not reason.strip():
+        raise Refused("VALIDATION_ERROR", f"To {action} a version, give a reason.", ["reason: Field required."])
     if version.status != step.source:
         raise Refused("WRONG_STATE", f"To {action} a version, its status must be {step.source}; "
                       f"{app.app_id} {version_code} is {version.status}.")  # fmt: skip

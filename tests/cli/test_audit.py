@@ -105,7 +105,7 @@ def test_heads_that_were_never_noted(logged: Store, head: str) -> None:
 
 def test_every_change_over_http_names_token_and_address(publisher: Publisher) -> None:
     publisher.publish(1)
-    publisher.step(1, "yank").raise_for_status()
+    publisher.step(1, "yank", reason="No.").raise_for_status()
     store = publisher.portal.store
     with closing(sqlite3.connect(store.layout.database)) as db:
         rows = db.execute(

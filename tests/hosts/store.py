@@ -76,7 +76,7 @@ class Store:
     def step(self, version_code: int, action: str, token: str, status: str) -> None:
         """Submit, publish or reject a version. Raises AssertionError if it does not come to `status`."""
         answer = self.post(
-            f"/api/apps/{self.app_id}/versions/{version_code}/{action}", token=token, status=200, json={}
+            f"/api/apps/{self.app_id}/versions/{version_code}/{action}", token=token, status=200, json={"reason": "So."}
         )
         assert answer.json()["status"] == status
 

@@ -28,11 +28,12 @@ class Target:
 
     def parameters(self) -> dict[str, str]:
         """A value for every path parameter; a new one of a new route has to be added here."""
-        return vars(self) | {"version_code": "1", "number": "1", "name": "icon-32.png"}
+        return vars(self) | {"version_code": "1", "number": "1", "name": "icon-32.png", "path": "metadata/1.root.json"}
 
     def bodies(self, key: Ed25519PrivateKey) -> dict[str, dict]:
         """A body that would be taken, by the name of its schema; a new one of a new route has to be added here."""
         return {
+            "Installed": {"apps": {self.app_id: 0}},
             "NewApp": {"app_id": f"org.stranger.{self.developer_id}-app", "name": "Mine"},
             "NewDeveloper": {"developer_id": f"{self.developer_id}-by-stranger", "name": "Stranger"},
             "NewKey": registration(self.developer_id, key),
@@ -41,6 +42,8 @@ class Target:
             "NewToken": {"scope": "admin", "days": 1},
             "NewUpload": {"size": 10},
             "Reason": {"reason": "Because."},
+            "Rejection": {"reason": "Because."},
+            "Withdrawal": {"reason": "Because."},
         }
 
 
@@ -191,8 +194,9 @@ def test_a_yanked_version_is_for_owner_and_reviewer(publisher: Publisher) -> Non
     publisher.client.post(icon, files={"icon": png(64, 64)}).raise_for_status()
     publisher.step(1, "yank", reason="It ate my homework.").raise_for_status()
     with publisher.portal.client() as anyone:
-        for hidden in (url, f"/api/store/apps/{publisher.app_id}", f"/assets/{publisher.app_id}/icon-32.png"):
-            problem(anyone.get(hidden), 404, "NOT_FOUND")
+        for gone in (url, f"/api/store/apps/{publisher.app_id}"):
+            assert "It ate my homework." in problem(anyone.get(gone), 410, "YANKED")["detail"]
+        problem(anyone.get(f"/assets/{publisher.app_id}/icon-32.png"), 404, "NOT_FOUND")
     for client in (publisher.client, publisher.reviewer):
         answer = client.get(url)
         assert answer.content == path.read_bytes()

@@ -169,7 +169,7 @@ def test_every_change_is_in_the_audit_log(publisher: Publisher, admin_token: str
             recorded(publisher.step(code, "submit"), "version.submit")
         recorded(publisher.step(1, "publish"), "key.pin", "version.publish")
         recorded(publisher.step(2, "reject", reason="No."), "version.reject")
-        recorded(publisher.step(1, "yank"), "version.yank")
+        recorded(publisher.step(1, "yank", reason="No."), "version.yank")
         announced = recorded(recover(publisher, new), "key.recover")
         recorded(own.delete(f"{app}/key-recoveries/{announced['number']}"), "key.recover.cancel")
         body = rotation(publisher.app_id, publisher.key, new, 9)

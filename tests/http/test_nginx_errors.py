@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from deploys.plan.nginx import SMALL_BODY_MAX
 from portal.http import problems
 from tests.support.nginx import NGINX, nginx_before
 from tests.support.portal import Portal, free_port, make_store
@@ -32,7 +33,7 @@ REQUESTS = {
         f"POST /api/apps/x/icon HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n",
         "LENGTH_REQUIRED",
     ),
-    "a large body": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: 65537\r\n\r\n", "FILE_TOO_LARGE"),
+    "a large body": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: {SMALL_BODY_MAX + 1}\r\n\r\n", "FILE_TOO_LARGE"),
     "a long address": (f"GET /{LONG} HTTP/1.1\r\n{HOST}\r\n", "URI_TOO_LONG"),
     "a long header": (f"GET / HTTP/1.1\r\n{HOST}X-Long: {LONG}\r\n\r\n", "HEADERS_TOO_LARGE"),
     "HTTP/3 over TCP": (f"GET / HTTP/3.0\r\n{HOST}\r\n", "HTTP_VERSION_NOT_SUPPORTED"),

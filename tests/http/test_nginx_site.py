@@ -245,6 +245,18 @@ def test_a_publish_changes_the_entity_tag_behind_the_cache(front: str, publisher
     assert answer.headers["etag"] != tag
 
 
+def test_a_yank_shows_through_the_cache(front: str, publisher: Publisher) -> None:
+    publisher.publish(1)
+    url = info(front, publisher).json()["download_url"]
+    publisher.step(1, "yank", reason="It loses data.").raise_for_status()
+    problem(httpx.get(front + url), 410, "YANKED")
+    deadline = time.monotonic() + PATIENCE
+    while (answer := info(front, publisher)).status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "It loses data." in problem(answer, 410, "YANKED")["detail"]
+
+
 def test_the_largest_update_check_passes(front: str, publisher: Publisher) -> None:
     publisher.publish(1)
     installed = {f"org.{number:03}{'x' * 121}": 2**53 - 1 for number in range(499)} | {publisher.app_id: 0}

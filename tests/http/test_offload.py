@@ -11,7 +11,7 @@ from portal.jobs import mirror
 from portal.mirror.client import Bucket
 from portal.settings import S3, SettingsError
 from tests.http.test_openapi import check
-from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher
+from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
 CDN = "https://cdn.example.org/apps"
 
@@ -59,7 +59,7 @@ def test_what_devices_may_not_have_is_never_redirected(offloading: Publisher) ->
     path = f"/downloads/{offloading.developer_id}/{offloading.app_id}"
     assert offloading.client.get(f"{path}/2/package.mosis").status_code == 200, "a draft, for its owner"
     offloading.step(1, "yank", reason="broken").raise_for_status()
-    assert download(offloading, 1).status_code == 404
+    problem(download(offloading, 1), 410, "YANKED")
     mirror.mirror(offloading.portal.store)
     assert offloading.client.get(f"{path}/1/package.mosis").status_code == 200, "a yanked one, for its owner"
 

@@ -118,11 +118,37 @@ def test_a_yanked_version_gives_way_to_the_one_before(publisher: Publisher) -> N
     publisher.publish(2)
     info = f"{publisher.portal.url}/api/store/apps/{publisher.app_id}"
     assert httpx.get(info).json()["version_code"] == 2
-    publisher.step(2, "yank").raise_for_status()
+    publisher.step(2, "yank", reason="It loses data.").raise_for_status()
     assert httpx.get(info).json()["version_code"] == 1
     problem(publisher.upload(publisher.package(2)), 409, "VERSION_CONFLICT")
-    publisher.step(1, "yank").raise_for_status()
+
+
+def test_an_app_whose_versions_are_all_yanked_is_gone_and_says_why(publisher: Publisher) -> None:
+    info = f"{publisher.portal.url}/api/store/apps/{publisher.app_id}"
     problem(httpx.get(info), 404, "NOT_FOUND")
+    for code in (1, 2):
+        publisher.publish(code, version_name=f"{code}.0.0")
+    url = httpx.get(info).json()["download_url"]
+    publisher.step(1, "yank", reason="Old.").raise_for_status()
+    publisher.step(2, "yank", reason="It loses data.").raise_for_status()
+    for gone in (info, f"{info}/download", publisher.portal.url + url):
+        answer = httpx.get(gone)
+        assert answer.headers["cache-control"] == "no-store"
+        detail = problem(answer, 410, "YANKED")["detail"]
+        assert detail == f"{publisher.app_id} 2.0.0 was withdrawn from the store: It loses data."
+    problem(httpx.get(publisher.portal.url + url.replace(publisher.developer_id, "other")), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": " \n"}])
+@pytest.mark.parametrize("action", ["reject", "yank"])
+def test_a_rejection_and_a_yank_have_a_reason(publisher: Publisher, action: str, body: dict[str, str]) -> None:
+    publisher.upload(publisher.package(1)).raise_for_status()
+    publisher.step(1, "submit").raise_for_status()
+    if action == "yank":
+        publisher.step(1, "publish").raise_for_status()
+    errors = problem(publisher.step(1, action, **body), 422, "VALIDATION_ERROR")["errors"]
+    assert errors[0].startswith("reason: ")
+    publisher.step(1, action, reason="It loses data.").raise_for_status()
 
 
 def test_unpublished_packages_are_for_owner_and_reviewer(publisher: Publisher) -> None:

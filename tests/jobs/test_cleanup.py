@@ -50,7 +50,7 @@ def upload(store: Store, app: apps.App, code: int, tmp_path: Path, **described: 
 def move(store: Store, app: apps.App, code: int, *actions: str) -> None:
     for action in actions:
         with store.db.write() as tx:
-            versions.change(tx, DEVELOPER, apps.get(tx, app.app_id), code, action)
+            versions.change(tx, DEVELOPER, apps.get(tx, app.app_id), code, action, "So.")
 
 
 def age(store: Store, column: str, seconds: int, where: str = "1") -> None:

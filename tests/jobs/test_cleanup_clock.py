@@ -75,7 +75,7 @@ def test_what_is_written_under_a_moved_clock_is_not_too_old_on_the_right_one(
     for code, actions in ((1, ["submit", "reject"]), (2, ["submit", "publish"]), (3, ["submit", "publish"])):
         for action in actions:
             with store.db.write() as tx:
-                versions.change(tx, DEVELOPER, apps.get(tx, APP_ID), code, action)
+                versions.change(tx, DEVELOPER, apps.get(tx, APP_ID), code, action, "So.")
     uploads.begin(store, uploads.new(store, app))
     before = kept(store)
     move(monkeypatch, 0)

@@ -88,12 +88,12 @@ def publish(call: Call, body: schemas.Reason, app_id: str, version_code: int) ->
 
 
 @routes.add(Operation("POST", f"{VERSION_PATH}/reject", "Reject a version", REVIEWER, problems=("WRONG_STATE",)))
-def reject(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> schemas.Version:
+def reject(call: Call, body: schemas.Rejection, app_id: str, version_code: int) -> schemas.Version:
     return _step(call, app_id, version_code, "reject", body.reason)
 
 
 @routes.add(Operation("POST", f"{VERSION_PATH}/yank", "Yank a version", MEMBER, problems=("WRONG_STATE",)))
-def yank(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> schemas.Version:
+def yank(call: Call, body: schemas.Withdrawal, app_id: str, version_code: int) -> schemas.Version:
     return _step(call, app_id, version_code, "yank", body.reason)
 
 

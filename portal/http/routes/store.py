@@ -51,7 +51,12 @@ def list_apps(call: PublicCall) -> Answer[schemas.StorePage]:
     return Answer(schemas.StorePage(apps=entries, cursor=cursor), INFO_CACHE)
 
 
-@routes.add(Operation("GET", f"{STORE_PATH}/<app_id>", "Get the current version of an app", ANYONE, revalidated=True))
+@routes.add(
+    Operation(
+        "GET", f"{STORE_PATH}/<app_id>", "Get the current version of an app", ANYONE,
+        revalidated=True, problems=("YANKED",),
+    )
+)  # fmt: skip
 def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
     db, base = call.db.read(), call.settings.public_url
     app = apps.get(db, app_id)
@@ -72,8 +77,8 @@ def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
 @routes.add(
     Operation(
         "GET", f"{STORE_PATH}/<app_id>/download", "Download the current version of an app", ANYONE,
-        media_type=PACKAGE_TYPE, supports_ranges=True, response_headers=headers.PACKAGE, problems=MUTABLE_PROBLEMS,
-        redirects=True,
+        media_type=PACKAGE_TYPE, supports_ranges=True, response_headers=headers.PACKAGE,
+        problems=(*MUTABLE_PROBLEMS, "YANKED"), redirects=True,
     )
 )  # fmt: skip
 def download_latest(call: PublicCall, app_id: str) -> HTTPResponse:
@@ -86,14 +91,16 @@ def download_latest(call: PublicCall, app_id: str) -> HTTPResponse:
         "GET", "/downloads/<developer_id>/<app_id>/<version_code:code>/package.mosis",
         "Download a version; an unpublished one requires the owner's or a reviewer's token, or a signed URL", ANYONE,
         query=tuple(presign.QUERY), media_type=PACKAGE_TYPE, supports_ranges=True, response_headers=headers.PACKAGE,
-        problems=(*FILE_PROBLEMS, "URL_EXPIRED"), redirects=True,
+        problems=(*FILE_PROBLEMS, "URL_EXPIRED", "YANKED"), redirects=True,
     )
 )  # fmt: skip
 def download(call: PublicCall, developer_id: str, app_id: str, version_code: int) -> HTTPResponse:
     version = versions.get(call.db.read(), app_id, version_code)
-    shown = version.status == "published" or access.is_insider(call.actor, version.developer_id)
-    if version.developer_id != developer_id or not (shown or _holds_url(call, version)):
+    if version.developer_id != developer_id:
         raise versions.not_found(app_id, version_code)
+    shown = version.status == "published" or access.is_insider(call.actor, version.developer_id)
+    if not (shown or _holds_url(call, version)):
+        raise versions.yanked(version) if version.status == "yanked" else versions.not_found(app_id, version_code)
     return _send_package(call, version, IMMUTABLE_CACHE if version.status == "published" else UNPUBLISHED_CACHE)
 
 
