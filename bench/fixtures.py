@@ -27,6 +27,10 @@ def upload_app(number: int) -> str:
     return f"org.acme.upload{number}"
 
 
+def catalogue_app(number: int) -> str:
+    return f"org.acme.app{number:06}"
+
+
 def make_packages(directory: Path) -> None:
     """Signed packages that do not compress: one for the published app, one for each upload at a time."""
     directory.mkdir()
@@ -91,7 +95,7 @@ def add_catalogue(store: Store, number: int, versions_each: int = 10) -> None:
     marks = ", ".join("?" * (3 + len(fixed)))
     with store.db.write() as tx:
         for app in range(number):
-            app_id, words = f"org.acme.app{app:06}", [SOME_WORDS[app // 10**digit % 10] for digit in range(4)]
+            app_id, words = catalogue_app(app), [SOME_WORDS[app // 10**digit % 10] for digit in range(4)]
             tx.execute(
                 "INSERT INTO apps (app_id, developer_id, name, description, published_code, created_at, updated_at)"
                 " VALUES (?, ?, ?, ?, ?, 0, 0)",

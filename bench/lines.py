@@ -205,6 +205,8 @@ LINES = (
          _info_among_slow_uploads(_reference), "< 20", "ours"),
     Line("list", "ms", _latency(_large, LIST), _latency(_small, LIST), "< 20", "ours"),
     Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
+    # Of all processes of the stack, for 500 apps of 10,000 that all have an update, against 500 questions for one app.
+    Line("updates", "ms", lambda b: load.update_check(b.large, 500), lambda b: load.info_checks(b.large, 500), "≤ 0.1"),
     # Of the whole process, against a Python that does nothing.
     Line("start-help", "s", _started("--help"), _started(), "≤ 0.3", "ours", needs=()),
     Line("start-status", "s", _started("status"), _started(), "≤ 0.3", "ours", needs=()),

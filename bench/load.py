@@ -10,11 +10,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 
 from bench import fixtures
-from bench.processes import BenchError, memory
+from bench.processes import BenchError, memory, processor_time
 from bench.stack import MOSIS, Ours, Server
 
 CLIENTS = [sys.executable, "-m", "bench.clients"]
@@ -139,6 +140,41 @@ def peak_memory(server: Server, requests: list[dict]) -> float:
         over.set()
         sampler.join()
     return max(samples) / MB
+
+
+def update_check(server: Ours, apps: int) -> float:
+    """Milliseconds of the server's processor time for a device that asks at once for the updates of its apps."""
+    installed = {fixtures.catalogue_app(number): 1 for number in range(apps)}
+    body = json.dumps({"apps": installed, "min_api": 1})
+
+    def ask(connection: HTTPConnection) -> None:
+        connection.request("POST", "/api/store/updates", body, {"Content-Type": "application/json"})
+        found = json.load(connection.getresponse())["updates"]
+        if len(found) != apps:
+            raise BenchError(f"{len(found)} of {apps} updates.")
+
+    return _processor_milliseconds(server, ask, 50)
+
+
+def info_checks(server: Ours, apps: int) -> float:
+    """The same for a device that asks for the store info of one app after another."""
+    header = dict([server.authorization.split(": ")])
+
+    def ask(connection: HTTPConnection) -> None:
+        for number in range(apps):
+            connection.request("GET", f"/api/store/apps/{fixtures.catalogue_app(number)}", headers=header)
+            json.load(connection.getresponse())
+
+    return _processor_milliseconds(server, ask, 2)
+
+
+def _processor_milliseconds(server: Server, ask: Callable[[HTTPConnection], None], times: int) -> float:
+    with closing(HTTPConnection("127.0.0.1", server.port)) as connection:
+        ask(connection)
+        before = processor_time(server.pids)
+        for _ in range(times):
+            ask(connection)
+        return (processor_time(server.pids) - before) * 1000 / times
 
 
 def disk_rate(server: Ours, number: int) -> float:
