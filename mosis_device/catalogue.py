@@ -23,6 +23,7 @@ from mosis_device.refusals import Reason, Refused
 
 VALIDITY = timedelta(days=30)  # of timestamp.json, so that its expiry says when it was signed
 MEANINGS: dict[Reason, str] = {
+    "unreachable": "{error} Check the URL and the network.",
     "malformed": "{file} is not metadata of a catalogue: check the URL.",
     "forged": "{file} is not signed by the keys that this device trusts: it is forged, or from another store.",
     "expired": "The catalogue of {base} has expired: the store has not signed it for long, or this device's clock"
@@ -100,9 +101,8 @@ class Catalogue:
 
     def _refused(self, error: Exception) -> Refused:
         reason, file = self._reason(error), self._fetcher.last
-        meaning = MEANINGS.get(reason, "{error}")
         base, now = file.partition("/catalogue/")[0], f"{self._now:%Y-%m-%d %H:%M}"
-        return Refused(reason, meaning.format(error=error, file=file, base=base, now=now))
+        return Refused(reason, MEANINGS[reason].format(error=error, file=file, base=base, now=now))
 
     def _reason(self, error: Exception) -> Reason:
         role = self._fetcher.last.rpartition("/")[2].removesuffix(".json").rpartition(".")[2]

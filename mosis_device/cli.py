@@ -44,7 +44,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("app_ids", metavar="APP_ID", nargs="*", help="an app, such as org.example.reader")
     add("--all", action="store_true", help="every installed app instead of named ones")
-    add("--from", dest="bases", metavar="URL", action="append", required=True,
+    add("--from", dest="bases", metavar="URL", type=_url, action="append", required=True,
         help="where the store or a copy of its files is; again for the next one to ask")  # fmt: skip
     add("--into", metavar="DIR", type=Path, default=INTO, help="directory of the apps (default: %(default)s)")
     add("--root", metavar="FILE", type=Path, help="root metadata of the store that trust begins with; remembered")
@@ -55,6 +55,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--accept-key", metavar="KEY_ID", help="accept this new key of a developer who lost the old one")
     add("--json", action="store_true", help="print one JSON object per app")
     return parser
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no URL: begin it with https://")
+    return text
 
 
 def _begin_trust(device: Device, root: Path | None, *, trust_first_use: bool) -> None:

@@ -142,6 +142,7 @@ class Device:
             self._say(f"The installed version {installed} of {app_id} is withdrawn: {app.withdrawn[installed]}")
         release = document.choose(app, installed, traits)
         if release is None:
+            Part(home / "package.part").forget()
             return Outcome(app_id, "current", installed, record["version_name"], str(home / str(installed)))
         self._install(home, app, release, record, progress)
         path = str(home / str(release.version_code))
@@ -160,19 +161,19 @@ class Device:
         try:
             content = package.unpack(part.path, fresh, self.options.bounds)
             package.verify(content, app.app_id, release, signer)
+            os.sync()  # every file of it; to flush them one by one takes far longer
+            fresh.rename(home / str(release.version_code))
+            _replace(home / "app.json", _json({
+                "app_id": app.app_id, "name": app.name, "version_code": release.version_code,
+                "version_name": release.version_name, "previous": record.get("version_code"),
+                "sha256": release.sha256, "statement_sha256": release.statement_sha256, "keys": entries,
+            }))  # fmt: skip
+            part.forget()
         except Refused:
             part.forget()
             raise
-        finally_at = home / str(release.version_code)
-        os.sync()  # every file of it; to flush them one by one takes far longer
-        fresh.rename(finally_at)
-        _replace(home / "app.json", _json({
-            "app_id": app.app_id, "name": app.name, "version_code": release.version_code,
-            "version_name": release.version_name, "previous": record.get("version_code"),
-            "sha256": release.sha256, "statement_sha256": release.statement_sha256, "keys": entries,
-        }))  # fmt: skip
-        _tidy(home, self._record(app.app_id))
-        part.forget()
+        finally:
+            _tidy(home, self._record(app.app_id))
 
     def _home(self, app_id: str) -> Path:
         return self.directory / "apps" / app_id

@@ -106,8 +106,7 @@ class Fetcher(FetcherInterface):
         try:
             response = self._http.request("GET", url, headers=headers, preload_content=False, decode_content=False)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise DownloadError(f"{url} cannot be reached: {type(reason).__name__}.") from error
+            raise DownloadError(f"{url} cannot be reached: {_cause(error)}.") from error
         if response.status in (200, 206):
             return response
         with closing(response), suppress(DownloadError):
@@ -129,5 +128,12 @@ class Fetcher(FetcherInterface):
                     raise SlowRetrievalError(f"{self.last} is sent too slowly.")
                 yield chunk
         except urllib3.exceptions.HTTPError as error:
-            raise DownloadError(f"{self.last} broke off after {length} bytes: {type(error).__name__}.") from error
+            raise DownloadError(f"{self.last} broke off after {length} bytes: {_cause(error)}.") from error
         response.release_conn()
+
+
+def _cause(error: Exception) -> str:
+    """What the system says, or urllib3 without its connection."""
+    cause = getattr(error, "reason", None) or error
+    text = getattr(cause.__cause__, "strerror", None) or str(cause)
+    return str(text).rpartition("): ")[2].rstrip(".")

@@ -2,16 +2,20 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 import shutil
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -103,10 +107,30 @@ def make_package(
     return made
 
 
+def make_hostile(
+    path: Path,
+    described_by: dict[str, object],
+    entries: list[tuple[ZipInfo | str, bytes]],
+    key: Ed25519PrivateKey = KEY,
+) -> None:
+    """A signed archive of any entries, which no store would take."""
+    contents = [("manifest.json", json.dumps(described_by).encode()), *entries]
+    digests = [
+        signature.ContentDigest(str(getattr(name, "filename", name)), len(content), hashlib.sha256(content).hexdigest())
+        for name, content in contents
+    ]
+    statement = signature.statement(
+        str(described_by["id"]), str(described_by["version_name"]), int(str(described_by["version_code"])), digests
+    )
+    signed = signature.SignatureFile(alg="ed25519", key_id=pin(key)["key_id"], signature=signature.sign(key, statement))
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name that occurs twice
+        for name, content in [*contents, (signature.PATH, signed.to_json())]:
+            archive.writestr(name, content)
+
+
 def described(path: Path, made: package.Package, place: Path) -> dict[str, Any]:
     """The release of a package file."""
-    import hashlib
-
     below = path.relative_to(place).as_posix()
     return {
         "version_code": made.manifest.version_code, "version_name": made.manifest.version_name, "channel": "stable",
@@ -129,14 +153,25 @@ class Copy:
     status: int | None = None
     """Every request is answered with it."""
     etag: str | None = None
+    shift: int = 0
+    """Ranges begin so many bytes later than asked for."""
     redirects: str | None = None
     """The base where packages are."""
+    drips: bool = False
+    """Every body is endless, a byte at a time."""
     before: Callable[[str], None] = lambda path: None
     requests: list[str] = field(default_factory=list)
     ranges: list[tuple[str | None, str | None]] = field(default_factory=list)
     """`Range` and `If-Range` of each request for a package."""
     sent: int = 0
     """Bytes of bodies."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        pass  # a client may go at any time
 
 
 @contextmanager
@@ -147,8 +182,7 @@ def serving(root: Path, **faults: Any) -> Iterator[Copy]:
     class Handler(_Handler):
         served = copy
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     copy.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -172,7 +206,9 @@ class _Handler(BaseHTTPRequestHandler):
         copy.requests.append(path)
         copy.before(path)
         file = copy.root / path.lstrip("/")
-        if copy.status is not None or not file.is_file():
+        if copy.drips:
+            self._drip()
+        elif copy.status is not None or not file.is_file():
             self._answer(copy.status or 404, b"no")
         elif copy.redirects and path.endswith(".mosis"):
             self._answer(302, b"", {"Location": copy.redirects + path})
@@ -180,6 +216,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._package(file.read_bytes())
         else:
             self._json(file.read_bytes())
+
+    def _drip(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000000")
+        self.end_headers()
+        with suppress(OSError):  # the client has gone
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.05)
 
     def _json(self, content: bytes) -> None:
         if "gzip" in self.headers.get("Accept-Encoding", ""):
@@ -194,6 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
         fields = {"ETag": etag} if etag else {}
         start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and condition == etag else 0
         if start:
+            start += copy.shift
             fields["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         self._answer(206 if start else 200, content[start:], fields, cut=copy.cuts.pop(0) if copy.cuts else None)
 
@@ -202,6 +248,6 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **(fields or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body[:cut])
         self.served.sent += len(body[:cut])
+        self.wfile.write(body[:cut])
         self.close_connection |= cut is not None

@@ -1,0 +1,144 @@
+"""What is installed is what the developer signed, and it stays inside its directory."""
+
+import hashlib
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, ZipInfo
+
+import pytest
+
+from mosis_device.fetch import Bounds
+from portal.packages import package
+from tests.device.conftest import Phone
+from tests.device.shelf import ROTATED_KEY, Copy, Shelf, make_hostile
+from tests.packages.samples import manifest
+
+Change = Callable[[Path], None]
+
+
+def rewritten(rewrite: Callable[[dict[str, bytes]], object]) -> Change:
+    """Change the files of a package, and leave its signature."""
+
+    def change(path: Path) -> None:
+        with ZipFile(path) as old:
+            files = {name: old.read(name) for name in old.namelist()}
+        rewrite(files)
+        with ZipFile(path, "w") as new:
+            for name, content in files.items():
+                new.writestr(name, content)
+
+    return change
+
+
+def other_manifest(**changes: Any) -> Change:
+    return lambda path: make_hostile(path, manifest(version_name="1.0.0", **changes), [("lib/reader.txt", b"Hello\n")])
+
+
+def archive(*entries: tuple[ZipInfo | str, bytes]) -> Change:
+    """A package of these entries that its developer signed."""
+    return lambda path: make_hostile(path, manifest(), list(entries))
+
+
+def link(name: str) -> ZipInfo:
+    info = ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def bzip2(name: str) -> ZipInfo:
+    info = ZipInfo(name)
+    info.compress_type = 12
+    return info
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[60] ^= 1  # inside the first entry
+    path.write_bytes(content)
+
+
+BAD = {
+    "changed": (rewritten(lambda files: files.update({"lib/reader.txt": b"Hallo\n"})), "bad-signature"),
+    "added": (rewritten(lambda files: files.update({"lib/more.txt": b""})), "bad-signature"),
+    "removed": (rewritten(lambda files: files.pop("lib/reader.txt")), "bad-signature"),
+    "unsigned": (rewritten(lambda files: files.pop("META-INF/mosis.sig")), "bad-package"),
+    "not JSON": (rewritten(lambda files: files.update({"META-INF/mosis.sig": b"{"})), "bad-package"),
+    "a list": (rewritten(lambda files: files.update({"manifest.json": b"[]"})), "bad-package"),
+    "other key": (lambda path: make_hostile(path, manifest(), [], ROTATED_KEY), "key-changed"),
+    "other app": (other_manifest(id="org.example.writer"), "bad-package"),
+    "other code": (other_manifest(version_code=2), "bad-package"),
+    "other API": (other_manifest(min_api=3), "bad-package"),
+    "truncated": (truncated, "bad-package"),
+    "flipped": (flipped, "bad-package"),
+    "upwards": (archive(("../evil", b"")), "bad-package"),
+    "upwards inside": (archive(("lib/../../evil", b"")), "bad-package"),
+    "absolute": (archive(("/tmp/mosis-evil", b"")), "bad-package"),
+    "backslash": (archive(("lib\\evil", b"")), "bad-package"),
+    "drive": (archive(("c:evil", b"")), "bad-package"),
+    "control": (archive(("lib/a\nb", b"")), "bad-package"),
+    "dot": (archive(("./evil", b"")), "bad-package"),
+    "empty component": (archive(("lib//evil", b"")), "bad-package"),
+    "deep": (archive(("a/" * 40 + "evil", b"")), "bad-package"),
+    "link": (archive((link("lib/evil"), b"/etc/passwd")), "bad-package"),
+    "link to a directory": (archive((link("lib"), b"/tmp"), ("lib/evil", b"")), "bad-package"),
+    "twice": (archive(("lib/a", b"1"), ("lib/a", b"2")), "bad-package"),
+    "case": (archive(("lib/a", b"1"), ("LIB/b", b"2")), "bad-package"),
+    "unicode": (archive(("ä", b"1"), ("a\u0308", b"2")), "bad-package"),
+    "file and directory": (archive(("lib/a", b"1"), ("lib", b"2")), "bad-package"),
+    "below a file": (archive(("lib", b"2"), ("lib/a", b"1")), "bad-package"),
+    "bzip2": (archive((bzip2("lib/a"), b"1")), "bad-package"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_package_is_refused_with_its_reason(shelf: Shelf, copy: Copy, phone: Phone, name: str) -> None:
+    change, reason = BAD[name]
+    shelf.publish(1, change=change, version_name="1.0.0")
+    outcome = phone.install(copy)
+    assert outcome.reason == reason, outcome
+    assert not phone.device.installed()
+    assert [path.name for path in phone.directory.glob("apps/*/*")] == []
+    assert not list(phone.directory.parent.rglob("evil*"))
+
+
+def test_the_signature_that_the_catalogue_names_is_the_one_of_the_package(
+    shelf: Shelf, copy: Copy, phone: Phone
+) -> None:
+    shelf.publish(1, statement_sha256="0" * 64)
+    assert phone.install(copy).reason == "bad-signature"
+
+
+@pytest.mark.parametrize("bounds", [Bounds(unpacked=100_000), Bounds(entries=3), Bounds(package=300)])
+def test_a_package_beyond_the_bounds_is_refused(shelf: Shelf, copy: Copy, phone: Phone, bounds: Bounds) -> None:
+    shelf.publish(1, files={"lib/zeros": bytes(101_000), "lib/more": b""})
+    assert phone.install(copy, bounds=bounds).reason == "bad-package"
+    assert phone.install(copy).outcome == "installed"
+
+
+def test_a_bomb_writes_no_more_than_it_declares(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    def lie(path: Path) -> None:
+        make_hostile(path, manifest(), [("zeros", bytes(10_000_000))])
+        real, less = (10_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
+        path.write_bytes(path.read_bytes().replace(real, less))
+
+    shelf.publish(1, change=lie, version_name="1.0.0")
+    assert phone.install(copy).reason == "bad-package"
+
+
+def test_directories_are_entries_too(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    def with_directory(path: Path) -> None:
+        make_hostile(path, manifest(), [("lib/", b""), ("lib/empty/", b""), ("lib/a", b"1")])
+
+    document = shelf.publish(1, change=with_directory, version_name="1.0.0")
+    statement = package.read(shelf.package_path(1)).statement
+    document["releases"][0]["statement_sha256"] = hashlib.sha256(statement).hexdigest()
+    shelf.sign()
+    outcome = phone.install(copy)
+    assert outcome.outcome == "installed", outcome
+    assert (Path(outcome.path) / "lib/empty").is_dir()
