@@ -30,9 +30,12 @@ from portal.app import create_app
 from portal.cli import app as command
 from portal.cli.table import COMMANDS
 from portal.http.problems import KINDS
+from portal.http.routes import store
 from portal.jobs.table import JOBS
 from portal.metrics import standby_exposition
+from portal.mirror import wanted
 from portal.settings import S3, Backup, Follow, Settings
+from portal.store import catalogue_files
 from portal.store.retention import HOUR, RULES
 
 REPOSITORY = Path(__file__).parents[1]
@@ -244,9 +247,35 @@ def assumptions() -> str:
     return table(("assumed", "value", "from"), ((each.what, each.value, each.source) for each in model.ASSUMPTIONS))
 
 
+def cache_headers() -> str:
+    """`Cache-Control` of everything that devices fetch, from the constants that the store and the mirror send."""
+    timestamp, immutable = (
+        catalogue_files.cache_control(name) for name in (catalogue_files.TIMESTAMP, "metadata/1.root.json")
+    )
+    rows = (
+        ("`catalogue/metadata/timestamp.json`", timestamp, timestamp),
+        ("all else below `catalogue/`", immutable, immutable),
+        ("a file of the catalogue that is not there: 404", "no-store", None),
+        (
+            "a package: `downloads/…` at the store, `packages/…` in the bucket",
+            store.IMMUTABLE_CACHE,
+            wanted.CACHE_CONTROL,
+        ),
+        ("the redirect of a download to the bucket", store.REDIRECT_CACHE, None),
+        ("an icon or screenshot with a digest in its name", None, wanted.CACHE_CONTROL),
+        ("an icon or screenshot by its plain name", store.ASSET_CACHE, None),
+        ("list and info, `api/store/…`", store.INFO_CACHE["Cache-Control"], None),
+    )
+    return table(
+        ("what", "from the store", "from the bucket"),
+        ((what, *(f"`{value}`" if value else "—" for value in values)) for what, *values in rows),
+    )
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "alerts": alerts,
     "assumptions": assumptions,
+    "cache-headers": cache_headers,
     "commands": commands,
     "durability": durability,
     "floors-of-deploys": partial(floors, "deploys"),

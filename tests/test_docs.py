@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer._click import Command
 from typer.core import TyperGroup
 
 from deploys.plan import plan
@@ -124,9 +125,14 @@ def is_command(words: list[str]) -> bool:
             if word not in found.commands:
                 return False
             found = found.commands[word]
-        elif word.startswith("--") and not any(word in option.opts for option in found.params):
+        elif word.startswith("--") and not _takes(found, word):
             return False
     return True
+
+
+def _takes(found: Command, option: str) -> bool:
+    passes_on = found.context_settings.get("ignore_unknown_options", False)  # to a program with options of its own
+    return passes_on or any(option in param.opts for param in found.params)
 
 
 @pytest.mark.parametrize(

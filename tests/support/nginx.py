@@ -34,7 +34,7 @@ def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
         with (root / "nginx.log").open("ab") as log:
             process = subprocess.Popen([NGINX, "-c", config], stdout=log, stderr=log)
         try:
-            if _listens(process, port):
+            if listens(process, port):
                 yield f"http://127.0.0.1:{port}"
                 return
         finally:
@@ -43,7 +43,8 @@ def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
     raise RuntimeError((root / "nginx.log").read_text())
 
 
-def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+def listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until nginx accepts connections at the port; whether it does."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
