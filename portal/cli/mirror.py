@@ -58,7 +58,7 @@ def mirror(
         print(running)
         return
     for key in done.strangers:
-        print(f"not the store's: {key}", file=sys.stderr)
+        print(f"not the store's: {key if key.isprintable() else ascii(key)}", file=sys.stderr)
 
 
 def _probe() -> None:

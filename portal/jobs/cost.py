@@ -13,6 +13,8 @@ WRITES_PER_VERSION = 2  # package and manifest
 READS_PER_WRITE = 2  # before and after
 CATALOGUE_WRITES = 4  # per change: document, bin, snapshot, timestamp
 SIGNATURES = 5 * 30  # a day: three bins, snapshot, timestamp
+LISTS = 30  # of the bucket
+LISTED_PER_REQUEST = 1000
 GIGA = 1e9
 
 
@@ -20,6 +22,7 @@ GIGA = 1e9
 class Figures:
     """`size` of all published files and `package` of the mean current one, bytes; changes of the last 30 days."""
 
+    objects: int
     size: int
     package: float
     versions: int
@@ -28,20 +31,21 @@ class Figures:
 
 def figures(store: Store) -> Figures:
     db, since = store.db.read(), now() - MONTH
-    size, versions = db.execute(
-        "SELECT coalesce(sum(size + length(CAST(manifest AS BLOB))), 0), coalesce(sum(published_at >= ?), 0)"
+    packages, size, versions = db.execute(
+        "SELECT count(*), coalesce(sum(size + length(CAST(manifest AS BLOB))), 0), coalesce(sum(published_at >= ?), 0)"
         " FROM versions WHERE status = 'published'",
         (since,),
     ).fetchone()
     [package] = db.execute(
         "SELECT coalesce(avg(size), 0) FROM versions WHERE status = 'published' AND superseded_at IS NULL"
     ).fetchone()
-    images, changed = db.execute(
-        "SELECT coalesce(sum(size), 0), coalesce(sum(updated_at >= ?), 0) FROM assets WHERE app_id IN"
+    number, images, changed = db.execute(
+        "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(updated_at >= ?), 0) FROM assets WHERE app_id IN"
         " (SELECT app_id FROM versions WHERE status = 'published')",
         (since,),
     ).fetchone()
-    return Figures(size + images, package, versions, changed)
+    objects = WRITES_PER_VERSION * packages + number
+    return Figures(objects, size + images, package, versions, changed)
 
 
 def use(found: Figures, downloads: int) -> Use:
@@ -50,7 +54,7 @@ def use(found: Figures, downloads: int) -> Use:
     writes = WRITES_PER_VERSION * found.versions + found.images + CATALOGUE_WRITES * changes + SIGNATURES
     return Use(
         stored=found.size / GIGA,
-        class_a=writes,
+        class_a=writes + LISTS * -(-found.objects // LISTED_PER_REQUEST),
         class_b=RUNS + READS_PER_WRITE * writes + downloads,
         downloaded=downloads * found.package / GIGA,
     )

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 
 from portal.faults import sentence
 from portal.jobs.alone import alone
-from portal.mirror import catalogue, claim, objects, wanted
+from portal.mirror import catalogue, claim, objects, orphans, wanted
 from portal.mirror.catalogue import CatalogueError
 from portal.mirror.client import Bucket, MirrorError
+from portal.mirror.objects import Listed
 from portal.mirror.providers import engine_of
-from portal.mirror.record import Record
+from portal.mirror.record import Record, Unwanted
 from portal.mirror.scan import scan
 from portal.mirror.wanted import Wanted
+from portal.recovery import lineage
 from portal.store import clock_trust, job_runs, retention
 from portal.store.clock import now
 from portal.store.store import Store
@@ -27,8 +29,9 @@ WORKERS = 4  # objects under way at once
 FAILURES_MAX = 3  # of the bucket, in a row: then the run ends, and the next one tries again
 DELETE_AFTER_SECONDS = 7 * retention.DAY
 """How long an object outlives its version: longer than any cache, catalogue or device may still name it."""
-VERIFY_SECONDS = 7 * retention.DAY
-"""How often the objects of the bucket are listed, which costs a request per thousand."""
+VERIFY_SECONDS = retention.DAY
+"""How often the objects of the bucket are listed, which costs a request per thousand: until then devices may be sent to
+an object that somebody has deleted."""
 DELETE_MAX, DELETE_PART_MAX = 100, 0.3  # of the objects; a run that would delete more than both deletes none
 OTHERS = ("temp/", "drafts/", claim.MARKER)
 """What else the bucket has, by prefix."""
@@ -36,7 +39,7 @@ OTHERS = ("temp/", "drafts/", claim.MARKER)
 
 @dataclass(frozen=True)
 class Report:
-    """Keys of objects that were copied and deleted, or would be; `strangers` are those that the store never wrote."""
+    """Keys of objects that were copied and deleted, or would be; nothing shows that `strangers` are the store's."""
 
     copied: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
@@ -52,7 +55,7 @@ def mirror(
     report: Callable[[str, str], object] = lambda verb, key: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Bring the bucket up to date; with `verify`, and once a week, compare its list with the record first.
+    """Bring the bucket up to date; with `verify`, and once a day, compare its list with the record first.
 
     `report` receives `copied` or `deleted` and the key, `progress` objects done and in all.
     Raises MirrorError if something remains to be done, SettingsError without a mirror, RunningError while it runs.
@@ -73,7 +76,7 @@ def preview(store: Store) -> Report:
         found = catalogue.state(store.layout, record, timestamp) if timestamp else None
         copied = [key for key in record.pending_keys() if not key.startswith(catalogue.APP_ID)]
         copied += [one.key for stage in found.stages for one in stage] if found else []
-        return Report(copied, [key for key, _ in record.unwanted(now() - DELETE_AFTER_SECONDS)])
+        return Report(copied, [one.key for one in record.unwanted(now() - DELETE_AFTER_SECONDS)])
 
 
 class _Run:
@@ -90,6 +93,8 @@ class _Run:
         self._done = Report()
         self._faults: list[str] = []
         self._failures = 0  # of the bucket, since it last worked
+        self._absent: set[str] = set()  # keys that a list just now did not have
+        self._unknown: list[Listed] = []  # objects that it had, and the record not
 
     def run(self, *, verify: bool, adopt: bool, force: bool) -> Report:
         db = self._store.db.read()
@@ -99,7 +104,8 @@ class _Run:
         clock_trust.remember(self._store.db.directory, clock.witness)
         timestamp = catalogue.timestamp(self._store.layout)
         scan(db, self._store.layout, self._record)  # before the bucket, which may be away: status shows what waits
-        claim.check(self._bucket, db, self._record, adopt=adopt)
+        point = lineage.point(db)
+        self._marker = claim.check(self._bucket, self._record, str(point.origin), point.timeline, adopt=adopt)
         scan(db, self._store.layout, self._record)
         if verify or not 0 <= now() - self._record.listed_at <= VERIFY_SECONDS:
             self._verify()
@@ -108,6 +114,9 @@ class _Run:
             self._copy(documents=documents)
         if timestamp is not None:
             self._copy_catalogue(timestamp)
+        if self._failures < FAILURES_MAX:
+            self._judge()
+            self._record.unnamed(now())
         self._delete(clock.doubt, force=force)
         if self._faults:
             raise MirrorError(self._summary())
@@ -115,20 +124,33 @@ class _Run:
 
     def _verify(self) -> None:
         """Compare the record with the list of the bucket: what it lacks, or has otherwise, is copied again."""
-        etags = self._record.etags()
+        etags, self._absent = self._record.etags(), set(self._record.pending_keys())
         for found in objects.listed(self._bucket):
             if etags.get(found.key) == found.etag:
                 del etags[found.key]
-            elif found.key not in etags and not found.key.startswith(OTHERS):
-                self._done.strangers.append(found.key)
+            elif found.key not in etags and found.key not in self._absent and not found.key.startswith(OTHERS):
+                self._unknown.append(found)
+            self._absent.discard(found.key)
+        self._lack(etags)
+
+    def _lack(self, keys: Iterable[str]) -> None:
         db, layout = self._store.db.read(), self._store.layout
-        for key in etags:
+        for key in keys:
             app_id = self._record.lack(key)
             if app_id == catalogue.APP_ID:
                 self._record.lack(catalogue.TIMESTAMP)  # so that the catalogue is compared again
             one = wanted.of_app(db, layout, app_id).get(key) if app_id else None
             if one:
                 self._record.want(key, one.app_id, now(), is_document=one.is_document)
+
+    def _judge(self) -> None:
+        """Have what is ours and nothing names deleted late, and report the rest."""
+        unknown = [one for one in self._unknown if self._record.app_of(one.key) is None]
+        found = list(orphans.among(self._bucket, self._store.db.read(), self._record, unknown))
+        for orphan in found:
+            self._record.unwant_unknown(orphan.object, orphan.etag)
+        ours = {orphan.object.key for orphan in found}
+        self._done.strangers.extend(one.key for one in unknown if one.key not in ours)
 
     def _copy(self, *, documents: bool) -> None:
         if self._failures >= FAILURES_MAX:
@@ -155,7 +177,7 @@ class _Run:
             self._faults.append(sentence(error))
             return
         if all(self._send(stage, len(stage)) for stage in found.stages):
-            self._record.unwant(self._record.objects(catalogue.APP_ID).keys() - found.keys, now())
+            self._record.unwant(self._record.objects(catalogue.APP_ID).keys() - found.keys)
             self._record.forget_names()
 
     def _send(self, ones: Iterable[Wanted], total: int) -> bool:
@@ -164,7 +186,7 @@ class _Run:
         running: dict[Future[str], Wanted] = {}
         with ThreadPoolExecutor(WORKERS) as pool:
             for one in ones:
-                running[pool.submit(objects.ensure, self._bucket, one)] = one
+                running[pool.submit(objects.ensure, self._bucket, one, absent=one.key in self._absent)] = one
                 if len(running) >= 2 * WORKERS:
                     self._note(running)
                     self._progress(len(self._done.copied) - before, total)
@@ -202,7 +224,7 @@ class _Run:
         if self._failures >= FAILURES_MAX:
             return
         due = self._record.unwanted(now() - DELETE_AFTER_SECONDS)
-        files = [key for key, app_id in due if app_id != catalogue.APP_ID]  # the catalogue can be made anew
+        files = [one for one in due if one.app_id != catalogue.APP_ID]  # the catalogue can be made anew
         if due and doubt:
             self._faults.append(f"Nothing was deleted from the bucket. {doubt}")
         elif len(files) > max(DELETE_MAX, DELETE_PART_MAX * self._record.count()) and not force:
@@ -210,21 +232,23 @@ class _Run:
                 f"{len(files)} of {self._record.count()} objects are to be deleted, and none was: check"
                 " `mosis mirror --dry-run`, then run `mosis mirror --force`."
             )
-        else:
-            for key, app_id in due:
-                self._delete_one(key, app_id)
+        elif due:
+            claim.count_deletion(self._bucket, self._record, self._marker)
+            for one in due:
+                self._delete_one(one)
 
-    def _delete_one(self, key: str, app_id: str) -> None:
-        if key in wanted.of_app(self._store.db.read(), self._store.layout, app_id):
+    def _delete_one(self, one: Unwanted) -> None:
+        if one.key in wanted.of_app(self._store.db.read(), self._store.layout, one.app_id):
             return  # again, since the scan
         try:
-            objects.delete(self._bucket, key)
+            is_deleted = objects.delete_own(self._bucket, one.key, one.sha256)
         except MirrorError as error:
             self._faults.append(sentence(error))
             return
-        self._record.lack(key)
-        self._done.deleted.append(key)
-        self._report("deleted", key)
+        self._record.lack(one.key)
+        if is_deleted:
+            self._done.deleted.append(one.key)
+            self._report("deleted", one.key)
 
     def _summary(self) -> str:
         more = f" (and {len(self._faults) - 1} more)" if self._faults[1:] else ""

@@ -1,13 +1,14 @@
 """The marker of a bucket: which store it belongs to, and which record describes it.
 
-A bucket that has anything in it, or is another store's, is never written to by mistake. The record of this host is only
-believed while the marker has its number: otherwise the bucket was emptied, replaced, or written by another host.
+A bucket that has anything in it, or is another store's, is never written to by mistake, nor is one that another host of
+the same store has taken over: of two, the one on the later timeline (`recovery.lineage`) prevails. The record of this
+host is only believed while the marker has its number, and compared with the list if the marker counts other deletions:
+a record from an older copy of the disk would have objects that were deleted since.
 """
 
 import json
 import secrets
-import sqlite3
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 from portal.mirror import objects
 from portal.mirror.client import Bucket
@@ -16,47 +17,81 @@ from portal.mirror.record import Record
 MARKER = "mosis-mirror.json"
 
 
-def check(bucket: Bucket, db: sqlite3.Connection, record: Record, *, adopt: bool = False) -> None:
+@dataclass(frozen=True)
+class Marker:
+    """`store` is the hash of the first row of its log, `deletions` how many runs have deleted objects."""
+
+    store: str
+    claim: str = ""
+    timeline: int = 0
+    deletions: int = 0
+
+
+def check(bucket: Bucket, record: Record, store: str, timeline: int, *, adopt: bool = False) -> Marker:
     """See that the bucket is this store's and the record its own, or make them so; `adopt` takes any bucket.
 
     Raises MirrorError.
     """
-    store = _store(db)
-    marker = _marker(bucket)
-    if marker and marker.get("store") == store and marker.get("claim") == record.claim:
-        return
-    if not adopt:
-        _require_ours(bucket, marker, store)
-    claim = secrets.token_hex(8)
-    body = json.dumps({"store": store, "claim": claim}).encode()
-    bucket.call("put_object", Key=MARKER, Body=body, ContentType="application/json", CacheControl="no-store")
-    record.reset(claim)
+    found = _read(bucket)
+    if found is None or found.store != store or found.claim not in record.claims:
+        if not adopt:
+            _require_ours(bucket, found, record, Marker(store, timeline=timeline))
+        return _take(bucket, record, Marker(store, secrets.token_hex(8), timeline))
+    if found.claim != record.claim:  # a run was killed while it took the bucket
+        record.reset(found.claim)
+    if found.deletions != record.deletions:
+        record.listed_at, record.deletions = 0, found.deletions
+    if found.timeline < timeline:
+        found = replace(found, timeline=timeline)
+        _write(bucket, found)
+    return found
 
 
-def _require_ours(bucket: Bucket, marker: dict[str, Any] | None, store: str) -> None:
-    if marker is None and bucket.call("list_objects_v2", MaxKeys=1).get("Contents"):
-        raise bucket.failed(
-            "it is not empty and not marked as this store's; name another bucket, or let the store have it by"
-            " `mosis mirror --adopt`"
-        )
-    if marker is not None and marker.get("store") != store:
+def count_deletion(bucket: Bucket, record: Record, marker: Marker) -> None:
+    """Note in the bucket that objects of it are about to be deleted. Raises MirrorError."""
+    _write(bucket, replace(marker, deletions=marker.deletions + 1))
+    record.deletions = marker.deletions + 1
+
+
+def _take(bucket: Bucket, record: Record, marker: Marker) -> Marker:
+    record.intend(marker.claim)
+    _write(bucket, marker)
+    record.reset(marker.claim)
+    return marker
+
+
+def _require_ours(bucket: Bucket, found: Marker | None, record: Record, ours: Marker) -> None:
+    if found is None:
+        if bucket.call("list_objects_v2", MaxKeys=1).get("Contents"):
+            raise bucket.failed(
+                "it is not empty and not marked as this store's; name another bucket, or let the store have it by"
+                " `mosis mirror --adopt`"
+            )
+    elif found.store != ours.store:
         raise bucket.failed(
             "it is the mirror of another store; name another bucket, or if that store is lost or was rebuilt, run"
             " `mosis mirror --adopt`"
         )
+    elif found.timeline > ours.timeline or (found.timeline == ours.timeline and record.claim):
+        raise bucket.failed(
+            "another host of this store, or a later copy of its database, has taken it over; let only one host copy to"
+            " it, or if that is this one, run `mosis mirror --adopt`"
+        )
 
 
-def _store(db: sqlite3.Connection) -> str:
-    """What tells this store from others: the hash of the first row of its log."""
-    return str(db.execute("SELECT hash FROM audit WHERE seq = 1").fetchone()[0])
+def _write(bucket: Bucket, marker: Marker) -> None:
+    body = json.dumps(asdict(marker)).encode()
+    bucket.call("put_object", Key=MARKER, Body=body, ContentType="application/json", CacheControl="no-store")
 
 
-def _marker(bucket: Bucket) -> dict[str, Any] | None:
+def _read(bucket: Bucket) -> Marker | None:
     content = objects.content(bucket, MARKER)
     if content is None:
         return None
     try:
         found = json.loads(content)
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {}
+        return Marker(
+            str(found["store"]), str(found["claim"]), int(found.get("timeline", 0)), int(found.get("deletions", 0))
+        )
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return Marker("")

@@ -5,9 +5,10 @@ from the disk in pieces, twice: a damaged file of the store is never sent.
 """
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -17,6 +18,7 @@ from portal.mirror.wanted import Wanted
 from portal.store import files
 from portal.store.errors import Refused
 
+MD5 = re.compile("[0-9a-f]{32}")
 CHUNK = 1024 * 1024  # bytes
 ABSENT = ("404", "NoSuchKey", "NotFound")
 PRESENT = ("412", "PreconditionFailed", "ConditionalRequestConflict")
@@ -35,10 +37,13 @@ class Listed(NamedTuple):
     modified: float
 
 
-def ensure(bucket: Bucket, one: Wanted) -> str:
-    """Write the object unless it is there, and return its entity tag. Raises MirrorError, DamagedError, OSError."""
-    there = _head(bucket, one.key)
-    if etag := _complete(there, one.size, one.sha256):
+def ensure(bucket: Bucket, one: Wanted, *, absent: bool = False) -> str:
+    """Write the object unless it is there, and return its entity tag; `absent`: a list just now did not have it.
+
+    Raises MirrorError, DamagedError, OSError.
+    """
+    there = None if absent else _head(bucket, one.key)
+    if (etag := _complete(there, one.size, one.sha256)) and not _differs(there, one):
         return etag
     _put(bucket, one, replace=there is not None)
     if etag := find(bucket, one.key, size=one.size, sha256=one.sha256):
@@ -57,7 +62,7 @@ def _put(bucket: Bucket, one: Wanted, *, replace: bool) -> None:
                 Key=one.key,
                 Body=body,
                 ContentLength=one.size,
-                ContentMD5=md5,
+                ContentMD5=b64encode(md5).decode(),
                 Metadata={"sha256": one.sha256},
                 **one.headers,
                 **condition,
@@ -78,11 +83,38 @@ def _complete(head: Mapping[str, Any] | None, size: int, sha256: str) -> str | N
     return str(head["ETag"]).strip('"')
 
 
-def delete(bucket: Bucket, key: str) -> None:
-    """Delete an object; some engines report success and keep it. Raises MirrorError."""
+def _differs(head: Mapping[str, Any] | None, one: Wanted) -> bool:
+    """Whether the entity tag of an object denies the digest in its metadata, which whoever wrote it may have copied.
+
+    It is the MD5 of the content, unless the object was written in parts or is encrypted with a key of its own.
+    """
+    if head is None or head.get("ServerSideEncryption", "AES256") != "AES256" or head.get("SSECustomerAlgorithm"):
+        return False
+    etag = str(head["ETag"]).strip('"')
+    if not MD5.fullmatch(etag):
+        return False
+    with suppress(DamagedError, OSError), closing(one.open()) as body:  # the bucket has what the disk has lost
+        return _checked_md5(body, one).hex() != etag
+    return False
+
+
+def digest(bucket: Bucket, key: str) -> str | None:
+    """The SHA-256 that the object says to have, in hex; None if there is none. Raises MirrorError."""
+    head = _head(bucket, key)
+    return head["Metadata"].get("sha256") if head else None
+
+
+def delete(bucket: Bucket, key: str, sha256: str) -> bool:
+    """Delete an object unless somebody else wrote it; False if it was not there. Raises MirrorError.
+
+    Some engines report success and keep it.
+    """
+    if digest(bucket, key) != sha256:
+        return False
     bucket.call("delete_object", Key=key)
     if _head(bucket, key) is not None:
         raise bucket.failed(f"it reported {key} as deleted and still has it")
+    return True
 
 
 def fetch(bucket: Bucket, key: str, target: Path, *, size: int, sha256: str) -> bool:
@@ -148,8 +180,8 @@ def read(bucket: Bucket, body: BinaryIO) -> bytes:
         return body.read(CHUNK)
 
 
-def _checked_md5(body: BinaryIO, one: Wanted) -> str:
-    """The MD5 of the body, as a header has it; leaves the body at its start. Raises DamagedError."""
+def _checked_md5(body: BinaryIO, one: Wanted) -> bytes:
+    """The MD5 of the body; leaves the body at its start. Raises DamagedError."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     while chunk := body.read(CHUNK):
         md5.update(chunk)
@@ -157,4 +189,4 @@ def _checked_md5(body: BinaryIO, one: Wanted) -> str:
     if sha256.hexdigest() != one.sha256:
         raise DamagedError(f"{one.key} is damaged in the store: run `mosis scrub --repair`.")
     body.seek(0)
-    return b64encode(md5.digest()).decode()
+    return md5.digest()

@@ -21,7 +21,7 @@ CREATE TABLE objects ( -- found in the bucket, complete
     app_id         TEXT NOT NULL,
     sha256         TEXT NOT NULL,
     etag           TEXT NOT NULL,
-    unwanted_since INTEGER -- since when it is to be deleted
+    unwanted_since INTEGER -- since when no document in the bucket names it; 0: one may still
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX objects_of_app ON objects (app_id);
 CREATE INDEX objects_unwanted ON objects (unwanted_since) WHERE unwanted_since IS NOT NULL;
@@ -52,6 +52,14 @@ class Pending(NamedTuple):
 
     number: int
     since: int
+
+
+class Unwanted(NamedTuple):
+    """An object that is to be deleted; `sha256` in hex."""
+
+    key: str
+    app_id: str
+    sha256: str
 
 
 class Record:
@@ -127,6 +135,24 @@ class Record:
         return self._fact("claim")
 
     @property
+    def claims(self) -> tuple[str | None, ...]:
+        """Its claim, and the one that it was about to have."""
+        return self.claim, self._fact("intended")
+
+    def intend(self, claim: str) -> None:
+        """The bucket is about to get this claim."""
+        self._set("intended", claim)
+
+    @property
+    def deletions(self) -> int:
+        """How many runs have deleted objects from the bucket since it has this claim."""
+        return int(self._fact("deletions") or 0)
+
+    @deletions.setter
+    def deletions(self, number: int) -> None:
+        self._set("deletions", str(number))
+
+    @property
     def listed_at(self) -> int:
         """When the record was last compared with the list of the bucket, in seconds since 1970; 0: never."""
         return int(self._fact("listed_at") or 0)
@@ -182,6 +208,11 @@ class Record:
         """Of holders that the bucket has not got."""
         self._db.execute("DELETE FROM names WHERE holder NOT IN (SELECT key FROM objects)")
 
+    def app_of(self, key: str) -> str | None:
+        """The app of an object that is in the bucket."""
+        row = self._db.execute("SELECT app_id FROM objects WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
     def etags(self) -> dict[str, str]:
         """The entity tags of all objects, by key."""
         return dict(self._db.execute("SELECT key, etag FROM objects"))
@@ -206,11 +237,22 @@ class Record:
             [(key,) for key in wanted],
         )
 
-    def unwant(self, keys: Iterable[str], at: int) -> None:
-        """Objects that are to be deleted later; those that already are keep their time."""
+    def unwant(self, keys: Iterable[str]) -> None:
+        """Objects that are to be deleted, late; those that already are keep their time."""
         self._db.executemany(
-            "UPDATE objects SET unwanted_since = ? WHERE key = ? AND unwanted_since IS NULL",
-            [(at, key) for key in keys],
+            "UPDATE objects SET unwanted_since = 0 WHERE key = ? AND unwanted_since IS NULL", [(key,) for key in keys]
+        )
+
+    def unwant_unknown(self, one: Unwanted, etag: str) -> None:
+        """An object of the bucket that this record did not know is to be deleted, late."""
+        self._db.execute("INSERT OR IGNORE INTO objects VALUES (?, ?, ?, ?, 0)", (*one, etag))
+
+    def unnamed(self, at: int) -> None:
+        """From now on no document in the bucket names what is unwanted, except of apps whose documents still wait."""
+        self._db.execute(
+            "UPDATE objects SET unwanted_since = ? WHERE unwanted_since = 0"
+            " AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.app_id = objects.app_id)",
+            (at,),
         )
 
     def have(self, key: str, app_id: str, sha256: str, etag: str) -> None:
@@ -250,13 +292,14 @@ class Record:
             found.setdefault(app_id, []).append(key)
         return found
 
-    def unwanted(self, until: int) -> list[tuple[str, str]]:
-        """Key and app of objects that have been unwanted since `until` or longer, and that nothing there names."""
-        return self._db.execute(
-            "SELECT key, app_id FROM objects WHERE unwanted_since <= ?"
+    def unwanted(self, until: int) -> list[Unwanted]:
+        """Objects that no document in the bucket has named since `until` or longer."""
+        rows = self._db.execute(
+            "SELECT key, app_id, sha256 FROM objects WHERE unwanted_since BETWEEN 1 AND ?"
             " AND NOT EXISTS (SELECT 1 FROM names WHERE names.key = objects.key) ORDER BY key",
             (until,),
-        ).fetchall()
+        )
+        return [Unwanted(*row) for row in rows]
 
     def _fact(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()

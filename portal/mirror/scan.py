@@ -32,7 +32,7 @@ def scan(db: sqlite3.Connection, layout: Layout, record: Record) -> None:
             for one in _missing(found, record, app_id):
                 record.want(one.key, app_id, since, is_document=one.is_document)
             if changed is not None:
-                record.unwant(record.objects(app_id).keys() - found.keys(), max(at, since))
+                record.unwant(record.objects(app_id).keys() - found.keys())
         record.head = head
 
 

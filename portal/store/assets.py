@@ -111,7 +111,7 @@ def _put(
         f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
         [(a.app_id, a.name, a.size, a.sha256, a.updated_at) for a in put],
     )
-    audit.append(tx, actor, action, app.app_id, names=sorted(images))
+    audit.append(tx, actor, action, app.app_id, sha256={asset.name: asset.sha256 for asset in put})
     tx.execute("COMMIT")
     with suppress(OSError):  # the images are complete; cleanup finishes this
         _finish(store.layout, put, replaced)

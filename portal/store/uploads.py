@@ -4,6 +4,7 @@ An incomplete body leaves nothing behind. An invalid package leaves a `failed` v
 After a crash, retention removes the row and the directory.
 """
 
+import hashlib
 import json
 import secrets
 import sqlite3
@@ -172,7 +173,8 @@ def _place(
         if changed.rowcount == 0:
             raise Refused("UPLOAD_EXPIRED", "The upload took too long and has expired.")
         _close(tx, upload)
-        audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", sha256=received.sha256)
+        detail = {"sha256": received.sha256, "manifest_sha256": hashlib.sha256(package.manifest_bytes).hexdigest()}
+        audit.append(tx, actor, "version.upload", f"{app.app_id}/{manifest.version_code}", **detail)
         return versions.get(tx, app.app_id, manifest.version_code)
 
 

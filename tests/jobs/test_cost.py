@@ -8,7 +8,7 @@ from tests.support.portal import mosis
 
 
 def test_the_figures_are_those_of_published_files(store: Store) -> None:
-    assert cost.figures(store) == Figures(0, 0, 0, 0)
+    assert cost.figures(store) == Figures(0, 0, 0, 0, 0)
     fill(store, 2, 3)
     with store.db.write() as tx:
         tx.execute("UPDATE versions SET status = 'draft' WHERE version_code = 3")
@@ -16,7 +16,13 @@ def test_the_figures_are_those_of_published_files(store: Store) -> None:
     images = list((store.layout.root / "assets").rglob("*.*.png"))
     found = cost.figures(store)
     assert found.size == sum(path.stat().st_size for path in packages + images)
+    assert found.objects == len(packages + images)
     assert (found.versions, found.images) == (0, 2), "the versions were published in 1970"
+
+
+def test_the_bucket_is_listed_every_day() -> None:
+    requests = [cost.use(Figures(objects, 0, 0, 0, 0), 0).class_a for objects in (0, 1, 1000, 1001)]
+    assert [number - requests[0] for number in requests] == [0, 30, 30, 60]
 
 
 def test_a_month_is_estimated_per_provider(store: Store) -> None:

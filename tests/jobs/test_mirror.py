@@ -19,7 +19,7 @@ from portal.mirror.claim import MARKER
 from portal.mirror.client import Bucket, MirrorError
 from portal.mirror.record import Record
 from portal.settings import S3, SettingsError
-from portal.store import apps, assets, audit, clock, files, job_runs, versions
+from portal.store import apps, assets, audit, clock, files, job_runs, retention, versions
 from portal.store.store import Store
 from tests.http.test_images import png
 from tests.mirror.r2_like import r2_like
@@ -74,6 +74,11 @@ def yank(store: Store, app_id: str, code: int) -> None:
 def pending(store: Store) -> int:
     with closing(Record.read(store.layout)) as record:
         return record.pending().number
+
+
+def status_line(store: Store, name: str) -> status.Line:
+    [found] = [one for one in status.status(store.settings) if one.name == name]
+    return found
 
 
 def test_what_is_published_is_in_the_bucket_byte_for_byte(filled: Store) -> None:
@@ -199,7 +204,7 @@ def test_a_bucket_like_r2_that_throttles_gets_everything_in_the_end(filled: Stor
 
 
 def test_a_bucket_that_only_throttles_is_left_alone_until_the_next_run(filled: Store, empty: S3) -> None:
-    remaining = pytest.raises(MirrorError, match=rf"503.* {FILES} files remain to be copied")
+    remaining = pytest.raises(MirrorError, match=rf"SlowDown.* {FILES} files remain to be copied")
     with r2_like(empty, slow_down_every=1) as proxy, remaining:
         mirror.mirror(through(filled, proxy.engine))
     assert len({path for _, path, _ in proxy.requests}) < FILES / 2
@@ -217,6 +222,46 @@ def test_an_engine_that_is_away_fails_no_publish_and_loses_nothing(
     mirror.mirror(filled)
     kept = {key: body for key, body in in_store(filled).items() if "org.example.app0/2/" not in key}
     assert in_bucket(filled) == kept
+
+
+def test_after_days_without_the_engine_nothing_is_deleted_before_devices_could_know(
+    filled: Store, empty: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the engine is back, what is in the bucket names the version: its days begin then."""
+    monkeypatch.setattr(clock, "synchronized", lambda: True)
+    mirror.mirror(filled)
+    away = through(filled, S3.model_validate(empty.model_dump(mode="json") | {"endpoint": "http://127.0.0.1:1"}))
+    yank(filled, "org.example.app0", 2)
+    for days in range(1, 10):
+        move(monkeypatch, days * retention.DAY)
+        with pytest.raises(MirrorError, match="Could not connect"):
+            mirror.mirror(away)
+        assets.put_screenshot(filled, OWNER, apps.get(filled.db.read(), "org.example.app1"), 1, b"%d" % days)
+    assert pending(away) == 1, "of the screenshots only the last one"
+    assert status_line(away, "bucket").ok is False
+    back = mirror.mirror(filled)
+    assert (len(back.copied), back.deleted) == (1, [])
+    move(monkeypatch, 9 * retention.DAY + DELETE_AFTER_SECONDS - 60)
+    assert mirror.mirror(filled).deleted == []
+    move(monkeypatch, 9 * retention.DAY + DELETE_AFTER_SECONDS + 60)
+    assert len(mirror.mirror(filled).deleted) == 3, "the version's two, and the first screenshot"
+    assert in_bucket(filled) == {key: body for key, body in in_store(filled).items() if "app0/2/" not in key}
+
+
+def test_what_is_unwanted_stays_while_documents_of_its_app_wait(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "synchronized", lambda: True)
+    mirror.mirror(filled)
+    yank(filled, "org.example.app0", 2)
+    yank(filled, "org.example.app1", 2)
+    assets.add_screenshot(filled, OWNER, apps.get(filled.db.read(), "org.example.app0"), b"new")
+    new = next(path for path in filled.layout.area("assets").rglob("2.*.png"))
+    flip(new, 8)
+    for seconds in (0, DELETE_AFTER_SECONDS + 60):
+        move(monkeypatch, seconds)
+        with pytest.raises(MirrorError, match="is damaged in the store"):
+            mirror.mirror(filled)
+    kept = {key.split("/")[2] for key in in_bucket(filled) if key.endswith("/2/package.mosis")}
+    assert kept == {"org.example.app0", "org.example.app2", "org.example.app3"}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +311,7 @@ def test_an_emptied_bucket_is_filled_again(filled: Store, options: dict[str, boo
     assert in_bucket(filled) == in_store(filled)
 
 
-def test_an_object_that_is_lost_is_written_again_within_a_week(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_is_lost_is_written_again_within_a_day(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.mirror(filled)
     key = "packages/acme/org.example.app0/1/package.mosis"
     bucket_of(filled).call("delete_object", Key=key)
@@ -402,8 +447,7 @@ def test_metrics_and_status_say_what_the_bucket_lacks_and_since_when(filled: Sto
         return float(line.split()[1])
 
     def line() -> status.Line:
-        [found] = [one for one in status.status(filled.settings) if one.name == "bucket"]
-        return found
+        return status_line(filled, "bucket")
 
     assert metric("pending") == FILES and metric("last_success_timestamp_seconds") == 0
     assert line().ok and f"lacks {FILES} published files" in line().text
@@ -421,8 +465,7 @@ def test_a_file_that_waits_too_long_is_a_fault(filled: Store, monkeypatch: pytes
     with pytest.raises(MirrorError):
         mirror.mirror(through(filled, away))
     move(monkeypatch, 3660)
-    [line] = [one for one in status.status(filled.settings) if one.name == "bucket"]
-    assert not line.ok
+    assert not status_line(filled, "bucket").ok
 
 
 def test_without_a_mirror_the_command_says_so(store: Store) -> None:

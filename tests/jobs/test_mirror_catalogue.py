@@ -334,3 +334,30 @@ def test_a_device_that_follows_the_catalogue_always_arrives(filled: Store, signe
     assert killed > 6
     assert reachable(bucket_of(filled)).items() <= catalogue_on_disk(filled).items()
     assert mirror.mirror(filled, verify=True).strangers == []
+
+
+def test_a_lost_record_makes_nothing_of_the_catalogue_a_stranger_or_written_again(
+    filled: Store, signed: SignedCatalogue, empty: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What earlier states have left goes late; what is no file of a catalogue stays, and so do all roots."""
+    mirror.mirror(filled)
+    earlier = catalogue_in(in_bucket(filled)).keys()
+    signed.rotate()
+    yank(filled, FIRST, 1)
+    signed.publish(documents_of(filled))
+    mirror.mirror(filled)
+    for path in filled.layout.area("data").glob("mirror.db*"):
+        path.unlink()
+    bucket_of(filled).call("put_object", Key="catalogue/notes.json", Body=b"{}", Metadata={"sha256": "0" * 64})
+    with r2_like(empty) as proxy:
+        done = mirror.mirror(through(filled, proxy.engine))
+    assert [path.rsplit("/", 1)[1] for method, path, _ in proxy.requests if method == "PUT"] == ["mosis-mirror.json"]
+    assert done.strangers == ["catalogue/notes.json"]
+    reachable(bucket_of(filled))
+    move(monkeypatch, DELETE_AFTER_SECONDS + 60)
+    done = mirror.mirror(filled, force=True)
+    assert done.strangers == ["catalogue/notes.json"]
+    left = catalogue_in(in_bucket(filled)).keys()
+    current = reachable(bucket_of(filled)).keys() | {"catalogue/metadata/1.root.json", "catalogue/metadata/2.root.json"}
+    assert left == current | {"catalogue/notes.json"}
+    assert earlier - left, "files of the earlier state"

@@ -52,6 +52,97 @@ def test_what_is_there_is_not_sent_again(empty: S3) -> None:
     assert [method for method, _, _ in proxy.requests] == ["HEAD"]
 
 
+def test_other_content_under_the_metadata_of_ours_is_replaced(bucket: Bucket) -> None:
+    """A tool that edits an object in place keeps its metadata; the entity tag shows it."""
+    one = wanted(b"ours")
+    bucket.call("put_object", Key=KEY, Body=b"0urs", Metadata={"sha256": one.sha256})
+    assert objects.ensure(bucket, one) == hashlib.md5(b"ours").hexdigest()
+    assert bucket.call("get_object", Key=KEY)["Body"].read() == b"ours"
+
+
+def in_parts(bucket: Bucket, one: Wanted) -> str:
+    """Have the object written as a multipart upload, as tools for copying do; its entity tag."""
+    upload = bucket.call("create_multipart_upload", Key=KEY, Metadata={"sha256": one.sha256})["UploadId"]
+    part = bucket.call("upload_part", Key=KEY, UploadId=upload, PartNumber=1, Body=one.open().read())
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    etag: str = bucket.call("complete_multipart_upload", Key=KEY, UploadId=upload, MultipartUpload=parts)["ETag"]
+    return etag.strip('"')
+
+
+def encrypted(bucket: Bucket, one: Wanted, head: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the bucket report an encrypted object, whose entity tag is no digest of anything; it."""
+    bucket.call("put_object", Key=KEY, Body=one.open(), Metadata={"sha256": one.sha256})
+    call, etag = bucket.call, "f" * 32
+
+    def reporting(operation: str, **given: object) -> object:
+        answer = call(operation, **given)
+        return {**answer, **head, "ETag": f'"{etag}"'} if operation == "head_object" else answer
+
+    monkeypatch.setattr(bucket, "call", reporting)
+    return etag
+
+
+ENCRYPTION = (
+    {"ServerSideEncryption": "aws:kms"},
+    {"ServerSideEncryption": "aws:kms:dsse"},
+    {"SSECustomerAlgorithm": "AES256"},
+)
+
+
+@pytest.mark.parametrize("head", [None, *ENCRYPTION], ids=str)
+def test_an_entity_tag_that_is_no_md5_says_nothing(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, head: dict[str, str] | None
+) -> None:
+    one = wanted(b"ours")
+    etag = encrypted(bucket, one, head, monkeypatch) if head else in_parts(bucket, one)
+    written: list[str] = []
+    call = bucket.call
+    monkeypatch.setattr(
+        bucket, "call", lambda operation, **given: written.append(operation) or call(operation, **given)
+    )
+    assert objects.ensure(bucket, one) == etag
+    assert written == ["head_object"]
+
+
+def test_what_the_disk_has_lost_is_not_taken_for_other_content(bucket: Bucket, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"ours")
+    one = wanted(source)
+    objects.ensure(bucket, one)
+    for damage in (lambda: source.write_bytes(b"0urs"), source.unlink):
+        damage()
+        assert objects.ensure(bucket, one) == hashlib.md5(b"ours").hexdigest()
+
+
+def test_what_a_list_lacked_is_written_without_asking_first(empty: S3) -> None:
+    with r2_like(empty) as proxy:
+        objects.ensure(Bucket(proxy.engine), wanted(b"content"), absent=True)
+    assert [method for method, _, _ in proxy.requests] == ["PUT", "HEAD"]
+
+
+def test_only_what_has_our_digest_is_deleted(bucket: Bucket) -> None:
+    one = wanted(b"ours")
+    assert not objects.delete(bucket, KEY, one.sha256), "there is none"
+    objects.ensure(bucket, one)
+    assert not objects.delete(bucket, KEY, "0" * 64)
+    assert objects.delete(bucket, KEY, one.sha256)
+    assert list(objects.listed(bucket)) == []
+
+
+def test_a_bucket_that_keeps_versions_is_like_any_other(bucket: Bucket) -> None:
+    """Deleted is deleted for everybody who asks by key, and can be written again."""
+    bucket.call("put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"})
+    conditional = Bucket(bucket.engine.model_copy(update={"provider": "seaweedfs"}))
+    one = wanted(b"ours")
+    for _ in range(2):
+        etag = objects.ensure(conditional, one)
+        assert found(bucket, one) == etag
+        assert [(listed.key, listed.etag) for listed in objects.listed(bucket)] == [(KEY, etag)]
+        assert objects.delete(conditional, KEY, one.sha256)
+        assert found(bucket, one) is None
+    assert list(objects.listed(bucket)) == []
+
+
 def test_a_file_that_is_damaged_is_not_sent(bucket: Bucket, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"rotten")

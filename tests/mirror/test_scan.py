@@ -68,7 +68,9 @@ def test_every_change_of_what_devices_may_download_is_seen(store: Store, record:
         assert number == record.pending().number == expected
 
     def due() -> list[str]:
-        return [key for key, _ in record.unwanted(clock.now())]
+        copied(store, record)
+        record.unnamed(clock.now())
+        return [one.key for one in record.unwanted(clock.now())]
 
     assets.put_icon(store, OWNER, app, {32: b"small", 64: b"large"})
     at_once(2)
@@ -84,12 +86,12 @@ def test_every_change_of_what_devices_may_download_is_seen(store: Store, record:
         ).fetchone()
         assert retention.delete(tx, retention.SUPERSEDED, clock.now(), version_id)
         audit.append(tx, audit.OPERATOR, "version.expire", f"{app.app_id}/1", rule=retention.SUPERSEDED.label)
-    at_once(2)
+    at_once(0)
     assert len(due()) == 3
     with store.db.write() as tx:
         versions.change(tx, OWNER, app, 2, "yank", "broken")
     at_once(0)  # without a published version nothing of the app is for devices
-    assert len(due()) == 5
+    assert len(due()) == 7
 
 
 def test_what_is_wanted_again_is_not_deleted(store: Store, record: Record) -> None:
@@ -98,6 +100,7 @@ def test_what_is_wanted_again_is_not_deleted(store: Store, record: Record) -> No
     [shot] = assets.of_app(store.db.read(), app.app_id)
     assets.delete_screenshot(store, OWNER, app, 1)
     scan(store.db.read(), store.layout, record)
+    record.unnamed(clock.now())
     assert len(record.unwanted(clock.now())) == 1
     again = assets.add_screenshot(store, OWNER, app, app.app_id.encode() * 50)
     assert again.sha256 == shot.sha256
