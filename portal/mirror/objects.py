@@ -104,17 +104,19 @@ def digest(bucket: Bucket, key: str) -> str | None:
     return head["Metadata"].get("sha256") if head else None
 
 
-def delete(bucket: Bucket, key: str, sha256: str) -> bool:
-    """Delete an object unless somebody else wrote it; False if it was not there. Raises MirrorError.
-
-    Some engines report success and keep it.
-    """
+def delete_own(bucket: Bucket, key: str, sha256: str) -> bool:
+    """Delete an object with this digest; False if there is none, or somebody else's. Raises MirrorError."""
     if digest(bucket, key) != sha256:
         return False
+    delete(bucket, key)
+    return True
+
+
+def delete(bucket: Bucket, key: str) -> None:
+    """Delete an object; some engines report success and keep it. Raises MirrorError."""
     bucket.call("delete_object", Key=key)
     if _head(bucket, key) is not None:
         raise bucket.failed(f"it reported {key} as deleted and still has it")
-    return True
 
 
 def fetch(bucket: Bucket, key: str, target: Path, *, size: int, sha256: str) -> bool:

@@ -122,10 +122,10 @@ def test_what_a_list_lacked_is_written_without_asking_first(empty: S3) -> None:
 
 def test_only_what_has_our_digest_is_deleted(bucket: Bucket) -> None:
     one = wanted(b"ours")
-    assert not objects.delete(bucket, KEY, one.sha256), "there is none"
+    assert not objects.delete_own(bucket, KEY, one.sha256), "there is none"
     objects.ensure(bucket, one)
-    assert not objects.delete(bucket, KEY, "0" * 64)
-    assert objects.delete(bucket, KEY, one.sha256)
+    assert not objects.delete_own(bucket, KEY, "0" * 64)
+    assert objects.delete_own(bucket, KEY, one.sha256)
     assert list(objects.listed(bucket)) == []
 
 
@@ -138,7 +138,7 @@ def test_a_bucket_that_keeps_versions_is_like_any_other(bucket: Bucket) -> None:
         etag = objects.ensure(conditional, one)
         assert found(bucket, one) == etag
         assert [(listed.key, listed.etag) for listed in objects.listed(bucket)] == [(KEY, etag)]
-        assert objects.delete(conditional, KEY, one.sha256)
+        assert objects.delete_own(conditional, KEY, one.sha256)
         assert found(bucket, one) is None
     assert list(objects.listed(bucket)) == []
 
