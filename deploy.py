@@ -6,7 +6,7 @@ from deploys.checks import declared, preflight
 from deploys.containers import compose
 from deploys.host import releases, secrets
 from deploys.host.planned import planned
-from deploys.services import base, cron, lifecycle, litestream, nginx, portal, prometheus, standby, supervisor
+from deploys.services import base, cron, lifecycle, litestream, nginx, portal, probe, prometheus, standby, supervisor
 from deploys.synology import shared_folder, task_scheduler
 
 if pyinfra.is_cli:
@@ -40,6 +40,7 @@ if pyinfra.is_cli:
             litestream.running(wanted)
         nginx.front(wanted)
         cron.schedules(wanted)
+        probe.bucket(wanted)
         lifecycle.bucket(wanted)
         prometheus.monitoring(wanted)
         releases.prune(wanted.release)
@@ -58,5 +59,6 @@ if pyinfra.is_cli:
         portal.access(wanted)
         if wanted.data.share:
             task_scheduler.schedules(wanted, wanted.stack)
+        probe.bucket(wanted)
         lifecycle.bucket(wanted)
         declared.written(wanted)
