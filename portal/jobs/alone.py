@@ -12,6 +12,7 @@ from portal.store.locks import lock
 from portal.store.store import Store
 
 WAIT_SECONDS = 10.0  # that a restore waits for jobs
+START_SECONDS = 1.0  # that a job waits for a portal that starts, and holds the locks for a moment
 
 
 class RunningError(BackupError):
@@ -22,7 +23,7 @@ class RunningError(BackupError):
 def alone(store: Store, job: str) -> Iterator[None]:
     """Raises RunningError while the job runs elsewhere."""
     with (store.layout.area("data") / f"{job}.lock").open("a+") as file:
-        if not lock(file):
+        if not lock(file, wait=START_SECONDS):
             raise RunningError(f"{job} is running already, or a restore is.")
         with suppress(OSError):  # a full disk
             file.truncate(0)
@@ -32,12 +33,12 @@ def alone(store: Store, job: str) -> Iterator[None]:
 
 
 @contextmanager
-def none_running(layout: Layout) -> Iterator[None]:
+def none_running(layout: Layout, *, wait: float = WAIT_SECONDS) -> Iterator[None]:
     """Keep every job from running: it would change files by the database that it has open.
 
-    Waits for those that do, for WAIT_SECONDS in all; then raises RunningError.
+    Waits for those that do, for `wait` seconds in all; then raises RunningError.
     """
-    deadline = monotonic() + WAIT_SECONDS
+    deadline = monotonic() + wait
     with ExitStack() as locks:
         for job in table.JOBS:
             file = locks.enter_context((layout.area("data") / f"{job.name}.lock").open("a+"))

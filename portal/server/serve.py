@@ -3,10 +3,12 @@
 import logging
 import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing, suppress
 from typing import TextIO
 
 from portal.jobs import table
+from portal.jobs.alone import RunningError, none_running
 from portal.recovery import initialize, migration
 from portal.server import forking, lock, place, stopping
 from portal.server.metrics_directory import metrics_directory
@@ -18,7 +20,7 @@ from portal.store.clock import now
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
 from portal.store.leftovers import Leftover
-from portal.store.store import open_store
+from portal.store.store import Store, open_store
 
 MARGIN_SECONDS = 5  # between the end of the last worker, killed if need be, and the server's
 NOISE = ("Configuration allows spawning up to", "Granian shutdown completed")  # the threads are chosen, not an accident
@@ -55,10 +57,19 @@ def _clear_leftovers(settings: Settings, shared: TextIO) -> None:
         store = open_store(settings)
         with closing(store.db):
             with lock.alone(shared) as is_alone:
-                ownerless = leftovers.ownerless(store) if is_alone else ()
+                ownerless = _ownerless(store) if is_alone else ()
             found = leftovers.found(store, now(), ownerless)
             leftovers.sweep(store, found, _report_leftover, _report)
             leftovers.name_images(store)
+
+
+def _ownerless(store: Store) -> Collection[str]:
+    """What earlier portals left; nothing while a job runs, which writes files of its own."""
+    try:
+        with none_running(store.layout, wait=0):
+            return leftovers.ownerless(store)
+    except RunningError:
+        return ()
 
 
 def _report_leftover(leftover: Leftover) -> None:

@@ -2,7 +2,7 @@
 
 None of it is ever served. What may belong to a request or job under way is not listed: packages are claimed while they
 have no row, images have none only during a writer's turn, and the rest counts by its age, except at the start of a
-portal that is alone, when whatever the requests of earlier portals left has no owner.
+portal while no other one and no job runs, when whatever the requests of earlier portals left has no owner.
 """
 
 import json
@@ -42,7 +42,7 @@ class Leftover(NamedTuple):
 
 
 def ownerless(store: Store) -> Collection[str]:
-    """The uploads and whatever else under `temp/` earlier portals have left; call it while no portal runs.
+    """The uploads and whatever else under `temp/` earlier portals have left; call it while no portal and no job runs.
 
     Signed uploads are kept: their clients continue them.
     """

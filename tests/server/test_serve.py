@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.jobs.alone import alone
 from portal.server.options import DRAIN_SECONDS
 from portal.store import database, developers, schema
 from portal.store.store import Store
@@ -68,6 +69,22 @@ def test_a_killed_worker_is_replaced(own_portal: Portal) -> None:
     with own_portal.client() as client:
         while len(found := set(children(own_portal.process.pid))) < len(first) or found == first:
             assert client.get("/healthz").status_code == 200
+
+
+def test_a_start_removes_no_file_that_a_job_is_writing(tmp_path: Path) -> None:
+    """A portal that started while the cleanup wrote a record removed the record's unfinished file."""
+    portal = Portal(make_store(tmp_path / "store", port=free_port()))
+    unfinished = portal.store.layout.area("temp") / ".app.json.1234.0123abcd"
+    unfinished.touch()
+    try:
+        with alone(portal.store, "cleanup"):
+            portal.start()
+            portal.stop()
+        assert unfinished.exists()
+        portal.start()
+        assert not unfinished.exists()
+    finally:
+        portal.stop(signal.SIGKILL)
 
 
 def test_a_store_without_database_is_not_served(tmp_path: Path) -> None:
