@@ -157,8 +157,11 @@ def database(layout: Layout) -> Iterator[Fault]:
             yield "audit log", f"row {row} is missing or changed"
 
 
-def replica(layout: Layout, scratch: Path) -> Iterator[Fault]:
-    """The replica must restore to the store's own audit head; asked until it does, or time is over."""
+def replica(layout: Layout, scratch: Path, supervise: Callable[[], object]) -> Iterator[Fault]:
+    """The replica must restore to the store's own audit head; asked until it does, or time is over.
+
+    `supervise` starts what has ended meanwhile, as a host does.
+    """
     with closing(_read_only(layout.database)) as db:
         head = audit.head(db)
     deadline, said = time.monotonic() + REPLICA_SECONDS, ""
@@ -174,6 +177,7 @@ def replica(layout: Layout, scratch: Path) -> Iterator[Fault]:
             said = f"integrity_check {whole[:200]}, audit head {found.seq} of {head.seq}"
         except (BackupError, sqlite3.Error, subprocess.SubprocessError) as error:
             said = str(error)[-300:]
+        supervise()
         time.sleep(0.2)
     yield "replica", said
 

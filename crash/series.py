@@ -20,7 +20,7 @@ from crash.stack import DEVELOPER, Stack
 CLIENTS = 5
 RENEWED = 40  # runs after which the clients take new apps, so that lists stay short
 CLEANED = 5  # every so many runs a cleanup is under way
-WHOLE = 20  # every so many runs the whole database and the replica are checked
+REPORTED = 20  # every so many runs a line is printed
 COMPARED = 200  # every so many runs every package of every app is compared
 VICTIMS = {"worker": 5, "master": 3, "everything": 2}
 RESTARTED = "master", "everything"
@@ -33,6 +33,7 @@ ANSWER_SECONDS = 2.0  # without any answer
 CLEANUP_DELAY = 0.4, 1.6  # a command takes longer to start
 DUE = 4  # drafts an app that become due
 SHOWN = 5  # faults of a kind that are printed
+LOG_SHOWN = 4000  # characters of a log beside a fault
 KINDS = (
     "lost", "half done", "neither old nor new", "partial visible", "left behind", "audit log", "database", "replica",
     "wrong answer", "not ready",
@@ -67,8 +68,8 @@ class Series:
             self._once(Random(f"{self.seed}/{self._run}"))
             if self._broken and self.faults["lost"]:
                 return
-            if self._run % WHOLE == 0 or self._run == runs:
-                self._check_whole(everything=self._run % COMPARED == 0 or self._run == runs)
+            self._check_whole(everything=self._run % COMPARED == 0 or self._run == runs)
+            if self._run % REPORTED == 0 or self._run == runs:
                 print(f"{self._run} of {runs} runs, {self.faults.total()} faults", flush=True)
         self._finish()
 
@@ -197,11 +198,12 @@ class Series:
 
     def _check_whole(self, *, everything: bool) -> None:
         self.note(checks.database(self._stack.layout))
-        faults = list(checks.replica(self._stack.layout, self._scratch))
+        faults = list(checks.replica(self._stack.layout, self._scratch, self._stack.launch))
         self._proofs += 1
         self._developer.close()  # nginx closes it meanwhile
         self.note(faults)
         if faults:  # so that the next ones say something new
+            print(self._stack.log("replication")[-LOG_SHOWN:], flush=True)
             self._stack.kill("everything", Random(0))
             self._start()
         if everything:

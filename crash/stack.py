@@ -116,8 +116,11 @@ class Stack:
                     self._first_workers = self._first_workers or set(tree(self._processes["portal"].pid)[1:])
                     return
             time.sleep(POLL_SECONDS)
-        log = (self.layout.root / "log/portal.log").read_text()
-        raise StackError(f"The store was not ready within {READY_SECONDS:g} s: {log[-2000:]}")
+        raise StackError(f"The store was not ready within {READY_SECONDS:g} s: {self.log('portal')[-2000:]}")
+
+    def log(self, name: str) -> str:
+        """What a process printed, in all its runs."""
+        return (self.layout.root / f"log/{name}.log").read_text()
 
     def cleanup(self) -> subprocess.Popen[bytes]:
         """A run of the hourly job, whatever is known of the clock; `kill` knows it."""
