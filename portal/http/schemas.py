@@ -11,6 +11,7 @@ from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, Ver
 from portal.packages.signature import KeyId
 from portal.store import app_keys, apps, assets, developers, keys, tokens, versions
 from portal.store.clock import rfc3339
+from portal.store.layout import image_name
 from portal.store.states import Status
 
 Time = Annotated[
@@ -230,13 +231,13 @@ class Versions(BaseModel):
 
 class Asset(BaseModel):
     name: str
-    url: str
+    url: str = Field(description="contains the digest: another image gets another URL")
     size: int = Field(description="bytes")
     sha256: str
 
     @classmethod
     def of(cls, asset: assets.Asset, base: str) -> "Asset":
-        url = f"{base}/assets/{asset.app_id}/{asset.name}"
+        url = f"{base}/assets/{asset.app_id}/{image_name(asset.name, asset.sha256)}"
         return cls(name=asset.name, url=url, size=asset.size, sha256=asset.sha256)
 
 

@@ -9,11 +9,13 @@ from portal.store import audit, placement
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.errors import Refused
-from portal.store.layout import Layout
+from portal.store.layout import IMAGE_DIGITS, Layout, image_name, plain_name
 from portal.store.placement import Staged
 from portal.store.store import Store
 
 SCREENSHOTS_MAX = 5
+NAMES = rf"(?:icon-(?:32|64|128)|screenshots/[1-{SCREENSHOTS_MAX}])(?:\.[0-9a-f]{{{IMAGE_DIGITS}}})?\.png"
+"""A pattern: the names of images, plain or with their digest."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,12 @@ def get(db: sqlite3.Connection, app_id: str, name: str) -> Asset:
     """Raises Refused (NOT_FOUND)."""
     row = db.execute(f"SELECT {COLUMNS} FROM assets WHERE app_id = ? AND name = ?", (app_id, name)).fetchone()
     if row is None:
-        raise Refused("NOT_FOUND", f"{app_id} has no {name}.")
+        raise _missing(app_id, name)
     return Asset(**row)
+
+
+def _missing(app_id: str, name: str) -> Refused:
+    return Refused("NOT_FOUND", f"{app_id} has no {name}.")
 
 
 def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:
@@ -44,14 +50,20 @@ def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:
 
 
 def located(db: sqlite3.Connection, layout: Layout, app_id: str, name: str) -> tuple[Asset, Path]:
-    """An image and its file, which an older release stored under its plain name. Raises Refused (NOT_FOUND)."""
+    """The image of a name, plain or with the digest, and its file, which an older release stored under the plain name.
+
+    Raises Refused (NOT_FOUND), also for the digest of an image that was replaced.
+    """
+    plain = plain_name(name)
     while True:
-        asset = get(db, app_id, name)
-        path = layout.image(app_id, name, asset.sha256)
+        asset = get(db, app_id, plain)
+        if name not in (plain, image_name(plain, asset.sha256)):
+            raise _missing(app_id, name)
+        path = layout.image(app_id, plain, asset.sha256)
         if path.exists():
             return asset, path
-        if get(db, app_id, name) == asset:  # else it was replaced meanwhile, and its file removed
-            return asset, layout.asset(app_id, name)
+        if get(db, app_id, plain) == asset:  # else it was replaced meanwhile, and its file removed
+            return asset, layout.asset(app_id, plain)
 
 
 def put_icon(store: Store, actor: audit.Actor, app: App, sizes: dict[int, bytes]) -> list[Asset]:

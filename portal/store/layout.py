@@ -1,11 +1,13 @@
 """Paths of the store's files. Callers validate identifiers first; see `packages.identifiers`."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 AREAS = ("data", "packages", "assets", "temp", "backups")
 ICON_SIZES = (32, 64, 128)
 IMAGE_DIGITS = 16
+IMAGE_DIGEST = re.compile(rf"\.[0-9a-f]{{{IMAGE_DIGITS}}}(?=\.\w+$)")
 
 # What Synology DSM creates inside shares, and ext4 at its mount point; see also the rsync filter of the backup.
 RECORD = "version.json"  # beside a package, once its version is committed; see recovery/records.py
@@ -104,3 +106,8 @@ def image_name(name: str, sha256: str) -> str:
     """The name of an image with this plain name and digest, both below the directory of its app."""
     stem, _, suffix = name.rpartition(".")
     return f"{stem}.{sha256[:IMAGE_DIGITS]}.{suffix}"
+
+
+def plain_name(name: str) -> str:
+    """The plain name of an image, given that or the one with its digest."""
+    return IMAGE_DIGEST.sub("", name)

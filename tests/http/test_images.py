@@ -30,6 +30,23 @@ def test_an_icon_comes_back_in_three_sizes(publisher: Publisher) -> None:
     assert {path.name for path in folder.iterdir()} == {"icon-128.png", "icon-32.png", "icon-64.png", *names}
 
 
+def test_another_image_has_another_url_that_may_be_cached_for_good(publisher: Publisher) -> None:
+    publisher.publish(1)
+    url = f"/api/apps/{publisher.app_id}/icon"
+    old, new = (publisher.client.post(url, files={"icon": png(64, 64)}).json()["assets"][0] for _ in range(2))
+    assert new in httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").json()["assets"]
+    assert old["url"] != new["url"]
+    answer = httpx.get(publisher.portal.url + new["url"])
+    assert (answer.status_code, answer.headers["etag"]) == (200, f'"{new["sha256"]}"')
+    assert "immutable" in answer.headers["cache-control"]
+    part = httpx.get(publisher.portal.url + new["url"], headers={"Range": "bytes=1-3"})
+    assert (part.status_code, part.content) == (206, answer.content[1:4])
+    problem(httpx.get(publisher.portal.url + old["url"]), 404, "NOT_FOUND")
+    plain = httpx.get(f"{publisher.portal.url}/assets/{publisher.app_id}/icon-32.png")
+    assert plain.content == answer.content
+    assert "immutable" not in plain.headers["cache-control"]
+
+
 def digests(put: list[dict]) -> list[str]:
     return [f"{asset['sha256'][:16]}.png" for asset in put]
 

@@ -15,6 +15,7 @@ from portal.packages.identifiers import valid_app_id
 from portal.store import apps, assets, keys, presign, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.layout import plain_name
 from portal.store.versions import PlacedVersion
 
 PAGE = 50
@@ -23,6 +24,7 @@ PACKAGE_TYPE = "application/octet-stream"
 # Shared caches, our nginx first, revalidate after s-maxage, and serve the stale answer meanwhile or while the portal is
 # down (RFC 5861). A publish is visible after s-maxage plus stale-while-revalidate at the latest.
 INFO_CACHE = {"Cache-Control": "public, max-age=60, s-maxage=1, stale-while-revalidate=4, stale-if-error=86400"}
+IMAGE_CACHE = "public, max-age=31536000, immutable, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
 ASSET_CACHE = "public, max-age=86400, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
 LATEST_CACHE = "public, no-cache"  # the next publish changes the file at this URL: revalidate each time
 IMMUTABLE_CACHE = "public, max-age=86400, immutable"
@@ -121,7 +123,7 @@ def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedD
 
 @routes.add(
     Operation(
-        "GET", "/assets/<app_id>/<name:re:icon-(?:32|64|128)\\.png|screenshots/[1-5]\\.png>",
+        "GET", f"/assets/<app_id>/<name:re:{assets.NAMES}>",
         "Get an icon or screenshot; an unpublished app requires the owner's or a reviewer's token", ANYONE,
         media_type="image/png", supports_ranges=True, problems=MUTABLE_PROBLEMS,
     )
@@ -130,13 +132,16 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     app = apps.get(call.db.read(), app_id)
     if app.published_code is None and not access.is_insider(call.actor, app.developer_id):
         raise apps.not_found(app_id)
-    cache_control = UNPUBLISHED_CACHE if app.published_code is None else ASSET_CACHE
+    mutable = name == plain_name(name)
+    cache_control = ASSET_CACHE if mutable else IMAGE_CACHE
+    if app.published_code is None:
+        cache_control = UNPUBLISHED_CACHE
 
     def image() -> Representation:
         # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
         found, path = assets.located(call.db.read(), call.store.layout, app_id, name)
         return Representation(
-            path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=True, checked=True
+            path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=mutable, checked=True
         )  # fmt: skip
 
     return _send(call, "asset", image)
