@@ -6,7 +6,19 @@ from deploys.checks import declared, preflight
 from deploys.containers import compose
 from deploys.host import releases, secrets
 from deploys.host.planned import planned
-from deploys.services import base, cron, lifecycle, litestream, nginx, portal, probe, prometheus, standby, supervisor
+from deploys.services import (
+    base,
+    catalogue,
+    cron,
+    lifecycle,
+    litestream,
+    nginx,
+    portal,
+    probe,
+    prometheus,
+    standby,
+    supervisor,
+)
 from deploys.synology import shared_folder, task_scheduler
 
 if pyinfra.is_cli:
@@ -21,6 +33,7 @@ if pyinfra.is_cli:
         portal.database(wanted)
         supervisor.running(wanted)
         portal.access(wanted)
+        catalogue.keys(wanted)
 
     if wanted.runtime == "systemd":
         base.system(wanted, standby.login_shell())
@@ -36,6 +49,7 @@ if pyinfra.is_cli:
             portal.database(wanted)
             portal.running(wanted)
             portal.access(wanted)
+            catalogue.keys(wanted)
             litestream.configured(wanted)  # once the release whose command it runs has taken over
             litestream.running(wanted)
         nginx.front(wanted)
@@ -57,6 +71,7 @@ if pyinfra.is_cli:
         portal.database(wanted)
         compose.running(wanted, wanted.stack)
         portal.access(wanted)
+        catalogue.keys(wanted)
         if wanted.data.share:
             task_scheduler.schedules(wanted, wanted.stack)
         probe.bucket(wanted)

@@ -170,10 +170,18 @@ class Settings(BaseModel):
     litestream: bool = Field(True, description="Litestream owns the WAL's checkpoints")
     backup: Backup | None = Field(None, description="external drive; none: no rsync backup")
     mirror: S3 | None = Field(None, description="S3 engine; none: no mirror")
+    catalogue_keys: AbsolutePath | None = Field(
+        None,
+        description="directory of the catalogue's keys, which only its job reads; none: `<root>/secrets/catalogue`",
+    )
     download: Annotated[Literal["local", "redirect"], AfterValidator(_offloadable)] = Field(
         "local", description="`redirect`: devices get packages that the mirror has from `mirror.public_url`"
     )
     follow: Follow | None = Field(None, description="store that this host follows; none: it is a store of its own")
+
+    @property
+    def catalogue_key_directory(self) -> Path:
+        return self.catalogue_keys or self.root / "secrets" / "catalogue"
 
     def to_toml(self) -> str:
         """The settings file that `load` reads back to an equal object; what stands at its default is left out."""

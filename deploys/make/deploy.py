@@ -46,6 +46,8 @@ def _summary(root: Path, port: str) -> str:
         "admin token": f"{root}/secrets/admin-token",
         "command": f"{root}/bin/mosis",
     }
+    if (root_key := root / "secrets/catalogue/root.pem").exists():
+        rows["root key"] = f"{root_key}: move it to two places off this machine; it replaces all other keys"
     return "\n".join(f"    {name:14}{text}" for name, text in rows.items())
 
 

@@ -224,7 +224,7 @@ def _directories(data: HostData, home: Path) -> tuple[Directory, ...]:
     """The deploy's own. Below a share nothing is declared: what is there belongs to its ACL."""
     own = {"": "", "etc": "", "etc/nginx": "", "etc/prometheus": "", "bin": "", "releases": "", "run": ACCOUNT}
     declared = [Directory(str(home / name), "755", owner or "root") for name, owner in own.items()]
-    declared.append(Directory(f"{home}/secrets", "700", ACCOUNT))
+    declared += [Directory(f"{home}/{name}", "700", ACCOUNT) for name in ("secrets", "secrets/catalogue")]
     if not data.share:
         declared.append(Directory(str(data.root), "750", ACCOUNT))
     return tuple(declared)

@@ -12,7 +12,7 @@ from deploys.plan import cron_times
 from portal.settings import AbsolutePath
 
 PREFIX = "mosis_"
-MADE_BY_STORE = ("admin-token", "presign-keys", "standby-key", "standby-key.pub")  # below <root>/secrets
+MADE_BY_STORE = ("admin-token", "catalogue", "presign-keys", "standby-key", "standby-key.pub")  # below <root>/secrets
 CONTAINERS_MAX = 6  # the services, a second portal while the first is exchanged, a command
 
 

@@ -23,11 +23,13 @@ DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member
     "data": "700",
     "packages": "750",
     "assets": "750",
+    "catalogue": "750",
     "temp": "700",
     "backups": "700",
     "backups/portal": "700",
     "backups/snapshots": "700",
     "secrets": "700",
+    "secrets/catalogue": "700",
 }
 
 
@@ -39,6 +41,8 @@ def settings_of(data: HostData, secrets: Path | None = None, /, **derived: objec
         place = secrets or data.root / "secrets"
         own = {"private_credentials": f"{place}/{PRIVATE_CREDENTIALS}"} if PRIVATE_CREDENTIALS in data.secrets else {}
         values["mirror"] = {"credentials": f"{place}/{CREDENTIALS}", **own, **mirror}
+    if secrets:
+        values.setdefault("catalogue_keys", secrets / "catalogue")
     decided = {"root", *derived, *(("host", "port") if "socket" in derived else ())}
     if fixed := data.settings.keys() & decided:
         raise PlanError(f"Host data: mosis_settings may not set {', '.join(sorted(fixed))}, the deploy does.")

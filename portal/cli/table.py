@@ -31,6 +31,7 @@ COMMANDS = (
     Command("token", "accounts", OPERATOR, "Tokens for the API."),
     Command("audit", "audit", OPERATOR, "The log of every change."),
     Command("presign", "presign", OPERATOR, "Keys that sign upload URLs."),
+    Command("catalogue", "catalogue", OPERATOR, "Sign the catalogue of what is published, and its keys."),
     Command("mirror", "mirror", OPERATOR, "Copy what is published to the mirror's bucket."),
     Command("cost", "cost", OPERATOR, "Estimate what the mirror costs a month."),
     Command("lifecycle", "lifecycle", OPERATOR, "Lifecycle rules of the mirror's bucket."),

@@ -85,6 +85,14 @@ JOBS = (
         help="Read every file of the store and of the drive, and mend what is damaged",
     ),
     Job(
+        name="catalogue",
+        command="catalogue",
+        time="*/5 * * * *",
+        max_age=HOUR,
+        needs="a store",
+        help="Sign the catalogue of what is published",
+    ),
+    Job(
         name="mirror",
         command="mirror",
         time="*/5 * * * *",

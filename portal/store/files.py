@@ -22,6 +22,7 @@ FILE_MODE = 0o644
 WRITE_BEHIND = 4 * 1024 * 1024  # bytes
 SYNC_FILE_RANGE = ctypes.CDLL(None).sync_file_range
 SYNC_FILE_RANGE.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+SYNCFS = ctypes.CDLL(None, use_errno=True).syncfs
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 
 
@@ -149,6 +150,16 @@ def create_directory(path: Path) -> list[Path]:
 def flush_directory(path: Path) -> None:
     """Fsync a directory, so that its entries are on disk."""
     _flush(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def flush_file_system(path: Path) -> None:
+    """Flush everything on the file system of a directory: faster than file by file where there are many."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if SYNCFS(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+    finally:
+        os.close(descriptor)
 
 
 def flush_file(path: Path) -> None:

@@ -76,6 +76,16 @@ class Layout:
         return self.root / "data" / "quarantine"
 
     @property
+    def catalogue(self) -> Path:
+        """The signed catalogue; see `portal.catalogue`."""
+        return self.root / "catalogue"
+
+    @property
+    def catalogue_state(self) -> Path:
+        """What the job of the catalogue remembers."""
+        return self.root / "data" / "catalogue.json"
+
+    @property
     def presign_keys(self) -> Path:
         return self.root / "secrets" / "presign-keys"
 

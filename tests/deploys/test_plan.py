@@ -195,7 +195,13 @@ def test_a_new_release_restarts_what_runs_its_code(data: dict[str, object], rele
     [
         (
             {},
-            {"cleanup": "17 * * * *", "backup-database": "30 2 * * *", "drill": "0 4 * * 0", "scrub": "0 5 * * 6"},
+            {
+                "cleanup": "17 * * * *",
+                "backup-database": "30 2 * * *",
+                "drill": "0 4 * * 0",
+                "scrub": "0 5 * * 6",
+                "catalogue": "*/5 * * * *",
+            },
         ),
         (
             {"mosis_settings": {"backup": DRIVE}},
@@ -205,11 +211,12 @@ def test_a_new_release_restarts_what_runs_its_code(data: dict[str, object], rele
                 "backup-packages": "0 3 * * *",
                 "drill": "0 4 * * 0",
                 "scrub": "0 5 * * 6",
+                "catalogue": "*/5 * * * *",
             },
         ),
         (
-            {"mosis_schedules": {"cleanup": "* * * * *", "backup-database": None, "drill": None, "scrub": None}},
-            {"cleanup": "* * * * *"},
+            {"mosis_schedules": dict.fromkeys(("backup-database", "drill", "scrub")) | {"cleanup": "* * * * *"}},
+            {"cleanup": "* * * * *", "catalogue": "*/5 * * * *"},
         ),
     ],
 )
@@ -222,7 +229,7 @@ def test_schedules(data: dict[str, object], jobs: dict[str, str], release: Relea
 
 def test_a_local_store_without_jobs_has_no_scheduler(release: Release) -> None:
     """It would have nothing to do, and end as often as the supervisor starts it."""
-    off = {"mosis_schedules": dict.fromkeys(("cleanup", "backup-database", "drill", "scrub"))}
+    off = {"mosis_schedules": dict.fromkeys(("cleanup", "backup-database", "drill", "scrub", "catalogue"))}
     assert "jobs" not in plan(LOCAL | off, release).services
     assert "jobs" in plan(LOCAL | off | {"mosis_nginx": "/usr/sbin/nginx"}, release).services  # it rotates the log
 

@@ -30,11 +30,11 @@ def test_importing_it_imports_no_job_and_no_library() -> None:
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
-        ({}, ["cleanup", "backup-database", "drill", "scrub"]),
-        ({"backup": DRIVE}, ["cleanup", "backup-database", "backup-packages", "drill", "scrub"]),
-        ({"mirror": MIRROR}, ["cleanup", "backup-database", "drill", "scrub", "mirror"]),
+        ({}, ["cleanup", "backup-database", "drill", "scrub", "catalogue"]),
+        ({"backup": DRIVE}, ["cleanup", "backup-database", "backup-packages", "drill", "scrub", "catalogue"]),
+        ({"mirror": MIRROR}, ["cleanup", "backup-database", "drill", "scrub", "catalogue", "mirror"]),
         ({"backup": DRIVE, "mirror": MIRROR, "follow": FOLLOW}, ["follow"]),
-        ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database", "scrub"]),
+        ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database", "scrub", "catalogue"]),
     ],
 )
 def test_a_host_runs_what_it_can(settings: dict[str, object], names: list[str]) -> None:

@@ -1,0 +1,145 @@
+"""The document of an app (docs/device-protocol.md): what a device needs to choose a package and to verify it."""
+
+import base64
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from portal.faults import Fault, sentence
+from portal.packages import package as packages
+from portal.packages.errors import PackageRejected
+from portal.packages.limits import Limits
+from portal.store import app_keys, apps, assets, developers, keys, releases, versions
+from portal.store.app_keys import AppKey
+from portal.store.clock import rfc3339
+from portal.store.layout import Layout
+from portal.store.versions import PlacedVersion
+
+FORMAT = 1
+CHANNEL = "stable"
+SUMMARY_MAX = 200  # characters
+YANKED = (
+    f"SELECT {versions.COLUMNS} FROM versions WHERE app_id = ? AND {versions.PLACED} AND +status = 'yanked'"
+    " ORDER BY version_code DESC"
+)
+
+
+class DocumentError(Fault):
+    """A package that a document has to describe is missing or damaged."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """`code` is the highest version code that devices may install, 0 if there is none."""
+
+    code: int
+    content: bytes
+
+
+class Author:
+    """Makes documents. `limits`: what the store accepts as a package."""
+
+    def __init__(self, db: sqlite3.Connection, layout: Layout, limits: Limits) -> None:
+        self._db, self._layout, self._limits = db, layout, limits
+
+    def document(self, app_id: str, before: bytes | None = None) -> Document | None:
+        """The document of an app; None if nothing of it was ever published.
+
+        `before` is its document until now, which saves reading packages again. Raises DocumentError.
+        """
+        current = releases.of_app(self._db, app_id)
+        withdrawn = [PlacedVersion(*row) for row in self._db.execute(YANKED, (app_id,))]
+        if not current and not withdrawn:
+            return None
+        app = apps.get(self._db, app_id)
+        known, pending = _statements(before), app_keys.pending(self._db, app_id)
+        found = {
+            "format": FORMAT,
+            "app_id": app_id,
+            "name": app.name,
+            "developer_id": app.developer_id,
+            "developer": developers.get(self._db, app.developer_id).name,
+            "summary": next(iter(app.description.strip().splitlines()), "")[:SUMMARY_MAX],
+            "icons": list(self._icons(app_id)),
+            "signing": {
+                "keys": [_key(key) for key in app_keys.history(self._db, app_id)],
+                "pending_recovery": _key(pending) if pending else None,
+            },
+            "releases": [self._release(version, known) for version in current],
+            "withdrawn": [_withdrawn(version) for version in withdrawn],
+            "deltas": [],
+        }
+        content = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return Document(current[0].version_code if current else 0, content.encode())
+
+    def _release(self, version: PlacedVersion, known: Mapping[str, str]) -> dict[str, object]:
+        manifest = json.loads(version.manifest)
+        path = self._layout.package(version.developer_id, version.app_id, version.version_code)
+        self._require(version, path)
+        below = f"{version.developer_id}/{version.app_id}/{version.version_code}/{path.name}"
+        return {
+            "version_code": version.version_code,
+            "version_name": version.version_name,
+            "channel": CHANNEL,
+            "percent": 100,
+            "critical": False,
+            "min_api": manifest.get("min_api"),
+            "permissions": manifest.get("permissions", []),
+            "size": version.size,
+            "sha256": version.sha256,
+            "statement_sha256": known.get(version.sha256) or self._statement(version, path),
+            "signature": version.signature,
+            "key_id": version.key_id,
+            "paths": [f"packages/{below}", f"downloads/{below}"],
+            "published_at": rfc3339(version.published_at or 0),
+            "changelog": manifest.get("changelog"),
+        }
+
+    def _require(self, version: PlacedVersion, path: Path) -> None:
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            size = None
+        if size != version.size:
+            what = "is missing" if size is None else f"has {size} bytes instead of {version.size}"
+            raise DocumentError(f"{path} {what}: run `mosis scrub --repair`.")
+
+    def _statement(self, version: PlacedVersion, path: Path) -> str:
+        try:
+            package = packages.read(path, self._limits)
+            packages.verify(package, keys.get(self._db, version.key_id).public_key)
+        except PackageRejected as error:
+            raise DocumentError(f"{path} is damaged: run `mosis scrub --repair`. {sentence(error)}") from None
+        return hashlib.sha256(package.statement).hexdigest()
+
+    def _icons(self, app_id: str) -> Iterator[dict[str, object]]:
+        icons = [asset for asset in assets.of_app(self._db, app_id) if asset.name.startswith("icon-")]
+        for size, icon in sorted((int(icon.name[len("icon-") : -len(".png")]), icon) for icon in icons):
+            path = self._layout.image(app_id, icon.name, icon.sha256).relative_to(self._layout.root)
+            yield {"size": size, "paths": [str(path)], "sha256": icon.sha256, "bytes": icon.size}
+
+
+def _withdrawn(version: PlacedVersion) -> dict[str, object]:
+    return {"version_code": version.version_code, "reason": " ".join(json.loads(version.reasons))}
+
+
+def _key(key: AppKey) -> dict[str, object]:
+    return {
+        "kind": key.kind,
+        "key_id": key.key_id,
+        "public_key": base64.b64encode(key.public_key).decode(),
+        "from_version_code": key.from_version_code,
+        "effective_at": rfc3339(key.effective_at),
+        "reason": key.reason,
+        "old_signature": key.old_signature,
+        "new_signature": key.new_signature,
+    }
+
+
+def _statements(document: bytes | None) -> dict[str, str]:
+    """Package digest to statement digest, of a document of ours."""
+    releases = json.loads(document)["releases"] if document else []
+    return {release["sha256"]: release["statement_sha256"] for release in releases}

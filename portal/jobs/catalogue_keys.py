@@ -1,0 +1,63 @@
+"""Make and replace the keys of the catalogue."""
+
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from portal.catalogue import keys
+from portal.catalogue.keys import KeysError
+from portal.catalogue.roots import record, recorded
+from portal.jobs.alone import alone
+from portal.jobs.catalogue import JOB
+from portal.store import files
+from portal.store.clock import now
+from portal.store.store import Store
+
+
+def require_new(store: Store, *, new: bool = False) -> None:
+    """Raises KeysError if the store has a catalogue, or had one that is not to be replaced by a `new` one."""
+    directory = store.settings.catalogue_key_directory
+    if keys.roots(directory):
+        raise KeysError(f"{directory} has keys of the catalogue: `mosis catalogue renew` replaces them.")
+    if recorded(store.db.read()) and not new:
+        raise KeysError(
+            "This store's catalogue has had keys: put them back, or run `mosis catalogue renew --new-store-key` with"
+            " its root key. If that is lost, `mosis catalogue init --new` starts another catalogue, which no device of"
+            " the old one accepts."
+        )
+
+
+def make(store: Store, root_keys: Sequence[Ed25519PrivateKey], *, threshold: int = 1, new: bool = False) -> None:
+    """Make the keys of a store that has none; `threshold` of the root keys must sign a change. Raises KeysError."""
+    with alone(store, JOB):
+        require_new(store, new=new)
+        if new:  # devices of the old catalogue would not accept its files either
+            files.discard(store.layout.catalogue)
+        keys.make(store.settings.catalogue_key_directory, root_keys, threshold=threshold, at=now())
+        record(store, new=new)
+
+
+def renew(
+    store: Store,
+    root_keys: Sequence[Ed25519PrivateKey],
+    *,
+    new_root_keys: Sequence[Ed25519PrivateKey] = (),
+    threshold: int = 1,
+    new_store_key: bool = False,
+) -> None:
+    """Have the root keys sign the next root; see `keys.renew`. Raises KeysError."""
+    directory = store.settings.catalogue_key_directory
+    with alone(store, JOB):
+        known = recorded(store.db.read())
+        for version in range(len(keys.roots(directory)) + 1, len(known) + 1):
+            keys.restore_root(directory, version, known[version - 1].encode())
+        record(store)
+        keys.renew(
+            directory,
+            root_keys,
+            new_root_keys=new_root_keys,
+            threshold=threshold,
+            new_store_key=new_store_key,
+            at=now(),
+        )
+        record(store)
