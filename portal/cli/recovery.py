@@ -84,12 +84,20 @@ def run_restore(
             help="Restore the database as it was then: 2026-02-03T04:05:06Z, or '2026-02-03 04:05' in local time.",
         ),
     ] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Restore the store whose drive is attached, though it is not this host's.")
+    ] = False,
 ) -> None:
     """Restore the database and every package and image that it names; stop the portal first."""
     with progress("checking files") as advance:
         report = restore.restore(
-            settings.load(), dry_run=dry_run, replace_database=replace_database, until=until, progress=advance
-        )  # fmt: skip
+            settings.load(),
+            dry_run=dry_run,
+            replace_database=replace_database,
+            until=until,
+            adopt=adopt,
+            progress=advance,
+        )
     if report.drive_fault:
         print(f"not used: the drive: {report.drive_fault}")
     if report.bucket_fault:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from portal.jobs import restore
 from portal.jobs.alone import none_running
-from portal.recovery import copies, drive, lineage, offline, ownership, records
+from portal.recovery import copies, lineage, offline, ownership, records
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Found
 from portal.recovery.records import Row, Rows
@@ -103,15 +103,7 @@ def _origins(settings: Settings, found: Found) -> set[str]:
     own = lineage.origins_of(Layout(settings.root).database, live=True)
     beside = [copy for copy in found.copies if copy.source.kind in lineage.LOCAL]
     own = own.union(*(lineage.origins_of(copy.path) for copy in beside))
-    return own or _noted_origin(settings).union(*(lineage.origins_of(copy.path) for copy in found.copies))
-
-
-def _noted_origin(settings: Settings) -> set[str]:
-    """The drive that is attached was this store's."""
-    try:
-        return {ownership.noted(drive.require(settings.backup))} - {""}
-    except (BackupError, OSError):
-        return set()
+    return own or ownership.noted_origins(settings).union(*(lineage.origins_of(copy.path) for copy in found.copies))
 
 
 def _make(

@@ -54,13 +54,15 @@ def restore(
     *,
     replace_database: bool = False,
     until: int | None = None,
+    adopt: bool = False,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Restore what is missing or damaged; no portal and no job may run. Raises BackupError, DatabaseUnusable.
 
     `replace_database` takes the newest copy even though a database is there, `until` the newest that has no change made
-    later, in seconds since 1970. `progress` receives files done and in all.
+    later, in seconds since 1970; `adopt` a copy on the drive of a store that is not this host's. `progress` receives
+    files done and in all.
     """
     layout, report = Layout(settings.root), Report(_drive_fault(settings))
     if settings.follow:
@@ -71,7 +73,7 @@ def restore(
     with offline.held(settings), none_running(layout), place(layout) as beside:
         aside = None if dry_run else SetAside(layout)
         if replace_database or not layout.database.exists():
-            report.database = replacement.prepare(settings, beside, until)
+            report.database = replacement.prepare(settings, beside, until, adopt=adopt)
             report.unnamed = replace(layout, report.database, aside)
         elif until is not None:
             raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")

@@ -8,7 +8,7 @@ however many rows they have.
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ from portal.recovery import copies
 from portal.recovery.copies import Source
 from portal.recovery.errors import BackupError
 from portal.store import audit, schema
+from portal.store.clock import rfc3339
 from portal.store.errors import DatabaseUnusable
 
 RESTORED, PROMOTED = "store.restore", "store.promote"
 BEGINNINGS = f"SELECT seq, detail FROM audit WHERE action IN ('{RESTORED}', '{PROMOTED}') ORDER BY seq"
 LOCAL = ("replica", "snapshot")  # kinds of copies on the store's own disk
+NAMED = 3  # developers that describe a store
 TRIES = 3  # Litestream may compact what is being read
 
 
@@ -89,13 +91,25 @@ def find(sources: Iterable[Source], place: Path) -> Found:
     return Found(newest_first(found), faults)
 
 
-def of_this_store(found: Found) -> Found:
-    """Without copies of another store: the drive may be another one's, or was before. Those on its own disk decide."""
-    own = next((copy.point.origin for copy in found.copies if copy.source.kind in LOCAL), None)
-    if own is None:
-        return found
-    others = {copy.name: f"{copy.name} is of another store." for copy in found.copies if copy.point.origin != own}
-    return Found([copy for copy in found.copies if copy.point.origin == own], found.faults | others)
+def of_store(found: Found, origins: Collection[str | None]) -> Found:
+    """Without copies of other stores: the drive may be another one's, or was before."""
+    others = {c.name: f"{c.name} is of another store." for c in found.copies if c.point.origin not in origins}
+    return Found([copy for copy in found.copies if copy.point.origin in origins], found.faults | others)
+
+
+def described(copy: Copy) -> str:
+    """The store of a copy, as an operator knows it."""
+    with closing(_open(copy.path)) as db:
+        number = db.execute("SELECT count(*) FROM developers").fetchone()[0]
+        first = db.execute("SELECT name FROM developers ORDER BY created_at, rowid LIMIT ?", (NAMED,))
+        names = [row[0] for row in first]
+        apps = db.execute("SELECT count(*) FROM apps").fetchone()[0]
+        began = db.execute("SELECT min(at) FROM audit").fetchone()[0]
+    people = f"{', '.join(names)}{' and others' if number > NAMED else ''}"
+    return (
+        f"{people or 'nobody'}, {'1 app' if apps == 1 else f'{apps} apps'}, begun {rfc3339(began or 0)},"
+        f" last changed {rfc3339(copy.point.at)}"
+    )
 
 
 def newest_first(found: Iterable[Copy]) -> list[Copy]:

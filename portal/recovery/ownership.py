@@ -9,6 +9,7 @@ from pathlib import Path
 
 from portal.recovery import copies, drive, lineage
 from portal.recovery.errors import BackupError
+from portal.settings import Settings
 from portal.store import audit
 from portal.store.store import Store
 
@@ -46,6 +47,14 @@ def noted(directory: Path) -> str:
     """What the marker says; empty before the first backup, whatever the operator wrote into it."""
     text = (directory / drive.MARKER).read_text(errors="replace").strip()
     return text if ORIGIN.fullmatch(text) else ""
+
+
+def noted_origins(settings: Settings) -> set[str]:
+    """What the marker of the attached drive says, if it says anything."""
+    try:
+        return {noted(drive.require(settings.backup))} - {""}
+    except (BackupError, OSError):
+        return set()
 
 
 def _owner(store: Store, directory: Path) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from portal.recovery import copies, lineage, replica, set_aside
+from portal.recovery import copies, lineage, ownership, replica, set_aside
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Copy, Found, Point
 from portal.settings import Settings
@@ -38,22 +38,44 @@ class Replacement:
     broken_replica: bool
 
 
-def prepare(settings: Settings, place: Path, until: int | None = None) -> Replacement:
+def prepare(settings: Settings, place: Path, until: int | None = None, *, adopt: bool = False) -> Replacement:
     """Write the newest usable copy, or the newest without a change made after `until`, below `place`.
 
-    It has this release's schema, and a row of its log says that a restore began a timeline. Raises BackupError.
+    `adopt`: of the store whose drive is attached, though it is not this host's. It has this release's schema, and a row
+    of its log says that a restore began a timeline. Raises BackupError.
     """
     layout, target = Layout(settings.root), place / "restored.db"
-    found = lineage.of_this_store(lineage.find(copies.sources(settings), place))
-    found = _with_earlier_replica(found, layout, place)
-    eligible = found if until is None else _as_of(found, layout, place, until)
+    every = _with_earlier_replica(lineage.find(copies.sources(settings), place), layout, place)
+    own = _origins(settings, every, adopt=adopt)
+    found = lineage.of_store(every, own)
+    eligible = found if until is None else lineage.of_store(_as_of(found, layout, place, until), own)
     chosen, unusable = _take_newest(eligible, target, until)
     current = _current(layout)
     notes = tuple(_notes(found, eligible, chosen, unusable, current))
     broken = _is_broken(found, chosen, until)
-    reached = [copy.point.timeline for copy in found.copies] + [current.timeline if current else 0]
+    reached = [copy.point.timeline for copy in every.copies] + [current.timeline if current else 0]
     _begin_timeline(target, max(reached) + 1, chosen.name)
     return Replacement(target, chosen.name, chosen.point.head.seq, chosen.point.at, notes, broken)
+
+
+def _origins(settings: Settings, found: Found, *, adopt: bool) -> set[str | None]:
+    """Of the store to restore: this host's, which the copies on its own disk name, else the database that is there.
+
+    Raises BackupError if there are only copies of another one.
+    """
+    on_drive = [copy for copy in found.copies if copy.source.kind == "drive"]
+    if adopt and on_drive:
+        return {*ownership.noted_origins(settings)} or {on_drive[0].point.origin}
+    local = next((copy for copy in found.copies if copy.source.kind in lineage.LOCAL), None)
+    here = Layout(settings.root).database
+    own: set[str | None] = {local.point.origin} if local else {*lineage.origins_of(here, live=True)}
+    if found.copies and not any(copy.point.origin in own for copy in found.copies):
+        stranger, whose = found.copies[0], "another store" if own else "a store that this host does not know"
+        raise BackupError(
+            f"{stranger.name} is of {whose} ({lineage.described(stranger)}): attach the drive of this host's store, or"
+            " add --adopt to restore that one here."
+        )
+    return own
 
 
 def _with_earlier_replica(found: Found, layout: Layout, place: Path) -> Found:

@@ -79,10 +79,12 @@ def test_the_drive_alone_brings_the_store_back(published: Publisher) -> None:
     shutil.rmtree(store.layout.area("backups"))
     shutil.rmtree(store.layout.area("temp"))
     assert "mosis restore" in mosis(store, "init").stderr
-    told = mosis(store, "restore", "--dry-run")
+    refused = mosis(store, "restore")
+    assert refused.returncode == 1 and "add --adopt" in refused.stderr
+    told = mosis(store, "restore", "--dry-run", "--adopt")
     assert "would be restored from snapshot" in told.stdout
     assert not store.layout.database.exists()
-    ran = mosis(store, "restore")
+    ran = mosis(store, "restore", "--adopt")
     assert ran.returncode == 0, ran.stderr
     assert "on the drive" in ran.stdout
     portal.start()

@@ -91,10 +91,29 @@ def test_a_store_that_lost_everything_comes_back_from_the_drive(saved: Store, tm
     backup.packages(saved)
     anew = saved.settings.model_copy(update={"root": tmp_path / "anew"})
     anew.root.mkdir()
-    restore.restore(anew)
+    with pytest.raises(BackupError, match=r"does not know \(Acme, 2 apps, begun 20.*add --adopt") as refused:
+        restore.restore(anew)
+    assert "last changed 20" in str(refused.value)
+    restore.restore(anew, adopt=True)
     back = open_store(anew)
     assert audit.origin(back.db.read()) == audit.origin(saved.db.read())
     ownership.require(back, drive.require(anew.backup))
+
+
+def test_a_restore_never_makes_one_store_another_without_a_word(saved: Store, other: Store) -> None:
+    """It has no copy on its own disk, but its database says which store it is."""
+    own = audit.origin(other.db.read())
+    other.db.close()
+    with pytest.raises(BackupError, match=r"is of another store \(Acme, 2 apps, .*--adopt"):
+        restore.restore(other.settings, replace_database=True)
+    assert audit.origin(open_store(other.settings).db.read()) == own
+    for number in range(3):
+        add_developer(open_store(other.settings), f"more{number}", key=None)
+    backup.database(open_store(other.settings))
+    replicate(other.layout)  # copies with a longer log, which do not count
+    ran = mosis(other, "restore", "--replace-database", "--adopt")
+    assert ran.returncode == 0, ran.stderr
+    assert audit.origin(open_store(other.settings).db.read()) == audit.origin(saved.db.read())
 
 
 def test_a_drive_is_adopted_on_request_alone(saved: Store, other: Store) -> None:
