@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tuf.api.exceptions import (
@@ -120,11 +119,3 @@ class Catalogue:
             case DownloadError():
                 return "unreachable"
         return "malformed"
-
-
-def now(seen: str | None) -> datetime:
-    """The time: the latest that this device has seen signed (`seen`, ISO 8601), unless its clock says a later one."""
-    clock = datetime.now(UTC)
-    with suppress(TypeError, ValueError):
-        return max(clock, datetime.fromisoformat(seen or ""))
-    return clock

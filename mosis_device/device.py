@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from mosis_device.refusals import Reason, Refused, storage
 
 APP_ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9_-]+)+")
 STALE = timedelta(days=7)  # without anything newer, a person should know
+EPOCH = "1970-01-01T00:00:00+00:00"
 Record = dict[str, Any]
 
 
@@ -44,6 +45,7 @@ class Options:
     automatic: bool = False
     accepted_key: str | None = None
     bounds: Bounds = field(default_factory=Bounds)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class Device:
             return [self._outcome(app_id, documents.get(app_id), traits, progress) for app_id in wanted]
 
     def _documents(self, app_ids: tuple[str, ...], state: Record) -> dict[str, bytes]:
-        now = catalogue.now(state["seen"])
+        seen = datetime.fromisoformat(state["seen"])
+        now = max(self.options.clock(), seen)  # a device without a battery begins in 1970
         try:
             root = (self.directory / "root.json").read_bytes()
         except FileNotFoundError:
@@ -122,7 +125,7 @@ class Device:
         signed_at = read.signed_at()
         if now - signed_at > STALE:
             self._say(f"The store has signed nothing since {signed_at:%Y-%m-%d}: it is off, or this copy is not kept.")
-        if state["seen"] is None or datetime.fromisoformat(state["seen"]) < signed_at:
+        if signed_at > seen:
             _replace(self.directory / "device.json", _json(state | {"seen": signed_at.isoformat()}))
         return documents
 
@@ -193,7 +196,7 @@ class Device:
         try:
             state: Record = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
-            state = {"secret": secrets.token_hex(16), "seen": None}
+            state = {"secret": secrets.token_hex(16), "seen": EPOCH}
             _replace(path, _json(state))
         return state
 

@@ -86,7 +86,8 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_is_named_exists(page: Path) -> None:
     named = re.findall(
-        r"`((?:portal|deploys|files|templates|tests|inventory|docs|requirements)/[\w./-]+)`", page.read_text()
+        r"`((?:portal|deploys|mosis_device|files|templates|tests|inventory|docs|requirements)/[\w./-]+)`",
+        page.read_text(),
     )
     own = {"inventory/my-host.py", "inventory/my-nas.py"}
     assert [name for name in named if name not in own and not (REPOSITORY / name).exists()] == []
@@ -96,7 +97,7 @@ def test_every_setting_metric_and_alert_that_is_named_exists() -> None:
     host_data = {f"{PREFIX}{name}" for name in HostData.model_fields}
     known = host_data | set(re.findall(r"`(\w+)`", tables.metrics() + tables.alerts()))
     text = "".join(page.read_text() for page in PRESENT)
-    named = set(re.findall(r"`\"?(mosis_[a-z_]+|Mosis[A-Z]\w+)\b", text))
+    named = set(re.findall(r"`\"?(mosis_(?!device/)[a-z_]+|Mosis[A-Z]\w+)\b", text))
     assert named - known == set()
 
 

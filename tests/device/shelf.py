@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -49,9 +49,9 @@ def rotation(
 class Shelf:
     """A directory with a signed catalogue, packages and nothing else."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, catalogue: SignedCatalogue | None = None) -> None:
         self.place = place
-        self.catalogue = SignedCatalogue(place)
+        self.catalogue = catalogue or SignedCatalogue(place)
         self.documents: dict[str, dict[str, Any]] = {}
 
     def publish(
@@ -60,15 +60,24 @@ class Shelf:
         keys: list[dict[str, Any]] | None = None, **release: Any,
     ) -> dict[str, Any]:  # fmt: skip
         """Put a version on the shelf and sign the catalogue; `change` may damage the package before it is hashed."""
+        path = self.package_path(version_code, app_id)
+        name = f"{version_code}.0.0"
+        about = manifest(id=app_id, version_code=version_code, version_name=name, min_api=release.get("min_api"))
+        made = make_package(path, about, files, key)
+        change(path)
+        described = described_file(path, self.place, about, made.statement.decode(), made.signature, key)
+        document = self.describe(app_id, described | release, keys)
+        self.sign()
+        return document
+
+    def describe(
+        self, app_id: str, release: dict[str, Any], keys: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:  # fmt: skip
+        """Put a release into the document of the app, which is not signed yet."""
         document = self.documents.setdefault(app_id, new_document(app_id))
         document["signing"]["keys"] = keys or document["signing"]["keys"]
-        path = self.package_path(version_code, app_id)
-        made = make_package(path, manifest(id=app_id, version_code=version_code, min_api=release.get("min_api"),
-                                           version_name=f"{version_code}.0.0"), files, key)  # fmt: skip
-        change(path)
-        document["releases"].insert(0, described(path, made, self.place) | release)
+        document["releases"].append(release)
         document["releases"].sort(key=lambda described: -described["version_code"])
-        self.sign()
         return document
 
     def sign(self) -> None:
@@ -108,36 +117,39 @@ def make_package(
 
 
 def make_hostile(
-    path: Path,
-    described_by: dict[str, object],
-    entries: list[tuple[ZipInfo | str, bytes]],
-    key: Ed25519PrivateKey = KEY,
-) -> None:
-    """A signed archive of any entries, which no store would take."""
+    path: Path, described_by: dict[str, Any], entries: list[tuple[ZipInfo | str, bytes]], key: Ed25519PrivateKey = KEY,
+    signed: str | None = None,
+) -> str:  # fmt: skip
+    """A signed archive of any entries, which a store might not take; every run makes the same. Its statement."""
     contents = [("manifest.json", json.dumps(described_by).encode()), *entries]
-    digests = [
-        signature.ContentDigest(str(getattr(name, "filename", name)), len(content), hashlib.sha256(content).hexdigest())
-        for name, content in contents
-    ]
+    infos = [(name if isinstance(name, ZipInfo) else ZipInfo(name), content) for name, content in contents]
     statement = signature.statement(
-        str(described_by["id"]), str(described_by["version_name"]), int(str(described_by["version_code"])), digests
+        described_by["id"], described_by["version_name"], described_by["version_code"],
+        [signature.ContentDigest(info.filename, len(content), hashlib.sha256(content).hexdigest())
+         for info, content in infos],
+    )  # fmt: skip
+    file = signature.SignatureFile(
+        alg="ed25519", key_id=pin(key)["key_id"], signature=signed or signature.sign(key, statement)
     )
-    signed = signature.SignatureFile(alg="ed25519", key_id=pin(key)["key_id"], signature=signature.sign(key, statement))
-    with ZipFile(path, "w", ZIP_DEFLATED) as archive, warnings.catch_warnings():
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ZipFile(path, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a name that occurs twice
-        for name, content in [*contents, (signature.PATH, signed.to_json())]:
-            archive.writestr(name, content)
+        for info, content in [*infos, (ZipInfo(signature.PATH), file.to_json())]:
+            archive.writestr(info, content)
+    return statement.decode()
 
 
-def described(path: Path, made: package.Package, place: Path) -> dict[str, Any]:
+def described_file(
+    path: Path, place: Path, about: dict[str, Any], statement: str, signed: str, key: Ed25519PrivateKey
+) -> dict[str, Any]:
     """The release of a package file."""
     below = path.relative_to(place).as_posix()
     return {
-        "version_code": made.manifest.version_code, "version_name": made.manifest.version_name, "channel": "stable",
-        "percent": 100, "critical": False, "min_api": made.manifest.min_api, "permissions": [],
+        "version_code": about["version_code"], "version_name": about["version_name"], "channel": "stable",
+        "percent": 100, "critical": False, "min_api": about.get("min_api"), "permissions": [],
         "size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "statement_sha256": hashlib.sha256(made.statement).hexdigest(), "signature": made.signature,
-        "key_id": made.key_id, "paths": [below, below.replace("packages/", "downloads/", 1)],
+        "statement_sha256": hashlib.sha256(statement.encode()).hexdigest(), "signature": signed,
+        "key_id": pin(key)["key_id"], "paths": [below, below.replace("packages/", "downloads/", 1)],
         "published_at": "2026-01-01T00:00:00Z", "changelog": None,
     }  # fmt: skip
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from mosis_device import catalogue
 from mosis_device.fetch import Bounds
 from tests.device.conftest import Phone
 from tests.device.shelf import Copy, Shelf, serving
@@ -162,25 +161,20 @@ def test_an_app_that_the_catalogue_does_not_have(shelf: Shelf, copy: Copy, phone
 
 
 def test_a_device_without_a_clock_takes_the_latest_time_that_it_saw_signed(
-    shelf: Shelf, copy: Copy, phone: Phone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stopped(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:
-            return datetime(1970, 1, 1, tzinfo=UTC)
-
-    monkeypatch.setattr(catalogue, "datetime", Stopped)
+    shelf: Shelf, copy: Copy, phone: Phone
+) -> None:  # fmt: skip
+    clock = {"clock": lambda: datetime(1970, 1, 1, tzinfo=UTC)}
     shelf.publish(1)
-    assert phone.install(copy).outcome == "installed"
+    assert phone.install(copy, **clock).outcome == "installed"
     seen = datetime.fromisoformat(json.loads((phone.directory / "device.json").read_text())["seen"])
     assert seen == shelf.catalogue.expires - 30 * DAYS
     expires = shelf.catalogue.expires
     shelf.catalogue.expires = seen - DAYS
     shelf.publish(2)
-    assert phone.refusal(copy) == "expired"
+    assert phone.refusal(copy, **clock) == "expired"
     shelf.catalogue.expires = expires
     shelf.publish(3)
-    assert phone.install(copy).version_code == 3
+    assert phone.install(copy, **clock).version_code == 3
 
 
 def test_a_catalogue_that_nobody_signed_for_a_week_is_said(shelf: Shelf, copy: Copy, phone: Phone) -> None:

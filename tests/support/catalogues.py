@@ -34,11 +34,13 @@ ROLES = ("root", "targets", "snapshot", "timestamp")
 class SignedCatalogue:
     """The files below `place`/catalogue. New metadata of all roles but root has one version, and `expires`."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(
+        self, place: Path, signers: tuple[CryptoSigner, CryptoSigner] | None = None, expires: datetime | None = None
+    ) -> None:
         self.place = place / "catalogue"
-        self.root_signer, self.signer = CryptoSigner.generate_ed25519(), CryptoSigner.generate_ed25519()
+        self.root_signer, self.signer = signers or (CryptoSigner.generate_ed25519(), CryptoSigner.generate_ed25519())
         self.version, self.root_version = 0, 0
-        self.expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+        self.expires = expires or datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
         self.documents: dict[str, bytes] = {}
         for directory in ("metadata", "targets/apps"):
             (self.place / directory).mkdir(parents=True, exist_ok=True)
