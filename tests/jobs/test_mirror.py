@@ -23,7 +23,6 @@ from portal.store import apps, assets, audit, clock, files, job_runs, retention,
 from portal.store.store import Store
 from tests.http.test_images import png
 from tests.mirror.r2_like import r2_like
-from tests.mirror.seaweed import running_seaweed
 from tests.support.clock import move
 from tests.support.cutting import CuttingProxy
 from tests.support.many import OWNER, fill, flip
@@ -156,28 +155,6 @@ def test_a_run_that_is_killed_is_continued(filled: Store, empty: S3) -> None:
     assert in_bucket(filled) == in_store(filled)
     assert len(set(copied)) == len(copied), "what was recorded is not copied again"
     assert not set(copied) & set(done.copied)
-
-
-def test_two_hundred_versions_survive_every_kill(tmp_path: Path) -> None:
-    """Engine and mirror are killed three times each; in the end bucket and store are equal."""
-    with running_seaweed() as running:
-        store = make_store(tmp_path / "store", mirror=running.engine.model_dump(mode="json"))
-        fill(store, 20, 10)
-        interrupted = 0  # a reader that is slow may come after the end of a run
-        for kill_engine in (True, False) * 3:
-            with subprocess.Popen([MOSIS, "mirror"], stdout=subprocess.PIPE, text=True, env=environ(store)) as process:
-                for number, _ in enumerate(process.stdout):
-                    if number == 20:
-                        running.kill() if kill_engine else process.kill()
-            interrupted += process.returncode != 0
-            if kill_engine:
-                running.start()
-        assert interrupted >= 2
-        mirror.mirror(store)
-        assert in_bucket(store) == in_store(store)
-        assert len(in_bucket(store)) == 20 * 21
-        assert mirror.mirror(store, verify=True) == mirror.Report()
-        store.db.close()
 
 
 def in_some_runs(store: Store) -> None:

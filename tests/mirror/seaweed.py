@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -22,6 +23,7 @@ from portal.settings import S3
 ACCESS_KEY, SECRET_KEY = "mosis-test", "not-a-secret"
 SERVERS = ("master", "volume", "filer", "s3", "admin")
 START_SECONDS = 60.0
+READY = "mosis-ready"  # a bucket with an object, and the object's name
 
 
 @dataclass
@@ -42,6 +44,23 @@ class Seaweed:
                 self.command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"HOME": str(self.place)}
             )
         _make_bucket(self.engine, self.process, self.place / "log")
+        self._wait_for_volumes()
+
+    def _wait_for_volumes(self) -> None:
+        """What was stored before a kill is found again a moment after names are."""
+        client, deadline = _client(self.engine), time.monotonic() + START_SECONDS
+        while True:
+            try:
+                if READY not in {one["Name"] for one in client.list_buckets()["Buckets"]}:
+                    client.create_bucket(Bucket=READY)
+                    client.put_object(Bucket=READY, Key=READY, Body=b"stored")
+                client.get_object(Bucket=READY, Key=READY)["Body"].read()
+            except (ClientError, BotoCoreError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -96,8 +115,8 @@ def _free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _make_bucket(engine: S3, process: subprocess.Popen[bytes], log: Path) -> None:
-    client = boto3.client(
+def _client(engine: S3) -> Any:
+    return boto3.client(
         "s3",
         endpoint_url=str(engine.endpoint),
         region_name=engine.region,
@@ -105,7 +124,10 @@ def _make_bucket(engine: S3, process: subprocess.Popen[bytes], log: Path) -> Non
         aws_secret_access_key=SECRET_KEY,
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=1),
     )
-    deadline = time.monotonic() + START_SECONDS
+
+
+def _make_bucket(engine: S3, process: subprocess.Popen[bytes], log: Path) -> None:
+    client, deadline = _client(engine), time.monotonic() + START_SECONDS
     while True:
         try:
             client.create_bucket(Bucket=engine.bucket)
