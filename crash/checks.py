@@ -21,6 +21,7 @@ from portal.store.layout import ICON_SIZES, Layout
 
 SWEEP_SECONDS = 5.0  # in which a start has finished or undone what a crash left
 REPLICA_SECONDS = 90.0  # in which the replica has the last change, whatever had to be healed
+ABSENT = {404: "NOT_FOUND", 410: "YANKED"}
 IMAGES = (*(f"icon-{edge}.png" for edge in ICON_SIZES), *(f"screenshots/{number}.png" for number in range(1, 6)))
 PROOF = "replica-proof"  # below temp/, of `mosis replicate`, which may be at it
 PARTIAL = re.compile(r"(temp|data)/\..+\.[0-9]+\.[0-9a-f]{8}")
@@ -48,9 +49,9 @@ def observe(client: Client, app: App) -> tuple[Facts, list[Fault]]:
 
 
 def fetch(ask: Callable[[str, str], Answer], path: str) -> tuple[str | None, Fault | None]:
-    """The SHA-256 of the body, None for a 404 NOT_FOUND, and the fault if the header fields do not describe it."""
+    """The SHA-256 of the body, None where there is none, and the fault if the header fields do not describe it."""
     answer = ask("GET", path)
-    if answer.status == 404 and json.loads(answer.body)["code"] == "NOT_FOUND":
+    if answer.status in ABSENT and json.loads(answer.body)["code"] == ABSENT[answer.status]:
         return None, None
     found = content.sha256(answer.body)
     digest = f"sha-256=:{base64.b64encode(bytes.fromhex(found)).decode()}:"

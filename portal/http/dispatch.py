@@ -96,7 +96,7 @@ def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -
 
 def _json(route: Route, call: PublicCall, answer: Answer[Any]) -> HTTPResponse:
     if route.operation.revalidated:
-        return revalidated(call.request, answer.content, answer.fields)
+        return revalidated(call.request, answer.content.encode(), answer.fields)
     return HTTPResponse(answer.content, answer.status or route.operation.status, answer.fields)
 
 

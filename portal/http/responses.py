@@ -24,8 +24,8 @@ class Answer(Generic[Model]):
     status: int | None = None
 
     @property
-    def content(self) -> bytes:
-        return self.model.model_dump_json().encode()
+    def content(self) -> str:
+        return self.model.model_dump_json()
 
     @property
     def fields(self) -> dict[str, str]:
