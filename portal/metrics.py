@@ -23,7 +23,7 @@ from portal.jobs import recovery_figures, table
 from portal.mirror import scan
 from portal.recovery import mending, replica
 from portal.settings import METRICS_VARIABLE, Settings
-from portal.store import files, job_runs, versions
+from portal.store import clock_trust, files, job_runs, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.layout import Layout
@@ -185,6 +185,9 @@ class _StoreCollector(Collector):
         yield _value("quarantined_files", damaged, mending.quarantined(layout))
         if self._store.settings.litestream:
             yield from _replica(layout)
+        trusted = "1 while the clock may decide what is too old to keep, 0 while cleanup refuses because of it."
+        doubt = clock_trust.look(self._store.db.directory, db).doubt
+        yield _value("clock_trusted", trusted, 0 if doubt else 1)
         text = "1 while counts of some worker are missing here, because there was no room for them."
         yield GaugeMetricFamily("mosis_metrics_incomplete", text, value=metrics_files.incomplete())
         yield _gauge("build_info", "The running program.", "version", {__version__: 1})

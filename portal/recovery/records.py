@@ -13,7 +13,6 @@ import fcntl
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -148,12 +147,26 @@ def _write_developer(store: Store, developer_id: str) -> int:
 def _write_app(store: Store, developer_id: str, app_id: str) -> int:
     db, directory = store.db.read(), store.layout.area("packages") / developer_id / app_id
     written = _write(store, directory / APP, _rows(db, APP, app_id))
-    with placement.claimed(store.layout, app_id):  # nobody deletes a version meanwhile
-        for row in db.execute(VERSIONS, (app_id,)).fetchall():
-            place = directory / str(row["version_code"])
-            if place.is_dir():  # else it is lost
-                written += _write(store, place / VERSION, {"versions": [dict(row)]})
+    changed = [
+        code for code, place, rows in _versions(db, directory, app_id) if not _has(place / VERSION, to_json(rows))
+    ]
+    if not changed:
+        return written
+    with placement.claimed(store.layout, app_id):  # nobody deletes a version meanwhile, and uploads wait
+        for code in changed:
+            for _, place, rows in _versions(db, directory, app_id, code):
+                if place.is_dir():  # else it is lost
+                    written += _write(store, place / VERSION, rows)
     return written
+
+
+def _versions(
+    db: sqlite3.Connection, directory: Path, app_id: str, code: int | None = None
+) -> Iterator[tuple[int, Path, Rows]]:
+    """Each version of an app, or the one with that code: its code, its directory and its record."""
+    one, values = ("", (app_id,)) if code is None else (" AND version_code = ?", (app_id, code))
+    for row in db.execute(f"{VERSIONS}{one}", values).fetchall():
+        yield row["version_code"], directory / str(row["version_code"]), {"versions": [dict(row)]}
 
 
 def _rows(db: sqlite3.Connection, record: str, key: str) -> Rows:
@@ -162,11 +175,17 @@ def _rows(db: sqlite3.Connection, record: str, key: str) -> Rows:
 
 def _write(store: Store, path: Path, rows: Rows) -> int:
     data = to_json(rows)
-    with suppress(OSError):
-        if path.read_bytes() == data:
-            return 0
+    if _has(path, data):
+        return 0
     files.write_file(path, data, durable=False, scratch=store.layout.area("temp"))
     return 1
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def to_json(rows: Rows) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from bench import scale
 from portal.jobs import cleanup, status
 from portal.jobs.cleanup import CleanupError, Deletion
+from portal.metrics import Metrics
 from portal.store import apps, audit, clock, files, job_runs, uploads, versions
 from portal.store.clock_trust import DAY
 from portal.store.store import Store
@@ -35,6 +36,10 @@ def cleaned(store: Store, *, dry_run: bool = False, force: bool = False) -> list
     return deletions
 
 
+def metrics(store: Store) -> str:
+    return Metrics(store).exposition().decode()
+
+
 @pytest.fixture
 def filled(store: Store) -> Store:
     """A store in which a part of each kind is due, and the rest within a day or a year."""
@@ -52,12 +57,14 @@ def test_a_moved_clock_deletes_nothing_and_the_right_one_what_is_due(
         cleaned(filled)
     due, before = cleaned(filled, dry_run=True), kept(filled)
     move(monkeypatch, jump)
+    assert "mosis_clock_trusted 0.0" in metrics(filled)
     for dry_run in (False, True, False):
         with pytest.raises(CleanupError, match=r"^Nothing was deleted\. The clock is .*run `mosis cleanup --force`\.$"):
             cleaned(filled, dry_run=dry_run)
     assert kept(filled) == before
     assert filled.layout.staging("left-over").exists()
     move(monkeypatch, 0)
+    assert "mosis_clock_trusted 1.0" in metrics(filled)
     assert cleaned(filled) == due
 
 

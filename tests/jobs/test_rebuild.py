@@ -13,6 +13,7 @@ from portal.jobs import backup, cleanup, rebuild
 from portal.recovery import copies, lineage, ownership, records
 from portal.recovery.errors import BackupError
 from portal.store import audit
+from portal.store.claims import claim
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 from tests.http.test_app_keys import key_id, recover, register, rotate
@@ -103,6 +104,26 @@ def test_records_are_written_only_for_what_changed(filled: Store) -> None:
     assert records.catch_up(filled) == 0
     (filled.layout.area("data") / "records.json").unlink()
     assert records.catch_up(filled) == 0, "unchanged records are not written again"
+
+
+def test_no_upload_waits_while_records_are_read(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app with thousands of versions has as many records, on a disk that has to seek for each."""
+    records.catch_up(filled)
+    [app_id, *_] = (row[0] for row in filled.db.read().execute("SELECT app_id FROM apps"))
+    with filled.db.write() as tx:
+        tx.execute("UPDATE versions SET status = 'yanked' WHERE app_id = ? AND version_code = 2", (app_id,))
+        audit.append(tx, audit.OPERATOR, "version.yank", f"{app_id}/2")
+    read_bytes, free = Path.read_bytes, list[bool]()
+
+    def reading(path: Path) -> bytes:
+        if path.name == records.VERSION:
+            with claim(filled.layout.claims, f"packages of {app_id}") as claimed:
+                free.append(claimed)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    assert records.catch_up(filled) == 1
+    assert free.count(False) == 1 and len(free) > 2, "all but the one that is written"
 
 
 def test_a_record_that_cannot_be_written_keeps_no_other(filled: Store) -> None:
