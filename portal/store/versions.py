@@ -206,7 +206,10 @@ def change(
 
 
 def _note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
-    """Make the highest published code current, and start the retention of the other published versions."""
+    """Make the highest published code current, and start the retention of the other published versions.
+
+    The app has the name and description of its current version, so that a release can change them.
+    """
     highest = tx.execute(
         "SELECT max(version_code) FROM versions WHERE app_id = ? AND status = 'published'", (app_id,)
     ).fetchone()[0]
@@ -216,3 +219,9 @@ def _note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
         (highest, at, app_id),
     )
     tx.execute("UPDATE apps SET published_code = ?, updated_at = ? WHERE app_id = ?", (highest, at, app_id))
+    if highest is not None:
+        described = json.loads(get(tx, app_id, highest).manifest)
+        tx.execute(
+            "UPDATE apps SET name = coalesce(?, name), description = coalesce(?, description) WHERE app_id = ?",
+            (described.get("name"), described.get("description"), app_id),
+        )

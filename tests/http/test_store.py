@@ -7,15 +7,34 @@ from tests.support.portal import Portal, Publisher, problem
 
 
 def test_the_list_finds_published_apps_by_words_and_their_beginnings(publisher: Publisher) -> None:
-    name = publisher.client.get("/api/apps").json()["apps"][0]["name"]
+    name = f"Reader {publisher.developer_id}"
     url = f"{publisher.portal.url}/api/store/apps"
     assert publisher.app_id not in httpx.get(url, params={"q": name}).text
-    publisher.publish(1)
+    publisher.publish(1, name=name)
     for query in (name, name.lower(), publisher.app_id, publisher.app_id.rpartition(".")[2][:4]):
         found = httpx.get(url, params={"q": query}).json()["apps"]
         assert publisher.app_id in {app["app_id"] for app in found}, query
     for query in ("no such words", '"', "*", "app AND", "app OR NOT", "'); DROP TABLE apps", "\x00"):
         assert httpx.get(url, params={"q": query}).raise_for_status().json()["apps"] == [], query
+
+
+def test_the_current_version_names_and_describes_the_app(publisher: Publisher) -> None:
+    """In the store info, in the list and in the search, also when a yank brings an older version back."""
+
+    def shown(word: str) -> list[tuple[str, str]]:
+        listed = httpx.get(f"{publisher.portal.url}/api/store/apps", params={"q": f"{word} {publisher.app_id}"}).json()
+        info = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").json()
+        return [(app["name"], app["description"]) for app in (info, *listed["apps"])]
+
+    publisher.publish(1, name="Helo", description="It greets.")
+    assert shown("helo") == [("Helo", "It greets.")] * 2
+    publisher.publish(2, name="Hello")
+    assert shown("hello") == [("Hello", "It greets.")] * 2
+    assert len(shown("helo")) == 1
+    publisher.publish(3, name="Bonjour", description="Il salue.")
+    assert shown("salue") == [("Bonjour", "Il salue.")] * 2
+    publisher.step(3, "yank", reason="It is French.").raise_for_status()
+    assert shown("hello")[0][0] == "Hello"
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(portal: Portal, publisher: Publisher) -> None:

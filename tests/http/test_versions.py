@@ -6,6 +6,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from portal.recovery.records import APP, VERSION
 from portal.store import presign
 from portal.store import versions as store_versions
 from portal.store.clock import now
@@ -15,8 +16,10 @@ MIB = 1024 * 1024
 
 
 def files_below(publisher: Publisher, area: str) -> list[str]:
+    """Without the records, which the portal writes when it likes."""
     root = publisher.portal.store.layout.area(area)
-    return sorted(str(path.relative_to(root)) for path in root.rglob(f"*{publisher.app_id}/**/*") if path.is_file())
+    found = (path for path in root.rglob(f"*{publisher.app_id}/**/*") if path.is_file())
+    return sorted(str(path.relative_to(root)) for path in found if path.name not in (APP, VERSION))
 
 
 @pytest.mark.parametrize("size", [MIB, 17 * MIB, 50 * MIB])
