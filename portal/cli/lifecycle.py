@@ -1,4 +1,4 @@
-"""`mosis lifecycle`: the bucket's expiry rules, shown and brought up to date."""
+"""`mosis lifecycle`: the rules of the buckets, shown and brought up to date."""
 
 import json
 import sys
@@ -8,30 +8,31 @@ import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
-from portal.mirror import lifecycle
-from portal.mirror.client import Bucket
-from portal.mirror.providers import engine_of
+from portal.mirror import declared
 
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
-    group = declaring("Lifecycle rules of the mirror's bucket.")
+    group = declaring("Rules of the mirror's buckets: expiry, and which web pages may upload.")
     group.command("show", epilog=example("lifecycle show"))(show)
     group.command("apply", epilog=example("lifecycle apply --dry-run"))(apply)
     app.add_typer(group, name="lifecycle")
 
 
 def show() -> None:
-    """Print all rules of the bucket as JSON."""
-    print(json.dumps(lifecycle.current(Bucket(engine_of(settings.load()))), default=str))
+    """Print all rules of the buckets as JSON."""
+    print(json.dumps(declared.found(settings.load()), default=str))
 
 
 def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
 ) -> None:
     """Bring the store's own rules up to date. Rules of others are kept."""
-    done = lifecycle.apply(engine_of(settings.load()), dry_run=dry_run)
-    for line in done.lines():
+    own = settings.load()
+    found = declared.found(own)
+    if not dry_run:
+        declared.apply(own, found)
+    for line in declared.lines(own, found):
         print(f"would {line}" if dry_run else line)
-    for warning in done.warnings():
+    for warning in declared.warnings(own, found):
         print(warning, file=sys.stderr)

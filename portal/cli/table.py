@@ -34,7 +34,9 @@ COMMANDS = (
     Command("catalogue", "catalogue", OPERATOR, "Sign the catalogue of what is published, and its keys."),
     Command("mirror", "mirror", OPERATOR, "Copy what is published to the mirror's bucket."),
     Command("cost", "cost", OPERATOR, "Estimate what the mirror costs a month."),
-    Command("lifecycle", "lifecycle", OPERATOR, "Lifecycle rules of the mirror's bucket."),
+    Command(
+        "lifecycle", "lifecycle", OPERATOR, "Rules of the mirror's buckets: expiry, and which web pages may upload."
+    ),
     Command("backup", "recovery", OPERATOR, "Make a backup now."),
     Command("drill", "recovery", OPERATOR, "Rehearse a restore from every copy."),
     Command("scrub", "recovery", OPERATOR, "Read every file, and mend what is damaged."),

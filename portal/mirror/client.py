@@ -13,7 +13,7 @@ from portal.mirror.providers import Provider, provider_of, url_of
 from portal.settings import S3
 
 # What is read, merged and written back; an element that boto3 does not know would be lost on the way.
-WRITTEN_BACK = ("GetBucketLifecycleConfiguration",)
+WRITTEN_BACK = ("GetBucketLifecycleConfiguration", "GetBucketCors")
 
 
 REMEDIES = {
@@ -80,10 +80,12 @@ class Bucket:
         """An event handler of botocore, before it parses an answer. Raises MirrorError."""
         if response_dict["status_code"] != 200:
             return
-        sent = {element.tag.rpartition("}")[2] for element in ET.fromstring(response_dict["body"]).iter()}
-        if lost := sent - {"LifecycleConfiguration"} - set(_element_names(operation_model.output_shape)):
+        root, *elements = ET.fromstring(response_dict["body"]).iter()
+        del root  # its name is no part of the shape
+        sent = {element.tag.rpartition("}")[2] for element in elements}
+        if lost := sent - set(_element_names(operation_model.output_shape)):
             raise self.failed(
-                f"its lifecycle rules contain {', '.join(sorted(lost))}, which boto3 cannot write back;"
+                f"its rules contain {', '.join(sorted(lost))}, which boto3 cannot write back;"
                 " manage its rules with the provider's own tool"
             )
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from portal.mirror import lifecycle, objects
+from portal.mirror import objects
 from portal.mirror.client import Bucket, MirrorError
+from portal.mirror.lifecycle import LIFECYCLE
 
 BODY = b"mosis mirror --probe"
 MD5_OF_NOTHING = "1B2M2Y8AsgTpgAmY7PhCfg=="
@@ -107,7 +108,7 @@ def _refuses(bucket: Bucket, key: str, **condition: str) -> bool:
 
 
 def _expires(bucket: Bucket, key: str) -> bool:
-    lifecycle.current(bucket)
+    LIFECYCLE.current(bucket)
     return True
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from portal.mirror import lifecycle
 from portal.mirror.client import Bucket
+from portal.mirror.lifecycle import LIFECYCLE, PUBLIC_DAYS
 from portal.mirror.providers import provider_of
 from portal.settings import S3
 from tests.hosts.checkout import Checkout
@@ -197,12 +198,12 @@ def test_a_bucket_gets_its_rules_and_keeps_them(
         "mosis_settings": {"mirror": mirror},
         "mosis_secrets": {"mirror-credentials": f"file:{credentials}"},
     }
-    opened, own = Bucket(bucket), lifecycle.wanted(provider_of(bucket))
+    opened, own = Bucket(bucket), lifecycle.wanted(provider_of(bucket), PUBLIC_DAYS)
     theirs = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 90}}
     opened.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": [theirs]})
     does_what_the_dry_run_told(debian.deploy, checkout=checkout.path, **data)
-    rules = lifecycle.current(opened)
-    assert lifecycle.canonical(rules) == lifecycle.canonical([theirs, *own])
+    rules = LIFECYCLE.current(opened)
+    assert LIFECYCLE.canonical(rules) == LIFECYCLE.canonical([theirs, *own])
     for rule in rules:
         rule["Expiration"]["Days"] += 1
     opened.call("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": rules})
@@ -210,7 +211,7 @@ def test_a_bucket_gets_its_rules_and_keeps_them(
     assert "change mosis-temp" in drifted.output and "keep logs (not ours)" in drifted.output
     does_what_the_dry_run_told(debian.deploy, checkout=checkout.path, **data)
     theirs["Expiration"] = {"Days": 91}
-    assert lifecycle.canonical(lifecycle.current(opened)) == lifecycle.canonical([theirs, *own])
+    assert LIFECYCLE.canonical(LIFECYCLE.current(opened)) == LIFECYCLE.canonical([theirs, *own])
     assert debian.deploy(checkout=checkout.path, **data).changed == ()
     say(f"a bucket of {len(own)} rules of ours: set, drifted, mended, beside one of somebody else")
 

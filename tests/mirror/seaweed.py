@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from portal.mirror.client import Bucket
+from portal.mirror.objects import Listed, listed
 from portal.settings import S3
+from tests.mirror import filer_dump
 
 ACCESS_KEY, SECRET_KEY = "mosis-test", "not-a-secret"
 SERVERS = ("master", "volume", "filer", "s3", "admin")
@@ -61,6 +64,40 @@ class Seaweed:
                 time.sleep(0.1)
             else:
                 return
+
+    def age(self, bucket: str, seconds: Mapping[str, int]) -> None:
+        """Make objects of a bucket so many seconds older, through the dump of the filer: S3 has no way to do that."""
+        saved, loaded = self.place / "saved.meta", self.place / "loaded.meta"
+        self._shell(f"fs.meta.save -o {saved} /buckets/{bucket}")
+        loaded.write_bytes(b"".join(filer_dump.older(saved.read_bytes(), f"/buckets/{bucket}/", seconds)))
+        wanted = {found.key: found.modified - seconds.get(found.key, 0) for found in self._listed(bucket)}
+        while wanted != {found.key: found.modified for found in self._listed(bucket)}:
+            self._shell(f"fs.meta.load {loaded}")  # which may end before the last entry is written
+
+    def expire(self) -> None:
+        """Enforce the lifecycle rules of all buckets now."""
+        output = self._shell(
+            f"s3.lifecycle.run-shard -shards 0-15 -s3 127.0.0.1:{self._port('s3.port.grpc')} -runtime 5s"
+        )
+        assert "shards 0-15 complete" in output, output
+
+    def _listed(self, bucket: str) -> list[Listed]:
+        return list(listed(Bucket(self.engine.model_copy(update={"bucket": bucket}))))
+
+    def _shell(self, command: str) -> str:
+        servers = [
+            f"-{server}=127.0.0.1:{self._port(f'{server}.port')}.{self._port(f'{server}.port.grpc')}"
+            for server in ("master", "filer")
+        ]
+        ran = subprocess.run(
+            [self.command[0], "shell", *servers], input=command, capture_output=True, text=True, timeout=120,
+            env=os.environ | {"HOME": str(self.place)},
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def _port(self, option: str) -> str:
+        return next(value for name, _, value in (part.partition("=") for part in self.command) if name == f"-{option}")
 
     def kill(self) -> None:
         """SIGKILL."""

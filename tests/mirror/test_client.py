@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.mirror import lifecycle
 from portal.mirror.client import Bucket, MirrorError
+from portal.mirror.lifecycle import LIFECYCLE
 from portal.settings import S3
 
 
@@ -22,7 +22,7 @@ def test_credentials_that_do_not_work_are_one_sentence(
     file = tmp_path / "credentials"
     file.write_text(credentials)
     with pytest.raises(MirrorError, match=sentence) as raised:
-        lifecycle.current(Bucket(engine.model_copy(update={"credentials": file})))
+        LIFECYCLE.current(Bucket(engine.model_copy(update={"credentials": file})))
     assert "wrong" not in str(raised.value)
 
 
@@ -31,7 +31,7 @@ def test_an_absent_file_and_an_absent_engine_are_one_sentence(engine: S3, tmp_pa
         Bucket(engine.model_copy(update={"credentials": tmp_path / "absent"}))
     away = S3(endpoint="http://127.0.0.1:1", bucket="mosis", credentials=engine.credentials)
     with pytest.raises(MirrorError, match="Could not connect"):
-        lifecycle.current(Bucket(away))
+        LIFECYCLE.current(Bucket(away))
 
 
 RULES = """<?xml version="1.0" encoding="UTF-8"?>
@@ -75,9 +75,9 @@ def minio_like(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[S3]:
 def test_a_rule_that_boto3_does_not_wholly_know_is_not_rewritten(minio_like: S3) -> None:
     """MinIO's own elements are dropped by boto3's parser: written back, the stranger's rule would be another one."""
     with pytest.raises(MirrorError, match="contain ExpiredObjectAllVersions, which boto3 cannot write back"):
-        lifecycle.apply(minio_like)
+        LIFECYCLE.apply(Bucket(minio_like), [])
 
 
 @pytest.mark.parametrize("minio_like", [""], indirect=True)
 def test_a_rule_that_boto3_knows_is_read(minio_like: S3) -> None:
-    assert [rule["ID"] for rule in lifecycle.current(Bucket(minio_like))] == ["theirs"]
+    assert [rule["ID"] for rule in LIFECYCLE.current(Bucket(minio_like))] == ["theirs"]
