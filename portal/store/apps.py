@@ -29,14 +29,13 @@ def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, desc
     """Add an app of the acting developer. Raises Refused (APP_EXISTS)."""
     at = now()
     app = App(app_id, actor.developer_id, name, description, None, at, at)
-    try:
-        tx.execute(
-            "INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (app_id, actor.developer_id, name, description, at, at),
-        )
-    except sqlite3.IntegrityError:
-        raise Refused("APP_EXISTS", f"The app ID {app_id} is already in use.") from None
+    added = tx.execute(
+        "INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (app_id) DO NOTHING",
+        (app_id, actor.developer_id, name, description, at, at),
+    )
+    if not added.rowcount:
+        raise Refused("APP_EXISTS", f"The app ID {app_id} is already in use.")
     audit.append(tx, actor, "app.add", app_id, name=name)
     return app
 

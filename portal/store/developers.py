@@ -21,10 +21,12 @@ COLUMNS = ", ".join(Developer.__dataclass_fields__)
 def add(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, name: str) -> Developer:
     """Add a developer. Raises Refused (DEVELOPER_EXISTS)."""
     developer = Developer(developer_id, name, now())
-    try:
-        tx.execute(f"INSERT INTO developers ({COLUMNS}) VALUES (?, ?, ?)", (developer_id, name, developer.created_at))
-    except sqlite3.IntegrityError:
-        raise Refused("DEVELOPER_EXISTS", f"Developer {developer_id} already exists.") from None
+    added = tx.execute(
+        f"INSERT INTO developers ({COLUMNS}) VALUES (?, ?, ?) ON CONFLICT (developer_id) DO NOTHING",
+        (developer_id, name, developer.created_at),
+    )
+    if not added.rowcount:
+        raise Refused("DEVELOPER_EXISTS", f"Developer {developer_id} already exists.")
     audit.append(tx, actor, "developer.add", developer_id, name=name)
     return developer
 

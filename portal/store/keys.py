@@ -42,11 +42,12 @@ def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, publ
             "INVALID_PROOF",
             f"The proof is not a signature of key {key.key_id} over the registration statement of {developer_id}.",
         ) from None
-    try:
-        values = (key.key_id, developer_id, raw, key.created_at)
-        tx.execute(f"INSERT INTO keys ({COLUMNS}) VALUES (?, ?, ?, ?, NULL)", values)
-    except sqlite3.IntegrityError:
-        raise Refused("KEY_EXISTS", f"Key {key.key_id} is already registered.") from None
+    added = tx.execute(
+        f"INSERT INTO keys ({COLUMNS}) VALUES (?, ?, ?, ?, NULL) ON CONFLICT (key_id) DO NOTHING",
+        (key.key_id, developer_id, raw, key.created_at),
+    )
+    if not added.rowcount:
+        raise Refused("KEY_EXISTS", f"Key {key.key_id} is already registered.")
     audit.append(tx, actor, "key.register", key.key_id, developer_id=developer_id)
     return key
 
