@@ -24,7 +24,7 @@ def path(layout: Layout, name: str) -> Path:
     """Where the file of that name is. Raises ValueError for a name that no file of the catalogue has."""
     if not re.fullmatch(PATTERN, name):
         raise ValueError(f"{name!r} is no file of the catalogue")
-    return layout.root / DIRECTORY / name
+    return layout.catalogue / name
 
 
 def cache_control(name: str) -> str:
