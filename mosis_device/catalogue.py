@@ -5,17 +5,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tuf.api.exceptions import (
-    BadVersionNumberError,
-    DownloadError,
-    DownloadLengthMismatchError,
-    ExpiredMetadataError,
-    LengthOrHashMismatchError,
-    RepositoryError,
-    UnsignedMetadataError,
-)
-from tuf.api.metadata import Metadata, TargetFile, Timestamp
-from tuf.ngclient import Updater, UpdaterConfig
+from tuf.api import exceptions as tuf
+from tuf.api.metadata import Metadata, Root, TargetFile, Timestamp
+from tuf.ngclient import Updater
 
 from mosis_device.fetch import Fetcher
 from mosis_device.refusals import Reason, Refused
@@ -30,6 +22,15 @@ MEANINGS: dict[Reason, str] = {
     "rolled-back": "{file} is older than what this device has seen: a lagging copy, or an old one that is replayed.",
     "mixed": "{file} does not belong to the rest of the catalogue: its copy is wrong.",
 }
+
+
+def check_root(data: bytes) -> None:
+    """Check that this is root metadata that signs itself. Raises Refused."""
+    try:
+        root = Metadata[Root].from_bytes(data)
+        root.verify_delegate("root", root)
+    except tuf.RepositoryError:
+        raise Refused("malformed", "The root is not root metadata of a catalogue: check the file or the URL.") from None
 
 
 class Catalogue:
@@ -51,7 +52,7 @@ class Catalogue:
         for _ in tuple(self._fetcher.bases):
             try:
                 return self._read(wanted)
-            except (RepositoryError, DownloadError) as error:
+            except (tuf.RepositoryError, tuf.DownloadError) as error:
                 faults.append(self._refused(error))
                 self._fetcher.turn()
         raise next((fault for fault in faults if fault.reason != "unreachable"), faults[0])
@@ -72,15 +73,8 @@ class Catalogue:
     def _updater(self) -> Updater:
         for directory in (self._metadata, self._documents):
             directory.mkdir(parents=True, exist_ok=True)
-        updater = Updater(
-            str(self._metadata),
-            "catalogue/metadata/",
-            str(self._documents),
-            "catalogue/targets/",
-            self._fetcher,
-            UpdaterConfig(targets_max_length=self._fetcher.bounds.metadata),
-            bootstrap=self._root,
-        )
+        metadata, documents = (str(self._metadata), "catalogue/metadata/"), (str(self._documents), "catalogue/targets/")
+        updater = Updater(*metadata, *documents, self._fetcher, bootstrap=self._root)
         updater._trusted_set.reference_time = self._now  # noqa: SLF001  no public way to say what time it is
         return updater
 
@@ -106,16 +100,16 @@ class Catalogue:
     def _reason(self, error: Exception) -> Reason:
         role = self._fetcher.last.rpartition("/")[2].removesuffix(".json").rpartition(".")[2]
         match error:
-            case ExpiredMetadataError():
+            case tuf.ExpiredMetadataError():
                 return "expired"
-            case UnsignedMetadataError():
+            case tuf.UnsignedMetadataError():
                 return "forged"
-            case BadVersionNumberError() if role in ("timestamp", "snapshot"):
+            case tuf.BadVersionNumberError() if role in ("timestamp", "snapshot"):
                 return "rolled-back"
-            case DownloadLengthMismatchError() if role in ("timestamp", "root"):
+            case tuf.DownloadLengthMismatchError() if role in ("timestamp", "root"):
                 return "malformed"
-            case BadVersionNumberError() | LengthOrHashMismatchError() | DownloadLengthMismatchError():
+            case tuf.BadVersionNumberError() | tuf.LengthOrHashMismatchError() | tuf.DownloadLengthMismatchError():
                 return "mixed"
-            case DownloadError():
+            case tuf.DownloadError():
                 return "unreachable"
         return "malformed"

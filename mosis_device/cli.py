@@ -1,11 +1,13 @@
 """`mosis install`: exit status 0 when each app is installed or current, 1 when one was refused, 2 for wrong usage."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from mosis_device.device import Device, Options, Outcome, as_json, fingerprint, refused
+from mosis_device.device import Device, Options, Outcome, refused
 from mosis_device.document import CHANNELS
 from mosis_device.refusals import Refused
 
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "mosis-install") ->
     except (Refused, OSError) as error:
         outcomes = [refused("", error, device.directory)]
     for outcome in outcomes:
-        _print(outcome, as_json_line=options.json)
+        _print(outcome, as_json=options.json)
     return int(any(outcome.outcome == "refused" for outcome in outcomes))
 
 
@@ -67,9 +69,7 @@ def _begin_trust(device: Device, root: Path | None, *, trust_first_use: bool) ->
     if root is not None:
         device.trust(root.read_bytes())
     elif trust_first_use and not device.trusts:
-        first = device.first_root()
-        _say(f"Trusting the root with the fingerprint {fingerprint(first)}: compare it with the store's operator.")
-        device.trust(first)
+        _say(f"Trusting the root with the fingerprint {device.trust()}: compare it with the store's operator.")
 
 
 def _say(line: str) -> None:
@@ -82,9 +82,9 @@ def _bar(done: int, size: int) -> None:
     print(f"\r{'█' * filled:·<{BAR}} {done / 1e6:.1f} of {size / 1e6:.1f} MB", end=end, file=sys.stderr, flush=True)
 
 
-def _print(outcome: Outcome, *, as_json_line: bool) -> None:
-    if as_json_line:
-        print(as_json(outcome))
+def _print(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({name: value for name, value in asdict(outcome).items() if value is not None}))
     elif outcome.outcome == "refused":
         _say(f"{outcome.app_id}: {outcome.detail}" if outcome.app_id else str(outcome.detail))
     else:

@@ -19,10 +19,12 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+
+from tuf.api.exceptions import DownloadError
 
 from mosis_device import catalogue, document, keys, package
 from mosis_device.document import Document, Release, Traits
@@ -34,6 +36,7 @@ APP_ID = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9_-]+)+")
 STALE = timedelta(days=7)  # without anything newer, a person should know
 EPOCH = "1970-01-01T00:00:00+00:00"
 Record = dict[str, Any]
+Kind = Literal["installed", "updated", "current", "refused"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Outcome:
     """What became of one app. `path` has the files of the installed version, of which there may be none."""
 
     app_id: str
-    outcome: Literal["installed", "updated", "current", "refused"]
+    outcome: Kind
     version_code: int | None = None
     version_name: str | None = None
     path: str | None = None
@@ -77,22 +80,25 @@ class Device:
         self.fetcher = Fetcher(bases, options.bounds)
         self._say = say
 
-    def trust(self, root: bytes) -> None:
-        """Begin trust with this root metadata from now on."""
-        with self._locked():
-            _replace(self.directory / "root.json", root)
-
-    def first_root(self) -> bytes:
-        """The first root of the store, which nothing vouches for yet. Raises Refused."""
-        try:
-            return self.fetcher.download_bytes("catalogue/metadata/1.root.json", self.options.bounds.metadata)
-        except Exception as error:
-            raise Refused("unreachable", str(error)) from error
-
     @property
     def trusts(self) -> bool:
         """Whether there is a root to begin with."""
         return (self.directory / "root.json").exists()
+
+    def trust(self, root: bytes | None = None) -> str:
+        """Begin trust with this root metadata from now on, without one with the first of the store.
+
+        Its fingerprint, SHA-256 in hex, for people to compare. Raises Refused.
+        """
+        if root is None:
+            try:
+                root = self.fetcher.download_bytes("catalogue/metadata/1.root.json", self.options.bounds.metadata)
+            except DownloadError as error:
+                raise Refused("unreachable", str(error)) from error
+        catalogue.check_root(root)
+        with self._locked():
+            _replace(self.directory / "root.json", root)
+        return hashlib.sha256(root).hexdigest()
 
     def installed(self) -> dict[str, Record]:
         """The records of all apps."""
@@ -146,12 +152,12 @@ class Device:
         release = document.choose(app, installed, traits)
         if release is None:
             Part(home / "package.part").forget()
-            return Outcome(app_id, "current", installed, record["version_name"], str(home / str(installed)))
-        self._install(home, app, release, record, progress)
-        path = str(home / str(release.version_code))
-        return Outcome(
-            app_id, "updated" if installed else "installed", release.version_code, release.version_name, path
-        )
+        else:
+            self._install(home, app, release, record, progress)
+            record = self._record(app_id)
+        kind: Kind = "current" if release is None else "updated" if installed else "installed"
+        code = record["version_code"]
+        return Outcome(app_id, kind, code, record["version_name"], str(home / str(code)))
 
     def _install(self, home: Path, app: Document, release: Release, record: Record, progress: Progress) -> None:
         entries = keys.follow(app.app_id, record.get("keys", []), app.keys, self.options.accepted_key)
@@ -213,16 +219,6 @@ class Device:
                 yield
         except OSError as error:
             raise storage(error, self.directory) from error
-
-
-def fingerprint(root: bytes) -> str:
-    """What two people compare: SHA-256 of the file of a root, hex."""
-    return hashlib.sha256(root).hexdigest()
-
-
-def as_json(outcome: Outcome) -> str:
-    """One line, without what is not known."""
-    return json.dumps({name: value for name, value in asdict(outcome).items() if value is not None})
 
 
 def _tidy(home: Path, record: Record) -> None:

@@ -12,12 +12,7 @@ from io import BytesIO
 from typing import IO
 
 import urllib3
-from tuf.api.exceptions import (
-    DownloadError,
-    DownloadHTTPError,
-    DownloadLengthMismatchError,
-    SlowRetrievalError,
-)
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
 
 from mosis_device import __version__
@@ -51,9 +46,8 @@ class Fetcher(FetcherInterface):
         self.received = 0  # bytes of bodies, as they were sent
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=bounds.connect, read=bounds.silence),
-            retries=urllib3.Retry(
-                connect=0, read=1, status=0, other=0, redirect=bounds.redirects
-            ),  # read: idle too long
+            # A connection that was idle for long is dropped by the server just when it is used again.
+            retries=urllib3.Retry(connect=0, read=1, status=0, other=0, redirect=bounds.redirects),
             headers={"User-Agent": f"mosis-device/{__version__}"},
         )
 
@@ -78,13 +72,9 @@ class Fetcher(FetcherInterface):
                 if path.endswith(".root.json") and isinstance(error, DownloadHTTPError) and error.status_code < 500:
                     raise  # the usual end of an update: there is no newer root
                 failures.append(error)
-                self._demote(base, error)
+                if not isinstance(error, DownloadHTTPError):
+                    self.bases.sort(key=base.__eq__)  # to the end
         raise failures[0] if len(failures) == 1 else DownloadError(" ".join(map(str, failures)))
-
-    def _demote(self, base: str, error: DownloadError) -> None:
-        if not isinstance(error, DownloadHTTPError):
-            self.bases.remove(base)
-            self.bases.append(base)
 
     def _read(self, url: str, limit: int) -> bytes:
         with closing(self.open(url, {"Accept-Encoding": "gzip"})) as response:
@@ -125,7 +115,7 @@ class Fetcher(FetcherInterface):
                 if length > limit:
                     raise DownloadLengthMismatchError(f"{self.last} is longer than the {limit} bytes expected.")
                 if time.monotonic() > deadline:
-                    raise SlowRetrievalError(f"{self.last} is sent too slowly.")
+                    raise DownloadError(f"{self.last} is sent too slowly.")
                 yield chunk
         except urllib3.exceptions.HTTPError as error:
             raise DownloadError(f"{self.last} broke off after {length} bytes: {_cause(error)}.") from error

@@ -1,5 +1,6 @@
 """The command: what it prints, where, and how it exits."""
 
+import hashlib
 import json
 import os
 import pty
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mosis_device.device import fingerprint
 from tests.device.shelf import Copy, Shelf
 from tests.device.test_device import NOBODY
 from tests.packages.samples import APP_ID
@@ -71,7 +71,7 @@ def test_trust_on_first_use_is_asked_for_and_shows_the_fingerprint(copy: Copy, r
     assert "--trust-first-use" in done.stderr
     done = run(*words, "--trust-first-use")
     assert done.returncode == 0
-    assert fingerprint(root.read_bytes()) in done.stderr
+    assert hashlib.sha256(root.read_bytes()).hexdigest() in done.stderr
     assert run(*words, "--trust-first-use").stderr == "", "it is trusted already"
 
 
@@ -86,7 +86,7 @@ def test_trust_on_first_use_is_asked_for_and_shows_the_fingerprint(copy: Copy, r
         (["../../etc", "--from", NOBODY], 1, "is no id of an app"),
         ([APP_ID, "--from", NOBODY], 1, "2.root.json cannot be reached: Connection refused. Check"),
         ([APP_ID, "--from", NOBODY, "--root", "/nowhere/root.json"], 1, "/nowhere/root.json"),
-        ([APP_ID, "--from", NOBODY, "--root", "/dev/null"], 1, "not"),
+        ([APP_ID, "--from", NOBODY, "--root", "/dev/null"], 1, "not root metadata"),
         ([APP_ID, "--from", NOBODY, "--into", "/dev/null/apps"], 1, "/dev/null/apps"),
     ],
 )
@@ -147,3 +147,10 @@ def test_a_directory_that_cannot_be_written_is_said(copy: Copy, root: Path, smal
     assert done.returncode == 1
     assert "read-only file system" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_page_of_a_network_that_asks_to_log_in_is_not_trusted(copy: Copy, root: Path, tmp_path: Path) -> None:
+    (copy.root / "catalogue/metadata/1.root.json").write_text("<html>Log in</html>")
+    words = (APP_ID, "--from", copy.url, "--into", str(tmp_path / "phone"), "--trust-first-use")
+    assert run(*words).returncode == 1
+    assert not (tmp_path / "phone/root.json").exists()
