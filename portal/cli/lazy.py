@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 
 from portal.cli.table import COMMANDS, Command
 
+SENTENCE_MAX = 1000  # characters: click cuts a sentence that is longer
+
 
 class LazyCommands(Mapping[str, ClickCommand]):
     """Name to command, in the order of the table."""
@@ -46,9 +48,20 @@ class LazyGroup(TyperGroup):
                 formatter.write_dl([(row.name, row.help) for row in COMMANDS if row.reader == reader])
 
 
+class Group(TyperGroup):
+    """A group whose help has the whole first sentence of each command, on several lines if it is long."""
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(SENTENCE_MAX)) for name, command in self.commands.items()]
+            )
+
+
 def declaring(text: str | None = None) -> typer.Typer:
     """A group of commands, whose help is plain text: rich would take longer than most commands."""
-    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    return typer.Typer(help=text, cls=Group, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 def example(*lines: str) -> str:

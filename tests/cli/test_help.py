@@ -1,5 +1,6 @@
 """Help is quick, whole, and says the same in each place."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -74,6 +75,19 @@ def test_every_parameter_is_explained(words: tuple[str, ...], command: TyperComm
     for parameter in command.params:
         assert parameter.help, f"{' '.join(words)}: {parameter.name}"
         assert isinstance(parameter, TyperArgument) or any(option.startswith("--") for option in parameter.opts)
+
+
+@pytest.mark.parametrize("words", sorted({words[:-1] for words, _ in LEAVES if words[1:]}), ids=" ".join)
+def test_the_help_of_a_group_has_whole_sentences(words: tuple[str, ...]) -> None:
+    """On a narrow terminal too."""
+    ran = subprocess.run(
+        [MOSIS, *words, "-h"], capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "60"}
+    )
+    shown = "".join(ran.stdout.split())  # a line ends at any space and hyphen
+    for leaf, command in LEAVES:
+        if leaf[:-1] == words:
+            sentence = re.split(r"[.](?:\s|$)", command.help or "")[0]
+            assert "".join((leaf[-1] + sentence).split()) + "." in shown
 
 
 def test_completion_knows_the_commands() -> None:
