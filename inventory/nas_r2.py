@@ -1,4 +1,4 @@
-"""Example: a Synology NAS whose catalogue goes to Cloudflare R2, reached by a Cloudflare Tunnel alone."""
+"""Example: a Synology NAS that may be off: devices get packages and catalogue from Cloudflare R2. A Tunnel leads to it."""
 
 store = [
     (
@@ -15,7 +15,12 @@ store = [
             "mosis_cloudflared": "cloudflare/cloudflared:2025.8.1",
             "mosis_settings": {
                 "public_url": "https://store.example.org",
-                "mirror": {"endpoint": "https://ACCOUNT.r2.cloudflarestorage.com", "bucket": "mosis"},
+                "mirror": {
+                    "endpoint": "https://ACCOUNT.r2.cloudflarestorage.com",
+                    "bucket": "mosis",
+                    "public_url": "https://cdn.example.org",
+                },
+                "download": "redirect",
             },
             "mosis_secrets": {
                 "mirror-credentials": "file:~/.mosis/r2",  # two lines: access key, secret key
