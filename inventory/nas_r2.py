@@ -1,4 +1,4 @@
-"""Example: a Synology NAS that may be off: devices get packages and catalogue from Cloudflare R2. A Tunnel leads to it."""
+"""Example: a Synology NAS that may be off: devices get apps from Cloudflare R2. A Cloudflare Tunnel leads to it."""
 
 store = [
     (
