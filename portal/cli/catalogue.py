@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from portal import settings
 from portal.catalogue.keys import KeysError
 from portal.cli.keyfile import load_key
-from portal.cli.lazy import example
+from portal.cli.lazy import Group, example
 from portal.jobs import catalogue as job
 from portal.jobs import catalogue_keys
 from portal.jobs.alone import RunningError
@@ -28,7 +28,7 @@ ROOT_KEY = "root.pem"
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
     group = typer.Typer(
-        help="Sign the catalogue of what is published, and its keys.",
+        help="Sign the catalogue of what is published, and its keys.", cls=Group,
         invoke_without_command=True, rich_markup_mode=None, add_completion=False,
         epilog=example("catalogue --dry-run", "catalogue"), callback=catalogue,
     )  # fmt: skip
