@@ -1,8 +1,11 @@
 """A device with python-tuf's own client, which reads the catalogue from files."""
 
 import json
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +36,24 @@ class TufDevice:
     def __init__(self, catalogue: Path, root: bytes | None = None) -> None:
         self.files = Files(catalogue)
         self._root = root or (catalogue / "metadata/1.root.json").read_bytes()
-        self._place = tempfile.TemporaryDirectory()
+        self._place = Path(tempfile.mkdtemp(prefix="device-", dir=catalogue.parent))
+
+    def copy(self) -> "TufDevice":
+        """Another device that has seen the same."""
+        twin = TufDevice(self.files.root, self._root)
+        shutil.copytree(self._place, twin._place, dirs_exist_ok=True)
+        return twin
 
     def updated(self) -> Updater:
         """The client after an update. Raises RepositoryError and DownloadError."""
         self.files.asked.clear()
-        place = Path(self._place.name)
+        place = self._place
         (place / "targets").mkdir(exist_ok=True)
         client = Updater(
             str(place / "metadata"), f"{BASE}/metadata/", str(place / "targets"), f"{BASE}/targets/", self.files,
             bootstrap=self._root,
         )  # fmt: skip
+        client._trusted_set.reference_time = datetime.fromtimestamp(time.time(), UTC)  # which tests move
         client.refresh()
         return client
 
@@ -52,5 +62,6 @@ class TufDevice:
         client, found = self.updated(), {}
         for app_id in app_ids:
             target = client.get_targetinfo(f"apps/{app_id}.json")
-            found[app_id] = json.loads(Path(client.download_target(target)).read_bytes()) if target else None
+            path = target and (client.find_cached_target(target) or client.download_target(target))
+            found[app_id] = json.loads(Path(path).read_bytes()) if path else None
         return found

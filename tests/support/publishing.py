@@ -1,0 +1,42 @@
+"""Real packages, published straight into a store."""
+
+import shutil
+from pathlib import Path
+
+from portal.store import apps, audit, uploads, versions
+from portal.store.store import Store
+from tests.packages.samples import make_package
+
+OWNER = audit.Actor("acme", "developer", None, "test")
+
+
+def add_app(store: Store, app_id: str, description: str = "") -> None:
+    with store.db.write() as tx:
+        apps.add(tx, OWNER, app_id, "App", description)
+
+
+def publish(store: Store, app_id: str, code: int, **described: object) -> Path:
+    """Upload, submit and publish a version of OWNER's app, and return where its package is."""
+    app = apps.get(store.db.read(), app_id)
+    with uploads.receiving(store, app) as incoming:
+        make_package(incoming.package, app_id=app_id, version_code=code, **described)
+        content = incoming.package.read_bytes()
+        received = uploads.files.Received(len(content), uploads.files.digest(incoming.package))
+        version = uploads.complete(store, OWNER, incoming, received)
+    for action in ("submit", "publish"):
+        change(store, app_id, code, action)
+    return store.layout.package(version.developer_id, app_id, code)
+
+
+def change(store: Store, app_id: str, code: int, action: str, reason: str = "") -> None:
+    with store.db.write() as tx:
+        versions.change(tx, audit.OPERATOR, apps.get(tx, app_id), code, action, reason)
+
+
+def delete_app(store: Store, app_id: str) -> None:
+    """As an administrator may: its rows and files are gone, and the log says so."""
+    with store.db.write() as tx:
+        for table in ("app_keys", "assets", "versions", "apps"):
+            tx.execute(f"DELETE FROM {table} WHERE app_id = ?", (app_id,))
+        audit.append(tx, audit.OPERATOR, "app.delete", app_id)
+    shutil.rmtree(store.layout.area("packages") / OWNER.developer_id / app_id)
