@@ -63,8 +63,8 @@ def require_newer(found: State, current: bytes, there: bytes | None) -> None:
     if there is not None and there != current and _version(there) >= found.version:
         raise CatalogueError(
             f"The catalogue in the bucket has version {_version(there)}, and that of the store {found.version}, which"
-            " devices would refuse. `mosis catalogue` signs a newer one within a day; if a clock that was ahead signed the"
-            " one in the bucket, once that time has come."
+            " devices would refuse. `mosis catalogue` signs a newer one within a day, unless the clock was ahead when"
+            " that in the bucket was signed."
         )
 
 
