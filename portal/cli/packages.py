@@ -1,6 +1,8 @@
 """`mosis pack`, `sign` and `verify`: what a developer does before an upload, and anyone after a download."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from portal.cli.keyfile import load_key
 from portal.cli.lazy import example
 from portal.packages import build, package, signature
 from portal.packages.errors import PackageRejected
+from portal.packages.package import Package
 
 
 def _public_key(value: str) -> bytes:
@@ -26,6 +29,16 @@ PublicKey = Annotated[
 ]
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Each reason why a package is rejected begins with the path, as in the output of a compiler."""
+    try:
+        yield
+    except PackageRejected as rejected:
+        rejected.errors = [f"{path}: {reason}" for reason in rejected.errors]
+        raise
+
+
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command(epilog=example("pack reader/ reader-1.0.0.mosis"))(pack)
@@ -38,7 +51,8 @@ def pack(
     output: Annotated[Path, typer.Argument(dir_okay=False, help="The package to write.")],
 ) -> None:
     """Make an unsigned package of a directory with a manifest.json."""
-    manifest = build.pack(directory, output).manifest
+    with _naming(directory):
+        manifest = build.pack(directory, output).manifest
     print(f"{output}: {manifest.id} {manifest.version_name} ({manifest.version_code}), not signed yet")
 
 
@@ -48,7 +62,8 @@ def sign(
     output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write to this file instead of in place.")] = None,
 ) -> None:
     """Sign a package; an earlier signature is replaced."""
-    signed = build.sign(file, load_key(key), output)
+    with _naming(file):
+        signed = build.sign(file, load_key(key), output)
     print(f"{output or file}: signed with key {signed.key_id}")
 
 
@@ -57,16 +72,19 @@ def verify(file: PackageFile, public_key: PublicKey = None) -> None:
 
     Without --public-key only the form is checked, and the exit status is 1.
     """
-    found = package.read(file)
-    if public_key is not None:
-        if signature.key_id(public_key) != found.key_id:
-            raise PackageRejected(
-                [f"The package is signed with key {found.key_id}, not {signature.key_id(public_key)}."]
-            )
-        package.verify(found, public_key)
+    with _naming(file):
+        found = package.read(file)
+        if public_key is not None:
+            _require_signature(found, public_key)
     manifest = found.manifest
     proven = "signature good" if public_key else "signature not checked"
     print(f"{file}: {manifest.id} {manifest.version_name} ({manifest.version_code}), key {found.key_id}, {proven}")
     if public_key is None:
         print("The signature was not checked: give the developer's key with --public-key.", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _require_signature(found: Package, public_key: bytes) -> None:
+    if signature.key_id(public_key) != found.key_id:
+        raise PackageRejected([f"The package is signed with key {found.key_id}, not {signature.key_id(public_key)}."])
+    package.verify(found, public_key)

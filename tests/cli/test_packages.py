@@ -1,0 +1,58 @@
+"""`mosis pack`, `sign` and `verify` say which file is at fault, and why."""
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from portal.packages import keys, signature
+from tests.packages.samples import make_package, manifest
+from tests.support.portal import MOSIS
+
+
+def mosis(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([MOSIS, *words], capture_output=True, text=True)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    keys.generate(tmp_path / "key.pem")
+    return tmp_path / "key.pem"
+
+
+def source(directory: Path, **changes: object) -> Path:
+    directory.mkdir()
+    (directory / "manifest.json").write_text(json.dumps(manifest(**changes)))
+    return directory
+
+
+def test_every_reason_names_the_package(tmp_path: Path, key: Path) -> None:
+    bad = tmp_path / "bad.mosis"
+    bad.write_bytes(b"no package")
+    unsigned = tmp_path / "unsigned.mosis"
+    assert mosis("pack", source(tmp_path / "source"), unsigned).returncode == 0
+    for words in (("verify", bad), ("sign", bad, "--key", key), ("verify", unsigned)):
+        ran = mosis(*words)
+        assert ran.returncode == 1
+        assert ran.stderr
+        assert all(line.startswith(f"{words[1]}: ") for line in ran.stderr.splitlines())
+
+
+def test_every_reason_names_the_directory(tmp_path: Path) -> None:
+    wrong = source(tmp_path / "wrong", version_name="one", version_code=0)
+    ran = mosis("pack", wrong, tmp_path / "out.mosis")
+    lines = ran.stderr.splitlines()
+    assert (ran.returncode, len(lines)) == (1, 2)
+    assert all(line.startswith(f"{wrong}: ") for line in lines)
+
+
+def test_a_package_of_another_key_is_named(tmp_path: Path) -> None:
+    package = tmp_path / "p.mosis"
+    make_package(package)
+    other = base64.b64encode(signature.raw_public_key(Ed25519PrivateKey.generate())).decode()
+    ran = mosis("verify", package, "--public-key", other)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"{package}: The package is signed with key ")
