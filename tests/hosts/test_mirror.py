@@ -104,6 +104,9 @@ def test_cron_brings_what_is_published_to_the_bucket(
         seconds=CRON_SECONDS,
         every=2,
     )
+    served = store.get(f"/{catalogue.TIMESTAMP}")
+    assert served.headers["Cache-Control"] == "public, max-age=60"
+    assert store.get("/catalogue/metadata/2.root.json", status=404).headers["Cache-Control"] == "no-store"
     assert host.ssh("sudo mosis mirror --verify") == ""
     assert "has every published file" in host.try_ssh("sudo mosis status").stdout
     say(f"{len([*objects.listed(opened)])} objects in the bucket")
