@@ -1,6 +1,5 @@
 """The signed catalogue: which document an app has, proved by TUF metadata (theupdateframework.io)."""
 
-import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from tuf.api import exceptions as tuf
 from tuf.api.metadata import Metadata, Root, TargetFile, Timestamp
 from tuf.ngclient import Updater
 
+from mosis_device.disk import flush
 from mosis_device.fetch import Fetcher
 from mosis_device.refusals import Reason, Refused
 
@@ -87,10 +87,10 @@ class Catalogue:
         """Keep through a power cut what protects from a rollback; remove what a kill left unfinished."""
         for file in self._metadata.iterdir():
             if file.suffix == ".json" and file.is_file():
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
+                flush(file)
             elif file.name.startswith("tmp"):
                 file.unlink()
+        flush(self._metadata)
 
     def _refused(self, error: Exception) -> Refused:
         reason, file = self._reason(error), self._fetcher.last

@@ -31,6 +31,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "mosis-install") ->
         _begin_trust(device, options.root, trust_first_use=options.trust_first_use)
         app_ids = options.app_ids or list(device.installed())
         outcomes = device.install(app_ids, _bar if sys.stderr.isatty() else lambda done, size: None)
+    except KeyboardInterrupt:
+        _say("Interrupted: run the command again, and it continues.")
+        return 1
     except (Refused, OSError) as error:
         outcomes = [refused("", error, device.directory)]
     for outcome in outcomes:
@@ -73,13 +76,14 @@ def _begin_trust(device: Device, root: Path | None, *, trust_first_use: bool) ->
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    """Print for people what may contain the words of strangers, which must not drive the terminal."""
+    print("".join(character if character.isprintable() else " " for character in line), file=sys.stderr)
 
 
 def _bar(done: int, size: int) -> None:
-    filled = BAR * done // size
+    filled = "#" * (BAR * done // size)
     end = "\n" if done == size else ""
-    print(f"\r{'█' * filled:·<{BAR}} {done / 1e6:.1f} of {size / 1e6:.1f} MB", end=end, file=sys.stderr, flush=True)
+    print(f"\r[{filled:.<{BAR}}] {done / 1e6:.1f} of {size / 1e6:.1f} MB", end=end, file=sys.stderr, flush=True)
 
 
 def _print(outcome: Outcome, *, as_json: bool) -> None:

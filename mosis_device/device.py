@@ -27,6 +27,7 @@ from typing import Any, Literal
 from tuf.api.exceptions import DownloadError
 
 from mosis_device import catalogue, document, keys, package
+from mosis_device.disk import replace
 from mosis_device.document import Document, Release, Traits
 from mosis_device.download import Part, Progress, download
 from mosis_device.fetch import Bounds, Fetcher
@@ -97,7 +98,7 @@ class Device:
                 raise Refused("unreachable", str(error)) from error
         catalogue.check_root(root)
         with self._locked():
-            _replace(self.directory / "root.json", root)
+            replace(self.directory / "root.json", root)
         return hashlib.sha256(root).hexdigest()
 
     def installed(self) -> dict[str, Record]:
@@ -132,7 +133,7 @@ class Device:
         if now - signed_at > STALE:
             self._say(f"The store has signed nothing since {signed_at:%Y-%m-%d}: it is off, or this copy is not kept.")
         if signed_at > seen:
-            _replace(self.directory / "device.json", _json(state | {"seen": signed_at.isoformat()}))
+            replace(self.directory / "device.json", _json(state | {"seen": signed_at.isoformat()}))
         return documents
 
     def _outcome(self, app_id: str, found: bytes | None, traits: Traits, progress: Progress) -> Outcome:
@@ -172,7 +173,7 @@ class Device:
             package.verify(content, app.app_id, release, signer)
             os.sync()  # every file of it; to flush them one by one takes far longer
             fresh.rename(home / str(release.version_code))
-            _replace(home / "app.json", _json({
+            replace(home / "app.json", _json({
                 "app_id": app.app_id, "name": app.name, "version_code": release.version_code,
                 "version_name": release.version_name, "previous": record.get("version_code"),
                 "sha256": release.sha256, "statement_sha256": release.statement_sha256, "keys": entries,
@@ -203,7 +204,7 @@ class Device:
             state: Record = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
             state = {"secret": secrets.token_hex(16), "seen": EPOCH}
-            _replace(path, _json(state))
+            replace(path, _json(state))
         return state
 
     @contextmanager
@@ -227,21 +228,6 @@ def _tidy(home: Path, record: Record) -> None:
     for found in home.glob("*"):
         if found.name not in kept:
             shutil.rmtree(found) if found.is_dir() else found.unlink()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that after a crash it is the old one or the new one."""
-    fresh = path.with_name(path.name + ".fresh")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _json(value: Record) -> bytes:

@@ -25,7 +25,7 @@ class Bounds:
     """What a server may cost a device. Times in seconds, sizes in bytes."""
 
     connect: float = 10
-    silence: float = 30  # between two reads
+    silence: float = 15  # between two reads
     slowest: int = 4096  # bytes per second of a whole transfer
     redirects: int = 5
     tries: int = 5  # of one URL of a package, as long as each brings something
@@ -69,7 +69,7 @@ class Fetcher(FetcherInterface):
             try:
                 return self._read(base + path, limit)
             except DownloadError as error:
-                if path.endswith(".root.json") and isinstance(error, DownloadHTTPError) and error.status_code < 500:
+                if path.endswith(".root.json") and getattr(error, "status_code", None) in (403, 404):
                     raise  # the usual end of an update: there is no newer root
                 failures.append(error)
                 if not isinstance(error, DownloadHTTPError):

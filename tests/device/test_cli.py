@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_a_terminal_shows_a_bar(copy: Copy, root: Path, tmp_path: Path) -> None:
     shown = os.read(ours, 4096).decode()
     os.close(ours)
     assert "of 0.0 MB" in shown
-    assert "██████████████████████████████" in shown
+    assert "[##############################]" in shown
 
 
 def test_another_installation_is_not_disturbed(copy: Copy, root: Path, tmp_path: Path) -> None:
@@ -154,3 +155,28 @@ def test_a_page_of_a_network_that_asks_to_log_in_is_not_trusted(copy: Copy, root
     words = (APP_ID, "--from", copy.url, "--into", str(tmp_path / "phone"), "--trust-first-use")
     assert run(*words).returncode == 1
     assert not (tmp_path / "phone/root.json").exists()
+
+
+def test_words_of_strangers_do_not_drive_the_terminal(copy: Copy, root: Path, tmp_path: Path, shelf: Shelf) -> None:
+    words = (APP_ID, "--from", copy.url, "--into", str(tmp_path / "phone"))
+    assert run(*words, "--root", root).returncode == 0
+    shelf.documents[APP_ID]["withdrawn"] = [{"version_code": 1, "reason": "It\x1b[2J crashes.\r\nAll is well."}]
+    shelf.sign()
+    done = run(*words)
+    assert done.stderr == f"The installed version 1 of {APP_ID} is withdrawn: It [2J crashes.  All is well.\n"
+
+
+def test_an_interrupted_command_says_that_it_continues(copy: Copy, root: Path, tmp_path: Path) -> None:
+    process: list[subprocess.Popen[str]] = []
+
+    def interrupt(path: str) -> None:
+        if path.endswith(".mosis"):
+            process[0].send_signal(signal.SIGINT)
+            process[0].wait()  # it would be too late once the answer is there
+
+    copy.before = interrupt
+    command = [*ALONE, APP_ID, "--from", copy.url, "--into", str(tmp_path / "phone"), "--root", str(root)]
+    process.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY))
+    _, shown = process[0].communicate()
+    assert process[0].returncode == 1
+    assert shown == "Interrupted: run the command again, and it continues.\n"
