@@ -279,6 +279,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "durability": durability,
     "floors-of-deploys": partial(floors, "deploys"),
+    "floors-of-device": partial(floors, "mosis_device"),
     "floors-of-portal": partial(floors, "portal"),
     "host-data": host_data,
     "jobs": jobs,
