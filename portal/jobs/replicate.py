@@ -91,7 +91,7 @@ class Keeper:
         self._proof: Forked | None = None
         self._proof_due = self._proof_began = 0.0
         self._failures = 0  # proofs that have failed in a row
-        self._progress: tuple[Position | None, int] = (None, 0)
+        self._progress = Progress()
         self._complete = False  # the replica has been, since the start
         self._found: dict[str, float] = {}  # symptom to the time since when it has been found
 
@@ -128,15 +128,15 @@ class Keeper:
             self._save(replace(self._state, behind_since=None))
 
     def _sight(self, litestream: Program) -> "Sight":
-        before, copied = self._progress, replica.copied(self._layout)
-        self._progress = (copied, replica.under_way(self._layout))
+        copied = replica.copied(self._layout)
+        advances = self._progress.advances(copied, replica.under_way(self._layout))
         complete = replica.complete(self._layout)
         self._complete = self._complete or complete
         return Sight(
             ended=litestream.ended is not None,
             suspended=litestream.suspended,
             writer_died=writing.died(self._layout.database),
-            stalled=replica.behind(self._layout, copied) and self._progress == before,
+            stalled=replica.behind(self._layout, copied) and not advances,
             lost=self._complete and not complete,
             wal_bytes=replica.size(self._layout.wal),
         )
@@ -230,6 +230,23 @@ class Keeper:
         self._state = state
         with suppress(OSError):
             replica.write(self._layout, state)
+
+
+@dataclass
+class Progress:
+    """Tells a copy that takes long from one that fails again and again: what is `copied` up to now, and the `most`
+    bytes that were under way since.
+    """
+
+    copied: Position | None = None
+    most: int = 0
+
+    def advances(self, copied: Position | None, under_way: int) -> bool:
+        """Whether more is copied, or under way, than ever before."""
+        same = copied == self.copied
+        result = not same or under_way > self.most
+        self.copied, self.most = copied, max(under_way, self.most) if same else under_way
+        return result
 
 
 @dataclass(frozen=True)

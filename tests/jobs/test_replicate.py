@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from portal import thresholds
-from portal.jobs.replicate import SYMPTOMS, Sight
+from portal.jobs.replicate import SYMPTOMS, Progress, Sight
 from portal.recovery import copies, replica
 from portal.recovery.errors import BackupError
+from portal.recovery.replica import Position
 from portal.store import audit, database, developers
 from portal.store.audit import OPERATOR
 from portal.store.clock import now
@@ -284,6 +285,15 @@ def test_a_replica_whose_disk_was_full_catches_up(tmp_path: Path) -> None:
     finally:
         keeper.stop()
         subprocess.run(["umount", backups], check=True)
+
+
+def test_a_copy_that_fails_again_and_again_makes_no_progress() -> None:
+    progress, start, later = Progress(), Position(b"salt", 32), Position(b"salt", 4152)
+    assert progress.advances(start, 0)
+    assert [progress.advances(start, under_way) for under_way in (0, 4096, 8192, 0, 4096, 8192, 0)] == [
+        False, True, True, False, False, False, False,
+    ]  # fmt: skip
+    assert progress.advances(later, 0)
 
 
 def test_what_starts_litestream_anew() -> None:
