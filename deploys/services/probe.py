@@ -15,6 +15,7 @@ from deploys.host.deploy import deploy
 from deploys.host.processes import Succeeds
 from deploys.plan.model import Plan
 from deploys.plan.render import digest
+from portal.mirror import private_probe
 from portal.mirror.probe import CHECKS
 from portal.settings import S3
 
@@ -54,7 +55,7 @@ def _show(report: str, seal: str) -> None:
 
 def seal_of(engine: S3, credentials: str) -> str:
     """Stands for what was tried: settings, access key, checks. The secret cannot be read from it."""
-    names = [check.name for check in CHECKS]
+    names = [check.name for check in (*CHECKS, *(private_probe.CHECKS if engine.private else ()))]
     return f"tried {digest(engine.model_dump_json(), credentials, *names)}"
 
 
@@ -64,6 +65,7 @@ def bucket(plan: Plan) -> None:
     if plan.bucket is None:
         return
     secrets = {secret.path: secret.content for secret in plan.secrets}
-    seal = seal_of(plan.bucket, secrets.get(str(plan.bucket.credentials), ""))
+    keys = [secrets.get(str(engine.credentials), "") for engine in (plan.bucket, plan.bucket.private) if engine]
+    seal = seal_of(plan.bucket, "".join(keys))
     report = str(PurePosixPath(plan.config).with_name("bucket.txt"))
     honoured(name="What the bucket honours", mosis=plan.mosis, report=report, seal=seal)

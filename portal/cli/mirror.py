@@ -11,6 +11,7 @@ from portal.cli.progress import progress
 from portal.jobs import mirror as job
 from portal.jobs.alone import RunningError
 from portal.jobs.opening import open_for
+from portal.mirror import private_probe
 from portal.mirror.client import Bucket
 from portal.mirror.probe import probe as probed
 from portal.mirror.providers import engine_of
@@ -62,7 +63,10 @@ def mirror(
 
 
 def _probe() -> None:
-    found = probed(Bucket(engine_of(settings.load())))
+    engine = engine_of(settings.load())
+    found = probed(Bucket(engine))
+    if engine.private:
+        found += probed(Bucket(engine.private), private_probe.CHECKS)
     for finding in found:
         print(finding)
     if any(finding.check.required and not finding.ok for finding in found):

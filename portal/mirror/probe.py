@@ -4,7 +4,7 @@ The table of providers says what each documents; this says what this bucket does
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,12 +47,12 @@ class Finding:
         return f"{verdict} {self.check.name}: {self.check.lacking} {self.reason}".rstrip()
 
 
-def probe(bucket: Bucket) -> list[Finding]:
-    """Try everything. Raises MirrorError if nothing can be written at all."""
+def probe(bucket: Bucket, checks: Sequence[Check] | None = None) -> list[Finding]:
+    """Try everything, or `checks`. Raises MirrorError if nothing can be written at all."""
     key = f"temp/probe-{secrets.token_hex(8)}"
     bucket.call("put_object", Key=key, Body=BODY, **HEADERS)
     try:
-        return [_tried(check, bucket, key) for check in CHECKS]
+        return [_tried(check, bucket, key) for check in (CHECKS if checks is None else checks)]
     finally:
         with suppress(MirrorError):
             bucket.call("delete_object", Key=key)
@@ -66,10 +66,11 @@ def _tried(check: Check, bucket: Bucket, key: str) -> Finding:
 
 
 def _reads(bucket: Bucket, key: str) -> bool:
-    return _content(bucket, key) == BODY
+    return content(bucket, key) == BODY
 
 
-def _content(bucket: Bucket, key: str) -> bytes:
+def content(bucket: Bucket, key: str) -> bytes:
+    """The bytes of an object. Raises MirrorError."""
     with bucket.failures():
         return bytes(bucket.call("get_object", Key=key)["Body"].read())
 
@@ -102,7 +103,7 @@ def _refuses(bucket: Bucket, key: str, **condition: str) -> bool:
     """Whether a PUT that must not succeed leaves the object as it is."""
     with suppress(MirrorError):
         bucket.call("put_object", Key=key, Body=b"other", **condition)
-    unchanged = _content(bucket, key) == BODY
+    unchanged = content(bucket, key) == BODY
     bucket.call("put_object", Key=key, Body=BODY, **HEADERS)
     return unchanged
 
