@@ -52,4 +52,4 @@ def test_a_failure_is_one_line(store: Store) -> None:
 
 def test_a_portal_notes_what_its_host_should_run(portal: Portal) -> None:
     noted = job_runs.counters(portal.store.db.read(), job_runs.EXPECTED)
-    assert noted.keys() == {"cleanup", "backup-database", "drill", "scrub"}
+    assert noted.keys() == {"cleanup", "backup-database", "catalogue", "drill", "scrub"}

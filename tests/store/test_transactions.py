@@ -4,12 +4,15 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import portal.store
-from portal.store import apps, assets, audit, files, placement, signed_uploads, uploads
+from portal.store import apps, assets, audit, awaited, files, placement, signed_uploads, uploads
+from portal.store.database import connect
+from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
 from tests.support.portal import add_developer
@@ -17,6 +20,7 @@ from tests.support.portal import add_developer
 ACTOR = audit.Actor("acme", "developer", None, "test")
 
 READ_FIRST = {
+    "awaited.want": "reads what is wanted; the job alone changes what it reads, and asking twice is asking once",
     "signed_uploads.issue": "looks for expired uploads to discard, and checks the quota again in its transaction",
     "signed_uploads.held": "locks the upload's file, which no other request can change then",
     "signed_uploads.terminate": "as `held`",
@@ -41,6 +45,8 @@ WRITES: dict[str, Write] = {
     "assets.add_screenshot": lambda store, app: assets.add_screenshot(store, ACTOR, app, b"png"),
     "assets.put_screenshot": lambda store, app: assets.put_screenshot(store, ACTOR, app, 1, b"png"),
     "assets.delete_screenshot": lambda store, app: assets.delete_screenshot(store, ACTOR, app, 5),
+    "awaited.refused": lambda store, app: awaited.refused(store, transfer(store), Refused("X", "")),
+    "awaited.unavailable": lambda store, app: awaited.unavailable(store, transfer(store)),
     "placement.remove_orphan": lambda store, app: placement.remove_orphan(
         store, placement.Target(app.developer_id, app.app_id, 1)
     ),
@@ -50,6 +56,12 @@ WRITES: dict[str, Write] = {
     "uploads.forget": lambda store, app: uploads.forget(store, "open"),
     "uploads.fail": lambda store, app: uploads.fail(store, ACTOR, upload(store, app), ["reason"]),
 }
+
+
+def transfer(store: Store) -> signed_uploads.Transfer:
+    """As the job has it, which read it long ago."""
+    with closing(connect(store.layout.database, litestream=False)) as db:
+        return signed_uploads.find(db, "open")
 
 
 def upload(store: Store, app: apps.App) -> uploads.Upload:
@@ -81,7 +93,7 @@ def test_a_function_that_writes_reads_inside_its_transaction(store: Store, write
     files.write_file(upload(store, app).package, b"")
     with store.db.write() as tx:
         uploads.note(tx, upload(store, app))
-        tx.execute("INSERT INTO uploads VALUES ('open', 'acme', 1, NULL, 0, 0, NULL)")
+        tx.execute("INSERT INTO uploads (upload_id, developer_id, size, expires_at) VALUES ('open', 'acme', 1, 0)")
 
     statements: list[str] = []
     store.db.read().set_trace_callback(statements.append)
