@@ -102,7 +102,7 @@ class _Run:
             return self._done  # a store without history has nothing to copy, and cannot be told from another one
         clock = clock_trust.look(self._store.db.directory, db, confirmed=force)
         clock_trust.remember(self._store.db.directory, clock.witness)
-        timestamp = catalogue.timestamp(self._store.layout)
+        timestamp = self._timestamp()
         scan(db, self._store.layout, self._record)  # before the bucket, which may be away: status shows what waits
         point = lineage.point(db)
         self._marker = claim.check(self._bucket, self._record, str(point.origin), point.timeline, adopt=adopt)
@@ -159,6 +159,14 @@ class _Run:
         waiting.pop(catalogue.APP_ID, None)
         self._send(self._still_wanted(waiting), sum(map(len, waiting.values())))
 
+    def _timestamp(self) -> bytes | None:
+        """The catalogue's, None if there is none; one that cannot be read keeps no package away from the bucket."""
+        try:
+            return catalogue.timestamp(self._store.layout)
+        except OSError as error:
+            self._faults.append(sentence(error))
+            return None
+
     def _copy_catalogue(self, timestamp: bytes) -> None:
         """Bring the state of the catalogue that the timestamp leads to, if all that it names is in the bucket."""
         if self._failures >= FAILURES_MAX:
@@ -174,7 +182,8 @@ class _Run:
                 return
             catalogue.require_newer(found, timestamp, objects.content(self._bucket, catalogue.TIMESTAMP))
         except (CatalogueError, MirrorError) as error:
-            self._faults.append(sentence(error))
+            if timestamp == self._timestamp():  # else the next state is being written, which the next run copies
+                self._faults.append(sentence(error))
             return
         if all(self._send(stage, len(stage)) for stage in found.stages):
             self._record.unwant(self._record.objects(catalogue.APP_ID).keys() - found.keys)

@@ -22,7 +22,7 @@ from portal.mirror.record import Record
 from portal.settings import S3
 from portal.store import audit
 from portal.store.store import Store
-from tests.jobs.test_mirror import bucket_of, in_bucket, pending, through, yank
+from tests.jobs.test_mirror import bucket_of, in_bucket, in_store, pending, through, yank
 from tests.mirror.r2_like import r2_like
 from tests.support.catalogues import SignedCatalogue, documents_of
 from tests.support.clock import move
@@ -361,3 +361,29 @@ def test_a_lost_record_makes_nothing_of_the_catalogue_a_stranger_or_written_agai
     current = reachable(bucket_of(filled)).keys() | {"catalogue/metadata/1.root.json", "catalogue/metadata/2.root.json"}
     assert left == current | {"catalogue/notes.json"}
     assert earlier - left, "files of the earlier state"
+
+
+def test_a_state_that_is_being_replaced_is_left_to_the_next_run(
+    filled: Store, signed: SignedCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run has read the timestamp, and comes late to the snapshot."""
+    before, read = module.timestamp(filled.layout), module.timestamp
+    (signed.place / "metadata/1.snapshot.json").unlink()
+    with pytest.raises(MirrorError, match="The catalogue is damaged"):
+        mirror.mirror(filled)
+    signed.publish({})
+    answers = iter([before])
+    monkeypatch.setattr(module, "timestamp", lambda layout: next(answers, None) or read(layout))
+    mirror.mirror(filled)
+    assert catalogue_in(in_bucket(filled)) == {}
+    mirror.mirror(filled)
+    assert reachable(bucket_of(filled))[TIMESTAMP] == read(filled.layout)
+
+
+def test_a_timestamp_that_cannot_be_read_keeps_no_package_away(filled: Store, signed: SignedCatalogue) -> None:
+    timestamp = signed.place / "metadata/timestamp.json"
+    timestamp.unlink()
+    timestamp.mkdir()
+    with pytest.raises(MirrorError, match="is a directory"):
+        mirror.mirror(filled)
+    assert in_bucket(filled) == in_store(filled)
