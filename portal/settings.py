@@ -76,10 +76,10 @@ class S3(BaseModel):
         "", description="URL at which anybody reads the bucket, for `download`; empty: not public"
     )
     private_bucket: Annotated[str | None, AfterValidator(_another_bucket)] = Field(
-        None, pattern=BUCKET, description="bucket that takes uploads `via` the mirror and that nobody reads; none: none"
+        None, pattern=BUCKET, description="bucket that nobody reads, for uploads through it; none: there are none"
     )
     private_credentials: AbsolutePath | None = Field(
-        None, description="the same for the private bucket alone, which the portal reads too; none: `credentials`"
+        None, description="`credentials` for that bucket alone, which the portal reads too; none: the same"
     )
 
     @property

@@ -88,3 +88,20 @@ def test_what_is_wrong_is_named_with_the_file(config: Path, text: str, sentence:
     with pytest.raises(SettingsError) as refused:
         settings.load()
     assert str(config) in str(refused.value) and sentence in str(refused.value)
+
+
+def test_the_private_bucket_is_another_one_with_credentials_of_its_own_if_it_has_any() -> None:
+    mirror = {"endpoint": "https://s3.example.org", "bucket": "mosis", "credentials": "/run/both"}
+    public = settings.parse({"root": "/srv/mosis", "mirror": mirror | {"public_url": "https://cdn.example.org"}}).mirror
+    assert public
+    assert public.private is None
+    with pytest.raises(SettingsError, match=r"^settings: mirror\.private_bucket: must be another bucket than mirror"):
+        settings.parse({"root": "/srv/mosis", "mirror": mirror | {"private_bucket": "mosis"}})
+    for own, credentials in (({}, "/run/both"), ({"private_credentials": "/run/private"}, "/run/private")):
+        whole = settings.parse(
+            {"root": "/srv/mosis", "mirror": mirror | own | {"private_bucket": "mosis-private"}}
+        ).mirror
+        assert whole
+        assert whole.private
+        assert (whole.private.bucket, str(whole.private.credentials)) == ("mosis-private", credentials)
+        assert (whole.private.public_url, whole.private.private) == ("", None)

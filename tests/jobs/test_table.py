@@ -33,6 +33,10 @@ def test_importing_it_imports_no_job_and_no_library() -> None:
         ({}, ["cleanup", "backup-database", "drill", "scrub", "catalogue"]),
         ({"backup": DRIVE}, ["cleanup", "backup-database", "backup-packages", "drill", "scrub", "catalogue"]),
         ({"mirror": MIRROR}, ["cleanup", "backup-database", "drill", "scrub", "catalogue", "mirror"]),
+        (
+            {"mirror": MIRROR | {"private_bucket": "mosis-private"}},
+            ["cleanup", "backup-database", "drill", "scrub", "catalogue", "mirror", "collect"],
+        ),
         ({"backup": DRIVE, "mirror": MIRROR, "follow": FOLLOW}, ["follow"]),
         ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database", "scrub", "catalogue"]),
     ],
