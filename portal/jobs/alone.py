@@ -33,12 +33,12 @@ def alone(store: Store, job: str) -> Iterator[None]:
 
 
 @contextmanager
-def none_running(layout: Layout, *, wait: float = WAIT_SECONDS) -> Iterator[None]:
+def none_running(layout: Layout, *, wait: float | None = None) -> Iterator[None]:
     """Keep every job from running: it would change files by the database that it has open.
 
-    Waits for those that do, for `wait` seconds in all; then raises RunningError.
+    Waits for those that do, for `wait` seconds in all (default: WAIT_SECONDS); then raises RunningError.
     """
-    deadline = monotonic() + wait
+    deadline = monotonic() + (WAIT_SECONDS if wait is None else wait)
     with ExitStack() as locks:
         for job in table.JOBS:
             file = locks.enter_context((layout.area("data") / f"{job.name}.lock").open("a+"))

@@ -88,6 +88,9 @@ class Keeper:
         self._litestream: Program | None = None
         self._start_due = self._started = time.monotonic()
         self._delay = 1.0
+        self._continued: tuple[int, int] | None = None  # the database file whose replica may be continued
+        self._comparison: Forked | None = None
+        self._comparison_began = 0.0
         self._proof: Forked | None = None
         self._proof_due = self._proof_began = 0.0
         self._failures = 0  # proofs that have failed in a row
@@ -110,6 +113,8 @@ class Keeper:
     def end(self) -> None:
         """Let Litestream copy what is left, and end."""
         self._end_proof()
+        if self._comparison:
+            self._comparison.kill()
         if self._litestream:
             self._litestream.end()
 
@@ -138,6 +143,7 @@ class Keeper:
             writer_died=writing.died(self._layout.database),
             stalled=replica.behind(self._layout, copied) and not advances,
             lost=self._complete and not complete,
+            replaced=_file(self._layout.database) not in (self._continued, None),
             wal_bytes=replica.size(self._layout.wal),
         )
 
@@ -146,7 +152,7 @@ class Keeper:
         return time.monotonic() - self._found[symptom] if symptom in self._found else -1.0
 
     def _start(self) -> None:
-        if time.monotonic() < self._start_due or not self._layout.database.exists():
+        if time.monotonic() < self._start_due or not self._layout.database.exists() or not self._may_continue():
             return
         try:
             if not checkpoint.empty(self._layout.database) and writing.died(self._layout.database):
@@ -159,6 +165,28 @@ class Keeper:
             return
         self._started = time.monotonic()
         self._proof_due = max(self._proof_due, self._started + PROOF_DELAY_SECONDS)
+
+    def _may_continue(self) -> bool:
+        """Whether Litestream may continue the replica; one with changes that the database lacks is set aside first.
+
+        Only a database file that is new to this process is compared: a start between is a matter of a second.
+        """
+        file = _file(self._layout.database)
+        if file == self._continued or not replica.complete(self._layout):
+            self._continued = file
+            return True
+        if self._comparison is None:
+            self._comparison_began = time.monotonic()
+            self._comparison = Forked(lambda: _ahead(self._layout))
+        text = self._comparison.result()
+        if text is None and time.monotonic() - self._comparison_began < PROOF_SECONDS_MAX:
+            return False
+        if text is None:
+            self._comparison.kill()
+        self._comparison, self._continued = None, file
+        if text and (aside := replica.set_aside(self._layout)):
+            _report(f"the database lacks changes that the replica has, which is now in {aside}: see `mosis restore`")
+        return True
 
     def _restart(self, why: str, *, urgent: bool = False, anew: bool = False) -> None:
         """End Litestream, so that `_start` starts it: at once if that is urgent, else after a delay that grows.
@@ -258,6 +286,7 @@ class Sight:
     writer_died: bool
     stalled: bool
     lost: bool
+    replaced: bool
     wal_bytes: int
 
 
@@ -282,6 +311,7 @@ SYMPTOMS = (
     Symptom("it is suspended", lambda sight: sight.suspended, HANGING_SECONDS),
     Symptom(STALLED, lambda sight: sight.stalled, HANGING_SECONDS),
     Symptom("the replica was lost", lambda sight: sight.lost, LOST_SECONDS, anew=True),
+    Symptom("the database was replaced", lambda sight: sight.replaced, LOST_SECONDS, urgent=True),
     Symptom("the WAL is too large", lambda sight: sight.wal_bytes > thresholds.WAL_BYTES_MAX, SETTLED_SECONDS),
 )
 
@@ -309,6 +339,26 @@ def _proved(layout: Layout) -> str:
     except (BackupError, DatabaseUnusable, sqlite3.Error) as error:
         outcome = Outcome("bad", str(error))
     return json.dumps(asdict(outcome))
+
+
+def _ahead(layout: Layout) -> str:
+    """Not empty if the replica has changes that the database lacks; empty also where that cannot be found out."""
+    from portal.recovery import proof  # here, as above
+    from portal.recovery.errors import BackupError
+
+    try:
+        return "ahead" if proof.is_ahead(layout) else ""
+    except (BackupError, DatabaseUnusable, OSError, sqlite3.Error, LookupError, ValueError):
+        return ""
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """What tells the file from another one of its name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _report(line: str) -> None:

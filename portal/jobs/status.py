@@ -125,8 +125,8 @@ def _packages(store: Store) -> Iterator[Line]:
     """Only if there is a fault: packages that a database which somebody put back does not know."""
     if number := len(leftovers.unnamed(store)):
         text = (
-            f"{number} are not in the database, which is older: `mosis restore --replace-database --at TIME`, a time"
-            " before it was put back, if a copy has them"
+            f"{number} are not in the database, which is older: `mosis restore --replace-database` brings the newer one"
+            " back, if need be with --at and a time before this one was put here"
         )
         yield Line("packages", False, f"{text}, else `mosis rebuild --replace-database --ignore-copies`")
 

@@ -2,12 +2,13 @@
 
 import shutil
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from portal import thresholds
-from portal.recovery import copies
+from portal.recovery import copies, lineage
 from portal.recovery.errors import BackupError
 from portal.settings import MIB
 from portal.store import audit, files, schema
@@ -39,15 +40,32 @@ class Proof:
 
 def prove(layout: Layout) -> Proof:
     """Raises BackupError unless the replica can be restored, is whole, and has what the store had when this began."""
+    with _place(layout) as restored:
+        before = _head(layout.database)
+        time.sleep(SETTLE_SECONDS)
+        _fetch(layout, restored)
+        return _compare(layout, restored, before)
+
+
+def is_ahead(layout: Layout) -> bool:
+    """Whether the replica ends with a change that the store lacks, and that no restore left out. Raises BackupError.
+
+    Then the database is older than the replica, or another one: somebody put it there.
+    """
+    with _place(layout) as restored:
+        _fetch(layout, restored)
+        with closing(connect(layout.database, litestream=True, mode="ro")) as store:
+            return not audit.contains(store, _head(restored)) and not lineage.left_out(store, restored)
+
+
+@contextmanager
+def _place(layout: Layout) -> Iterator[Path]:
     place = layout.staging(PLACE)
     files.discard(place)
     _require_room(layout)
     place.mkdir()
     try:
-        before = _head(layout.database)
-        time.sleep(SETTLE_SECONDS)
-        _fetch(layout, place / "portal.db")
-        return _compare(layout, place / "portal.db", before)
+        yield place / "portal.db"
     finally:
         files.discard(place)
 

@@ -46,6 +46,7 @@ def prepare(settings: Settings, place: Path, until: int | None = None, *, adopt:
     """
     layout, target = Layout(settings.root), place / "restored.db"
     every = _with_earlier_replica(lineage.find(copies.sources(settings), place), layout, place)
+    every = _with_set_aside(every, layout, place)
     own = _origins(settings, every, adopt=adopt)
     found = lineage.of_store(every, own)
     eligible = found if until is None else lineage.of_store(_as_of(found, layout, place, until), own)
@@ -87,6 +88,18 @@ def _with_earlier_replica(found: Found, layout: Layout, place: Path) -> Found:
         then = _replica_until(layout.replica, int(written) - back, place)
         if any(_is_sound(copy) for copy in then.copies):
             return Found(lineage.newest_first([*found.copies, *then.copies]), found.faults)
+    return found
+
+
+def _with_set_aside(found: Found, layout: Layout, place: Path) -> Found:
+    """Add replicas that were set aside: one may be newer than a database that somebody put back.
+
+    That some cannot be restored is why they were set aside, and no news.
+    """
+    for directory in replica.set_asides(layout):
+        source = copies.replica(directory, where=f" in {directory}")
+        then = lineage.find([source], Path(mkdtemp(dir=place)))
+        found = Found(lineage.newest_first([*found.copies, *then.copies]), found.faults)
     return found
 
 
@@ -190,7 +203,7 @@ def _is_broken(found: Found, chosen: Copy, until: int | None) -> bool:
     """Whether the replica cannot be read, or is older than another copy: Litestream had stopped keeping up."""
     if until is None:
         return chosen.name != copies.REPLICA
-    return not any(_is_sound(copy) for copy in found.copies if copy.source.kind == "replica")
+    return not any(_is_sound(copy) for copy in found.copies if copy.name == copies.REPLICA)
 
 
 def _begin_timeline(path: Path, timeline: int, name: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from portal import thresholds
+from portal.jobs import restore
 from portal.jobs.replicate import SYMPTOMS, Progress, Sight
 from portal.recovery import copies, replica
 from portal.recovery.errors import BackupError
@@ -296,9 +297,75 @@ def test_a_copy_that_fails_again_and_again_makes_no_progress() -> None:
     assert progress.advances(later, 0)
 
 
+def put_back(store: Store, old: Path) -> None:
+    """As an operator does with a copy that he made himself."""
+    store.db.close()
+    for path in store.layout.area("data").glob("portal.db*"):
+        path.unlink()
+    shutil.copyfile(old, store.layout.database)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_what_an_old_database_lacks_is_kept_and_restored(store: Store, tmp_path: Path, stopped: bool) -> None:
+    with closing(database.connect(store.layout.database, litestream=True)) as db:
+        db.execute("VACUUM INTO ?", (str(tmp_path / "old.db"),))
+    keeper = Keeper(store).start()
+    try:
+        keeper.await_(lambda: keeper.state.verified_at)
+        write(store, 5)
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+        lost = content(store.layout.database)
+        if stopped:
+            keeper.stop()
+        put_back(store, tmp_path / "old.db")
+        keeper.start() if stopped else None
+        keeper.await_(lambda: replica.set_asides(store.layout))
+        write(store)
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+        store.db.close()
+    finally:
+        keeper.stop()
+    report = restore.restore(store.settings, replace_database=True)
+    assert report.database and "portal-until-" in report.database.name
+    assert any("has another history" in note for note in report.database.notes)
+    restored = content(store.layout.database)
+    assert set(lost) - set(restored) <= {line for line in lost if "sqlite_sequence" in line}
+    keeper.start()
+    try:
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+    finally:
+        keeper.stop()
+
+
+@pytest.mark.parametrize("why", ["a stop", "a kill", "a restore of an earlier time"])
+def test_a_replica_without_changes_that_the_store_lacks_is_continued(store: Store, tmp_path: Path, why: str) -> None:
+    keeper = Keeper(store).start()
+    try:
+        keeper.await_(lambda: keeper.state.verified_at)
+        until = now()
+        while now() <= until + 1:
+            time.sleep(0.1)
+        write(store)
+        keeper.await_(lambda: restores(store.layout, tmp_path))
+        keeper.stop(signal.SIGKILL if why == "a kill" else signal.SIGTERM)
+        store.db.close()
+        if why.startswith("a restore"):
+            assert restore.restore(store.settings, replace_database=True, until=until).database
+        began = keeper.state.verified_at or 0
+        write(store)
+        keeper.start()
+        keeper.await_(lambda: (keeper.state.verified_at or 0) > began)
+        assert restores(store.layout, tmp_path)
+        assert replica.set_asides(store.layout) == []
+    finally:
+        keeper.stop()
+
+
 def test_what_starts_litestream_anew() -> None:
     """A WAL that grows, whatever Litestream reports, is one of the symptoms."""
-    well = Sight(ended=False, suspended=False, writer_died=False, stalled=False, lost=False, wal_bytes=0)
+    well = Sight(
+        ended=False, suspended=False, writer_died=False, stalled=False, lost=False, replaced=False, wal_bytes=0
+    )
     assert [symptom.text for symptom in SYMPTOMS if symptom.found(well)] == []
     ill = dataclasses.replace(well, wal_bytes=thresholds.WAL_BYTES_MAX + 1)
     assert [symptom.text for symptom in SYMPTOMS if symptom.found(ill)] == ["the WAL is too large"]
