@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from portal import __version__, metrics_files, thresholds
+from portal.catalogue import state as states
 from portal.images import ImageRejected
 from portal.jobs import recovery_figures, table
 from portal.mirror import scan
@@ -172,6 +173,7 @@ class _StoreCollector(Collector):
         yield _gauge("versions", "Versions.", "status", {status: counted.get(status, 0) for status in STATUSES})
         yield from self._jobs(db)
         yield from self._mirror(db)
+        yield from _catalogue(layout)
         deleted = CounterMetricFamily(
             "mosis_cleanup_deleted", "Versions and leftovers of crashes that were deleted.", labels=["status"]
         )
@@ -224,6 +226,15 @@ class _StoreCollector(Collector):
         if "mirror" in last:
             mirrored = "When the mirror's bucket last had every published file; 0: never."
             yield _value("mirror_last_success_timestamp_seconds", mirrored, last["mirror"])
+
+
+def _catalogue(layout: Layout) -> Iterator[Metric]:
+    """What the job of the catalogue knows; no series before its first run."""
+    state = states.read(layout.catalogue_state)
+    expires = "When the catalogue's signatures end; of bins the first one."
+    yield _gauge("catalogue_expires_timestamp_seconds", expires, "role", state.expires if state else {})
+    left = "How long they should still be valid at any time."
+    yield _gauge("catalogue_seconds_left_min", left, "role", thresholds.CATALOGUE_SECONDS_LEFT_MIN)
 
 
 def _replica(layout: Layout) -> Iterator[Metric]:

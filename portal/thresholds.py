@@ -17,3 +17,12 @@ REPLICA_PROOFS_MISSED_MAX = 3
 
 WAL_BYTES_MAX = 256 * 1024**2
 """Size of the WAL beyond which Litestream is started anew over an empty one, bytes."""
+DAY = 86400
+CATALOGUE_SECONDS_LEFT_MIN = {
+    "timestamp": 20 * DAY,
+    "snapshot": 20 * DAY,
+    "bins": 20 * DAY,
+    "targets": 183 * DAY,
+    "root": 183 * DAY,
+}
+"""How long the signatures of each role of the catalogue should still be valid; the root key signs targets and root."""

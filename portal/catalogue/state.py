@@ -1,8 +1,8 @@
 """What the job remembers from run to run. Without it, or if it is not of this catalogue, everything is compared."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from portal.store import files
@@ -13,7 +13,7 @@ from portal.store.audit import Head
 class State:
     """`seq` and `hash`: the last row of the audit log that the catalogue includes; `snapshot` and `root`: versions of
     the catalogue that was written; `checked_at`: when everything was last compared, in seconds since 1970; `retry`:
-    apps whose documents could not be made.
+    apps whose documents could not be made; `expires`: when the signatures of each role end, of bins the first one.
     """
 
     seq: int
@@ -22,6 +22,7 @@ class State:
     root: int
     checked_at: int
     retry: Sequence[str] = ()
+    expires: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def head(self) -> Head:

@@ -63,9 +63,17 @@ class Tree:
 
     def apps(self) -> Iterator[str]:
         """The apps that have a document."""
+        for found in self._every_bin():
+            yield from map(bins.app_of, found.signed.targets)
+
+    def first_bin_expires(self) -> int:
+        """When the first bin expires, in seconds since 1970; 0 without bins."""
+        return min((int(found.signed.expires.timestamp()) for found in self._every_bin()), default=0)
+
+    def _every_bin(self) -> Iterator[Metadata[Targets]]:
         for name in self.versions:
             if bins.NAME.fullmatch(name) and (found := self.bin(name)):
-                yield from map(bins.app_of, found.signed.targets)
+                yield found
 
     def document(self, target: TargetFile | None) -> bytes | None:
         """The document of a target; None if it is missing or damaged."""

@@ -115,11 +115,20 @@ class _Run:
         checked_at = self._at if complete or before is None else before.checked_at
         if tree.snapshot:
             versions, retry = (tree.snapshot.signed.version, self._keys.root.version), sorted(self._faults)
-            states.write(self._store.layout.catalogue_state, State(*self._head, *versions, checked_at, retry))
+            state = State(*self._head, *versions, checked_at, retry, self._expires(tree))
+            states.write(self._store.layout.catalogue_state, state)
         if self._faults:
             first, *more = self._faults.values()
             others = f" (and {len(more)} more)" if more else ""
             raise CatalogueError(f"{first}{others} The documents of these apps stay as they were.")
+
+    def _expires(self, tree: Tree) -> dict[str, int]:
+        """When the signatures of each role end. Bins are only read when everything is compared."""
+        known = self._before.expires if self._before and self._changed is not None else {}
+        signed = {"root": self._keys.root, "targets": self._keys.delegating(tree.number).signed}
+        signed |= {found.signed.type: found.signed for found in (tree.timestamp, tree.snapshot) if found}
+        ends = {role: int(one.expires.timestamp()) for role, one in signed.items()}
+        return ends | {"bins": known["bins"] if "bins" in known else tree.first_bin_expires()}
 
     def _document(self, author: Author, app_id: str) -> Document | None:
         before = self.tree.document(self.tree.target(app_id))

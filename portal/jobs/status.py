@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from portal import __version__, thresholds
+from portal.catalogue import state as states
 from portal.faults import Fault
 from portal.jobs import audit, recovery_figures, standby, table
 from portal.jobs.table import Job
@@ -145,6 +147,7 @@ def _store(store: Store) -> Iterator[Line]:
             "jobs": _jobs,
             "recovery": _recovery,
             "bucket": _bucket,
+            "signatures": _signatures,
         }
     for name, part in parts.items():
         try:
@@ -264,6 +267,20 @@ def _bucket(store: Store) -> Iterator[Line]:
         return
     late = now() - since > table.max_age(store.settings, "mirror")
     yield Line("bucket", not late, f"{bucket} lacks {number} published files, the oldest since {_time(since)}")
+
+
+def _signatures(store: Store) -> Iterator[Line]:
+    """Until when devices accept the catalogue; `catalogue` is the line of the job itself."""
+    if state := states.read(store.layout.catalogue_state):
+        left = {role: at - now() for role, at in state.expires.items()}
+        due = [role for role in left if left[role] < thresholds.CATALOGUE_SECONDS_LEFT_MIN.get(role, 0)]
+        first = min(left, key=lambda role: left[role])
+        text = f"valid until {_time(state.expires[first])} ({first})"
+        if due:
+            text += f"; {', '.join(due)} should have been signed anew, root and targets by `mosis catalogue renew`"
+        if os.access(root_key := store.settings.catalogue_key_directory / "root.pem", os.F_OK):
+            text += f"; move {root_key} to two places off this host"
+        yield Line("signatures", not due, text)
 
 
 def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:

@@ -1,6 +1,7 @@
 """`mosis catalogue` keeps what devices verify up to date; python-tuf's own client is the judge."""
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ from portal.catalogue import draft as drafts
 from portal.catalogue.prune import KEEP_SECONDS
 from portal.catalogue.tree import Tree
 from portal.jobs import catalogue as job
-from portal.jobs import catalogue_keys
+from portal.jobs import catalogue_keys, status
 from portal.jobs.alone import RunningError, alone
 from portal.jobs.catalogue import CatalogueError, catalogue, preview
+from portal.metrics import Metrics
 from portal.packages import package as packages
 from portal.store import apps, assets, clock
 from portal.store.store import Store, open_store
@@ -346,3 +348,33 @@ def test_a_full_disk_leaves_the_catalogue_that_was_there(store: Store, small_dis
     (small_disk.seen / "fill").unlink()
     catalogue(store)
     assert codes(phone.documents(APP_ID)[APP_ID]) == [2]
+
+
+def test_status_and_metrics_say_until_when_devices_accept_it(signed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def line() -> status.Line:
+        return next(one for one in status.status(signed.settings) if one.name == "signatures")
+
+    def expires() -> dict[str, float]:
+        found = re.findall(
+            rb'^mosis_catalogue_expires_timestamp_seconds{role="(.*)"} (.*)$', exposition(), re.MULTILINE
+        )
+        return {role.decode(): float(at) for role, at in found}
+
+    def exposition() -> bytes:
+        return Metrics(signed).exposition()
+
+    assert line().ok
+    assert "(timestamp)" in line().text
+    assert "root.pem" not in line().text
+    assert expires().keys() == {"root", "targets", "snapshot", "timestamp", "bins"}
+    assert min(expires().values()) == expires()["timestamp"]
+    (signed.settings.catalogue_key_directory / "root.pem").touch()
+    assert "move" in line().text
+    move(monkeypatch, 11 * DAY)
+    assert not line().ok
+    catalogue(signed, force=True)
+    assert line().ok
+    move(monkeypatch, 4.6 * 365 * DAY)
+    catalogue(signed, force=True)
+    assert not line().ok
+    assert "`mosis catalogue renew`" in line().text
