@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 from mosis_device.device import Device, Options, Outcome, refused
 from mosis_device.document import CHANNELS
@@ -41,8 +42,15 @@ def main(arguments: Sequence[str] | None = None, prog: str = "mosis-install") ->
     return int(any(outcome.outcome == "refused" for outcome in outcomes))
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in a sentence, without the usage, which has many lines."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. `{self.prog} -h` lists the options.\n")
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog, description="Install apps of a Mosis store, or update them, verifying who published and who made them.",
         epilog="Exit status: 0 done, 1 something was refused, 2 wrong usage.", allow_abbrev=False,
     )  # fmt: skip

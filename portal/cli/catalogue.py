@@ -1,5 +1,6 @@
 """`mosis catalogue`: what cron runs every few minutes, and the keys."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -132,7 +133,7 @@ def _named(store: Store, paths: list[Path] | None, *, on_this_host: bool) -> lis
     if not paths:
         raise KeysError("Name a file for the root key by --root-key, off this host, or use --on-this-host.")
     for path in paths:
-        if path.resolve().is_relative_to(store.settings.root):
+        if Path(os.path.realpath(path)).is_relative_to(store.settings.root):  # Path.resolve raises for a loop of links
             raise KeysError(f"{path} is inside the store, where a root key must not stay: name a file elsewhere.")
     return paths
 

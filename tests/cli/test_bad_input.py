@@ -19,6 +19,7 @@ LOCAL = {
     ("pack",),
     ("sign",),
     ("verify",),
+    ("install",),
     ("key", "generate"),
     ("key", "proof"),
     ("key", "rotate"),
@@ -76,7 +77,7 @@ def line(words: tuple[str, ...], command: TyperCommand, values: dict[str, str]) 
         if isinstance(parameter, TyperOption) and parameter.name in values:
             typed += [parameter.opts[0], values[parameter.name]]
     arguments = [p for p in command.params if isinstance(p, TyperArgument)]
-    return [*typed, "--", *(values[argument.name] for argument in arguments)]
+    return [*typed, "--", *(values[argument.name] for argument in arguments if argument.name in values)]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, typed: list[str]) -> tuple[int, str]:
