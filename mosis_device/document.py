@@ -64,16 +64,19 @@ def parse(data: bytes, app_id: str) -> Document:
         withdrawn = {int(version["version_code"]): str(version["reason"]) for version in document["withdrawn"]}
         releases.sort(key=lambda release: -release.version_code)
         return Document(app_id, str(document["name"]), list(document["signing"]["keys"]), releases, withdrawn)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Refused("malformed", f"The document of {app_id} is not what the protocol describes.") from None
 
 
 def _release(release: dict[str, Any]) -> Release:
-    known = {name: release[name] for name in Release.__annotations__}
-    numbers = [release["version_code"], release["size"], release["percent"]]
-    if any(type(number) is not int or number < 0 for number in numbers):
+    known = {name: release[name] for name in Release.__annotations__ if name != "paths"}
+    for name, value in known.items():
+        kind = Release.__annotations__[name]
+        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+            raise TypeError
+    if min(known["version_code"], known["size"], known["percent"]) < 0:
         raise ValueError
-    return Release(**known | {"paths": tuple(release["paths"])})
+    return Release(**known, paths=tuple(map(str, release["paths"])))
 
 
 def choose(document: Document, installed: int, traits: Traits) -> Release | None:
@@ -102,7 +105,7 @@ def _obstacles(document: Document, release: Release, traits: Traits) -> Iterator
     if release.channel not in CHANNELS[: CHANNELS.index(traits.channel) + 1]:
         yield "no-release", f"is in the channel {release.channel}: choose it with --channel"
     if release.min_api and (traits.api is None or traits.api < release.min_api):
-        yield "no-release", f"needs API level {release.min_api}: tell this device's with --api"
+        yield "no-release", f"needs API level {release.min_api}: give the level of this device with --api"
     if traits.automatic and not release.critical and not admitted(traits.secret, document.app_id, release):
         yield "no-release", f"is being rolled out, to {release.percent} % of the devices so far"
 

@@ -45,7 +45,7 @@ def _follow(app_id: str, known: list[Entry], offered: list[Entry], accepted: str
     if [_identity(entry) for entry in offered[: len(known)]] != [_identity(entry) for entry in known]:
         raise ValueError
     for number, new in enumerate(offered):
-        if key_id(base64.b64decode(new["public_key"])) != new["key_id"]:
+        if key_id(base64.b64decode(new["public_key"])) != new["key_id"] or type(new["from_version_code"]) is not int:
             raise ValueError
         if number < max(1, len(known)):
             continue  # remembered, or the first entry of all

@@ -1,5 +1,6 @@
 """Unpacking a package: what is written to the disk is what is hashed, and what the developer's signature covers."""
 
+import errno
 import hashlib
 import json
 import stat
@@ -21,13 +22,13 @@ SIGNATURE = "META-INF/mosis.sig"
 MANIFEST = "manifest.json"
 FORBIDDEN = frozenset('\\<>:"|?*')
 DEEPEST, LONGEST = 32, 512  # components, bytes
+DAMAGED = (BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, FileNotFoundError, IsADirectoryError)
 
 
 @dataclass(frozen=True)
 class Content:
-    """What lies in the directory `target`: the manifest, the signature file, and a statement line for each entry."""
+    """The manifest and the signature file of an unpacked package, and the lines of its statement."""
 
-    target: Path
     manifest: dict[str, Any]
     signature: dict[str, Any]
     lines: bytes
@@ -48,21 +49,17 @@ def unpack(package: Path, target: Path, bounds: Bounds) -> Content:
             target.mkdir(parents=True)
             written = {entry.filename: _write(archive, entry, target) for entry in entries}
         manifest, signature = (json.loads((target / name).read_bytes()) for name in (MANIFEST, SIGNATURE))
-    except (
-        BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        FileNotFoundError,
-    ) as error:
+    except DAMAGED as error:
         _refuse(f"it is damaged ({error})")
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # zipfile went to where the file says, which is before it begins
+            _refuse(f"it is damaged ({error})")
+        raise
     del written[SIGNATURE]
     lines = b"".join(written[name] for name in sorted(written, key=str.encode))
     if not isinstance(manifest, dict) or not isinstance(signature, dict):
         _refuse("its manifest or its signature is not an object of JSON")
-    return Content(target, manifest, signature, lines)
+    return Content(manifest, signature, lines)
 
 
 def verify(content: Content, app_id: str, release: Release, public_key: bytes) -> None:

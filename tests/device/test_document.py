@@ -110,6 +110,9 @@ BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "a code of text": lambda found: found["releases"][0].update(version_code="1"),
     "a negative size": lambda found: found["releases"][0].update(size=-1),
     "true": lambda found: found["releases"][0].update(percent=True),
+    "a digest of no text": lambda found: found["releases"][0].update(sha256=7),
+    "a null size": lambda found: found["releases"][0].update(size=None),
+    "paths of no list": lambda found: found["releases"][0].update(paths=7),
     "no keys": lambda found: found.update(signing=[]),
 }
 
@@ -123,6 +126,11 @@ def test_a_document_that_is_not_of_the_protocol_is_refused(
     with pytest.raises(Refused) as refused:
         document.parse(json.dumps(found).encode(), APP_ID)
     assert refused.value.reason == "malformed"
+
+
+def test_a_document_without_end_is_refused() -> None:
+    with pytest.raises(Refused):
+        document.parse(b"[" * 200_000, APP_ID)
 
 
 def test_unknown_keys_are_ignored(shelf: Shelf) -> None:

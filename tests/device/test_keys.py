@@ -45,6 +45,7 @@ UNPROVED: dict[str, list[dict[str, Any]]] = {
     "not its id": [pin(), rotation(2) | {"public_key": pin(THIRD_KEY)["public_key"]}],
     "missing": [pin(), {"kind": "rotation"}],
     "none": [],
+    "a code of text": [pin() | {"from_version_code": "1"}],
     "no text": [pin(), rotation(2) | {"old_signature": None}],
 }
 

@@ -1,15 +1,21 @@
 """What is installed is what the developer signed, and it stays inside its directory."""
 
 import hashlib
+import shutil
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mosis_device.fetch import Bounds
+from mosis_device.package import unpack
+from mosis_device.refusals import Refused
 from portal.packages import package
 from tests.device.conftest import Phone
 from tests.device.shelf import ROTATED_KEY, Copy, Shelf, make_hostile
@@ -63,6 +69,13 @@ def flipped(path: Path) -> None:
     path.write_bytes(content)
 
 
+def displaced(path: Path) -> None:
+    """The first entry would begin before the file."""
+    content = bytearray(path.read_bytes())
+    content[-6:-2] = b"\xff\xff\xff\x7f"  # where the central directory begins
+    path.write_bytes(content)
+
+
 BAD = {
     "changed": (rewritten(lambda files: files.update({"lib/reader.txt": b"Hallo\n"})), "bad-signature"),
     "added": (rewritten(lambda files: files.update({"lib/more.txt": b""})), "bad-signature"),
@@ -75,6 +88,7 @@ BAD = {
     "other code": (other_manifest(version_code=2), "bad-package"),
     "other API": (other_manifest(min_api=3), "bad-package"),
     "truncated": (truncated, "bad-package"),
+    "displaced": (displaced, "bad-package"),
     "flipped": (flipped, "bad-package"),
     "upwards": (archive(("../evil", b"")), "bad-package"),
     "upwards inside": (archive(("lib/../../evil", b"")), "bad-package"),
@@ -142,3 +156,18 @@ def test_directories_are_entries_too(shelf: Shelf, copy: Copy, phone: Phone) -> 
     outcome = phone.install(copy)
     assert outcome.outcome == "installed", outcome
     assert (Path(outcome.path) / "lib/empty").is_dir()
+
+
+@given(data=st.data())
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_damage_does_more_than_refuse(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    place = tmp_path_factory.mktemp("damaged")
+    make_hostile(place / "p", manifest(), [(compressed("lib/a", 8), b"Hello " * 50), ("lib/b", b"Hello\n")])
+    content = bytearray((place / "p").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (place / "p").write_bytes(content[: data.draw(st.integers(len(content) - 40, len(content)))])
+    with suppress(Refused):
+        unpack(place / "p", place / "fresh", Bounds())
+    assert {path.name for path in place.iterdir()} <= {"p", "fresh"}
+    shutil.rmtree(place)
