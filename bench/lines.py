@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench import fixtures, jobs, load, stack
+from bench import fixtures, jobs, load, mirror, stack
 from bench.stack import EATMYDATA, Ours, Server
 
 ICON = f"/assets/{fixtures.APP}/icon-64.png"
@@ -52,6 +52,10 @@ class Bench:
     @cached_property
     def jobs(self) -> jobs.Jobs:
         return jobs.Jobs(self._directory)
+
+    @cached_property
+    def mirror(self) -> mirror.Mirror:
+        return mirror.Mirror(self._directory, self._stack)
 
     @cached_property
     def granian(self) -> Ours:
@@ -207,6 +211,12 @@ LINES = (
     Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
     # Of all processes of the stack, for 500 apps of 10,000 that all have an update, against 500 questions for one app.
     Line("updates", "ms", lambda b: load.update_check(b.large, 500), lambda b: load.info_checks(b.large, 500), "≤ 0.1"),
+    # 100 packages of 2 MB and their manifests to a SeaweedFS, with the start of the command, against `rclone copy`.
+    Line("mirror-copy", "MB/s", lambda b: b.mirror.copied(), lambda b: b.mirror.copied_by_rclone(), "≥ 0.7", needs=()),
+    # Over 10,000 versions against 100, and what a tool without a record would ask for.
+    Line("mirror-empty", "s", lambda b: b.mirror.empty(), lambda b: b.mirror.empty_of_few(), "≤ 2", "ours", needs=()),
+    Line("mirror-empty-requests", "requests", lambda b: b.mirror.requests(), lambda b: b.mirror.requests_of_a_list(),
+         "≤ 1", "ours", needs=()),
     # Of the whole process, against a Python that does nothing.
     Line("start-help", "s", _started("--help"), _started(), "≤ 0.3", "ours", needs=()),
     Line("start-status", "s", _started("status"), _started(), "≤ 0.3", "ours", needs=()),

@@ -10,7 +10,7 @@ from portal.store.store import Store
 MONTH = 30 * DAY
 RUNS = MONTH // 300  # of `mosis mirror`, each of which reads the marker
 WRITES_PER_VERSION = 2  # package and manifest
-READS_PER_WRITE = 2  # before and after
+READS_PER_WRITE = 1  # before
 CATALOGUE_WRITES = 4  # per change: document, bin, snapshot, timestamp
 SIGNATURES = 5 * 30  # a day: three bins, snapshot, timestamp
 LISTS = 30  # of the bucket

@@ -1,7 +1,7 @@
 """Objects of the bucket: write one and see that it is complete, delete one and see that it is gone, read one.
 
-A PUT with `Content-MD5` is stored whole or refused, and a HEAD afterwards shows what the bucket has. Bodies are read
-from the disk in pieces, twice: a damaged file of the store is never sent.
+A PUT with `Content-MD5` is stored whole or refused, and the entity tag in its answer, or else a HEAD, shows what the
+bucket has. Bodies are read from the disk in pieces, twice: a damaged file of the store is never sent.
 """
 
 import hashlib
@@ -45,19 +45,23 @@ def ensure(bucket: Bucket, one: Wanted, *, absent: bool = False) -> str:
     there = None if absent else _head(bucket, one.key)
     if (etag := _complete(there, one.size, one.sha256)) and not _differs(there, one):
         return etag
-    _put(bucket, one, replace=there is not None)
+    if etag := _put(bucket, one, replace=there is not None):
+        return etag
     if etag := find(bucket, one.key, size=one.size, sha256=one.sha256):
         return etag
     raise bucket.failed(f"it has not got {one.key} as it was sent")
 
 
-def _put(bucket: Bucket, one: Wanted, *, replace: bool) -> None:
-    """Write the object. Where the bucket honours conditions, one that another host has just written stays."""
+def _put(bucket: Bucket, one: Wanted, *, replace: bool) -> str | None:
+    """Write the object. Returns its entity tag if that is the MD5 of what was sent, None if a HEAD has to show it.
+
+    Where the bucket honours conditions, an object that another host has just written stays.
+    """
     condition = {} if replace or not bucket.provider.conditional_writes else {"IfNoneMatch": "*"}
     with closing(one.open()) as body:
         md5 = _checked_md5(body, one)
         try:
-            bucket.call(
+            answer = bucket.call(
                 "put_object",
                 Key=one.key,
                 Body=body,
@@ -70,6 +74,9 @@ def _put(bucket: Bucket, one: Wanted, *, replace: bool) -> None:
         except MirrorError as error:
             if error.code not in PRESENT:  # it may be our own, whose answer was cut
                 raise
+            return None
+    etag = str(answer.get("ETag")).strip('"')
+    return etag if etag == md5.hex() else None
 
 
 def find(bucket: Bucket, key: str, *, size: int, sha256: str) -> str | None:
