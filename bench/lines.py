@@ -211,7 +211,7 @@ LINES = (
     Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
     # Of all processes of the stack, for 500 apps of 10,000 that all have an update, against 500 questions for one app.
     Line("updates", "ms", lambda b: load.update_check(b.large, 500), lambda b: load.info_checks(b.large, 500), "≤ 0.1"),
-    # 100 packages of 2 MB and their manifests to a SeaweedFS, with the start of the command, against `rclone copy`.
+    # 100 packages of 5 MB and their manifests to a SeaweedFS, with the start of the command, against `rclone copy`.
     Line("mirror-copy", "MB/s", lambda b: b.mirror.copied(), lambda b: b.mirror.copied_by_rclone(), "≥ 0.7", needs=()),
     # Over 10,000 versions against 100, and what a tool without a record would ask for.
     Line("mirror-empty", "s", lambda b: b.mirror.empty(), lambda b: b.mirror.empty_of_few(), "≤ 2", "ours", needs=()),

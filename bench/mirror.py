@@ -32,7 +32,7 @@ from tests.support.portal import add_developer
 RCLONE = Path(sys.executable).with_name("rclone")
 APP = "org.example.app"
 VERSIONS = 100  # a package and a manifest each
-PACKAGE_BYTES = 2_000_000
+PACKAGE_BYTES = 5_000_000
 MANY = 100  # apps, of VERSIONS_EACH
 VERSIONS_EACH = 100
 LISTED_PER_REQUEST = 1_000
