@@ -11,6 +11,8 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 from mosis_device.fetch import Fetcher
 from mosis_device.refusals import Refused
 
+OF_STORE = "downloads/"
+"""Where a store has its packages, below its base URL; the entity tag of each is its SHA-256."""
 Progress = Callable[[int, int], None]
 """Takes the bytes that are there, and of how many."""
 
@@ -51,12 +53,16 @@ def download(
 ) -> None:  # fmt: skip
     """Complete `part` to the package of `size` bytes with the digest `sha256`, hex.
 
-    `paths` are tried below every base. Raises Refused, OSError when the file cannot be written.
+    `paths` are tried below every base. A store may redirect to a bucket that is away, but not a request whose condition
+    names its own entity tag, so that is tried last. Raises Refused, OSError when the file cannot be written.
     """
     failures, wrong, below = list[str](), list[str](), tuple(paths)
-    for url in [base + path for base in fetcher.bases for path in below]:
+    itself = {"If-Match": f'"{sha256}"'}
+    tries = [(base + path, dict[str, str]()) for base in fetcher.bases for path in below]
+    tries += [(url, itself) for url, _ in tries if f"/{OF_STORE}" in url]
+    for url, condition in tries:
         try:
-            _complete(fetcher, url, size, part, progress)
+            _complete(fetcher, url, condition, size, part, progress)
         except DownloadError as error:
             failures.append(str(error))
             continue
@@ -69,13 +75,15 @@ def download(
     raise Refused("unreachable", " ".join(failures))
 
 
-def _complete(fetcher: Fetcher, url: str, size: int, part: Part, progress: Progress) -> None:
+def _complete(
+    fetcher: Fetcher, url: str, condition: dict[str, str], size: int, part: Part, progress: Progress
+) -> None:  # fmt: skip
     """Try as long as each try brings something."""
     tries = fetcher.bounds.tries
     for left in reversed(range(tries)):
         before, _ = part.from_url(url)
         try:
-            return _continue(fetcher, url, size, part, progress)
+            return _continue(fetcher, url, condition, size, part, progress)
         except DownloadHTTPError as error:
             if error.status_code == 416:
                 part.forget()
@@ -86,12 +94,14 @@ def _complete(fetcher: Fetcher, url: str, size: int, part: Part, progress: Progr
     return None
 
 
-def _continue(fetcher: Fetcher, url: str, size: int, part: Part, progress: Progress) -> None:
+def _continue(
+    fetcher: Fetcher, url: str, condition: dict[str, str], size: int, part: Part, progress: Progress
+) -> None:  # fmt: skip
     start, etag = part.from_url(url)
     if start == size:
         return
     partial = {"Range": f"bytes={start}-", "If-Range": etag} if 0 < start < size else {}
-    with closing(fetcher.open(url, {"Accept-Encoding": "identity", **partial})) as response:
+    with closing(fetcher.open(url, {"Accept-Encoding": "identity", **condition, **partial})) as response:
         if response.status == 200:
             start = 0
             part.begin(url, response.headers.get("ETag", ""))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
@@ -33,6 +34,7 @@ from tests.support.portal import MOSIS, Portal, Publisher, environ, free_port, m
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
+NOBODY = "http://127.0.0.1:9"  # the port of discard(7), which nobody serves here
 APPS = ("org.example.app", "org.example.reader", "org.example.clock")
 
 
@@ -149,6 +151,27 @@ def test_the_bucket_is_off_and_devices_go_to_the_store_and_back(shop: Shop) -> N
     following = shop.publish()
     with shop.cdn() as cdn:
         assert phone.codes(cdn) == {following}
+
+
+@pytest.fixture
+def redirecting(shop: Shop) -> Iterator[str]:
+    """The URL of the store while it sends devices to a CDN that is away."""
+    store = shop.portal.store
+    away = store.settings.mirror.model_copy(update={"public_url": NOBODY})
+    settings = store.settings.model_copy(update={"mirror": away, "download": "redirect"})
+    shop.portal.stop()
+    portal = Portal(dataclasses.replace(store, settings=settings))
+    try:
+        yield portal.start().url
+    finally:
+        portal.stop()
+        shop.portal.start()
+
+
+def test_a_store_whose_cdn_is_away_sends_packages_itself(shop: Shop, redirecting: str) -> None:
+    package = f"{redirecting}/downloads/{shop.publisher.developer_id}/{APPS[0]}/{shop.code}/package.mosis"
+    assert httpx.get(package).headers["location"].startswith(NOBODY)
+    assert shop.device("persistent").codes(redirecting) == {shop.code}
 
 
 def resigned(content: bytes, signer: CryptoSigner, **changes: object) -> bytes:
