@@ -1,8 +1,8 @@
 """The signed catalogue as the mirror copies it: one state of it, in the order in which devices may come upon its files.
 
 A state is what one timestamp leads to, and devices must find everything that they are led to. So the bucket gets
-documents once it has the files that they name, then the bins that name the documents, the snapshot, roots, and the
-timestamp last. No name but the timestamp's is written twice, so an interrupted copy leaves the earlier state whole.
+documents once it has the files that they name, then the bins that name the documents, the snapshot, and the timestamp.
+New roots come last: what is signed with new keys is signed with the old ones too. No name but the timestamp's is written twice, so an interrupted copy leaves the earlier state whole.
 """
 
 import hashlib
@@ -120,8 +120,8 @@ class _Reading:
             fresh,
             self._lacking(*read, trusted.targets),
             self._lacking(trusted.snapshot),
-            self._lacking(*trusted.roots),
             self._lacking(trusted.timestamp),
+            self._lacking(*trusted.roots),
         )
         metadata = (trusted.timestamp, trusted.snapshot, trusted.targets, *trusted.roots)
         keys = frozenset({_metadata(file).key for file in metadata} | bins.keys() | documents)

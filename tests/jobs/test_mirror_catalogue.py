@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.jobs import mirror
+from portal.jobs import catalogue, catalogue_keys, mirror
 from portal.jobs.mirror import DELETE_AFTER_SECONDS
 from portal.mirror import catalogue as module
 from portal.mirror import objects
@@ -28,6 +29,7 @@ from tests.support.catalogues import SignedCatalogue, documents_of
 from tests.support.clock import move
 from tests.support.many import OWNER, add_version, fill, flip
 from tests.support.portal import MOSIS, environ, make_store, mosis
+from tests.support.tuf_device import TufDevice
 
 TIMESTAMP = module.TIMESTAMP
 FIRST = "org.example.app0"
@@ -102,14 +104,34 @@ def test_files_arrive_in_the_order_in_which_devices_may_come_upon_them(filled: S
             "00.json",
             ".targets.json",
             "snapshot",
-            "root",
             "timestamp",
+            "root",
         )
         return next((number for number, part in enumerate(order) if part in key), 0)
 
     kinds = [min(kind(key), 3) if "targets.json" in key else kind(key) for key in mirror.mirror(filled).copied]
     assert kinds == sorted(kinds)
     assert set(kinds) == {0, 1, 2, 3, 5, 6, 7}
+
+
+def test_a_change_of_keys_leaves_no_moment_in_which_devices_trust_neither(store: Store, tmp_path: Path) -> None:
+    """Signatures of the old keys are valid under the new root, but not the other way round: the root comes last."""
+    old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    catalogue_keys.make(store, [old])
+    catalogue.catalogue(store)
+    there = tmp_path / "bucket/catalogue"
+    shutil.copytree(store.layout.catalogue, there)
+    phone = TufDevice(there)
+    phone.updated()
+    catalogue_keys.renew(store, [old], new_root_keys=[new], new_store_key=True)
+    catalogue.catalogue(store)
+    with closing(Record.open(store.layout)) as record:
+        found = module.state(store.layout, record, module.timestamp(store.layout))
+    for one in (one for stage in found.stages for one in stage):
+        (there.parent / one.key).write_bytes(one.content)
+        for device in (phone.copy(), TufDevice(there)):
+            device.updated()
+    assert phone.updated()._trusted_set.root.version == 2
 
 
 def test_only_the_timestamp_is_ever_written_twice(filled: Store, signed: SignedCatalogue) -> None:
