@@ -19,7 +19,7 @@ def require_new(store: Store, *, new: bool = False) -> None:
     directory = store.settings.catalogue_key_directory
     if keys.roots(directory):
         raise KeysError(f"{directory} has keys of the catalogue: `mosis catalogue renew` replaces them.")
-    if recorded(store.db.read()) and not new:
+    if not new and _known(store):
         raise KeysError(
             "This store's catalogue has had keys: put them back, or run `mosis catalogue renew --new-store-key` with"
             " its root key. If that is lost, `mosis catalogue init --new` starts another catalogue, which no device of"
@@ -48,7 +48,7 @@ def renew(
     """Have the root keys sign the next root; see `keys.renew`. Raises KeysError."""
     directory = store.settings.catalogue_key_directory
     with alone(store, JOB):
-        known = recorded(store.db.read())
+        known = _known(store)
         for version in range(len(keys.roots(directory)) + 1, len(known) + 1):
             keys.restore_root(directory, version, known[version - 1].encode())
         record(store)
@@ -61,3 +61,10 @@ def renew(
             at=now(),
         )
         record(store)
+
+
+def _known(store: Store) -> list[str]:
+    """The roots of this store's catalogue; a rebuilt database has none, and then the published ones count."""
+    return recorded(store.db.read()) or [
+        content.decode() for content in keys.roots(store.layout.catalogue / "metadata")
+    ]

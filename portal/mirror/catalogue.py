@@ -2,7 +2,8 @@
 
 A state is what one timestamp leads to, and devices must find everything that they are led to. So the bucket gets
 documents once it has the files that they name, then the bins that name the documents, the snapshot, and the timestamp.
-New roots come last: what is signed with new keys is signed with the old ones too. No name but the timestamp's is written twice, so an interrupted copy leaves the earlier state whole.
+New roots come last, since what is signed with new keys is signed with the old ones too. No name but the timestamp's is
+written twice, so an interrupted copy leaves the earlier state whole.
 """
 
 import hashlib

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploys.plan import plan
 from deploys.plan.data import PlanError
@@ -232,6 +233,21 @@ def test_a_local_store_without_jobs_has_no_scheduler(release: Release) -> None:
     off = {"mosis_schedules": dict.fromkeys(("cleanup", "backup-database", "drill", "scrub", "catalogue"))}
     assert "jobs" not in plan(LOCAL | off, release).services
     assert "jobs" in plan(LOCAL | off | {"mosis_nginx": "/usr/sbin/nginx"}, release).services  # it rotates the log
+
+
+def test_the_portal_cannot_read_the_keys_of_the_catalogue(release: Release) -> None:
+    wanted = plan(SYSTEMD, release)
+    keys = str(wanted.settings.catalogue_key_directory)
+    assert {directory.path: directory.mode for directory in wanted.directories}[keys] == "700"
+    for unit in ("mosis-portal", "mosis-portal-bridge", "mosis-litestream"):
+        lines = contents(wanted)[f"/etc/systemd/system/{unit}.service"].splitlines()
+        assert {f"InaccessiblePaths=-{keys}", "PrivateUsers=yes"} <= set(lines)
+    wanted = plan(COMPOSE, release)
+    keys = str(wanted.settings.catalogue_key_directory)
+    assert {directory.path: directory.mode for directory in wanted.directories}[keys] == "700"
+    [declared] = [file.content for file in wanted.stack.files if file.path.endswith("/compose.yml")]
+    for service in yaml.safe_load(declared)["services"].values():
+        assert not [bind for bind in service["volumes"] if Path(keys).is_relative_to(bind.get("target", "/none"))]
 
 
 def test_a_secret_never_shows(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:

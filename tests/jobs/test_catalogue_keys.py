@@ -81,6 +81,19 @@ def test_everything_is_lost_but_a_copy_of_the_database_and_the_root_key(
         assert one.updated()._trusted_set.root.version == 4
 
 
+def test_a_rebuilt_database_continues_the_roots_that_are_published(signed: Store) -> None:
+    with signed.db.write() as tx:
+        tx.execute("DROP TRIGGER audit_is_append_only_delete")
+        tx.execute("DELETE FROM audit WHERE action = 'catalogue.root'")
+    shutil.rmtree(keys_of(signed))
+    with pytest.raises(KeysError, match="has had keys"):
+        catalogue_keys.make(signed, [ROOT_KEY])
+    phone = TufDevice(signed.layout.catalogue)
+    catalogue_keys.renew(signed, [ROOT_KEY], new_store_key=True)
+    catalogue(signed)
+    assert phone.updated()._trusted_set.root.version == 2
+
+
 def test_keys_of_another_catalogue_sign_nothing(signed: Store, tmp_path: Path) -> None:
     """As on a new machine, where a deploy has made keys before the database was restored."""
     other = make_store(tmp_path / "other")
