@@ -51,17 +51,17 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog, description="Install apps of a Mosis store, or update them, verifying who published and who made them.",
+        prog, description="Install or update apps of a Mosis store, verifying its signatures and the developer's.",
         epilog="Exit status: 0 done, 1 something was refused, 2 wrong usage.", allow_abbrev=False,
     )  # fmt: skip
     add = parser.add_argument
     add("app_ids", metavar="APP_ID", nargs="*", help="an app, such as org.example.reader")
     add("--all", action="store_true", help="every installed app instead of named ones")
     add("--from", dest="bases", metavar="URL", type=_url, action="append", required=True,
-        help="where the store or a copy of its files is; again for the next one to ask")  # fmt: skip
+        help="base URL of the store, or of a copy of its files; repeat it for further ones to try")  # fmt: skip
     add("--into", metavar="DIR", type=Path, default=INTO, help="directory of the apps (default: %(default)s)")
     add("--root", metavar="FILE", type=Path, help="root metadata of the store that trust begins with; remembered")
-    add("--trust-first-use", action="store_true", help="without a root: accept the one that the store shows")
+    add("--trust-first-use", action="store_true", help="without a root: accept the store's, and print its fingerprint")
     add("--api", metavar="N", type=int, help="API level of this device")
     add("--channel", choices=CHANNELS, default="stable", help="which releases to take (default: %(default)s)")
     add("--automatic", action="store_true", help="for schedules: wait for staged rollouts to reach this device")
@@ -72,7 +72,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 def _url(text: str) -> str:
     if not text.startswith(("https://", "http://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is no URL: begin it with https://")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL: begin it with https://")
     return text
 
 
@@ -84,7 +84,7 @@ def _begin_trust(device: Device, root: Path | None, *, trust_first_use: bool) ->
 
 
 def _say(line: str) -> None:
-    """Print for people what may contain the words of strangers, which must not drive the terminal."""
+    """Print a line without control characters: it may quote a developer, who must not control the terminal."""
     print("".join(character if character.isprintable() else " " for character in line), file=sys.stderr)
 
 

@@ -111,7 +111,7 @@ class Device:
         wanted = tuple(app_ids)
         for app_id in wanted:
             if not APP_ID.fullmatch(app_id):
-                raise Refused("unknown-app", f"{app_id!r} is no id of an app, such as org.example.reader.")
+                raise Refused("unknown-app", f"{app_id!r} is not an app ID, such as org.example.reader.")
         with self._locked():
             state = self._state()
             documents = self._documents(wanted, state)
@@ -125,13 +125,15 @@ class Device:
         try:
             root = (self.directory / "root.json").read_bytes()
         except FileNotFoundError:
-            raise Refused("no-root", "This device has no root of the store yet: copy one there by --root, or accept"
-                          " the one that the store shows by --trust-first-use.") from None  # fmt: skip
+            raise Refused("no-root", "This device has no root of the store yet: give one with --root, or accept"
+                          " the first one of the store with --trust-first-use.") from None  # fmt: skip
         read = catalogue.Catalogue(self.directory, root, self.fetcher, now)
         documents = read.read(app_ids)
         signed_at = read.signed_at()
         if now - signed_at > STALE:
-            self._say(f"The store has signed nothing since {signed_at:%Y-%m-%d}: it is off, or this copy is not kept.")
+            self._say(
+                f"The store has signed nothing since {signed_at:%Y-%m-%d}: it is off, or this copy is not updated."
+            )
         if signed_at > seen:
             replace(self.directory / "device.json", _json(state | {"seen": signed_at.isoformat()}))
         return documents
@@ -144,7 +146,7 @@ class Device:
 
     def _update(self, app_id: str, found: bytes | None, traits: Traits, progress: Progress) -> Outcome:
         if found is None:
-            raise Refused("unknown-app", f"The catalogue has no {app_id}: check the id.")
+            raise Refused("unknown-app", f"The catalogue has no app {app_id}: check the ID.")
         app, home, record = document.parse(found, app_id), self._home(app_id), self._record(app_id)
         _tidy(home, record)
         installed = record.get("version_code", 0)
@@ -216,7 +218,9 @@ class Device:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    raise Refused("busy", f"Another installation into {self.directory} is running: wait.") from None
+                    raise Refused(
+                        "busy", f"Another installation into {self.directory} is running: wait until it has ended."
+                    ) from None
                 yield
         except OSError as error:
             raise storage(error, self.directory) from error

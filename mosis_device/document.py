@@ -49,7 +49,7 @@ class Traits:
     api: int | None
     channel: str
     secret: bytes
-    automatic: bool  # nobody asked for this update now: staged rollouts apply
+    automatic: bool  # an unattended update, to which staged rollouts apply
 
 
 def parse(data: bytes, app_id: str) -> Document:

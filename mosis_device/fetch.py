@@ -1,6 +1,6 @@
 """HTTP over several base URLs that serve the same files: the next one is asked where one fails.
 
-Nothing here is trusted: who calls verifies what comes. So plain HTTP and strangers' caches are fine.
+Nothing that is fetched is trusted before it is verified, so plain HTTP and the caches of strangers are fine.
 """
 
 import time

@@ -19,9 +19,9 @@ def add(app: typer.Typer) -> None:
 
 
 def install(
-    words: Annotated[list[str] | None, typer.Argument(help="An app, and where from; `-h` lists the options.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(help="App IDs and options; `-h` lists them.")] = None,
 ) -> None:
-    """Install an app on this device, or update it, verifying who published and who made it."""
+    """Install or update an app on this device, after verifying the signatures of the store and of the developer."""
     from mosis_device.cli import main
 
     raise typer.Exit(main(words or [], prog="mosis install"))

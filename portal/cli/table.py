@@ -23,7 +23,7 @@ COMMANDS = (
     Command("sign", "packages", DEVELOPER, "Sign a package."),
     Command("verify", "packages", DEVELOPER, "Check a package and its signature."),
     Command("key", "keys", DEVELOPER, "Signing keys: key files, and the keys registered in the store."),
-    Command("install", "install", DEVICE, "Install an app on this device, or update it."),
+    Command("install", "install", DEVICE, "Install or update an app on this device."),
     Command("status", "status", OPERATOR, "Show the state of the store."),
     Command("restore", "recovery", OPERATOR, "Restore the database and every missing or damaged file."),
     Command("rebuild", "rebuild", OPERATOR, "Make the database again from the records beside the packages."),

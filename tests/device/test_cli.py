@@ -84,7 +84,7 @@ def test_trust_on_first_use_is_asked_for_and_shows_the_fingerprint(copy: Copy, r
         ([APP_ID], 2, "--from"),
         ([APP_ID, "--from", "nowhere"], 2, "begin it with https://"),
         ([APP_ID, "--from", "http://"], 1, "No host specified"),
-        (["../../etc", "--from", NOBODY], 1, "is no id of an app"),
+        (["../../etc", "--from", NOBODY], 1, "is not an app ID"),
         ([APP_ID, "--from", NOBODY], 1, "2.root.json cannot be reached: Connection refused. Check"),
         ([APP_ID, "--from", NOBODY, "--root", "/nowhere/root.json"], 1, "/nowhere/root.json"),
         ([APP_ID, "--from", NOBODY, "--root", "/dev/null"], 1, "not root metadata"),

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.device.conftest import Phone
 from tests.device.shelf import FILES, Copy, Shelf, serving
 from tests.packages.samples import APP_ID
+from tests.support.pages import block
 
 NOBODY = "http://127.0.0.1:9"  # the port of discard(7), which nobody serves here
 
@@ -68,3 +71,23 @@ def test_a_download_that_a_store_redirects_is_followed(
         assert phone.install(store).outcome == "installed"
         assert store.ranges == []
         assert len(copy.ranges) == 1
+
+
+def test_the_library_does_what_the_page_shows(
+    shelf: Shelf, copy: Copy, phone: Phone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.publish(1)
+    phone.install(copy)
+    shelf.publish(2)
+    printed = block("docs/device-protocol.md", "library", "python")
+    here = printed.replace("/var/lib/apps", str(phone.directory)).replace("https://cdn.example.org", NOBODY)
+    exec(here.replace("https://store.example.org", copy.url))
+    assert capsys.readouterr().out == f"{APP_ID} updated None\n"
+
+
+def test_a_redirect_without_end_is_left_for_the_next_base(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(1)
+    with serving(shelf.place) as circle:
+        circle.redirects = circle.url
+        assert phone.install(circle, copy).outcome == "installed"
+        assert phone.device.fetcher.bases[0].rstrip("/") == circle.url, "its catalogue is good"
