@@ -64,7 +64,9 @@ def _faults(store: Store, verified: audit.Head, noted: audit.Head | None = None)
             yield f"{path} cannot be read: {error}."
             continue
         if not audit.contains(db, head) and not lineage.left_out(db, path):
-            yield f"The audit log no longer has row {head.seq} as {path} has it."
+            own = lineage.origins_of(path) & audit.origins(db)
+            whose = "" if own else " That copy is another store's, or this log was written anew."
+            yield f"The audit log no longer has row {head.seq} as {path} has it.{whose}"
 
 
 def left_out(store: Store) -> str | None:
@@ -79,7 +81,7 @@ def left_out(store: Store) -> str | None:
 
 def _copies(store: Store) -> Iterator[Path]:
     yield from copies.snapshots(store.layout.snapshots)
-    yield from copies.on_drive(store.settings)
+    yield from copies.on_drive(store.settings)  # a foreign one too: a log that was written anew looks like that
 
 
 def _head(path: Path) -> audit.Head:

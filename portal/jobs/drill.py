@@ -183,7 +183,9 @@ def _compare(store: Store, trees: list[Path], faults: Faults, progress: Callable
         if drive.find(trees, file):
             good += 1
         elif damaged := _damaged(trees, file):
-            faults.add(f"{damaged} is damaged.", "`mosis scrub --repair` mends damaged files on the drive.")
+            wrong, _ = mending.fault(damaged, file, lambda size: None) or ("is damaged", 0)
+            remedy = "`mosis scrub --repair` mends damaged files on the drive; replace a drive that cannot be read."
+            faults.add(f"{damaged} {wrong}.", remedy)
         elif _since(file.below(store.layout.root)) > table.max_age(store.settings, "backup-packages"):
             faults.add(f"{trees[0] / file.path} is missing.", "`mosis backup packages` copies what is missing.")
         progress(done, max(total, done))

@@ -21,7 +21,7 @@ from portal.recovery.errors import BackupError
 from portal.recovery.replacement import Replacement
 from portal.recovery.set_aside import SetAside
 from portal.settings import Settings
-from portal.store import files, known_files, schema, versions
+from portal.store import failure_marks, files, known_files, schema, versions
 from portal.store.database import Database
 from portal.store.known_files import NamedFile
 from portal.store.layout import Layout
@@ -132,6 +132,7 @@ def replace(layout: Layout, replacement: Replacement, aside: SetAside | None) ->
             aside.take(layout.replica)
         for path in [*unnamed, *images]:
             aside.take(path)
+        failure_marks.forget(layout.area("data"))
         replacement.path.rename(layout.database)
         files.flush_directory(layout.database.parent)
     return len(unnamed)

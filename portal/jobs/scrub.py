@@ -134,12 +134,13 @@ class _Scrub:
                 return False
         elif found:
             return False
-        if not mending.manifest_is_good(path.parent, file) and known_files.current(store.db.read(), store.layout, file):
+        wrong_manifest = mending.manifest_fault(path.parent, file)
+        if wrong_manifest and known_files.current(store.db.read(), store.layout, file):
             manifest = file.path.with_name(MANIFEST)
-            with self._noting(manifest, "is damaged"):
+            with self._noting(manifest, wrong_manifest):
                 if self._repair:
                     mending.mend_manifest(store, file)
-                self._add(Finding(manifest, "is damaged", "the database" if self._repair else None))
+                self._add(Finding(manifest, wrong_manifest, "the database" if self._repair else None))
         if self._repair and file.manifest:
             with suppress(OSError):
                 leftovers.remove_partial(path.parent)
@@ -170,9 +171,9 @@ class _Scrub:
             if found := mending.fault(path, file, self._took):
                 self._mend_on_drive(path, file.path, found[0], good=good)
             manifest = file.path.with_name(MANIFEST)
-            if not mending.manifest_is_good(path.parent, file):
+            if wrong := mending.manifest_fault(path.parent, file):
                 here = mending.manifest_is_good(file.below(self._store.layout.root).parent, file)
-                self._mend_on_drive(path.with_name(MANIFEST), manifest, "is damaged", good=good and here)
+                self._mend_on_drive(path.with_name(MANIFEST), manifest, wrong, good=good and here)
 
     def _mend_on_drive(self, damaged: Path, path: Path, wrong: str, *, good: bool) -> None:
         mends = self._repair and good

@@ -214,10 +214,11 @@ def _generations(store: Store) -> Iterator[Line]:
 def _copies(store: Store) -> Iterator[Line]:
     """Only if there is a fault: copies of the database that were made under a clock ahead of this one."""
     latest = f"portal-{datetime.fromtimestamp(now() + SKEW_SECONDS, UTC):%Y%m%dT%H%M%SZ}.db"
-    found = [*copies.snapshots(store.layout.snapshots), *copies.on_drive(store.settings)]
+    found = [*copies.snapshots(store.layout.snapshots), *ownership.snapshots(store)]
     if ahead := [str(path) for path in found if path.name > latest]:
         text = f"{', '.join(ahead[:COPIES_NAMED])} from the future, {len(ahead)} in all"
-        yield Line("copies", False, f"{text}: the clock was wrong then, or is now")
+        remedy = "if it was then, rename them to a time that has passed: only their content decides which one is newest"
+        yield Line("copies", False, f"{text}: the clock was wrong then, or is now; {remedy}")
 
 
 def _oldest(found: list[Generation]) -> str:

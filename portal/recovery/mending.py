@@ -97,14 +97,22 @@ def is_copy(path: Path, file: NamedFile) -> bool:
     return changed + CLOCK_GRAIN >= file.since
 
 
-def manifest_is_good(directory: Path, file: NamedFile) -> bool:
-    """Whether the manifest beside a package is the one that the database has; an image has none."""
+def manifest_fault(directory: Path, file: NamedFile) -> str | None:
+    """What is wrong with the manifest beside a package, as a phrase; None if it is as the database has it, and for an
+    image, which has none.
+    """
     if file.manifest is None:
-        return True
+        return None
     try:
-        return (directory / MANIFEST).read_bytes() == file.manifest.encode()
-    except OSError:
-        return False
+        return None if (directory / MANIFEST).read_bytes() == file.manifest.encode() else "is damaged"
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def manifest_is_good(directory: Path, file: NamedFile) -> bool:
+    return manifest_fault(directory, file) is None
 
 
 def quarantine(store: Store, file: NamedFile, inode: int) -> bool:

@@ -1,13 +1,14 @@
 """Which store a drive belongs to. Another one's generations must never be pruned or mended as this store's.
 
-Its marker says so since the first backup; on a drive that an older release filled, the newest copy of the database.
+Its marker says so since the first backup; on a drive that an older release filled, the newest copy of the database in
+its newest tree.
 """
 
 import re
 from contextlib import suppress
 from pathlib import Path
 
-from portal.recovery import copies, drive, lineage
+from portal.recovery import copies, drive, generations, lineage
 from portal.recovery.errors import BackupError
 from portal.settings import Settings
 from portal.store import audit
@@ -33,6 +34,11 @@ def trees(store: Store) -> list[Path]:
         require(store, drive.require(store.settings.backup))
         return drive.trees(store.settings.backup)
     return []
+
+
+def snapshots(store: Store) -> list[Path]:
+    """As `copies.on_drive`, but none of another store's drive."""
+    return copies.on_drive(store.settings) if trees(store) else []
 
 
 def claim(store: Store, directory: Path) -> None:
@@ -61,7 +67,11 @@ def _owner(store: Store, directory: Path) -> str | None:
     """The origin of the store whose drive it is, as far as anything there says so."""
     if owner := noted(directory):
         return owner
-    for snapshot in copies.on_drive(store.settings):
-        with suppress(BackupError):
-            return lineage.point_of(snapshot).origin
+    for tree in generations.trees(directory):
+        points = []
+        for snapshot in copies.snapshots(tree / drive.SNAPSHOTS):
+            with suppress(BackupError):
+                points.append(lineage.point_of(snapshot))
+        if points:
+            return max(points, key=lambda point: point.reach).origin
     return None

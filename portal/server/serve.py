@@ -9,7 +9,7 @@ from typing import TextIO
 
 from portal.jobs import table
 from portal.jobs.alone import RunningError, none_running
-from portal.recovery import initialize, migration
+from portal.recovery import initialize, migration, records
 from portal.server import forking, lock, place, stopping
 from portal.server.metrics_directory import metrics_directory
 from portal.server.options import DRAIN_SECONDS, options
@@ -22,6 +22,7 @@ from portal.store.layout import Layout
 from portal.store.leftovers import Leftover
 from portal.store.store import Store, open_store
 
+APPS_MAX = 500  # whose first records are written within the time that a portal has to end
 MARGIN_SECONDS = 5  # between the end of the last worker, killed if need be, and the server's
 NOISE = ("Configuration allows spawning up to", "Granian shutdown completed")  # the threads are chosen, not an accident
 
@@ -43,12 +44,19 @@ def serve(settings: Settings) -> None:
         if counted:
             os.environ[METRICS_VARIABLE] = str(counted)
         _run(settings, held)
+        _write_records(settings)
 
 
 def _expect_jobs(settings: Settings) -> None:
     """A job that is new to the store becomes overdue counting from now. A full disk keeps no portal down."""
     with suppress(DatabaseBusy, sqlite3.Error), closing(open_store(settings).db) as db:
         job_runs.expect(db, [job.name for job in table.expected(settings)])
+
+
+def _write_records(settings: Settings) -> None:
+    """What the workers had no time for: until the next start nobody else does it."""
+    with suppress(DatabaseBusy, sqlite3.Error, OSError), closing((store := open_store(settings)).db):
+        records.catch_up(store, apps_max=APPS_MAX)
 
 
 def _clear_leftovers(settings: Settings, shared: TextIO) -> None:

@@ -46,5 +46,11 @@ def clear(directory: Path, job: str) -> None:
     _path(directory, job).unlink(missing_ok=True)
 
 
+def forget(directory: Path) -> None:
+    """Remove all marks: they were about a database that is being replaced."""
+    for path in directory.glob(f"*{SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
 def _path(directory: Path, job: str) -> Path:
     return directory / f"{job}{SUFFIX}"

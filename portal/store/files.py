@@ -8,7 +8,8 @@ import ctypes
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -92,7 +93,7 @@ def write_file(
     make_directory(path.parent)
     beside = (scratch or path.parent) / f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
     try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with _named(path), os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
@@ -107,6 +108,16 @@ def write_file(
     if durable:
         flush_directory(path.parent)
     return Received(len(data), hashlib.sha256(data).hexdigest())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of write(2) and fsync(2) name no file; the message of a full disk should."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def place_directory(source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """A drive is its store's: no other one copies to it, prunes, mends or restores from it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def test_another_store_changes_nothing_on_the_drive(saved: Store, other: Store) 
     assert content(directory) == before
     lines = {line.name: line for line in status.status(other.settings)}
     assert not lines["generations"].ok and OTHERS in lines["generations"].text
+    assert "That copy is another store's, or this log was written anew." in lines["audit"].text
     backup.packages(saved)
     assert len(generations.listed(directory)) == 2
 
@@ -68,6 +70,18 @@ def test_a_drive_of_an_older_release_is_known_by_its_copies(saved: Store, other:
         backup.packages(other)
     backup.packages(saved)
     assert marker.read_text().strip() == audit.origin(saved.db.read())
+
+
+def test_the_newest_tree_of_such_a_drive_decides_whatever_a_clock_named_its_copies(saved: Store, other: Store) -> None:
+    directory = drive.require(saved.settings.backup)
+    (directory / MARKER).write_text("")
+    backup.packages(saved)
+    (directory / MARKER).write_text("")
+    oldest = generations.listed(directory)[-1].path
+    shutil.copy(backup.database(other), oldest / drive.SNAPSHOTS / "portal-20361126T023000Z.db")
+    ownership.require(saved, directory)
+    with pytest.raises(BackupError, match=OTHERS):
+        ownership.require(other, directory)
 
 
 def test_a_restore_takes_its_own_copy_though_the_drive_has_a_longer_log(saved: Store, other: Store) -> None:

@@ -153,6 +153,13 @@ def test_after_a_power_cut_records_that_were_lost_are_written_again(
     assert records.from_json(record.read_bytes())["versions"]
 
 
+def test_a_portal_that_stops_has_written_its_records(published: Publisher) -> None:
+    published.upload(published.package(4)).raise_for_status()
+    published.portal.stop()
+    directory = published.portal.store.layout.package_directory("acme", published.app_id, 4)
+    assert records.from_json((directory / records.VERSION).read_bytes())["versions"]
+
+
 def test_a_portal_writes_records_by_itself(published: Publisher) -> None:
     path = published.portal.store.layout.package_directory("acme", published.app_id, 3) / records.VERSION
     deadline = time.monotonic() + 60

@@ -23,7 +23,7 @@ from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
 from portal.settings import S3, Follow
-from portal.store import developers, known_files, writing
+from portal.store import developers, failure_marks, known_files, writing
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.errors import DatabaseBusy
@@ -554,6 +554,14 @@ def test_no_command_writes_during_a_restore(store: Store, monkeypatch: pytest.Mo
     restored(store, replace_database=True)
     assert failures == dict.fromkeys(WRITERS, writing.RESTORING)
     assert names(store.layout.database) == ["acme"]
+
+
+def test_what_jobs_reported_of_a_damaged_database_ends_with_it(store: Store) -> None:
+    change(store, "acme")
+    backup.database(store)
+    failure_marks.write(store.db.directory, "drill", "portal.db cannot be read")
+    restored(store, replace_database=True)
+    assert failure_marks.every(store.db.directory) == {}
 
 
 def test_a_restore_refuses_while_a_command_writes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

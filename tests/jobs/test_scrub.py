@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.jobs import backup, mirror, scrub
+from portal.jobs import backup, drill, mirror, scrub
 from portal.jobs.scrub import Finding
 from portal.mirror.client import Bucket
 from portal.recovery import drive, mending, records
@@ -291,6 +291,17 @@ def test_what_had_the_path_before_is_no_damage(filled: Store) -> None:
     in_store(filled, file).write_bytes(body)
     assert scrubbed(filled, repair=True) == ([], False)
     assert file.is_good(drive.trees(filled.settings.backup)[0])
+
+
+def test_what_cannot_be_read_on_the_drive_is_not_called_damaged(filled: Store) -> None:
+    package, other = named(filled)[:2]
+    for path in (on_drive(filled, package), on_drive(filled, other).with_name("manifest.json")):
+        path.unlink()
+        path.mkdir()
+    found, _ = scrubbed(filled, repair=False)
+    assert [finding.fault for finding in found] == ["cannot be read: Is a directory"] * 2
+    with pytest.raises(BackupError, match=r"package\.mosis cannot be read: Is a directory\. .*replace a drive"):
+        drill.drill(filled)
 
 
 def test_what_had_the_path_later_is_no_damage(filled: Store) -> None:

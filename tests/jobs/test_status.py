@@ -78,7 +78,12 @@ def test_a_copy_of_the_database_from_the_future_is_a_fault(store: Store) -> None
     assert "copies" not in {line.name for line in status.status(store.settings)}
     path.rename(path.with_name(path.name.replace("portal-20", "portal-21")))
     line = line_of(store, "copies")
-    assert not line.ok and "portal-21" in line.text and "from the future, 1 in all" in line.text
+    assert (
+        not line.ok
+        and "portal-21" in line.text
+        and "from the future, 1 in all" in line.text
+        and "rename them" in line.text
+    )
 
 
 def test_a_failure_stands_until_the_next_success(store: Store) -> None:

@@ -1,5 +1,6 @@
 """The write sequence."""
 
+import errno
 import os
 import tempfile
 from contextlib import closing
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.faults import sentence
 from portal.store import files
 from portal.store.errors import Refused
 from tests.support.unprivileged import unreadable
@@ -80,3 +82,13 @@ def test_disk_usage_counts_what_may_be_read_and_names_the_rest() -> None:
             files.write_file(path, b"1234")
         with unreadable(closed):
             assert files.disk_usage([place]) == files.Usage(8, (closed,))
+
+
+def test_an_error_of_writing_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as failed:
+        files.write_file(tmp_path / "note.json", b"x")
+    assert sentence(failed.value) == f"The disk of {tmp_path / 'note.json'} is full: free space on it."
