@@ -46,7 +46,7 @@ class Seaweed:
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"HOME": str(self.place)}
             )
-        _make_bucket(self.engine, self.process, self.place / "log")
+        make_bucket(self.engine, self.process, self.place / "log")
         self._wait_for_volumes()
 
     def _wait_for_volumes(self) -> None:
@@ -119,7 +119,7 @@ def running_seaweed() -> Iterator[Seaweed]:
     with ExitStack() as stack:
         place = Path(tempfile.mkdtemp(prefix="mosis-s3-"))
         stack.callback(shutil.rmtree, place, ignore_errors=True)
-        ports = _free_ports(2 * len(SERVERS))
+        ports = free_ports(2 * len(SERVERS))
         credentials = place / "credentials"
         credentials.write_text(f"{ACCESS_KEY}\n{SECRET_KEY}\n")
         endpoint = f"http://127.0.0.1:{ports[2 * SERVERS.index('s3')]}"
@@ -131,20 +131,26 @@ def running_seaweed() -> Iterator[Seaweed]:
         yield running
 
 
-def _options(place: Path, ports: list[int]) -> list[str]:
+def write_identity(file: Path) -> None:
+    """Who may do everything, as the engine reads it."""
     identity = {
         "name": "admin",
         "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
-    (place / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    file.write_text(json.dumps({"identities": [identity]}))
+
+
+def _options(place: Path, ports: list[int]) -> list[str]:
+    write_identity(place / "s3.json")
     pinned = [f"-{server}.port={ports[2 * i]}" for i, server in enumerate(SERVERS)]
     pinned += [f"-{server}.port.grpc={ports[2 * i + 1]}" for i, server in enumerate(SERVERS)]
     fixed = "-ip=127.0.0.1 -ip.bind=127.0.0.1 -webdav=false -admin.ui=false -s3.port.iceberg=0 -s3.port.lance=0"
     return [*fixed.split(), "-s3.autoCreateBucket=false", f"-s3.config={place}/s3.json", f"-dir={place}", *pinned]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """All different."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -163,7 +169,8 @@ def _client(engine: S3) -> Any:
     )
 
 
-def _make_bucket(engine: S3, process: subprocess.Popen[bytes], log: Path) -> None:
+def make_bucket(engine: S3, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for the engine of `process`, and have the bucket."""
     client, deadline = _client(engine), time.monotonic() + START_SECONDS
     while True:
         try:
