@@ -11,12 +11,13 @@ import pytest
 from tests.support.pages import REPOSITORY, block
 from tests.support.portal import free_port
 
-WALKTHROUGHS = {
-    "README.md": "walkthrough",
-    "docs/publishing.md": "publishing",
-    "docs/devices.md": "devices",
-    "docs/operations.md": "move",
-}
+WALKTHROUGHS = (
+    ("README.md", "walkthrough"),
+    ("docs/publishing.md", "publishing"),
+    ("docs/devices.md", "updates"),
+    ("docs/devices.md", "devices"),
+    ("docs/operations.md", "move"),
+)
 WHOLE_AFTER_MOVE = (
     "curl -sS --fail-with-body $STORE/downloads/acme/org.acme.hello/1/package.mosis | cmp - hello.mosis\n"
 )
@@ -26,7 +27,7 @@ def test_the_walkthroughs_run_as_written(tmp_path: Path) -> None:
     for need in ("make", "curl", "cmp"):
         if shutil.which(need) is None:
             pytest.skip(f"{need} is not installed")
-    script = "".join(block(page, marker) for page, marker in WALKTHROUGHS.items()) + WHOLE_AFTER_MOVE
+    script = "".join(block(page, marker) for page, marker in WALKTHROUGHS) + WHOLE_AFTER_MOVE
     port, root, moved = free_port(), tmp_path / "store", tmp_path / "moved"
     # As printed but for the places: another test may have the default port.
     for default, own in (("127.0.0.1:8080", f"127.0.0.1:{port}"), ("var/mosis", root), ("/srv/mosis", moved)):
@@ -45,6 +46,7 @@ def test_the_walkthroughs_run_as_written(tmp_path: Path) -> None:
         assert first[1] == first[0], "the first deploy left something out"
         assert second[1] == "0", "the second deploy changed something"
         assert third[1] == "1", "the third deploy did more than start the processes"
+        assert '"updates":[{"app_id":"org.acme.hello"' in ran.stdout
         token = (root / "secrets" / "admin-token").read_text().strip()
         assert token not in ran.stdout + ran.stderr
     finally:
