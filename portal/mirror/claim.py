@@ -11,10 +11,14 @@ import secrets
 from dataclasses import asdict, dataclass, replace
 
 from portal.mirror import objects
-from portal.mirror.client import Bucket
+from portal.mirror.client import Bucket, MirrorError
 from portal.mirror.record import Record
 
 MARKER = "mosis-mirror.json"
+TAKEN = (
+    "another host of this store, or a later copy of its database, has taken it over; let only one host copy to it, or"
+    " if that is this one, run `mosis mirror --adopt`"
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def check(bucket: Bucket, record: Record, store: str, timeline: int, *, adopt: b
 
     Raises MirrorError.
     """
-    found = _read(bucket)
+    found = _read(bucket, record)
     if found is None or found.store != store or found.claim not in record.claims:
         if not adopt:
             _require_ours(bucket, found, record, Marker(store, timeline=timeline))
@@ -48,7 +52,9 @@ def check(bucket: Bucket, record: Record, store: str, timeline: int, *, adopt: b
 
 
 def count_deletion(bucket: Bucket, record: Record, marker: Marker) -> None:
-    """Note in the bucket that objects of it are about to be deleted. Raises MirrorError."""
+    """Note in the bucket that objects are about to be deleted. Raises MirrorError, also if it is taken over by now."""
+    if _read(bucket, record) != marker:
+        raise bucket.failed(TAKEN)
     _write(bucket, replace(marker, deletions=marker.deletions + 1))
     record.deletions = marker.deletions + 1
 
@@ -73,10 +79,7 @@ def _require_ours(bucket: Bucket, found: Marker | None, record: Record, ours: Ma
             " `mosis mirror --adopt`"
         )
     elif found.timeline > ours.timeline or (found.timeline == ours.timeline and record.claim):
-        raise bucket.failed(
-            "another host of this store, or a later copy of its database, has taken it over; let only one host copy to"
-            " it, or if that is this one, run `mosis mirror --adopt`"
-        )
+        raise bucket.failed(TAKEN)
 
 
 def _write(bucket: Bucket, marker: Marker) -> None:
@@ -84,8 +87,13 @@ def _write(bucket: Bucket, marker: Marker) -> None:
     bucket.call("put_object", Key=MARKER, Body=body, ContentType="application/json", CacheControl="no-store")
 
 
-def _read(bucket: Bucket) -> Marker | None:
-    content = objects.content(bucket, MARKER)
+def _read(bucket: Bucket, record: Record) -> Marker | None:
+    try:
+        content = objects.content(bucket, MARKER)
+    except MirrorError as error:
+        if error.code == "NoSuchBucket":  # nobody may be sent to what was there
+            record.reset(None)
+        raise
     if content is None:
         return None
     try:

@@ -21,7 +21,10 @@ REMEDIES = {
         ("InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized"),
         "Check the two lines of {credentials}: access key, secret key",
     ),
-    "AccessDenied": "Let this access key list, read, write and delete objects in {bucket}",
+    **dict.fromkeys(
+        ("AccessDenied", "403"),  # the answer to a HEAD has no code
+        "Let this access key list, read, write and delete objects in {bucket}",
+    ),
     "NoSuchBucket": "Create the bucket, or correct its name in the setting mirror",
     "RequestTimeTooSkewed": "The clock of this host is wrong: turn on time synchronization (NTP)",
 }

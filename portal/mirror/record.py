@@ -170,12 +170,13 @@ class Record:
     def swept_at(self, at: int) -> None:
         self._set("swept_at", str(at))
 
-    def reset(self, claim: str) -> None:
-        """Forget everything: this is another bucket."""
+    def reset(self, claim: str | None) -> None:
+        """Forget everything: this is another bucket, or there is none."""
         with self.at_once():
             for table in ("objects", "pending", "names", "facts"):
                 self._db.execute(f"DELETE FROM {table}")
-            self._set("claim", claim)
+            if claim:
+                self._set("claim", claim)
 
     def apps(self) -> set[str]:
         """Apps that have something in the bucket or waiting for it."""

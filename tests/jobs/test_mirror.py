@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,15 @@ def test_wrong_credentials_are_one_sentence_with_a_remedy(
         mirror.mirror(through(filled, empty.model_copy(update={"credentials": file})))
     assert "wrong-key" not in str(e.value)
     assert "wrong-key" not in job_runs.every(filled.db.read())["mirror"].failure
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_a_clock_that_is_wrong_is_one_sentence(filled: Store, monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    wrong = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: wrong)
+    with pytest.raises(MirrorError, match=r"RequestTimeTooSkewed.*The clock of this host is wrong: turn on time synch"):
+        mirror.mirror(filled)
+    assert pending(filled) == FILES
 
 
 def test_a_bucket_with_something_in_it_is_not_taken_without_being_asked_to(filled: Store) -> None:

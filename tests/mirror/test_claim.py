@@ -74,6 +74,29 @@ def test_two_copies_of_one_disk_do_not_take_turns(store: Store, tmp_path: Path) 
     clone.db.close()
 
 
+def test_a_host_whose_bucket_is_taken_during_a_run_deletes_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.db.write() as tx:
+        versions.change(tx, OWNER, apps.get(tx, APP), 1, "yank", "broken")
+    mirror.mirror(store)
+    standby = copy_of(store, tmp_path / "standby")
+    promote(standby)
+    move(monkeypatch, DELETE_AFTER_SECONDS + 60)
+    count = claim.count_deletion
+
+    def late(*given: object) -> None:
+        mirror.mirror(standby)
+        count(*given)
+
+    with monkeypatch.context() as patch, pytest.raises(MirrorError, match=TAKEN):
+        patch.setattr(claim, "count_deletion", late)
+        mirror.mirror(store, force=True)
+    assert PACKAGE in {found.key for found in objects.listed(bucket_of(store))}
+    mirror.mirror(standby)
+    standby.db.close()
+
+
 def test_a_restore_on_this_host_changes_nothing(store: Store, empty: S3) -> None:
     promote(store)
     with r2_like(empty) as proxy:
@@ -144,3 +167,18 @@ def test_a_run_that_deletes_nothing_leaves_the_marker_alone(store: Store, empty:
     with r2_like(empty) as proxy:
         mirror.mirror(open_store(store.settings.model_copy(update={"mirror": proxy.engine})))
     assert not [path for method, path, _ in proxy.requests if method == "PUT" and path.endswith(MARKER)]
+
+
+def test_nobody_is_sent_to_a_bucket_that_was_deleted(store: Store) -> None:
+    found = versions.get(store.db.read(), APP, 1)
+    assert offload.package_url(store, found)
+    bucket = bucket_of(store)
+    for one in objects.listed(bucket):
+        bucket.call("delete_object", Key=one.key)
+    bucket.call("delete_bucket")
+    with pytest.raises(MirrorError, match="NoSuchBucket"):
+        mirror.mirror(store)
+    assert offload.package_url(store, found) is None
+    bucket.call("create_bucket")
+    mirror.mirror(store)
+    assert offload.package_url(store, found)

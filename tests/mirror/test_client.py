@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.mirror import objects
 from portal.mirror.client import Bucket, MirrorError
 from portal.mirror.lifecycle import LIFECYCLE
 from portal.settings import S3
@@ -32,6 +33,14 @@ def test_an_absent_file_and_an_absent_engine_are_one_sentence(engine: S3, tmp_pa
     away = S3(endpoint="http://127.0.0.1:1", bucket="mosis", credentials=engine.credentials)
     with pytest.raises(MirrorError, match="Could not connect"):
         LIFECYCLE.current(Bucket(away))
+
+
+def test_a_head_that_is_refused_has_a_remedy(engine: S3, tmp_path: Path) -> None:
+    """Its answer has no body, and so no code."""
+    file = tmp_path / "credentials"
+    file.write_text("mosis-test\nwrong\n")
+    with pytest.raises(MirrorError, match=r"403.*Let this access key list, read, write and delete objects in mosis\.$"):
+        objects.digest(Bucket(engine.model_copy(update={"credentials": file})), "any")
 
 
 RULES = """<?xml version="1.0" encoding="UTF-8"?>
