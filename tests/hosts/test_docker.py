@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from portal.mirror import catalogue, objects
+from portal.mirror.client import Bucket
+from portal.mirror.probe import CHECKS
 from tests.hosts.engine import IMAGE, Engine
 from tests.hosts.forward import forwarded
 from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, verify, write_inventory
 from tests.hosts.shell import Say, until
 from tests.hosts.store import Store
+from tests.hosts.test_hygiene import S3_PORT, gateway
+from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
 
 ROOT, PORT, FRONT = "/srv/mosis", 8080, 8000
 DATA = {
@@ -80,3 +85,28 @@ def test_all_is_as_declared(inventory: Path, host: Engine, first: Result) -> Non
     assert "container: portal stopped" in verify(inventory).faults
     assert deploy(inventory).changed
     assert verify(inventory).faults == ()
+
+
+def test_a_mirror_reaches_its_bucket_and_the_portal_nothing(
+    inventory: Path, wheels: Path, host: Engine, first: Result, tmp_path: Path, say: Say
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"{ACCESS_KEY}\n{SECRET_KEY}\n")
+    with seaweed() as engine, forwarded((gateway(host), S3_PORT), ("127.0.0.1", engine.endpoint.port)):
+        mirror = {"endpoint": f"http://{gateway(host)}:{S3_PORT}", "bucket": engine.bucket, "region": engine.region}
+        data = DATA | {
+            "mosis_wheelhouse": str(wheels),
+            "mosis_settings": {"mirror": mirror},
+            "mosis_secrets": {"mirror-credentials": f"file:{credentials}"},
+        }
+        write_inventory(inventory, {"docker": host}, data, REPOSITORY / "inventory/group_data")
+        mirrored = deploy(inventory)
+        for check in CHECKS:
+            assert f"bucket: ok    {check.name}" in mirrored.output
+        assert deploy(inventory).changed == ()
+        host.ssh("sudo mosis catalogue && sudo mosis mirror")
+        opened, written = Bucket(engine), host.ssh(f"sudo cat {ROOT}/catalogue/metadata/timestamp.json")
+        assert objects.content(opened, catalogue.TIMESTAMP) == written.encode()
+        assert [one.key for one in objects.listed(opened, "packages/") if one.key.endswith("package.mosis")]
+        assert host.docker("inspect --format '{{.HostConfig.NetworkMode}}' mosis-portal-1").strip() == "none"
+        say(f"{len([*objects.listed(opened)])} objects in the bucket, which the portal cannot reach")
