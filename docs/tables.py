@@ -256,13 +256,9 @@ def cache_headers() -> str:
         ("`catalogue/metadata/timestamp.json`", timestamp, timestamp),
         ("all else below `catalogue/`", immutable, immutable),
         ("a file of the catalogue that is not there: 404", "no-store", None),
-        (
-            "a package: `downloads/…` at the store, `packages/…` in the bucket",
-            store.IMMUTABLE_CACHE,
-            wanted.CACHE_CONTROL,
-        ),
+        ("a package (`downloads/…`, `packages/…`)", store.IMMUTABLE_CACHE, wanted.CACHE_CONTROL),
         ("the redirect of a download to the bucket", store.REDIRECT_CACHE, None),
-        ("an icon or screenshot with a digest in its name", None, wanted.CACHE_CONTROL),
+        ("an icon or screenshot with a digest in its name", store.IMAGE_CACHE, wanted.CACHE_CONTROL),
         ("an icon or screenshot by its plain name", store.ASSET_CACHE, None),
         ("list and info, `api/store/…`", store.INFO_CACHE["Cache-Control"], None),
     )
