@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +27,22 @@ YANKED = (
 )
 
 
+Release = dict[str, object]
+
+
 class DocumentError(Fault):
     """A package that a document has to describe is missing or damaged."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """`code` is the highest version code that devices may install, 0 if there is none."""
+    """`code` is the highest version code that devices may install, 0 if there is none; `fault` a sentence about a
+    package that cannot be described.
+    """
 
     code: int
     content: bytes
+    fault: str = ""
 
 
 class Author:
@@ -48,14 +54,15 @@ class Author:
     def document(self, app_id: str, before: bytes | None = None) -> Document | None:
         """The document of an app; None if nothing of it was ever published.
 
-        `before` is its document until now, which saves reading packages again. Raises DocumentError.
+        `before` is its document until now, which saves reading packages again, and has what a damaged one cannot say.
+        Raises DocumentError if there is nothing to say.
         """
         current = releases.of_app(self._db, app_id)
         withdrawn = [PlacedVersion(*row) for row in self._db.execute(YANKED, (app_id,))]
         if not current and not withdrawn:
             return None
-        app = apps.get(self._db, app_id)
-        known, pending = _statements(before), app_keys.pending(self._db, app_id)
+        described, faults = self._releases(current, withdrawn, before)
+        app, pending = apps.get(self._db, app_id), app_keys.pending(self._db, app_id)
         found = {
             "format": FORMAT,
             "app_id": app_id,
@@ -68,14 +75,36 @@ class Author:
                 "keys": [_key(key) for key in app_keys.history(self._db, app_id)],
                 "pending_recovery": _key(pending) if pending else None,
             },
-            "releases": [self._release(version, known) for version in current],
+            "releases": described,
             "withdrawn": [_withdrawn(version) for version in withdrawn],
             "deltas": [],
         }
         content = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return Document(current[0].version_code if current else 0, content.encode())
+        code = max((int(str(release["version_code"])) for release in described), default=0)
+        return Document(code, content.encode(), next(iter(faults), ""))
 
-    def _release(self, version: PlacedVersion, known: Mapping[str, str]) -> dict[str, object]:
+    def _releases(
+        self, current: Sequence[PlacedVersion], withdrawn: Sequence[PlacedVersion], before: bytes | None
+    ) -> tuple[list[Release], list[str]]:
+        """The releases, and what is wrong with packages: then those of `before` stay, but for withdrawn ones."""
+        known: list[Release] = json.loads(before)["releases"] if before else []
+        statements = {str(release["sha256"]): str(release["statement_sha256"]) for release in known}
+        described: dict[object, Release] = {}
+        faults: list[str] = []
+        for version in current:
+            try:
+                described[version.version_code] = self._release(version, statements)
+            except DocumentError as error:
+                faults.append(sentence(error))
+                if before is None:
+                    raise
+        if faults:
+            yanked = {version.version_code for version in withdrawn}
+            stay = {release["version_code"]: release for release in known if release["version_code"] not in yanked}
+            described = stay | described
+        return sorted(described.values(), key=lambda release: -int(str(release["version_code"]))), faults
+
+    def _release(self, version: PlacedVersion, known: Mapping[str, str]) -> Release:
         manifest = json.loads(version.manifest)
         path = self._layout.package(version.developer_id, version.app_id, version.version_code)
         self._require(version, path)
@@ -137,9 +166,3 @@ def _key(key: AppKey) -> dict[str, object]:
         "old_signature": key.old_signature,
         "new_signature": key.new_signature,
     }
-
-
-def _statements(document: bytes | None) -> dict[str, str]:
-    """Package digest to statement digest, of a document of ours."""
-    releases = json.loads(document)["releases"] if document else []
-    return {release["sha256"]: release["statement_sha256"] for release in releases}

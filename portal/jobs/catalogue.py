@@ -92,10 +92,13 @@ class _Run:
         documents = {}
         for app_id in apps:
             try:
-                documents[app_id] = self._document(author, app_id)
+                documents[app_id] = found = self._document(author, app_id)
+                if found and found.fault:
+                    self._faults[app_id] = found.fault
             except DocumentError as error:
                 self._faults[app_id] = sentence(error)
-        return drafts.draft(self.tree, self._keys, Change(documents, everything, self._faults), self._at)
+        kept = self._faults.keys() - documents.keys()
+        return drafts.draft(self.tree, self._keys, Change(documents, everything, kept), self._at)
 
     def require_few_removed(self, drafted: Draft, *, force: bool) -> None:
         """Raises CatalogueError if so many apps would vanish that the database is more likely the wrong one."""
@@ -120,7 +123,9 @@ class _Run:
         if self._faults:
             first, *more = self._faults.values()
             others = f" (and {len(more)} more)" if more else ""
-            raise CatalogueError(f"{first}{others} The documents of these apps stay as they were.")
+            raise CatalogueError(
+                f"{first}{others} Until then such an app is offered as before, without withdrawn versions."
+            )
 
     def _expires(self, tree: Tree) -> dict[str, int]:
         """When the signatures of each role end. Bins are only read when everything is compared."""

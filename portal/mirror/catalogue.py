@@ -1,9 +1,9 @@
 """The signed catalogue as the mirror copies it: one state of it, in the order in which devices may come upon its files.
 
 A state is what one timestamp leads to, and devices must find everything that they are led to. So the bucket gets
-documents once it has the files that they name, then the bins that name the documents, the snapshot, and the timestamp.
-New roots come last, since what is signed with new keys is signed with the old ones too. No name but the timestamp's is
-written twice, so an interrupted copy leaves the earlier state whole.
+documents once it has the packages that they name, then the bins that name the documents, the snapshot, and the
+timestamp. New roots come last, since what is signed with new keys is signed with the old ones too. No name but the
+timestamp's is written twice, so an interrupted copy leaves the earlier state whole.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ class CatalogueError(Fault):
 class State:
     """A state of the catalogue: its `version`, the `keys` of all its objects, and what the bucket lacks, in `stages`.
 
-    A stage is copied once the one before it is complete. `waits_for` is a file that a document names and the bucket has
-    not got: until it is there, nothing is copied.
+    A stage is copied once the one before it is complete. `waits_for` is a package that a document names and the bucket
+    has not got: until it is there, nothing is copied.
     """
 
     version: int
@@ -147,13 +147,18 @@ class _Reading:
         named = [*_files(json.loads(content))]
         self._record.name(key, {path for paths, _ in named for path in paths})
         for paths, digest in named:
-            if not any(self._record.contains(path, digest) for path in paths):
+            if not (_is_image(paths) or any(self._record.contains(path, digest) for path in paths)):
                 self._waits_for = paths[0]
         return _wanted(key, content, sha256)
 
     def _lacking(self, *files: "File") -> tuple[Wanted, ...]:
         found = [_metadata(file) for file in files]
         return tuple(one for one in found if self._there.get(one.key) != one.sha256)
+
+
+def _is_image(paths: list[str]) -> bool:
+    """An image may be replaced before it was copied, again and again, by an owner who must not hold up other apps."""
+    return all(path.startswith("assets/") for path in paths)
 
 
 def _files(node: object) -> Iterator[tuple[list[str], str]]:

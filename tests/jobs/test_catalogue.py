@@ -73,7 +73,7 @@ def test_a_device_gets_the_document_of_each_app(signed: Store) -> None:
     found = device(signed).documents(APP_ID, OTHER_ID, "org.example.none")
     assert found["org.example.none"] is None
     document = found[APP_ID]
-    assert (document["format"], document["name"], document["summary"]) == (1, "App", "What it does.")
+    assert (document["format"], document["name"], document["summary"]) == (1, "Reader", "What it does.")
     assert (document["developer_id"], document["developer"]) == ("acme", "Acme")
     assert [(icon["size"], icon["bytes"]) for icon in document["icons"]] == [(32, 5), (64, 5)]
     assert (signed.layout.root / document["icons"][0]["paths"][0]).read_bytes() == b"small"
@@ -240,6 +240,18 @@ def test_a_damaged_package_keeps_its_document_and_holds_up_no_other(signed: Stor
     path.write_bytes(good)
     catalogue(signed)
     assert codes(phone.documents(APP_ID)[APP_ID]) == [2]
+
+
+def test_a_version_is_withdrawn_though_the_package_of_another_one_is_damaged(signed: Store) -> None:
+    publish(signed, APP_ID, 2, min_api=7)
+    catalogue(signed)
+    signed.layout.package("acme", APP_ID, 1).unlink()
+    change(signed, APP_ID, 2, "yank", "It lost files.")
+    for verify in (False, True):
+        with pytest.raises(CatalogueError, match="is missing"):
+            catalogue(signed, verify=verify)
+        document = device(signed).documents(APP_ID)[APP_ID]
+        assert (codes(document), [one["version_code"] for one in document["withdrawn"]]) == ([1], [2])
 
 
 def test_nothing_is_signed_by_a_clock_in_doubt(signed: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,17 @@ def test_one_damaged_package_keeps_the_whole_state_back(filled: Store, signed: S
     assert catalogue_in(in_bucket(filled)) == catalogue_on_disk(filled)
 
 
+def test_an_icon_that_was_replaced_before_it_was_copied_holds_up_nothing(
+    filled: Store, signed: SignedCatalogue
+) -> None:  # fmt: skip
+    documents = documents_of(filled)
+    gone = {"size": 64, "paths": [f"assets/{FIRST}/icon-64.{'0' * 16}.png"], "sha256": "0" * 64, "bytes": 5}
+    documents[FIRST]["icons"] = [gone]
+    signed.publish(documents)
+    mirror.mirror(filled)
+    assert in_bucket(filled)[TIMESTAMP] == catalogue_on_disk(filled)[TIMESTAMP]
+
+
 def test_a_damaged_catalogue_never_reaches_a_cache(filled: Store, signed: SignedCatalogue) -> None:
     """Under a name that caches keep for a year."""
     for path in sorted(signed.place.rglob("*.json")):
