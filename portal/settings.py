@@ -78,18 +78,22 @@ class S3(BaseModel):
     private_bucket: Annotated[str | None, AfterValidator(_another_bucket)] = Field(
         None, pattern=BUCKET, description="bucket that nobody reads, for uploads through it; none: there are none"
     )
-    private_credentials: AbsolutePath | None = Field(
-        None, description="`credentials` for that bucket alone, which the portal reads too; none: the same"
+    upload_credentials: AbsolutePath | None = Field(
+        None, description="the same of a key that only writes there, all that the portal reads; none: `credentials`"
     )
 
     @property
     def private(self) -> "S3 | None":
-        """The private bucket as an engine of its own."""
+        """The private bucket as an engine of its own, for jobs."""
         if self.private_bucket is None:
             return None
-        credentials = self.private_credentials or self.credentials
-        own = {"bucket": self.private_bucket, "credentials": credentials}
-        return self.model_copy(update={**own, "public_url": "", "private_bucket": None, "private_credentials": None})
+        return self.model_copy(update={"bucket": self.private_bucket, "public_url": "", "private_bucket": None})
+
+    @property
+    def signing(self) -> "S3":
+        """This engine as the portal needs it, which signs uploads and asks nothing."""
+        credentials = self.upload_credentials or self.credentials
+        return self.model_copy(update={"credentials": credentials, "upload_credentials": None})
 
 
 class Backup(BaseModel):

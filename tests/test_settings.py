@@ -90,18 +90,20 @@ def test_what_is_wrong_is_named_with_the_file(config: Path, text: str, sentence:
     assert str(config) in str(refused.value) and sentence in str(refused.value)
 
 
-def test_the_private_bucket_is_another_one_with_credentials_of_its_own_if_it_has_any() -> None:
+def test_the_private_bucket_is_another_one_and_uploads_have_a_key_of_their_own() -> None:
     mirror = {"endpoint": "https://s3.example.org", "bucket": "mosis", "credentials": "/run/both"}
     public = settings.parse({"root": "/srv/mosis", "mirror": mirror | {"public_url": "https://cdn.example.org"}}).mirror
     assert public
     assert public.private is None
     with pytest.raises(SettingsError, match=r"^settings: mirror\.private_bucket: must be another bucket than mirror"):
         settings.parse({"root": "/srv/mosis", "mirror": mirror | {"private_bucket": "mosis"}})
-    for own, credentials in (({}, "/run/both"), ({"private_credentials": "/run/private"}, "/run/private")):
+    for own, credentials in (({}, "/run/both"), ({"upload_credentials": "/run/uploads"}, "/run/uploads")):
         whole = settings.parse(
             {"root": "/srv/mosis", "mirror": mirror | own | {"private_bucket": "mosis-private"}}
         ).mirror
         assert whole
-        assert whole.private
-        assert (whole.private.bucket, str(whole.private.credentials)) == ("mosis-private", credentials)
-        assert (whole.private.public_url, whole.private.private) == ("", None)
+        private = whole.private
+        assert private
+        assert (private.bucket, str(private.credentials)) == ("mosis-private", "/run/both")
+        assert (private.signing.bucket, str(private.signing.credentials)) == ("mosis-private", credentials)
+        assert (private.public_url, private.private) == ("", None)

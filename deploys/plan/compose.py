@@ -118,7 +118,7 @@ def _images(data: HostData, release: Release) -> tuple[dict[str, str], str]:
 def _signing(settings: Settings, declared: tuple[Secret, ...]) -> tuple[str, ...]:
     """The secret that is a file in the portal's container, which keeps the old one when another takes its name."""
     private = settings.mirror and settings.mirror.private
-    return tuple(secret.content for secret in declared if private and secret.path == str(private.credentials))
+    return tuple(secret.content for secret in declared if private and secret.path == str(private.signing.credentials))
 
 
 def _services(

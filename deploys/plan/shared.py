@@ -16,7 +16,7 @@ from portal.mirror.providers import provider_of
 from portal.settings import Settings
 
 CREDENTIALS = "mirror-credentials"
-PRIVATE_CREDENTIALS = "mirror-private-credentials"
+UPLOAD_CREDENTIALS = "mirror-upload-credentials"
 
 DIRECTORIES = {  # below root: mode; nginx reads packages and assets as a member of the group
     "": "750",
@@ -39,7 +39,7 @@ def settings_of(data: HostData, secrets: Path | None = None, /, **derived: objec
     values = {"root": data.root, **derived, **data.settings}
     if isinstance(mirror := values.get("mirror"), dict):
         place = secrets or data.root / "secrets"
-        own = {"private_credentials": f"{place}/{PRIVATE_CREDENTIALS}"} if PRIVATE_CREDENTIALS in data.secrets else {}
+        own = {"upload_credentials": f"{place}/{UPLOAD_CREDENTIALS}"} if UPLOAD_CREDENTIALS in data.secrets else {}
         values["mirror"] = {"credentials": f"{place}/{CREDENTIALS}", **own, **mirror}
     if secrets:
         values.setdefault("catalogue_keys", secrets / "catalogue")
@@ -64,8 +64,8 @@ def secrets_of(data: HostData, settings: Settings, secrets: Path | None = None) 
 
 
 def _credentials_of(settings: Settings) -> set[Path]:
-    engines = [settings.mirror, settings.mirror and settings.mirror.private]
-    return {engine.credentials for engine in engines if engine}
+    mirror = settings.mirror
+    return {mirror.credentials, mirror.signing.credentials} if mirror else set()
 
 
 def _read(source: str) -> str:

@@ -65,7 +65,7 @@ def bucket(plan: Plan) -> None:
     if plan.bucket is None:
         return
     secrets = {secret.path: secret.content for secret in plan.secrets}
-    keys = [secrets.get(str(engine.credentials), "") for engine in (plan.bucket, plan.bucket.private) if engine]
+    keys = [secrets.get(str(engine.credentials), "") for engine in (plan.bucket, plan.bucket.signing)]
     seal = seal_of(plan.bucket, "".join(keys))
     report = str(PurePosixPath(plan.config).with_name("bucket.txt"))
     honoured(name="What the bucket honours", mosis=plan.mosis, report=report, seal=seal)

@@ -278,14 +278,14 @@ def test_the_portal_signs_urls_of_the_private_bucket_without_a_network(
     """It has one secret, which a rotation replaces by a rename: only a new container sees the new file."""
     monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
     uploads = {"mirror": MIRROR | {"private_bucket": "mosis-private"}}
-    secrets = SECRETS | {"mirror-private-credentials": "env:MOSIS_TEST_PRIVATE"}
-    monkeypatch.setenv("MOSIS_TEST_PRIVATE", "AKIB\nhunter3")
+    secrets = SECRETS | {"mirror-upload-credentials": "env:MOSIS_TEST_UPLOAD"}
+    monkeypatch.setenv("MOSIS_TEST_UPLOAD", "AKIB\nhunter3")
     before = plan(NAS | {"mosis_settings": uploads, "mosis_secrets": secrets}, release)
     own = definition(everything(before)[COMPOSE_FILE], "portal")
     assert "network_mode: none" in own
-    assert re.findall("/secrets/[a-z-]+", own) == ["/secrets/mirror-private-credentials"] * 2
+    assert re.findall("/secrets/[a-z-]+", own) == ["/secrets/mirror-upload-credentials"] * 2
     assert "collect" in before.stack.scripts
-    monkeypatch.setenv("MOSIS_TEST_PRIVATE", "AKIC\nhunter4")
+    monkeypatch.setenv("MOSIS_TEST_UPLOAD", "AKIC\nhunter4")
     after = plan(NAS | {"mosis_settings": uploads, "mosis_secrets": secrets}, release)
     assert [name for name in after.services if before.services[name] != after.services[name]] == ["portal"]
     assert not re.search("hunter[0-9]", json.dumps(everything(after)) + repr(after))

@@ -29,7 +29,7 @@ from portal.store.errors import Unavailable
 from portal.store.signed_uploads import Held, Transfer
 from portal.store.store import Store, open_store
 from tests.http.test_uploads import complete, issue, issued, sha256
-from tests.mirror.seaweed import Seaweed, running_seaweed
+from tests.mirror.seaweed import SECRET_KEY, UPLOAD_KEY, Seaweed, running_seaweed
 from tests.packages.samples import APP_ID, make_package
 from tests.support import dying
 from tests.support.clock import move
@@ -52,10 +52,11 @@ def private_bucket(engine: S3) -> Bucket:
 
 @pytest.fixture(scope="module")
 def mirrored(engine: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    """A portal with a private bucket; tests use apps of their own and leave nothing in the bucket."""
-    bucket = private_bucket(engine)
-    mirror = settings_with(engine, bucket.engine.bucket)
-    running = Portal(make_store(tmp_path_factory.mktemp("portal") / "store", port=free_port(), mirror=mirror)).start()
+    """A portal with a private bucket and a key that only writes; tests use apps of their own and leave no object."""
+    bucket, place = private_bucket(engine), tmp_path_factory.mktemp("portal")
+    (place / "uploads").write_text(f"{UPLOAD_KEY}\n{SECRET_KEY}\n")
+    mirror = settings_with(engine, bucket.engine.bucket) | {"upload_credentials": str(place / "uploads")}
+    running = Portal(make_store(place / "store", port=free_port(), mirror=mirror)).start()
     yield running
     running.stop()
 
@@ -212,6 +213,17 @@ def query(url: str, name: str) -> str:
 
 def changed(url: str, name: str, value: str) -> str:
     return str(httpx.URL(url).copy_set_param(name, value))
+
+
+def test_the_key_of_the_portal_reads_lists_and_deletes_nothing(publisher: Publisher, body: bytes) -> None:
+    upload, private = via_mirror(publisher, body), publisher.portal.store.settings.mirror.private
+    assert f"{UPLOAD_KEY}%2F" in upload["url"]
+    put(upload, body)
+    of_portal, given = Bucket(private.signing), {"Key": direct.key_of(upload["upload_id"])}
+    for operation, parameters in (("get_object", given), ("list_objects_v2", {}), ("get_bucket_cors", {})):
+        with pytest.raises(MirrorError, match="AccessDenied"):
+            of_portal.call(operation, **parameters)
+    ends_well(publisher, upload, body)
 
 
 def test_a_url_is_valid_for_a_quarter_of_an_hour(publisher: Publisher, body: bytes) -> None:
@@ -542,7 +554,7 @@ def test_credentials_that_cannot_be_read_cost_uploads_to_the_bucket_alone(
 ) -> None:  # fmt: skip
     credentials = tmp_path / "credentials"
     credentials.write_text("one-line\n")
-    mirror = settings_with(engine, "private") | {"private_credentials": str(credentials)}
+    mirror = settings_with(engine, "private") | {"upload_credentials": str(credentials)}
     portal = Portal(make_store(tmp_path / "store", port=free_port(), mirror=mirror)).start()
     try:
         key = Ed25519PrivateKey.generate()

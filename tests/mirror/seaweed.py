@@ -24,6 +24,7 @@ from portal.settings import S3
 from tests.mirror import filer_dump
 
 ACCESS_KEY, SECRET_KEY = "mosis-test", "not-a-secret"
+UPLOAD_KEY = "mosis-uploads"  # with the same secret; it may only write
 SERVERS = ("master", "volume", "filer", "s3", "admin")
 START_SECONDS = 60.0
 READY = "mosis-ready"  # a bucket with an object, and the object's name
@@ -132,13 +133,13 @@ def running_seaweed() -> Iterator[Seaweed]:
 
 
 def write_identity(file: Path) -> None:
-    """Who may do everything, as the engine reads it."""
-    identity = {
-        "name": "admin",
-        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
-        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
-    }
-    file.write_text(json.dumps({"identities": [identity]}))
+    """Who may do everything, and who may only write, as the engine reads it."""
+    rights = {ACCESS_KEY: ["Admin", "Read", "List", "Tagging", "Write"], UPLOAD_KEY: ["Write"]}
+    identities = [
+        {"name": key, "credentials": [{"accessKey": key, "secretKey": SECRET_KEY}], "actions": actions}
+        for key, actions in rights.items()
+    ]
+    file.write_text(json.dumps({"identities": identities}))
 
 
 def _options(place: Path, ports: list[int]) -> list[str]:

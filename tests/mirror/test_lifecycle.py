@@ -41,7 +41,7 @@ mirrors = st.fixed_dictionaries(
         "region": st.text(max_size=8),
         "public_url": st.sampled_from(["", "https://cdn.example.org"]),
         "private_bucket": buckets,
-        "private_credentials": st.just("/dev/zero"),
+        "upload_credentials": st.just("/dev/zero"),
     },
 )
 

@@ -10,6 +10,7 @@ from portal.mirror import objects, private_probe
 from portal.mirror.client import Bucket
 from portal.mirror.probe import probe
 from portal.settings import S3
+from tests.mirror.seaweed import SECRET_KEY, UPLOAD_KEY
 from tests.support.portal import make_store, mosis
 
 
@@ -21,6 +22,15 @@ def test_seaweedfs_honours_everything_and_nothing_is_left(empty: S3) -> None:
     bucket = Bucket(empty)
     assert lacking(bucket) == set()
     assert list(objects.listed(bucket)) == []
+
+
+def test_uploads_are_tried_with_their_own_key(empty: S3, tmp_path: Path) -> None:
+    own = tmp_path / "uploads"
+    bucket = Bucket(empty.model_copy(update={"upload_credentials": own}))
+    own.write_text(f"{UPLOAD_KEY}\n{SECRET_KEY}\n")
+    assert lacking(bucket) == set()
+    own.write_text(f"{UPLOAD_KEY}\nwrong\n")
+    assert "private bucket: presigned uploads" in lacking(bucket)
 
 
 def test_a_bucket_that_anybody_reads_is_a_fault(empty: S3, tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def _signer(call: Call) -> Bucket:
     if private is None:
         raise Refused("VALIDATION_ERROR", "The body is invalid.", ["via: This store takes uploads itself only."])
     try:
-        return direct.signer(private)
+        return direct.signer(private.signing)
     except MirrorError:
         log.exception("URLs of the private bucket cannot be signed")
         raise Unavailable(
