@@ -94,6 +94,10 @@ def _write_records(store: Store) -> None:
 
 def _clean(store: Store, *, force: bool, report: Report) -> None:
     verdict = clock_trust.look(store.db.directory, store.db.read(), confirmed=force)
+    if verdict.leap:
+        with store.db.write() as tx:
+            retention.postpone(tx, verdict.leap)
+        records.forget(store.layout)
     clock_trust.remember(store.db.directory, verdict.witness)
     if not verdict.lasting:  # the next runs may trust the clock: no failure that somebody should see to
         _require_trust(verdict)

@@ -75,16 +75,18 @@ def append(tx: sqlite3.Connection, actor: Actor, action: str, subject: str, **de
 
 
 def stamp(tx: sqlite3.Connection) -> int:
-    """The time of what is written now, in seconds since 1970: never before the last row, unless the clock is trusted.
+    """The time of what is written now, in seconds since 1970.
+
+    Unless the clock is trusted, it is never before the last row, nor before the time that has come for certain.
 
     What was written under a clock that is set back would be too old to keep as soon as the clock is right.
     """
-    at = now()
-    row = tx.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-    if row is None or row["at"] <= at:
+    at, row = now(), tx.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    last = row["at"] if row else 0
+    if 0 <= at - last <= clock_trust.SKEW_SECONDS:
         return at
     directory = Path(tx.execute("PRAGMA database_list").fetchone()["file"]).parent
-    return at if clock_trust.is_trusted(directory) else row["at"]
+    return at if clock_trust.is_trusted(directory) else max(at, last, clock_trust.earliest(directory))
 
 
 def head(db: sqlite3.Connection) -> Head:

@@ -9,7 +9,7 @@ somebody could notice, and then only if it is not days ahead.
 import json
 import sqlite3
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from portal.store import clock, files
@@ -35,6 +35,10 @@ class Sight:
         passed = self.uptime - earlier.uptime if self.boot == earlier.boot else 0
         return self.time - earlier.time - passed
 
+    def known(self, earlier: "Sight") -> int:
+        """The time that has come for certain: a host that was off in between only shows what passed since its boot."""
+        return int(earlier.time + self.uptime - (earlier.uptime if self.boot == earlier.boot else 0))
+
     def agrees(self, earlier: "Sight") -> bool:
         """Whether both can be moments of one clock that is right."""
         if self.boot != earlier.boot:
@@ -52,23 +56,38 @@ class Witness:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`doubt` is a sentence, empty for a clock that is trusted; `lasting`: there has been doubt for a day."""
+    """`doubt` is a sentence, empty for a clock that is trusted; `lasting`: there has been doubt for a day.
+
+    `leap`: the clock is trusted, and further than what is known to have passed since the last run.
+    """
 
     witness: Witness
     doubt: str = ""
     lasting: bool = False
+    leap: "Leap | None" = None
+
+
+@dataclass(frozen=True)
+class Leap:
+    """A clock that is right has advanced by `seconds` more than is known to have passed: the host was off, or its clock
+    was behind. What was written meanwhile has times from `since` to `until`, in seconds since 1970.
+    """
+
+    since: int
+    until: int
+    seconds: int
 
 
 def judge(witness: Witness, sight: Sight, *, synchronized: bool) -> Verdict:
     """Compare what is seen now with what is remembered; see above."""
     trusted, doubted = witness.trusted, witness.doubted
     if synchronized or trusted is None or sight.agrees(trusted):
-        return Verdict(Witness(sight))
+        return Verdict(Witness(sight), leap=_leap(trusted, sight))
     if doubted is None or doubted.boot != sight.boot or not sight.agrees(doubted):
         doubted = sight
     lasting = sight.uptime - doubted.uptime >= PROBATION_SECONDS
     if lasting and sight.time - trusted.time <= AHEAD_SECONDS_MAX:
-        return Verdict(Witness(sight))
+        return Verdict(Witness(sight), leap=_leap(trusted, sight))
     ahead = sight.ahead(trusted)
     doubt = (
         f"The clock is {_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} what it should be by the last"
@@ -77,13 +96,22 @@ def judge(witness: Witness, sight: Sight, *, synchronized: bool) -> Verdict:
     return Verdict(Witness(trusted, doubted), doubt, lasting)
 
 
+def _leap(trusted: Sight | None, sight: Sight) -> Leap | None:
+    if trusted is None or sight.time - (known := sight.known(trusted)) <= SKEW_SECONDS:
+        return None
+    booted = 0 if trusted.boot == sight.boot else int(sight.time - sight.uptime)
+    return Leap(trusted.time, max(known, booted), sight.time - known)
+
+
 def look(directory: Path, db: sqlite3.Connection, *, confirmed: bool = False) -> Verdict:
     """Judge this host's clock by the witness in `directory`, or, where there is none yet, by the database.
 
     `confirmed`: somebody has checked the clock.
     """
-    sight = _sight()
-    return judge(_read(directory) or _recorded(db, sight), sight, synchronized=confirmed or clock.synchronized())
+    sight, vouched = _sight(), confirmed or clock.synchronized()
+    if witness := _read(directory):
+        return judge(witness, sight, synchronized=vouched)
+    return replace(judge(_recorded(db, sight), sight, synchronized=vouched), leap=None)
 
 
 def is_trusted(directory: Path) -> bool:
@@ -92,6 +120,12 @@ def is_trusted(directory: Path) -> bool:
         return True
     witness = _read(directory)
     return witness is not None and witness.trusted is not None and _sight().agrees(witness.trusted)
+
+
+def earliest(directory: Path) -> int:
+    """The time that has come for certain since the last run, in seconds since 1970; 0 if there was none."""
+    trusted = (_read(directory) or Witness()).trusted
+    return _sight().known(trusted) if trusted else 0
 
 
 def remember(directory: Path, witness: Witness) -> None:

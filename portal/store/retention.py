@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from portal.store import audit
+from portal.store.clock_trust import Leap
 from portal.store.releases import LOWEST, LOWEST_OF_NEWER, REPLACED
 from portal.store.versions import UNPLACED
 
@@ -91,6 +93,21 @@ def delete(tx: sqlite3.Connection, rule: Rule, at: int, version_id: str) -> bool
         {"version_id": version_id, "status": rule.status, "until": at - rule.seconds},
     )
     return deleted.rowcount == 1
+
+
+def postpone(tx: sqlite3.Connection, leap: Leap) -> None:
+    """Count the retention of what was written while the clock was behind from the time that it really was, at most."""
+    moved = {"seconds": leap.seconds, "since": leap.since, "until": leap.until}
+    for column in sorted({rule.since for rule in RULES}):
+        tx.execute(
+            f"UPDATE versions SET {column} = {column} + :seconds WHERE {column} BETWEEN :since AND :until", moved
+        )
+    tx.execute(
+        "UPDATE versions SET created_at = status_at"
+        " WHERE status = 'uploading' AND created_at BETWEEN :since AND :until",
+        moved,
+    )
+    audit.append(tx, audit.OPERATOR, "clock.leap", "versions", **moved)
 
 
 def count_placed_due(db: sqlite3.Connection, at: int) -> tuple[int, int]:

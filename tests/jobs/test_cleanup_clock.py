@@ -11,8 +11,8 @@ from bench import scale
 from portal.jobs import cleanup, status
 from portal.jobs.cleanup import CleanupError, Deletion
 from portal.metrics import Metrics
-from portal.store import apps, audit, clock, files, job_runs, uploads, versions
-from portal.store.clock_trust import DAY
+from portal.store import apps, audit, clock, files, job_runs, signed_uploads, uploads, versions
+from portal.store.clock_trust import DAY, HOUR
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, make_package
 from tests.support.clock import move
@@ -169,3 +169,64 @@ def test_a_run_that_would_delete_a_great_part_is_refused(store: Store, number: i
         assert "versions are due" in str(job_runs.every(db)["cleanup"].failure)
         assert len(cleaned(store, dry_run=True, force=True)) == number
     assert len(cleaned(store, force=refused)) == number
+
+
+@pytest.fixture
+def idle(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store whose last change was 40 days ago, and whose last run has seen the right clock."""
+    move(monkeypatch, -40 * DAY)
+    add_developer(store, "acme")
+    with store.db.write() as tx:
+        apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
+    move(monkeypatch, 0)
+    assert cleaned(store, force=True) == []
+    return store
+
+
+def write_everything(store: Store, tmp_path: Path) -> None:
+    app = apps.get(store.db.read(), APP_ID)
+    upload(store, app, 1, tmp_path)
+    uploads.begin(store, uploads.new(store, app))
+    signed_uploads.issue(store, app, 10, None)
+
+
+def ages(store: Store) -> list[int]:
+    return [clock.now() - row[0] for row in store.db.read().execute("SELECT status_at FROM versions")]
+
+
+@pytest.mark.parametrize("jump", [-DAY, -39 * DAY, -10 * YEAR])
+def test_what_is_written_under_a_clock_that_is_behind_has_the_right_time_even_after_weeks(
+    idle: Store, tmp_path: Path, jump: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(monkeypatch, jump)
+    write_everything(idle, tmp_path)
+    move(monkeypatch, 0)
+    assert max(map(abs, ages(idle))) < HOUR / 2
+    before = kept(idle)
+    assert cleaned(idle) == []
+    assert kept(idle) == before
+
+
+def test_what_is_written_before_the_clock_is_set_after_a_long_stop_is_kept_as_long_as_ever(
+    idle: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host without a battery was off for 40 days: nobody knows the time until NTP sets the clock."""
+    note = idle.db.directory / "clock.json"
+    witness = json.loads(note.read_text())
+    witness["trusted"] |= {"boot": "the boot before", "time": clock.now() - 40 * DAY}
+    note.write_text(json.dumps(witness))
+    move(monkeypatch, -10 * YEAR)
+    write_everything(idle, tmp_path)
+    with pytest.raises(CleanupError):
+        cleaned(idle)
+    move(monkeypatch, 0)
+    assert min(ages(idle)) > 30 * DAY
+    before = kept(idle)
+    assert cleaned(idle, force=True) == []  # NTP vouches for the clock
+    assert kept(idle) == before
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    assert max(map(abs, ages(idle))) < uptime + HOUR
+    moved = ages(idle)
+    assert cleaned(idle) == [] and moved == pytest.approx(ages(idle), abs=60), "once"
+    [leap] = [row for row in audit.entries(idle.db.read()) if row.action == "clock.leap"]
+    assert json.loads(leap.detail)["seconds"] > 39 * DAY

@@ -54,6 +54,15 @@ def test_a_clock_that_kept_its_pace_for_a_day_is_trusted_unless_it_is_days_ahead
     assert bool(after.doubt) == after.lasting == (jump > clock_trust.AHEAD_SECONDS_MAX)
 
 
+@pytest.mark.parametrize("off", [HOUR, 40 * DAY])
+def test_a_clock_that_is_right_again_tells_which_times_were_behind(off: int) -> None:
+    right = later(START, 0, off, boot="boot-2")
+    assert seen(START, later(START, HOUR)).leap is None
+    leap = seen(START, right, synchronized=True).leap
+    assert leap == clock_trust.Leap(START.time, START.time + off - 30, off - 30)
+    assert seen(START, later(START, HOUR, -DAY), synchronized=True).leap is None
+
+
 def test_a_clock_that_jumps_again_begins_its_day_anew() -> None:
     first = later(START, HOUR, DAY)
     second = later(first, DAY - 60, HOUR)
