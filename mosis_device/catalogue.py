@@ -1,6 +1,9 @@
 """The signed catalogue: which document an app has, proved by TUF metadata (theupdateframework.io)."""
 
+import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -33,15 +36,27 @@ def check_root(data: bytes) -> None:
         raise Refused("malformed", "The root is not root metadata of a catalogue: check the file or the URL.") from None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """When the newest timestamp was signed that this device has seen, and the SHA-256 of the newest root then, in hex.
+
+    Another root ends it: whoever stole the key of the timestamp could have set it in the future.
+    """
+
+    at: datetime
+    root: str
+
+
 class Catalogue:
     """The catalogue at the bases of `fetcher`, with its last good metadata and documents below `directory`.
 
-    `root` is the root metadata that trust begins with; `now` decides what has expired.
+    `root` is the root metadata that trust begins with; `clock` and `seen` decide what has expired.
     """
 
-    def __init__(self, directory: Path, root: bytes, fetcher: Fetcher, now: datetime) -> None:
+    def __init__(self, directory: Path, root: bytes, fetcher: Fetcher, clock: datetime, seen: Seen) -> None:
         self._metadata, self._documents = directory / "metadata", directory / "documents"
-        self._root, self._fetcher, self._now = root, fetcher, now
+        self._root, self._fetcher, self._clock, self._seen = root, fetcher, clock, seen
+        self._now = clock
 
     def read(self, app_ids: Iterable[str]) -> dict[str, bytes]:
         """Fetch what changed; the documents of those apps that the catalogue has.
@@ -57,12 +72,29 @@ class Catalogue:
                 self._fetcher.turn()
         raise next((fault for fault in faults if fault.reason != "unreachable"), faults[0])
 
-    def signed_at(self) -> datetime:
-        """When the newest timestamp that this device has seen was signed."""
+    def seen(self) -> Seen:
+        """What was seen by now."""
         newest = Metadata[Timestamp].from_file(str(self._metadata / "timestamp.json"))
-        return newest.signed.expires - VALIDITY
+        return Seen(newest.signed.expires - VALIDITY, self._newest_root())
+
+    def now(self) -> datetime:
+        """The time: a device without a battery begins in 1970, and takes the latest time that it saw signed."""
+        return max(self._clock, self._seen.at) if self._seen.root == self._newest_root() else self._clock
+
+    def _newest_root(self) -> str:
+        with suppress(FileNotFoundError):
+            return hashlib.sha256((self._metadata / "root.json").read_bytes()).hexdigest()
+        return ""
 
     def _read(self, app_ids: tuple[str, ...]) -> dict[str, bytes]:
+        try:
+            return self._read_once(app_ids)
+        except tuf.ExpiredMetadataError:
+            if self.now() == self._now:
+                raise
+            return self._read_once(app_ids)  # there is a new root, so it is another time
+
+    def _read_once(self, app_ids: tuple[str, ...]) -> dict[str, bytes]:
         updater = self._updater()
         updater.refresh()
         targets = {app_id: updater.get_targetinfo(f"apps/{app_id}.json") for app_id in app_ids}
@@ -73,6 +105,7 @@ class Catalogue:
     def _updater(self) -> Updater:
         for directory in (self._metadata, self._documents):
             directory.mkdir(parents=True, exist_ok=True)
+        self._now = self.now()  # before the updater, which has root.json begin anew
         metadata, documents = (str(self._metadata), "catalogue/metadata/"), (str(self._documents), "catalogue/targets/")
         updater = Updater(*metadata, *documents, self._fetcher, bootstrap=self._root)
         updater._trusted_set.reference_time = self._now  # noqa: SLF001  no public way to say what time it is

@@ -26,7 +26,8 @@ from typing import Any, Literal
 
 from tuf.api.exceptions import DownloadError
 
-from mosis_device import catalogue, document, keys, package
+from mosis_device import document, keys, package
+from mosis_device.catalogue import Catalogue, Seen, check_root
 from mosis_device.disk import replace
 from mosis_device.document import Document, Release, Traits
 from mosis_device.download import Part, Progress, download
@@ -96,7 +97,7 @@ class Device:
                 root = self.fetcher.download_bytes("catalogue/metadata/1.root.json", self.options.bounds.metadata)
             except DownloadError as error:
                 raise Refused("unreachable", str(error)) from error
-        catalogue.check_root(root)
+        check_root(root)
         with self._locked():
             replace(self.directory / "root.json", root)
         return hashlib.sha256(root).hexdigest()
@@ -120,22 +121,22 @@ class Device:
             return [self._outcome(app_id, documents.get(app_id), traits, progress) for app_id in wanted]
 
     def _documents(self, app_ids: tuple[str, ...], state: Record) -> dict[str, bytes]:
-        seen = datetime.fromisoformat(state["seen"])
-        now = max(self.options.clock(), seen)  # a device without a battery begins in 1970
+        seen = Seen(datetime.fromisoformat(state["seen"]), state["root"])
         try:
             root = (self.directory / "root.json").read_bytes()
         except FileNotFoundError:
             raise Refused("no-root", "This device has no root of the store yet: give one with --root, or accept"
                           " the first one of the store with --trust-first-use.") from None  # fmt: skip
-        read = catalogue.Catalogue(self.directory, root, self.fetcher, now)
+        read = Catalogue(self.directory, root, self.fetcher, self.options.clock(), seen)
         documents = read.read(app_ids)
-        signed_at = read.signed_at()
-        if now - signed_at > STALE:
+        newest = read.seen()
+        if read.now() - newest.at > STALE:
             self._say(
-                f"The store has signed nothing since {signed_at:%Y-%m-%d}: it is off, or this copy is not updated."
+                f"The store has signed nothing since {newest.at:%Y-%m-%d}: it is off, or this copy is not updated."
             )
-        if signed_at > seen:
-            replace(self.directory / "device.json", _json(state | {"seen": signed_at.isoformat()}))
+        if newest.root != seen.root or newest.at > seen.at:
+            changed = {"seen": newest.at.isoformat(), "root": newest.root}
+            replace(self.directory / "device.json", _json(state | changed))
         return documents
 
     def _outcome(self, app_id: str, found: bytes | None, traits: Traits, progress: Progress) -> Outcome:
@@ -203,9 +204,10 @@ class Device:
     def _state(self) -> Record:
         path = self.directory / "device.json"
         try:
-            state: Record = json.loads(path.read_bytes())
-        except (FileNotFoundError, ValueError):
-            state = {"secret": secrets.token_hex(16), "seen": EPOCH}
+            read = json.loads(path.read_bytes())
+            state = {name: str(read[name]) for name in ("secret", "seen", "root")}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            state = {"secret": secrets.token_hex(16), "seen": EPOCH, "root": ""}
             replace(path, _json(state))
         return state
 

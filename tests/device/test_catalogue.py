@@ -177,6 +177,18 @@ def test_a_device_without_a_clock_takes_the_latest_time_that_it_saw_signed(
     assert phone.install(copy, **clock).version_code == 3
 
 
+def test_a_time_that_a_thief_of_the_key_signed_ends_with_the_key(shelf: Shelf, copy: Copy, seen: Phone) -> None:
+    """As TUF ends what a fast-forward attack did to versions."""
+    expires = shelf.catalogue.expires
+    shelf.catalogue.expires = expires + 10_000 * DAYS
+    shelf.publish(2)
+    assert seen.install(copy).version_code == 2
+    shelf.catalogue.expires, shelf.catalogue.signer = expires, CryptoSigner.generate_ed25519()
+    shelf.catalogue.rotate()
+    shelf.publish(3)
+    assert seen.install(copy).version_code == 3
+
+
 def test_a_catalogue_that_nobody_signed_for_a_week_is_said(shelf: Shelf, copy: Copy, phone: Phone) -> None:
     shelf.catalogue.expires = datetime.now(UTC).replace(microsecond=0) + 22 * DAYS
     shelf.publish(1)

@@ -91,3 +91,11 @@ def test_a_redirect_without_end_is_left_for_the_next_base(shelf: Shelf, copy: Co
         circle.redirects = circle.url
         assert phone.install(circle, copy).outcome == "installed"
         assert phone.device.fetcher.bases[0].rstrip("/") == circle.url, "its catalogue is good"
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[]", '{"secret": 1'])
+def test_a_damaged_file_of_the_device_is_made_anew(shelf: Shelf, copy: Copy, phone: Phone, damage: str) -> None:
+    shelf.publish(1)
+    phone.install(copy)
+    (phone.directory / "device.json").write_text(damage)
+    assert phone.install(copy).outcome == "current"
