@@ -3,17 +3,21 @@
 Nothing that is fetched is trusted before it is verified, so plain HTTP and the caches of strangers are fine.
 """
 
+import socket
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
+from threading import Timer
 from typing import IO
 
 import urllib3
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from mosis_device import __version__
 
@@ -25,7 +29,7 @@ class Bounds:
     """What a server may cost a device. Times in seconds, sizes in bytes."""
 
     connect: float = 10
-    silence: float = 15  # between two reads
+    silence: float = 15  # between two reads, and until all headers are there
     slowest: int = 4096  # bytes per second of a whole transfer
     redirects: int = 5
     tries: int = 5  # of one URL of a package, as long as each brings something
@@ -50,11 +54,12 @@ class Fetcher(FetcherInterface):
             retries=urllib3.Retry(connect=0, read=1, status=0, other=0, redirect=bounds.redirects),
             headers={"User-Agent": f"mosis-device/{__version__}"},
         )
+        self._http.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     @contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
         """The file at the path `url`, of at most `max_length` bytes. Raises DownloadError when no base has it."""
-        yield BytesIO(self._from_any(url, max_length))
+        yield BytesIO(self._from_any(url, min(max_length, self.bounds.metadata)))
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         return iter((self._from_any(url, self.bounds.metadata),))
@@ -106,20 +111,56 @@ class Fetcher(FetcherInterface):
 
     def body(self, response: urllib3.BaseHTTPResponse, limit: int) -> Iterator[bytes]:
         """The body of at most `limit` bytes as it is sent, in chunks. Raises DownloadError."""
-        deadline = time.monotonic() + self.bounds.silence + limit / self.bounds.slowest
-        length = 0
+        seconds = self.bounds.silence + limit / self.bounds.slowest
+        deadline, length = time.monotonic() + seconds, 0
         try:
-            while chunk := response.read1(CHUNK, decode_content=False):
-                length += len(chunk)
-                self.received += len(chunk)
-                if length > limit:
-                    raise DownloadLengthMismatchError(f"{self.last} is longer than the {limit} bytes expected.")
-                if time.monotonic() > deadline:
-                    raise DownloadError(f"{self.last} is sent too slowly.")
-                yield chunk
-        except urllib3.exceptions.HTTPError as error:
+            with _cut_after(seconds, response.shutdown):
+                while chunk := response.read1(CHUNK, decode_content=False):
+                    length += len(chunk)
+                    self.received += len(chunk)
+                    if length > limit:
+                        raise DownloadLengthMismatchError(f"{self.last} is longer than the {limit} bytes expected.")
+                    if time.monotonic() > deadline:
+                        raise DownloadError(f"{self.last} is sent too slowly.")
+                    yield chunk
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise DownloadError(f"{self.last} broke off after {length} bytes: {_cause(error)}.") from error
         response.release_conn()
+
+
+@contextmanager
+def _cut_after(seconds: float, cut: Callable[[], object]) -> Iterator[None]:
+    """End a connection after so many seconds: a timeout is for one read, and headers and trailers may never end."""
+
+    def end() -> None:
+        with suppress(OSError, ValueError, RuntimeError):  # it has ended
+            cut()
+
+    timer = Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+class _Connection(HTTPConnection):
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3 does
+        with _cut_after(self.timeout or 0, partial(self.sock.shutdown, socket.SHUT_RDWR)):
+            return super().getresponse()
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
 
 def _cause(error: Exception) -> str:

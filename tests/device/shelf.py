@@ -171,6 +171,9 @@ class Copy:
     """The base where packages are."""
     drips: bool = False
     """Every body is endless, a byte at a time."""
+    endless: bytes = b""
+    """Sent again and again, after `begin`, instead of every answer."""
+    begin: bytes = b""
     before: Callable[[str], None] = lambda path: None
     requests: list[str] = field(default_factory=list)
     ranges: list[tuple[str | None, str | None]] = field(default_factory=list)
@@ -218,7 +221,9 @@ class _Handler(BaseHTTPRequestHandler):
         copy.requests.append(path)
         copy.before(path)
         file = copy.root / path.lstrip("/")
-        if copy.drips:
+        if copy.endless:
+            self._never_end(copy.begin, copy.endless)
+        elif copy.drips:
             self._drip()
         elif copy.status is not None or not file.is_file():
             self._answer(copy.status or 404, b"no")
@@ -228,6 +233,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._package(file.read_bytes())
         else:
             self._json(file.read_bytes())
+
+    def _never_end(self, begin: bytes, endless: bytes) -> None:
+        self.close_connection = True
+        with suppress(OSError):  # the client has gone
+            self.wfile.write(begin)
+            while True:
+                self.wfile.write(endless)
+                time.sleep(0.05)
 
     def _drip(self) -> None:
         self.send_response(200)

@@ -202,3 +202,20 @@ def test_a_base_that_sends_without_end_or_hope_is_left(shelf: Shelf, copy: Copy,
     with serving(shelf.place, drips=True) as slow:
         assert phone.install(slow, copy, bounds=Bounds(silence=5, slowest=10**9)).outcome == "installed"
     assert len(slow.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("begin", "endless"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: x\r\n"),
+        (b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: x\r\n"),
+    ],
+)
+def test_an_answer_whose_headers_or_trailers_never_end_is_left(
+    begin: bytes, endless: bytes, shelf: Shelf, copy: Copy, phone: Phone
+) -> None:
+    shelf.publish(1)
+    with serving(shelf.place, begin=begin, endless=endless) as hostile:
+        assert phone.install(hostile, copy, bounds=Bounds(silence=0.3, slowest=10**9)).outcome == "installed"
