@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench import fixtures, jobs, load, mirror, stack
+from bench import catalogue, fixtures, jobs, load, mirror, stack
 from bench.stack import EATMYDATA, Ours, Server
 
 ICON = f"/assets/{fixtures.APP}/icon-64.png"
@@ -52,6 +52,10 @@ class Bench:
     @cached_property
     def jobs(self) -> jobs.Jobs:
         return jobs.Jobs(self._directory)
+
+    @cached_property
+    def catalogue(self) -> catalogue.Catalogue:
+        return catalogue.Catalogue(self._directory)
 
     @cached_property
     def mirror(self) -> mirror.Mirror:
@@ -211,6 +215,11 @@ LINES = (
     Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
     # Of all processes of the stack, for 500 apps of 10,000 that all have an update, against 500 questions for one app.
     Line("updates", "ms", lambda b: load.update_check(b.large, 500), lambda b: load.info_checks(b.large, 500), "≤ 0.1"),
+    # Processor time of the whole command after one publish, among 10,000 apps against 100.
+    Line("catalogue-publish", "s", lambda b: b.catalogue.publish(catalogue.LARGE),
+         lambda b: b.catalogue.publish(catalogue.SMALL), "< 1", "ours", needs=()),
+    # Compressed, of a device with 30 apps of 10,000, of which 100 are updated a day, against its first check.
+    Line("catalogue-day", "kB", lambda b: b.catalogue.day(), lambda b: b.catalogue.first(), "≤ 8", "ours", needs=()),
     # 100 packages of 5 MB and their manifests to a SeaweedFS, with the start of the command, against `rclone copy`.
     Line("mirror-copy", "MB/s", lambda b: b.mirror.copied(), lambda b: b.mirror.copied_by_rclone(), "≥ 0.7", needs=()),
     # Over 10,000 versions against 100, and what a tool without a record would ask for.

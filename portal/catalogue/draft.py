@@ -26,6 +26,7 @@ RENEW_SECONDS, LATEST_SECONDS = 60 * DAY, 30 * DAY
 """Bins are signed anew, some every day, from so long before they expire, and all of them so long before."""
 BINS_A_DAY = 3
 TIMESTAMP_SECONDS = DAY
+PER_DAY = 1000  # versions that a bin may have
 FLUSHED_MAX = 32  # files that are flushed one by one; more are flushed together
 
 Files = dict[str, bytes]
@@ -177,8 +178,16 @@ class _Drafting:
         )
 
     def _next(self, role: str) -> int:
-        """Versions grow with the time, so that they do not go back where the files are lost."""
-        return max(self._at, self._tree.highest.get(role, 0) + 1, self._tree.versions.get(role, 0) + 1)
+        """Versions grow with the time, so that they do not go back where the files are lost.
+
+        Those of bins count days, so that most in a snapshot are equal and it compresses well.
+        """
+        known = max(self._tree.highest.get(role, 0), self._tree.versions.get(role, 0))
+        if role == "snapshot":
+            return max(known + 1, self._at)
+        day, second = divmod(self._at, DAY)
+        first = (day + 1) * PER_DAY + second * PER_DAY // DAY  # later than any that was lost
+        return max(known + 1, day * PER_DAY) if known else first
 
     def _expires(self, kind: str) -> datetime:
         return datetime.fromtimestamp(self._at + SIGNED_SECONDS[kind], UTC)

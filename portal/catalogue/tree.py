@@ -90,6 +90,8 @@ class Tree:
     def highest(self) -> Mapping[str, int]:
         """The highest version of each role on the disk, also of runs that were cut off."""
         found: dict[str, int] = defaultdict(int)
+        if self.timestamp:
+            found["snapshot"] = self.timestamp.signed.snapshot_meta.version  # which may be lost
         for path in (self.root / "metadata").glob("*.json"):
             if match := VERSIONED.fullmatch(path.name):
                 found[match[2]] = max(found[match[2]], int(match[1]))
