@@ -29,6 +29,8 @@ JOB = "catalogue"
 CHECK_SECONDS = DAY
 REMOVED_MAX, REMOVED_PART_MAX = 100, 0.3  # of the apps; a run that would remove more than both writes nothing
 
+RECOVERED = "SELECT app_id FROM app_keys WHERE kind = 'recovery' AND effective_at BETWEEN ? AND ?"
+
 
 class CatalogueError(Fault):
     """The catalogue is not up to date; the message names cause and remedy."""
@@ -153,7 +155,8 @@ class _Run:
         if not 0 <= self._at - before.checked_at < CHECK_SECONDS:
             return None
         rows = self._db.execute("SELECT DISTINCT subject FROM audit WHERE seq > ?", (before.seq,))
-        apps = sorted({row[0].partition("/")[0] for row in rows} | set(before.retry))
+        due = self._db.execute(RECOVERED, (before.checked_at, self._at))  # without a row of the log
+        apps = sorted({row[0].partition("/")[0] for found in (rows, due) for row in found} | set(before.retry))
         return apps if all(self.tree.bin_of(app_id) for app_id in apps) else None
 
     def _every(self) -> Iterable[str]:

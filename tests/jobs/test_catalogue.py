@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,18 @@ from portal.jobs.alone import RunningError, alone
 from portal.jobs.catalogue import CatalogueError, catalogue, preview
 from portal.metrics import Metrics
 from portal.packages import package as packages
-from portal.store import apps, assets, clock
+from portal.store import apps, assets, clock, key_changes, keys
 from portal.store.store import Store, open_store
 from tests.packages.samples import APP_ID, KEY
 from tests.support.clock import move
 from tests.support.many import flip
-from tests.support.portal import add_developer, mosis
+from tests.support.portal import add_developer, mosis, registration
 from tests.support.publishing import OWNER, add_app, change, delete_app, publish
 from tests.support.small_disk import SmallDisk
 from tests.support.tuf_device import TufDevice
 
-DAY = 86400
+HOUR, DAY = 3600, 86400
+real_time = time.time
 OTHER_ID = "org.example.writer"
 
 
@@ -122,6 +124,20 @@ def test_a_deleted_app_has_no_document(signed: Store) -> None:
     catalogue(signed)
     found = device(signed).documents(APP_ID, OTHER_ID)
     assert (codes(found[APP_ID]), found[OTHER_ID]) == ([1], None)
+
+
+def test_a_recovered_key_is_there_as_soon_as_it_is_in_force(signed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which no row of the log says."""
+    new = Ed25519PrivateKey.generate()
+    with signed.db.write() as tx:
+        key = keys.register(tx, OWNER, "acme", **registration("acme", new))
+        announced = key_changes.recover(tx, OWNER, apps.get(tx, APP_ID), key.key_id, "lost")
+    phone = device(signed)
+    for seconds, pending, in_force in ((-HOUR, True, 1), (HOUR, False, 2)):
+        move(monkeypatch, announced.effective_at - real_time() + seconds)
+        catalogue(signed, force=True)
+        signing = phone.documents(APP_ID)[APP_ID]["signing"]
+        assert (signing["pending_recovery"] is not None, len(signing["keys"])) == (pending, in_force)
 
 
 def test_a_draft_has_no_document(signed: Store) -> None:
