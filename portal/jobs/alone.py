@@ -1,10 +1,13 @@
 """One run of a job at a time."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
 
+from portal.faults import Fault
 from portal.jobs import table
 from portal.recovery.errors import BackupError
 from portal.store.layout import Layout
@@ -12,7 +15,12 @@ from portal.store.locks import lock
 from portal.store.store import Store
 
 WAIT_SECONDS = 10.0  # that a restore waits for jobs
+AGAIN_SECONDS = 60.0  # after which a job that hangs in what follows is ended again
 START_SECONDS = 1.0  # that a job waits for a portal that starts, and holds the locks for a moment
+
+
+class OverrunError(Fault):
+    """The job takes longer than it ever should. No BackupError: nobody who does without one file continues after it."""
 
 
 class RunningError(BackupError):
@@ -29,7 +37,28 @@ def alone(store: Store, job: str) -> Iterator[None]:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+        with ending(job):
+            yield
+
+
+@contextmanager
+def ending(job: str) -> Iterator[None]:
+    """End a job that hangs, such as on a drive that does not answer: raises OverrunError in the block."""
+    if threading.current_thread() is not threading.main_thread():
         yield
+        return
+    seconds = table.BY_NAME[job].max_run
+
+    def overrun(_number: int, _frame: object) -> None:
+        raise OverrunError(f"{job} had not ended after {seconds / table.HOUR:g} h: check its drive, network and log.")
+
+    before = signal.signal(signal.SIGALRM, overrun)
+    outer = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *outer)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

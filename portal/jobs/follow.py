@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from portal.jobs import standby
+from portal.jobs.alone import ending
 from portal.jobs.standby import Copy, FollowError
 from portal.recovery import copies, rsync
 from portal.recovery.errors import BackupError
@@ -34,7 +35,7 @@ def follow(settings: Settings) -> Copy | None:
     if settings.follow is None:
         raise FollowError("This host is a store of its own and follows none.")
     layout = Layout(settings.root)
-    with standby.alone(layout) as locked:
+    with standby.alone(layout) as locked, ending("follow"):
         if not locked:
             return None
         before, began = standby.require(layout, settings.follow.store), now()

@@ -32,13 +32,15 @@ MET: Mapping[Needs, "Callable[[Settings], bool]"] = {
 class Job:
     """`mosis COMMAND`, by default at the crontab(5) time `time`, in the host's time zone.
 
-    It is overdue when its last success is more than `max_age` seconds old. Hosts that are what it `needs` run it.
+    It is overdue when its last success is more than `max_age` seconds old. A run that takes more than `max_run` seconds
+    hangs, and ends. Hosts that are what it `needs` run it.
     """
 
     name: str
     command: str
     time: str
     max_age: int
+    max_run: float
     needs: Needs
     help: str
 
@@ -49,6 +51,7 @@ JOBS = (
         command="cleanup",
         time="17 * * * *",
         max_age=26 * HOUR,
+        max_run=6 * HOUR,
         needs="a store",
         help="Delete versions and uploads whose retention has ended",
     ),
@@ -57,6 +60,7 @@ JOBS = (
         command="backup database",
         time="30 2 * * *",
         max_age=26 * HOUR,
+        max_run=6 * HOUR,
         needs="a store",
         help="Write a checked, compact copy of the database",
     ),
@@ -65,6 +69,7 @@ JOBS = (
         command="backup packages",
         time="0 3 * * *",
         max_age=26 * HOUR,
+        max_run=5 * DAY,
         needs="a store with a backup drive",
         help="Copy packages, images and snapshots of the database to the external drive",
     ),
@@ -73,6 +78,7 @@ JOBS = (
         command="drill",
         time="0 4 * * 0",
         max_age=8 * DAY,
+        max_run=5 * DAY,
         needs="a store",
         help="Rehearse a restore from every copy",
     ),
@@ -81,6 +87,7 @@ JOBS = (
         command="scrub --repair",
         time="0 5 * * 6",
         max_age=8 * DAY,
+        max_run=6 * DAY,
         needs="a store",
         help="Read every file of the store and of the drive, and mend what is damaged",
     ),
@@ -89,6 +96,7 @@ JOBS = (
         command="catalogue",
         time="*/5 * * * *",
         max_age=HOUR,
+        max_run=HOUR,
         needs="a store",
         help="Sign the catalogue of what is published",
     ),
@@ -97,6 +105,7 @@ JOBS = (
         command="mirror",
         time="*/5 * * * *",
         max_age=HOUR,
+        max_run=6 * DAY,
         needs="a store with a mirror",
         help="Copy what is published to the mirror's bucket",
     ),
@@ -105,6 +114,7 @@ JOBS = (
         command="collect",
         time="* * * * *",
         max_age=HOUR,
+        max_run=DAY,
         needs="a store with a private bucket",
         help="Fetch the packages that were uploaded to the mirror's private bucket",
     ),
@@ -113,6 +123,7 @@ JOBS = (
         command="follow",
         time="* * * * *",
         max_age=HOUR // 4,
+        max_run=6 * DAY,
         needs="a standby",
         help="Copy the store that this host follows",
     ),

@@ -44,9 +44,13 @@ def _run(arguments: Sequence[str], printed: Callable[[str], object], umask: int)
             ["rsync", *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace", umask=umask
         ) as process,
     ):
-        for line in process.stdout or ():
-            printed(line.rstrip("\n"))
-        code = process.wait()
+        try:
+            for line in process.stdout or ():
+                printed(line.rstrip("\n"))
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
         errors.seek(0)
         return code, errors.read().decode(errors="replace")
 

@@ -1,12 +1,18 @@
 """The table of jobs is what really happens: its commands exist, and record the names that status and metrics read."""
 
+import dataclasses
+import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from portal.jobs import table
+from portal.jobs import backup, table
+from portal.jobs.alone import OverrunError, alone
 from portal.jobs.table import Job
+from portal.recovery import drive
 from portal.settings import Settings
 from portal.store import job_runs
 from portal.store.store import Store
@@ -51,3 +57,26 @@ def test_a_command_records_its_run_by_the_name_of_its_job(job: Job, store: Store
     """Without a drive or a replica some fail, which is recorded too."""
     mosis(store, *job.command.split())
     assert [job.name] == list(job_runs.every(store.db.read()))
+
+
+@pytest.mark.parametrize("hangs", ["in a program", "in a call"])
+def test_a_job_that_hangs_is_ended_and_says_so(
+    saved: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: str
+) -> None:
+    job = dataclasses.replace(table.BY_NAME["backup-packages"], max_run=0.5)
+    monkeypatch.setattr(table, "BY_NAME", {**table.BY_NAME, job.name: job})
+    if hangs == "in a program":
+        script = tmp_path / "bin/rsync"
+        script.parent.mkdir()
+        script.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 600\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    else:
+        monkeypatch.setattr(drive, "require", lambda _backup: threading.Event().wait())
+    with pytest.raises(OverrunError, match="backup-packages had not ended"):
+        backup.packages(saved)
+    assert "had not ended" in str(job_runs.every(saved.db.read())[job.name].failure)
+    if hangs == "in a program":
+        assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    with alone(saved, job.name):
+        pass
