@@ -18,7 +18,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -103,9 +103,12 @@ class Device:
         return hashlib.sha256(root).hexdigest()
 
     def installed(self) -> dict[str, Record]:
-        """The records of all apps."""
-        found = (path.parent.name for path in self.directory.glob("apps/*/app.json"))
-        return {app_id: self._record(app_id) for app_id in sorted(found)}
+        """The records of all apps; empty where one is damaged, which `install` reports."""
+        records: dict[str, Record] = {path.parent.name: {} for path in sorted(self.directory.glob("apps/*/app.json"))}
+        for app_id in records:
+            with suppress(Refused, OSError):
+                records[app_id] = self._record(app_id)
+        return records
 
     def install(self, app_ids: Iterable[str], progress: Progress = lambda done, size: None) -> list[Outcome]:
         """Install each app, or its newest version that suits. Raises Refused where none of them can be tried."""
@@ -153,7 +156,8 @@ class Device:
         installed = record.get("version_code", 0)
         if installed in app.withdrawn:
             self._say(f"The installed version {installed} of {app_id} is withdrawn: {app.withdrawn[installed]}")
-        release = document.choose(app, installed, traits)
+        is_lost = installed > 0 and not (home / str(installed)).is_dir()
+        release = document.choose(app, installed - is_lost, traits)
         if release is None:
             Part(home / "package.part").forget()
         else:
@@ -195,9 +199,10 @@ class Device:
         path = self._home(app_id) / "app.json"
         try:
             record: Record = json.loads(path.read_bytes())
+            int(record["version_code"])
         except FileNotFoundError:
             return {}
-        except ValueError:
+        except (ValueError, TypeError, KeyError):
             raise Refused("storage", f"{path} is damaged: delete {path.parent} and install the app again.") from None
         return record
 

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,8 @@ class Author:
         withdrawn = [PlacedVersion(*row) for row in self._db.execute(YANKED, (app_id,))]
         if not current and not withdrawn:
             return None
-        described, faults = self._releases(current, withdrawn, before)
+        gone = _withdrawn(withdrawn, before)
+        described, faults = self._releases(current, gone.keys(), before)
         app, pending = apps.get(self._db, app_id), app_keys.pending(self._db, app_id)
         found = {
             "format": FORMAT,
@@ -76,7 +77,7 @@ class Author:
                 "pending_recovery": _key(pending) if pending else None,
             },
             "releases": described,
-            "withdrawn": [_withdrawn(version) for version in withdrawn],
+            "withdrawn": [{"version_code": code, "reason": gone[code]} for code in sorted(gone, reverse=True)],
             "deltas": [],
         }
         content = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -84,7 +85,7 @@ class Author:
         return Document(code, content.encode(), next(iter(faults), ""))
 
     def _releases(
-        self, current: Sequence[PlacedVersion], withdrawn: Sequence[PlacedVersion], before: bytes | None
+        self, current: Sequence[PlacedVersion], withdrawn: Collection[int], before: bytes | None
     ) -> tuple[list[Release], list[str]]:
         """The releases, and what is wrong with packages: then those of `before` stay, but for withdrawn ones."""
         known: list[Release] = json.loads(before)["releases"] if before else []
@@ -92,6 +93,12 @@ class Author:
         described: dict[object, Release] = {}
         faults: list[str] = []
         for version in current:
+            if version.version_code in withdrawn:
+                faults.append(
+                    f"{version.app_id} {version.version_code} was yanked, and this database, perhaps from before that,"
+                    " has it as published: yank it again."
+                )
+                continue
             try:
                 described[version.version_code] = self._release(version, statements)
             except DocumentError as error:
@@ -99,8 +106,7 @@ class Author:
                 if before is None:
                     raise
         if faults:
-            yanked = {version.version_code for version in withdrawn}
-            stay = {release["version_code"]: release for release in known if release["version_code"] not in yanked}
+            stay = {release["version_code"]: release for release in known if release["version_code"] not in withdrawn}
             described = stay | described
         return sorted(described.values(), key=lambda release: -int(str(release["version_code"]))), faults
 
@@ -151,8 +157,11 @@ class Author:
             yield {"size": size, "paths": [str(path)], "sha256": icon.sha256, "bytes": icon.size}
 
 
-def _withdrawn(version: PlacedVersion) -> dict[str, object]:
-    return {"version_code": version.version_code, "reason": " ".join(json.loads(version.reasons))}
+def _withdrawn(yanked: Sequence[PlacedVersion], before: bytes | None) -> dict[int, str]:
+    """The reason for each version code. What was ever withdrawn stays so, even if an older database was put back."""
+    known: list[Release] = json.loads(before)["withdrawn"] if before else []
+    found = {int(str(one["version_code"])): str(one["reason"]) for one in known}
+    return found | {version.version_code: " ".join(json.loads(version.reasons)) for version in yanked}
 
 
 def _key(key: AppKey) -> dict[str, object]:

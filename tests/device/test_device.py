@@ -1,5 +1,6 @@
 """An app is installed and updated whole, or not at all."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,27 @@ def test_a_lower_version_is_never_installed(shelf: Shelf, copy: Copy, phone: Pho
     shelf.publish(1)
     outcome = phone.install(copy)
     assert (outcome.outcome, outcome.version_code) == ("current", 2)
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "null", "{}", '{"version_code": []}'])
+def test_an_app_with_a_damaged_record_holds_up_no_other(
+    damage: str, shelf: Shelf, copy: Copy, phone: Phone
+) -> None:  # fmt: skip
+    other = "org.example.writer"
+    shelf.publish(1)
+    shelf.publish(1, app_id=other)
+    phone.install(copy)
+    phone.install(copy, app_id=other)
+    (phone.directory / "apps" / APP_ID / "app.json").write_text(damage)
+    assert set(phone.device.installed()) == {APP_ID, other}
+    outcomes = phone.device.install(phone.device.installed())
+    assert [(one.outcome, one.reason) for one in outcomes] == [("refused", "storage"), ("current", None)]
+
+
+def test_files_that_were_lost_are_installed_again(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(1)
+    shutil.rmtree(phone.install(copy).path)
+    assert phone.files(phone.install(copy)) == FILES
 
 
 def test_the_next_base_is_asked_where_one_fails_and_back(shelf: Shelf, copy: Copy, phone: Phone) -> None:

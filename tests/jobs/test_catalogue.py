@@ -202,15 +202,38 @@ def test_an_older_database_does_not_bring_older_versions(signed: Store, tmp_path
     catalogue(signed)
     phone = device(signed)
     assert codes(phone.documents(APP_ID)[APP_ID]) == [2]
-    signed.db.close()
-    for name in ("portal.db-wal", "portal.db-shm"):
-        (signed.layout.area("data") / name).unlink(missing_ok=True)
-    shutil.move(tmp_path / "copy.db", signed.layout.database)
-    restored = open_store(signed.settings)
+    restored = put_back(signed, tmp_path / "copy.db")
     assert catalogue(restored).removed == ["org.example.later"]
     found = phone.documents(APP_ID, "org.example.later")
     assert (codes(found[APP_ID]), found["org.example.later"]) == ([1], None)
     restored.db.close()
+
+
+def test_what_was_withdrawn_stays_so_in_an_older_database(signed: Store, tmp_path: Path) -> None:
+    publish(signed, APP_ID, 2)
+    signed.db.read().execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    change(signed, APP_ID, 2, "yank", "It lost files.")
+    catalogue(signed)
+    restored = put_back(signed, tmp_path / "copy.db")
+    with pytest.raises(CatalogueError, match=f"{APP_ID} 2 was yanked.*yank it again"):
+        catalogue(restored)
+    phone = device(signed)
+    document = phone.documents(APP_ID)[APP_ID]
+    assert (codes(document), document["withdrawn"]) == ([1], [{"version_code": 2, "reason": "It lost files."}])
+    change(restored, APP_ID, 2, "yank", "Again.")
+    catalogue(restored)
+    document = phone.documents(APP_ID)[APP_ID]
+    assert (codes(document), document["withdrawn"]) == ([1], [{"version_code": 2, "reason": "Again."}])
+    restored.db.close()
+
+
+def put_back(store: Store, copy: Path) -> Store:
+    """The store with an older copy of its database."""
+    store.db.close()
+    for name in ("portal.db-wal", "portal.db-shm"):
+        (store.layout.area("data") / name).unlink(missing_ok=True)
+    shutil.move(copy, store.layout.database)
+    return open_store(store.settings)
 
 
 def test_a_lost_catalogue_is_made_again_with_later_versions(signed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
