@@ -26,3 +26,11 @@ def test_it_runs_where_there_is_no_portal(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(CLIENT.parent)}
     command = [sys.executable, "-c", program.format(blocked=BLOCKED)]
     assert b"mosis-install" in subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+
+
+def test_the_wheel_of_the_store_contains_it_too(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(build, check=True, cwd=CLIENT.parent, stdout=subprocess.DEVNULL)
+    [wheel] = tmp_path.glob("*.whl")
+    names = {name for name in ZipFile(wheel).namelist() if name.startswith("mosis_device/")}
+    assert names == {f"mosis_device/{path.name}" for path in CLIENT.glob("*.py")}
