@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
@@ -33,13 +34,16 @@ OFFLINE = ("root", "targets")
 DIRECTORY_MODE = 0o700
 
 
+Found = TypeVar("Found")
+
+
 class KeysError(Fault):
     """The keys of the catalogue are missing or unusable; the message names the remedy."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What the job reads. Raises KeysError from `load` only."""
+    """What the job reads."""
 
     directory: Path
     roots: Sequence[Metadata[Root]]
@@ -61,13 +65,23 @@ class Keys:
         return [signer for signer in self.signers if signer.public_key.keyid in trusted]
 
     def delegating(self, number: int) -> Metadata[Targets]:
-        """The newest targets that spread the apps over so many bins."""
-        return next(one for one in reversed(self.targets) if len(_roles(one.signed)) == number)
+        """The newest targets that spread the apps over so many bins. Raises KeysError."""
+        found = (one for one in reversed(self.targets) if len(_roles(one.signed)) == number)
+        return self._required(next(found, None), f"targets for {number} bins")
 
     def bin_signer(self, targets: Targets) -> CryptoSigner:
-        """Who signs the bins of `targets`."""
+        """Who signs the bins of `targets`. Raises KeysError."""
         trusted = targets.delegations.keys if targets.delegations else {}
-        return next(signer for signer in self.signers if signer.public_key.keyid in trusted)
+        found = (signer for signer in self.signers if signer.public_key.keyid in trusted)
+        return self._required(next(found, None), "key for bins")
+
+    def _required(self, found: Found | None, what: str) -> Found:
+        if found is None:
+            raise KeysError(
+                f"{self.directory} has no {what} of the catalogue: put back what was there, or have the root key sign"
+                " another one by `mosis catalogue renew --new-store-key`."
+            )
+        return found
 
 
 def _roles(targets: Targets) -> dict[str, DelegatedRole]:

@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from portal.catalogue.keys import KeysError
 from portal.jobs import catalogue_keys
 from portal.jobs.catalogue import catalogue
+from portal.store import files
 from portal.store.store import Store
 from tests.support.portal import make_store, mosis
 from tests.support.tuf_device import TufDevice
 
 ROOT_KEY = Ed25519PrivateKey.generate()
+WRITE_FILE = files.write_file
 
 
 @pytest.fixture
@@ -35,6 +37,39 @@ def test_only_the_owner_can_read_them(signed: Store) -> None:
 def test_without_keys_a_run_says_how_to_make_them(store: Store) -> None:
     with pytest.raises(KeysError, match="mosis catalogue init"):
         catalogue(store)
+
+
+def test_a_lost_file_of_the_keys_is_named_and_a_renewal_replaces_it(signed: Store) -> None:
+    directory = keys_of(signed)
+    min(directory.glob("*.targets.json")).unlink()
+    with pytest.raises(KeysError, match="no targets for 64 bins"):
+        catalogue(signed, verify=True)
+    catalogue_keys.renew(signed, [ROOT_KEY], new_store_key=True)
+    catalogue(signed)
+    TufDevice(signed.layout.catalogue).updated()
+
+
+def test_a_renewal_that_was_killed_and_whose_key_is_lost_is_named(
+    signed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = keys_of(signed)
+    before = {*directory.glob("store-*.pem")}
+    with monkeypatch.context() as killed, pytest.raises(InterruptedError):
+        killed.setattr(files, "write_file", interrupted_at_the_root)
+        catalogue_keys.renew(signed, [ROOT_KEY], new_store_key=True)
+    [new] = {*directory.glob("store-*.pem")} - before
+    new.unlink()
+    with pytest.raises(KeysError, match="no key for bins"):
+        catalogue(signed, verify=True)
+    catalogue_keys.renew(signed, [ROOT_KEY], new_store_key=True)
+    catalogue(signed)
+    TufDevice(signed.layout.catalogue).updated()
+
+
+def interrupted_at_the_root(path: Path, content: bytes, **options: bool) -> None:
+    if "root" in path.name:
+        raise InterruptedError
+    WRITE_FILE(path, content, **options)
 
 
 def test_keys_are_never_overwritten(signed: Store) -> None:
