@@ -115,10 +115,11 @@ def renew(
         )
         print(f"would sign {', '.join(changes)}")
         return
-    root_keys = [key for path in paths for key in [load_key(path)]]
+    if root_key is None and not paths[0].exists():
+        raise KeysError("The root key is not on this host: name its file by --root-key.")
     catalogue_keys.renew(
         store,
-        root_keys,
+        [load_key(path) for path in paths],
         new_root_keys=[_made(path) for path in new_paths],
         threshold=threshold,
         new_store_key=new_store_key,

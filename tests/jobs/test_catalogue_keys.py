@@ -220,3 +220,5 @@ def test_a_root_key_on_this_host_is_made_where_the_portal_cannot_read(store: Sto
     assert made.returncode == 0, made.stderr
     assert (keys_of(store) / "root.pem").is_file()
     assert mosis(store, "catalogue", "renew").returncode == 0
+    (keys_of(store) / "root.pem").unlink()
+    assert "name its file by --root-key" in mosis(store, "catalogue", "renew").stderr
