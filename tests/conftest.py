@@ -1,7 +1,6 @@
 """Fixtures that more than one folder uses."""
 
 import itertools
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,13 +37,12 @@ def engine() -> Iterator[S3]:
 
 
 @pytest.fixture
-def empty(engine: S3) -> S3:
+def empty(engine: S3) -> Iterator[S3]:
     """A bucket of the test's own, without objects and rules."""
-    from portal.mirror.client import Bucket
+    from tests.mirror.seaweed import own_bucket
 
-    own = engine.model_copy(update={"bucket": f"mosis-{uuid.uuid4().hex}"})
-    Bucket(own).call("create_bucket")
-    return own
+    with own_bucket(engine) as own:
+        yield own
 
 
 @pytest.fixture

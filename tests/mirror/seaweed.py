@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from portal.mirror.client import Bucket
+from portal.mirror.client import Bucket, MirrorError
 from portal.mirror.objects import Listed, listed
 from portal.settings import S3
 from tests.mirror import filer_dump
@@ -112,6 +113,19 @@ def seaweed() -> Iterator[S3]:
     """An empty bucket, as the settings describe it, until the block ends."""
     with running_seaweed() as running:
         yield running.engine
+
+
+@contextmanager
+def own_bucket(engine: S3) -> Iterator[S3]:
+    """A further bucket of the engine until the block ends; it has room for some fifty at a time."""
+    own = engine.model_copy(update={"bucket": f"mosis-{uuid.uuid4().hex}"})
+    bucket = Bucket(own)
+    bucket.call("create_bucket")
+    try:
+        yield own
+    finally:
+        with suppress(MirrorError):  # the test has deleted it
+            bucket.call("delete_bucket")
 
 
 @contextmanager
