@@ -58,10 +58,10 @@ class Keys:
 
     @cached_property
     def online(self) -> list[CryptoSigner]:
-        """Who signs snapshot and timestamp: for this root and the one before it, so that a change of the key leaves no
-        moment in which a device trusts neither.
+        """Who signs snapshot and timestamp: for this root and all before it, so that a change of the key leaves no
+        moment in which a device trusts none, however late a mirror gets new roots.
         """
-        trusted = {key for root in self.roots[-2:] for key in root.signed.roles["timestamp"].keyids}
+        trusted = {key for root in self.roots for key in root.signed.roles["timestamp"].keyids}
         return [signer for signer in self.signers if signer.public_key.keyid in trusted]
 
     def delegating(self, number: int) -> Metadata[Targets]:

@@ -8,7 +8,7 @@ timestamp's is written twice, so an interrupted copy leaves the earlier state wh
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -43,6 +43,8 @@ class State:
     keys: frozenset[str]
     stages: tuple[tuple[Wanted, ...], ...]
     waits_for: str | None
+    version_of: Callable[[bytes], int]
+    """The version of another timestamp, 0 if devices do not trust it."""
 
 
 def timestamp(layout: Layout) -> bytes | None:
@@ -61,20 +63,13 @@ def require_newer(found: State, current: bytes, there: bytes | None) -> None:
 
     Raises CatalogueError.
     """
-    if there is not None and there != current and _version(there) >= found.version:
+    version = found.version_of(there) if there is not None and there != current else 0
+    if version >= found.version:
         raise CatalogueError(
-            f"The catalogue in the bucket has version {_version(there)}, and that of the store {found.version}, which"
+            f"The catalogue in the bucket has version {version}, and that of the store {found.version}, which"
             " devices would refuse. `mosis catalogue` signs a newer one within a day, unless the clock was ahead when"
-            " that in the bucket was signed."
+            " that in the bucket was signed: then make another key by `mosis catalogue renew --new-store-key`."
         )
-
-
-def _version(timestamp: bytes) -> int:
-    """Its version, unverified; 0 for what is no timestamp."""
-    try:
-        return int(json.loads(timestamp)["signed"]["version"])
-    except (ValueError, KeyError, TypeError):
-        return 0
 
 
 def state(layout: Layout, record: Record, current: bytes) -> State | None:
@@ -126,7 +121,7 @@ class _Reading:
         )
         metadata = (trusted.timestamp, trusted.snapshot, trusted.targets, *trusted.roots)
         keys = frozenset({_metadata(file).key for file in metadata} | bins.keys() | documents)
-        return State(trusted.version, keys, stages, self._waits_for)
+        return State(trusted.version, keys, stages, self._waits_for, trusted.version_of)
 
     def _bin(self, key: str, name: str) -> "File | None":
         """The bin, if the bucket or the record lacks it."""

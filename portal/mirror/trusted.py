@@ -30,7 +30,8 @@ class Trusted:
 
     def __init__(self, place: Path, current: bytes) -> None:
         self._metadata = place / "metadata"
-        self.roots, root = self._chain()
+        self.roots, self._root = self._chain()
+        root = self._root
         signed = _verified(Timestamp, "timestamp", current, root)
         self.version = signed.version
         self.timestamp = File("timestamp.json", current)
@@ -42,6 +43,13 @@ class Trusted:
     def bins(self) -> dict[str, str]:
         """The file of each bin, by the bin's name."""
         return {name: _file_name(name, meta) for name, meta in self._meta.items()}
+
+    def version_of(self, timestamp: bytes) -> int:
+        """The version of another timestamp; 0 for what devices with the newest root refuse anyway."""
+        try:
+            return _verified(Timestamp, "timestamp", timestamp, self._root).version
+        except RepositoryError:
+            return 0
 
     def read_bin(self, name: str) -> tuple[File, dict[str, str]]:
         """A bin, and the SHA-256 of each document in it, by target path."""

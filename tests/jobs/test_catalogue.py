@@ -193,6 +193,16 @@ def test_a_change_of_keys_that_is_cut_off_anywhere_locks_no_device_out(changes: 
     cut_everywhere(signed, lambda: catalogue_keys.renew(signed, [KEY], **changes), current)
 
 
+def test_keys_that_changed_twice_lock_no_device_out_that_has_neither_root_yet(signed: Store) -> None:
+    for _ in range(2):
+        catalogue_keys.renew(signed, [KEY], new_store_key=True)
+    catalogue(signed)
+    phone = device(signed)
+    for version in (2, 3):
+        (signed.layout.catalogue / f"metadata/{version}.root.json").unlink()
+    assert codes(phone.documents(APP_ID)[APP_ID]) == [1]
+
+
 def test_an_older_database_does_not_bring_older_versions(signed: Store, tmp_path: Path) -> None:
     """Restored from a copy: what it does not know is gone, and devices accept that."""
     signed.db.read().execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))

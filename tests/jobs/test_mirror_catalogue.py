@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import CryptoSigner
 
 from portal.jobs import catalogue, catalogue_keys, mirror
 from portal.jobs.mirror import DELETE_AFTER_SECONDS
@@ -230,6 +232,24 @@ def test_the_catalogue_in_the_bucket_never_goes_back(filled: Store, signed: Sign
     signed.publish({})
     mirror.mirror(filled)
     assert in_bucket(filled)[TIMESTAMP] == (signed.place / "metadata/timestamp.json").read_bytes()
+
+
+def test_a_timestamp_from_the_future_holds_up_nothing_once_its_key_is_not_trusted(
+    filled: Store, signed: SignedCatalogue, tmp_path: Path
+) -> None:  # fmt: skip
+    thief = SignedCatalogue(tmp_path / "thief", (signed.root_signer, signed.signer))
+    thief.version = 10**9
+    thief.publish({})
+    future = (thief.place / "metadata/timestamp.json").read_bytes()
+    bucket_of(filled).call("put_object", Key=TIMESTAMP, Body=future)
+    with pytest.raises(MirrorError, match="renew --new-store-key"):
+        mirror.mirror(filled, adopt=True)
+    signed.signer = CryptoSigner.generate_ed25519()
+    signed.expires += timedelta(days=1)  # so that all bins are signed with it
+    signed.rotate()
+    signed.publish({})
+    mirror.mirror(filled)
+    assert in_bucket(filled)[TIMESTAMP] == catalogue_on_disk(filled)[TIMESTAMP]
 
 
 def test_a_store_without_a_catalogue_leaves_the_one_in_the_bucket(
