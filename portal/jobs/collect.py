@@ -104,9 +104,9 @@ def _at_most(seconds: int) -> Iterator[None]:
         raise TimeoutError(f"The bucket did not deliver a package within {seconds} s.")
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(seconds)
+    outer = signal.setitimer(signal.ITIMER_REAL, seconds)  # the limit of the whole job
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, *outer)
         signal.signal(signal.SIGALRM, before)

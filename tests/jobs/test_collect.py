@@ -136,6 +136,16 @@ def test_a_package_goes_in_by_the_bucket(publisher: Publisher, body: bytes) -> N
     assert not store.layout.staging(upload["upload_id"]).exists()
 
 
+def test_the_limit_of_one_package_leaves_that_of_the_whole_run(publisher: Publisher, body: bytes) -> None:
+    upload, left = via_mirror(publisher, body), list[float]()
+    put(upload, body)
+    complete(publisher, upload)
+    store = publisher.portal.store
+    collect.collect(store, watch=0, report=lambda *_: left.append(signal.getitimer(signal.ITIMER_REAL)[0]))
+    assert left[0] > collect.PATIENCE_SECONDS
+    assert complete(publisher, upload).status_code == 201
+
+
 def test_the_job_is_there_when_the_owner_completes(publisher: Publisher, body: bytes) -> None:
     """Otherwise cron's minute would pass first."""
     upload = via_mirror(publisher, body)
