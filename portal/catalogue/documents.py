@@ -28,6 +28,7 @@ YANKED = (
 
 
 Release = dict[str, object]
+Entry = dict[str, object]
 
 
 class DocumentError(Fault):
@@ -63,6 +64,7 @@ class Author:
             return None
         gone = _withdrawn(withdrawn, before)
         described, faults = self._releases(current, gone.keys(), before)
+        trusted, forgotten = self._trusted(app_id, before)
         app, pending = apps.get(self._db, app_id), app_keys.pending(self._db, app_id)
         found = {
             "format": FORMAT,
@@ -73,7 +75,7 @@ class Author:
             "summary": next(iter(app.description.strip().splitlines()), "")[:SUMMARY_MAX],
             "icons": list(self._icons(app_id)),
             "signing": {
-                "keys": [_key(key) for key in app_keys.history(self._db, app_id)],
+                "keys": trusted,
                 "pending_recovery": _key(pending) if pending else None,
             },
             "releases": described,
@@ -82,7 +84,20 @@ class Author:
         }
         content = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         code = max((int(str(release["version_code"])) for release in described), default=0)
-        return Document(code, content.encode(), next(iter(faults), ""))
+        return Document(code, content.encode(), next(iter(faults + forgotten), ""))
+
+    def _trusted(self, app_id: str, before: bytes | None) -> tuple[list[Entry], list[str]]:
+        """The keys, and which of them the database, put back from an earlier time, does not know: devices do."""
+        here = [_key(key) for key in app_keys.history(self._db, app_id)]
+        known: list[Entry] = json.loads(before)["signing"]["keys"] if before else []
+        lost = known[len(here) :]
+        if not lost or [*map(_identity, known[: len(here)])] != [*map(_identity, here)]:
+            return here, []
+        return known, [
+            f"The database, perhaps an older copy, does not know the {key['kind']} of {app_id} to the key"
+            f" {key['key_id']} from version {key['from_version_code']}, which devices know: repeat it."
+            for key in lost
+        ]
 
     def _releases(
         self, current: Sequence[PlacedVersion], withdrawn: Collection[int], before: bytes | None
@@ -164,7 +179,12 @@ def _withdrawn(yanked: Sequence[PlacedVersion], before: bytes | None) -> dict[in
     return found | {version.version_code: " ".join(json.loads(version.reasons)) for version in yanked}
 
 
-def _key(key: AppKey) -> dict[str, object]:
+def _identity(entry: Entry) -> tuple[object, ...]:
+    """What devices compare."""
+    return entry["kind"], entry["key_id"], entry["from_version_code"]
+
+
+def _key(key: AppKey) -> Entry:
     return {
         "kind": key.kind,
         "key_id": key.key_id,

@@ -22,6 +22,7 @@ from portal.jobs.alone import RunningError, alone
 from portal.jobs.catalogue import CatalogueError, catalogue, preview
 from portal.metrics import Metrics
 from portal.packages import package as packages
+from portal.packages import signature
 from portal.store import apps, assets, clock, key_changes, keys
 from portal.store.store import Store, open_store
 from tests.packages.samples import APP_ID, KEY
@@ -235,6 +236,36 @@ def test_what_was_withdrawn_stays_so_in_an_older_database(signed: Store, tmp_pat
     document = phone.documents(APP_ID)[APP_ID]
     assert (codes(document), document["withdrawn"]) == ([1], [{"version_code": 2, "reason": "Again."}])
     restored.db.close()
+
+
+def test_a_key_that_devices_know_stays_in_an_older_database(signed: Store, tmp_path: Path) -> None:
+    signed.db.read().execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    rotate(signed)
+    catalogue(signed)
+    phone = device(signed)
+    known = phone.documents(APP_ID)[APP_ID]["signing"]["keys"]
+    assert [key["kind"] for key in known] == ["pin", "rotation"]
+    restored = put_back(signed, tmp_path / "copy.db")
+    with pytest.raises(CatalogueError, match=f"rotation of {APP_ID}.*from version 2.*repeat it"):
+        catalogue(restored)
+    assert phone.documents(APP_ID)[APP_ID]["signing"]["keys"] == known
+    rotate(restored)
+    catalogue(restored)
+    assert [key["key_id"] for key in phone.documents(APP_ID)[APP_ID]["signing"]["keys"]] == [
+        key["key_id"] for key in known
+    ]
+    restored.db.close()
+
+
+def rotate(store: Store) -> None:
+    """To another key, from version 2 on."""
+    new = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    with store.db.write() as tx:
+        key = keys.register(tx, OWNER, "acme", **registration("acme", new))
+        old_id = signature.key_id(signature.raw_public_key(KEY))
+        statement = signature.rotation_statement(APP_ID, old_id, key.key_id, 2)
+        proofs = (signature.sign(KEY, statement), signature.sign(new, statement))
+        key_changes.rotate(tx, OWNER, apps.get(tx, APP_ID), key.key_id, 2, *proofs)
 
 
 def put_back(store: Store, copy: Path) -> Store:
