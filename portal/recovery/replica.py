@@ -24,7 +24,7 @@ PAGE_SIZE_64K = 1  # as which 65536 is stored
 LTX = struct.Struct(">4s44xQQ8s")  # of an LTX file: its magic; start, length and salts of what it copies of the WAL
 LTX_MAGIC = b"LTX1"
 UNFINISHED = ".tmp"
-SNAPSHOTS, FIRST = "ltx/9", "0000000000000001-"
+LEVEL_0, SNAPSHOTS, FIRST = "ltx/0", "ltx/9", "0000000000000001-"
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ def _committed(layout: Layout) -> Position | None:
 
 def copied(layout: Layout) -> Position | None:
     """The end of what the newest file of the replica has of the WAL; None without a readable one."""
-    newest = max(_names(layout.replica / "ltx/0"), default=None)
+    newest = max(_names(layout.replica / LEVEL_0), default=None)
     with suppress(OSError, struct.error):
         if newest:
-            with (layout.replica / "ltx/0" / newest).open("rb") as file:
+            with (layout.replica / LEVEL_0 / newest).open("rb") as file:
                 magic, start, length, salts = LTX.unpack(file.read(LTX.size))
                 return Position(salts, start + length) if magic == LTX_MAGIC else None
     return None
@@ -119,13 +119,13 @@ def copied(layout: Layout) -> Position | None:
 
 def under_way(layout: Layout) -> int:
     """Bytes of files that Litestream has not finished: a full copy of a large database takes a while."""
-    places = (layout.litestream_state / "ltx/0", layout.replica / "ltx/0")
+    places = (layout.litestream_state / LEVEL_0, layout.replica / LEVEL_0)
     return sum(size(path) for place in places for path in _listed(place) if path.suffix == UNFINISHED)
 
 
 def complete(layout: Layout) -> bool:
     """Whether the replica has a file that a restore can begin with; what was begun without one never gets whole."""
-    levels = ("ltx/0", "ltx/1", "ltx/2", "ltx/3")
+    levels = (LEVEL_0, "ltx/1", "ltx/2", "ltx/3")
     return any(True for _ in _names(layout.replica / SNAPSHOTS)) or any(
         name.startswith(FIRST) for level in levels for name in _names(layout.replica / level)
     )
@@ -159,9 +159,26 @@ def set_aside(layout: Layout) -> Path | None:
 
 
 def forget(layout: Layout) -> None:
-    """Let Litestream, which may not run, begin with a full copy the next time, in a directory of the store's mode."""
+    """Let Litestream, which may not run, begin with a full copy the next time, in a directory of the store's mode.
+
+    It numbers that copy after the newest file of level 0. A snapshot is written before the changes in it reach level 0:
+    one that a killed Litestream left there has numbers that the next changes get as well, and a restore would take it
+    for those. So whatever is ahead of level 0 goes.
+    """
     files.discard(layout.litestream_state)
     layout.replica.mkdir(mode=0o700, parents=True, exist_ok=True)
+    newest = max(map(_last, _names(layout.replica / LEVEL_0)), default="")
+    if not newest and complete(layout):
+        set_aside(layout)
+        return
+    for path in (layout.replica / "ltx").glob("[1-9]/*.ltx"):
+        if _last(path.name) > newest:
+            path.unlink(missing_ok=True)
+
+
+def _last(name: str) -> str:
+    """The number of the last change in a file, comparable."""
+    return name.removesuffix(".ltx").rpartition("-")[2]
 
 
 def set_asides(layout: Layout) -> list[Path]:

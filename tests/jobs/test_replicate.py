@@ -134,6 +134,35 @@ def test_writers_that_die_in_their_commit_leave_a_replica_that_heals(
     assert keeper.state.failure is None
 
 
+def test_a_snapshot_that_a_killed_litestream_wrote_ahead_of_its_changes_hides_no_later_ones(
+    store: Store, keeper: Keeper, tmp_path: Path
+) -> None:
+    """Litestream writes a snapshot before level 0 has the changes in it; `make crash` killed it in between."""
+    write(store)
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+    keeper.stop()
+    shutil.rmtree(store.layout.replica / replica.SNAPSHOTS, ignore_errors=True)
+    write(store)
+    keeper.start()  # without a snapshot, it writes one
+    keeper.await_(lambda: ends(store.layout, replica.SNAPSHOTS))
+    keeper.stop(signal.SIGKILL)
+    keeper.await_(lambda: not keeper.litestreams)
+    (snapshot,) = ends(store.layout, replica.SNAPSHOTS)
+    for end, path in ends(store.layout, replica.LEVEL_0).items():
+        if end >= snapshot:
+            path.unlink()
+    write(store, 3)
+    keeper.start()
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+    write(store)
+    keeper.await_(lambda: restores(store.layout, tmp_path))
+
+
+def ends(layout: Layout, level: str) -> dict[str, Path]:
+    """The files of a level of the replica, by the number of their last change."""
+    return {path.stem.rpartition("-")[2]: path for path in (layout.replica / level).glob("*.ltx")}
+
+
 def test_a_litestream_that_is_killed_is_started_anew(store: Store, keeper: Keeper, tmp_path: Path) -> None:
     (old,) = keeper.litestreams
     os.kill(old, signal.SIGKILL)
