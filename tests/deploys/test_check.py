@@ -71,7 +71,7 @@ def test_a_schedule_that_only_a_crontab_can_say_is_looked_for_there(release: Rel
     found = declared(wanted)
     assert found["crontab"]["jobs"] == ["cleanup"]
     names = [task["name"] for task in found["tasks"]]
-    assert names == ["mosis-backup-database", "mosis-drill", "mosis-scrub", "mosis-boot"]
+    assert names == ["mosis-backup-database", "mosis-drill", "mosis-scrub", "mosis-catalogue", "mosis-boot"]
 
 
 def test_files_that_are_gone_or_changed_are_named(tmp_path: Path) -> None:
