@@ -175,7 +175,8 @@ def test_an_interrupted_command_says_that_it_continues(copy: Copy, root: Path, t
             process[0].wait()  # it would be too late once the answer is there
 
     copy.before = interrupt
-    command = ["env", "--default-signal=INT", *ALONE, APP_ID, "--from", copy.url, "--into", str(tmp_path / "phone"), "--root", str(root)]
+    listening = ["env", "--default-signal=INT"]  # whatever this process does with the signal
+    command = [*listening, *ALONE, APP_ID, "--from", copy.url, "--into", tmp_path / "phone", "--root", root]
     process.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY))
     _, shown = process[0].communicate()
     assert process[0].returncode == 1
