@@ -72,12 +72,12 @@ def _clear_leftovers(settings: Settings, shared: TextIO) -> None:
 
 
 def _ownerless(store: Store) -> Collection[str]:
-    """What earlier portals left; nothing while a job runs, which writes files of its own."""
+    """What earlier portals left."""
     try:
         with none_running(store.layout, wait=0):
-            return leftovers.ownerless(store)
+            return leftovers.ownerless(store, is_job_running=False)
     except RunningError:
-        return ()
+        return leftovers.ownerless(store, is_job_running=True)
 
 
 def _report_leftover(leftover: Leftover) -> None:

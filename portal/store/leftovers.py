@@ -2,7 +2,7 @@
 
 None of it is ever served. What may belong to a request or job under way is not listed: packages are claimed while they
 have no row, images have none only during a writer's turn, and the rest counts by its age, except at the start of a
-portal while no other one and no job runs, when whatever the requests of earlier portals left has no owner.
+portal while no other one runs, when whatever the requests of earlier portals left has no owner.
 """
 
 import json
@@ -30,7 +30,8 @@ PARTIAL_SNAPSHOT = re.compile(r"\.(portal|before-schema|trial)-.*")
 IMAGE = re.compile(
     r"(icon-[0-9]+|screenshots/[1-5])(\.[0-9a-f]{16})?\.png|(screenshots/)?\..+\.png\.[0-9]+\.[0-9a-f]{8}"
 )
-OF_PORTALS = re.compile(rf"[0-9a-f]{{32}}|(image|images|removed|orphan)-.*|{PARTIAL.pattern}")  # under `temp/`
+OF_REQUESTS = re.compile(r"[0-9a-f]{32}|images?-.*")  # under `temp/`
+OF_ANYBODY = re.compile(rf"(removed|orphan)-.*|{PARTIAL.pattern}")  # of requests and jobs
 FORMS = "status = 'uploading' AND NOT EXISTS (SELECT 1 FROM uploads WHERE upload_id = version_id)"
 
 
@@ -41,15 +42,17 @@ class Leftover(NamedTuple):
     path: Path
 
 
-def ownerless(store: Store) -> Collection[str]:
-    """The uploads and whatever else under `temp/` earlier portals have left; call it while no portal and no job runs.
+def ownerless(store: Store, *, is_job_running: bool) -> Collection[str]:
+    """The uploads and whatever else under `temp/` earlier portals have left; call it while no portal runs.
 
-    Signed uploads are kept: their clients continue them.
+    What a job that is running may be writing is not among it. Signed uploads are kept: their clients continue them.
     """
     db = store.db.read()
     signed = {row[0] for row in db.execute("SELECT upload_id FROM uploads")}
     forms = {row[0] for row in db.execute(f"SELECT version_id FROM versions WHERE {FORMS}")}
-    names = {path.name for path in _listed(store.layout.area("temp")) if OF_PORTALS.fullmatch(path.name)}
+    left = (OF_REQUESTS,) if is_job_running else (OF_REQUESTS, OF_ANYBODY)
+    listed = [path.name for path in _listed(store.layout.area("temp"))]
+    names = {name for name in listed if any(pattern.fullmatch(name) for pattern in left)}
     return forms | names - signed
 
 

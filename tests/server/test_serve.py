@@ -74,13 +74,15 @@ def test_a_killed_worker_is_replaced(own_portal: Portal) -> None:
 def test_a_start_removes_no_file_that_a_job_is_writing(tmp_path: Path) -> None:
     """A portal that started while the cleanup wrote a record removed the record's unfinished file."""
     portal = Portal(make_store(tmp_path / "store", port=free_port()))
-    unfinished = portal.store.layout.area("temp") / ".app.json.1234.0123abcd"
+    unfinished, upload = (portal.store.layout.area("temp") / name for name in (".app.json.1234.0123abcd", 32 * "a"))
     unfinished.touch()
+    upload.mkdir()
     try:
         with alone(portal.store, "cleanup"):
             portal.start()
             portal.stop()
         assert unfinished.exists()
+        assert not upload.exists(), "no job writes uploads of forms"
         portal.start()
         assert not unfinished.exists()
     finally:

@@ -122,7 +122,7 @@ def test_without_another_portal_the_uploads_of_forms_have_no_owner(store: Store,
     image = write(store.layout.staging("image-x1y2/icon")).parent
     job = write(store.layout.staging("drill-1/portal.db"))
     assert found(store) == set()
-    assert set(swept(store, leftovers.ownerless(store))) == {
+    assert set(swept(store, leftovers.ownerless(store, is_job_running=False))) == {
         Leftover("uploading", form.directory), Leftover("temp", image),
     }  # fmt: skip
     assert uploads.version_of(store.db.read(), form.upload_id) is None

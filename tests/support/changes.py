@@ -142,7 +142,8 @@ def start(world: World) -> list[Leftover]:
     store, removed, failed = world.open(), list[Leftover](), list[str]()
     at = now() + 1 + leftovers.PARTIAL_SECONDS
     with closing(store.db):
-        leftovers.sweep(store, leftovers.found(store, at, leftovers.ownerless(store)), removed.append, failed.append)
+        ownerless = leftovers.ownerless(store, is_job_running=False)
+        leftovers.sweep(store, leftovers.found(store, at, ownerless), removed.append, failed.append)
         leftovers.name_images(store)
     assert failed == []
     return removed
