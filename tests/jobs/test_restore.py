@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -28,6 +28,7 @@ from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
+from portal.store.locks import lock
 from portal.store.store import Store, open_store
 from tests.http.test_images import png
 from tests.support.litestream import replicate, replicating
@@ -515,8 +516,8 @@ def test_a_job_and_a_restore_never_run_at_once(store: Store, monkeypatch: pytest
 def test_a_restore_waits_for_a_job_that_is_about_to_end(store: Store) -> None:
     change(store, "acme")
     backup.database(store)
-    with ExitStack() as job:
-        job.enter_context(alone(store, "mirror"))
+    with (store.layout.area("data") / "mirror.lock").open("a+") as job:
+        assert lock(job)  # as `alone` does, which only a main thread may leave
         waiting = threading.Timer(0.2, job.close)
         waiting.start()
         assert restored(store, replace_database=True).database
