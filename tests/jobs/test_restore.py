@@ -23,12 +23,11 @@ from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
 from portal.settings import S3, Follow
-from portal.store import developers, failure_marks, known_files, writing
+from portal.store import developers, failure_marks, known_files, locks, writing
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
-from portal.store.locks import lock
 from portal.store.store import Store, open_store
 from tests.http.test_images import png
 from tests.support.litestream import replicate, replicating
@@ -517,7 +516,7 @@ def test_a_restore_waits_for_a_job_that_is_about_to_end(store: Store) -> None:
     change(store, "acme")
     backup.database(store)
     with (store.layout.area("data") / "mirror.lock").open("a+") as job:
-        assert lock(job)  # as `alone` does, which only a main thread may leave
+        assert locks.lock(job)  # as `alone` does, which only a main thread may leave
         waiting = threading.Timer(0.2, job.close)
         waiting.start()
         assert restored(store, replace_database=True).database
