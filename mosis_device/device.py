@@ -130,6 +130,12 @@ class Device:
         except FileNotFoundError:
             raise Refused("no-root", "This device has no root of the store yet: give one with --root, or accept"
                           " the first one of the store with --trust-first-use.") from None  # fmt: skip
+        try:
+            check_root(root)
+        except Refused:
+            path = self.directory / "root.json"
+            raise Refused("storage", f"{path} is damaged: delete it, and give the root with --root, or accept the"
+                          " first one of the store with --trust-first-use.") from None  # fmt: skip
         read = Catalogue(self.directory, root, self.fetcher, self.options.clock(), seen)
         documents = read.read(app_ids)
         newest = read.seen()
@@ -150,7 +156,8 @@ class Device:
 
     def _update(self, app_id: str, found: bytes | None, traits: Traits, progress: Progress) -> Outcome:
         if found is None:
-            raise Refused("unknown-app", f"The catalogue has no app {app_id}: check the ID.")
+            raise Refused("unknown-app", f"The catalogue has no app {app_id}: check the ID; if it has just been"
+                          " published, run the command again in ten minutes.")  # fmt: skip
         app, home, record = document.parse(found, app_id), self._home(app_id), self._record(app_id)
         _tidy(home, record)
         installed = record.get("version_code", 0)
@@ -158,12 +165,16 @@ class Device:
             self._say(f"The installed version {installed} of {app_id} is withdrawn: {app.withdrawn[installed]}")
         is_lost = installed > 0 and not (home / str(installed)).is_dir()
         release = document.choose(app, installed - is_lost, traits)
+        if release is None and is_lost:
+            raise Refused("storage", f"The files of {app_id} in {home / str(installed)} are lost, and the catalogue"
+                          f" has no release from {installed} on for this device: delete {home} and install the app"
+                          " again.")  # fmt: skip
         if release is None:
             Part(home / "package.part").forget()
         else:
             self._install(home, app, release, record, progress)
             record = self._record(app_id)
-        kind: Kind = "current" if release is None else "updated" if installed else "installed"
+        kind: Kind = "current" if release is None else "updated" if installed and not is_lost else "installed"
         code = record["version_code"]
         return Outcome(app_id, kind, code, record["version_name"], str(home / str(code)))
 
@@ -180,9 +191,11 @@ class Device:
             package.verify(content, app.app_id, release, signer)
             os.sync()  # every file of it; to flush them one by one takes far longer
             fresh.rename(home / str(release.version_code))
+            again = release.version_code == record.get("version_code")
+            previous = record.get("previous" if again else "version_code")
             replace(home / "app.json", _json({
                 "app_id": app.app_id, "name": app.name, "version_code": release.version_code,
-                "version_name": release.version_name, "previous": record.get("version_code"),
+                "version_name": release.version_name, "previous": previous,
                 "sha256": release.sha256, "statement_sha256": release.statement_sha256, "keys": entries,
             }))  # fmt: skip
             part.forget()
@@ -199,10 +212,11 @@ class Device:
         path = self._home(app_id) / "app.json"
         try:
             record: Record = json.loads(path.read_bytes())
-            int(record["version_code"])
+            if not isinstance(record["version_code"], int) or not isinstance(record["keys"], list):
+                raise TypeError
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, LookupError, TypeError):
             raise Refused("storage", f"{path} is damaged: delete {path.parent} and install the app again.") from None
         return record
 
@@ -211,6 +225,8 @@ class Device:
         try:
             read = json.loads(path.read_bytes())
             state = {name: str(read[name]) for name in ("secret", "seen", "root")}
+            bytes.fromhex(state["secret"])
+            datetime.fromisoformat(state["seen"]).astimezone()
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             state = {"secret": secrets.token_hex(16), "seen": EPOCH, "root": ""}
             replace(path, _json(state))

@@ -91,8 +91,7 @@ def _roles(targets: Targets) -> dict[str, DelegatedRole]:
 def load(directory: Path) -> Keys:
     """Raises KeysError."""
     roots, targets = _all(directory, Root), _all(directory, Targets)
-    signers = [CryptoSigner(key_files.load(path)) for path in sorted(directory.glob("store-*.pem"))]
-    found = Keys(directory, roots, targets, signers)
+    found = Keys(directory, roots, targets, _signers(directory))
     trusted = {signer.public_key.keyid for signer in found.online}
     if not trusted & set(found.root.roles["timestamp"].keyids):
         raise KeysError(
@@ -140,6 +139,8 @@ def renew(
     given = {_public(key).keyid for key in root_keys} & set(role.keyids)
     if len(given) < role.threshold:
         raise KeysError(f"{len(given)} of the given keys are root keys of this catalogue, {role.threshold} must sign.")
+    if not new_store_key and online not in {signer.public_key.keyid for signer in _signers(directory)}:
+        raise KeysError(f"{directory} has no store key that the catalogue trusts: put it back, or add --new-store-key.")
     public = {key.keyid: key for key in map(_public, new_root_keys)}
     store_key = _new_store_key(directory) if new_store_key else root.keys[online]
     _sign(
@@ -184,6 +185,11 @@ def _write(directory: Path, signed: T, signers: Iterable[CryptoSigner]) -> None:
     files.write_file(_path(directory, signed.type, signed.version), metadata.to_bytes(JSONSerializer(compact=True)))
 
 
+def _signers(directory: Path) -> list[CryptoSigner]:
+    """Those of all store keys. Raises KeyUnusable."""
+    return [CryptoSigner(key_files.load(path)) for path in sorted(directory.glob("store-*.pem"))]
+
+
 def _new_store_key(directory: Path) -> Key:
     key = key_files.generate(directory / f"store-{secrets.token_hex(4)}.pem")
     files.flush_directory(directory)
@@ -204,7 +210,10 @@ def _all(directory: Path, kind: type[T]) -> list[Metadata[T]]:
         except DeserializationError:
             raise KeysError(f"{path} is damaged: copy it back from the catalogue or from a backup.") from None
     if not found:
-        raise KeysError(f"{directory} has no keys of the catalogue: make them by `mosis catalogue init`.")
+        raise KeysError(
+            f"{directory} has no keys of the catalogue: put them back, or make the first ones by `mosis"
+            " catalogue init`."
+        )
     return found
 
 

@@ -57,7 +57,9 @@ def catalogue(
         clock = clock_trust.look(store.db.directory, store.db.read(), confirmed=force)
         clock_trust.remember(store.db.directory, clock.witness)
         if clock.doubt:
-            raise CatalogueError(f"Nothing was signed. {clock.doubt}")
+            raise CatalogueError(
+                f"Nothing was signed. {clock.doubt} If the clock is right, run `mosis catalogue --force`."
+            )
         run = _Run(store, verify=verify)
         drafted = run.draft()
         run.require_few_removed(drafted, force=force)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mosis_device.refusals import Refused
 from tests.device.conftest import Phone
 from tests.device.shelf import FILES, Copy, Shelf, serving
 from tests.packages.samples import APP_ID
@@ -37,6 +38,39 @@ def test_an_installed_version_is_current_without_a_download(shelf: Shelf, copy: 
     copy.requests.clear()
     assert phone.install(copy).outcome == "current"
     assert copy.requests == ["/catalogue/metadata/2.root.json", "/catalogue/metadata/timestamp.json"]
+
+
+def test_a_version_whose_files_are_lost_is_installed_again(shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    for code in (1, 2):
+        shelf.publish(code)
+        outcome = phone.install(copy)
+    record = (phone.directory / "apps" / APP_ID / "app.json").read_bytes()
+    shutil.rmtree(outcome.path)
+    outcome = phone.install(copy)
+    assert (outcome.outcome, outcome.version_code) == ("installed", 2)
+    assert phone.files(outcome) == FILES
+    assert (phone.directory / "apps" / APP_ID / "app.json").read_bytes() == record
+    shutil.rmtree(outcome.path)
+    shelf.documents[APP_ID]["releases"].clear()
+    shelf.publish(1)
+    outcome = phone.install(copy)
+    assert (outcome.outcome, outcome.reason) == ("refused", "storage")
+    assert "are lost" in str(outcome.detail)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{}", b"null", b"[]", b'{"secret": "zz", "seen": "x", "version_code": "x"}'])
+def test_damaged_records_are_made_again_or_named(damaged: bytes, shelf: Shelf, copy: Copy, phone: Phone) -> None:
+    shelf.publish(1)
+    phone.install(copy)
+    (phone.directory / "device.json").write_bytes(damaged)
+    assert phone.install(copy).outcome == "current"
+    (phone.directory / "apps" / APP_ID / "app.json").write_bytes(damaged)
+    outcome = phone.install(copy)
+    assert outcome.reason == "storage"
+    assert "app.json is damaged" in str(outcome.detail)
+    (phone.directory / "root.json").write_bytes(damaged)
+    with pytest.raises(Refused, match=r"root\.json is damaged: delete it"):
+        phone.install(copy)
 
 
 def test_a_lower_version_is_never_installed(shelf: Shelf, copy: Copy, phone: Phone) -> None:

@@ -35,7 +35,7 @@ def test_only_the_owner_can_read_them(signed: Store) -> None:
 
 
 def test_without_keys_a_run_says_how_to_make_them(store: Store) -> None:
-    with pytest.raises(KeysError, match="mosis catalogue init"):
+    with pytest.raises(KeysError, match=r"put them back.*mosis catalogue init"):
         catalogue(store)
 
 
@@ -87,6 +87,8 @@ def test_a_lost_store_key_is_replaced(signed: Store) -> None:
         path.unlink()
     with pytest.raises(KeysError, match="--new-store-key"):
         catalogue(signed)
+    with pytest.raises(KeysError, match="--new-store-key"):
+        catalogue_keys.renew(signed, [ROOT_KEY])
     catalogue_keys.renew(signed, [ROOT_KEY], new_store_key=True)
     catalogue(signed)
     phone.updated()
