@@ -91,8 +91,10 @@ def test_units_are_hardened(debian: Debian, deployed: Result, unit: str, say: Sa
 
 
 def test_secrets_are_for_their_owner_only(debian: Debian, host: Machine, deployed: Result) -> None:
-    listed = host.ssh(f"sudo find {ROOT}/secrets -type f -printf '%f %m %u\\n'").splitlines()
-    assert sorted(listed) == ["admin-token 600 mosis", "presign-keys 600 mosis", "test 600 mosis"]
+    listed = host.ssh(f"sudo find {ROOT}/secrets -maxdepth 1 -printf '%f %m %u\\n'").splitlines()
+    assert sorted(listed) == [
+        "admin-token 600 mosis", "catalogue 700 mosis", "presign-keys 600 mosis", "secrets 700 mosis", "test 600 mosis",
+    ]  # fmt: skip
     assert host.ssh(f"sudo cat {ROOT}/secrets/test").rstrip("\n") == debian.secret
 
 

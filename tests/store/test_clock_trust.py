@@ -149,3 +149,18 @@ def test_a_log_from_the_future_does_not_move_a_clock_that_is_trusted(
     add_developer(store, "beta", key=None)
     assert abs(last_row(store).at - clock.now()) < HOUR
     assert audit.first_fault(store.db.read()) is None
+
+
+def test_a_sandbox_that_hides_the_boot_hides_no_clock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ProcSubset=pid of systemd, which the portal has: each write there, and /metrics, was answered 507."""
+    directory, db = store.db.directory, store.db.read()
+    monkeypatch.setattr(clock, "synchronized", lambda: False)
+    clock_trust.remember(directory, clock_trust.look(directory, db).witness)
+    for hidden in ("BOOT_ID", "UPTIME"):
+        monkeypatch.setattr(clock_trust, hidden, directory / "hidden")
+    assert clock_trust.is_trusted(directory)
+    assert clock_trust.look(directory, db).doubt == ""
+    add_developer(store, "written")
+    move(monkeypatch, YEAR)
+    assert not clock_trust.is_trusted(directory)
+    assert clock_trust.look(directory, db).doubt
