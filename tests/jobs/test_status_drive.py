@@ -47,4 +47,4 @@ def test_a_part_that_fails_takes_no_other_with_it(store: Store) -> None:
         tx.execute("DROP TABLE versions")
     found = lines(store)
     assert found["versions"] == (False, "no such table: versions")
-    assert found.keys() == before.keys()
+    assert found.keys() - {"retention"} == before.keys(), "a line that is shown only if there is something to say"
