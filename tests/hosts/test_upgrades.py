@@ -236,7 +236,7 @@ def test_a_host_that_goes_down_during_an_upgrade_comes_up_with_it(host: Host, ch
     checkout.expand()
     with ThreadPoolExecutor() as pool:
         cut = pool.submit(host.deploy, checkout=checkout.path, check=False)
-        until("files of the new release", lambda: host.machine.ssh(host.declared) != before, every=0.1)
+        until("files of the new release", lambda: host.machine.ssh(host.declared) != before, seconds=240, every=0.1)
         host.machine.reboot()
         assert cut.result().returncode
     host.store.wait_ready(180)
