@@ -10,7 +10,7 @@ from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.presign import Grant
 
-GRANT = Grant("PUT", "/api/uploads/1", 10, "ab" * 32, now() + 900, "1")
+GRANT = Grant("PUT", "/api/uploads/1", 10, "ab" * 32, now() + 86400, "1")  # the whole suite may take long
 
 
 @pytest.fixture
