@@ -53,7 +53,7 @@ def installed(release: Release, wheelhouse: Path | None) -> Generator[StringComm
         yield FileUploadCommand(str(wheelhouse_tar(wheelhouse)), f"{path}/wheelhouse.tar")
         yield StringCommand(f"mkdir {path}/wheelhouse && tar -xf {path}/wheelhouse.tar -C {path}/wheelhouse")
     yield StringCommand(f"python3 -m venv {path}/venv")
-    yield StringCommand(f"{path}/venv/bin/{PIP} {source} --require-hashes -r {path}/portal.lock")
+    yield StringCommand(f"{path}/venv/bin/{PIP} {source} --no-deps --require-hashes -r {path}/portal.lock")
     yield StringCommand(f"{path}/venv/bin/{PIP} --no-index --no-deps {quote(wheel)}")
     yield StringCommand(f"rm -rf {path}/wheelhouse {path}/wheelhouse.tar && sync -f {path} && touch {path}/complete")
 

@@ -21,7 +21,7 @@ BASE = "operator"  # what every other set of packages builds upon
 SIZES = {"operator": "57 MB, one to two minutes"}  # measured
 UNREACHABLE = ("Failed to establish a new connection", "Retrying (Retry(", "NameResolutionError", "ProxyError")
 OFFLINE = """No package index can be reached. On a machine that reaches one, with the same Python and processor:
-    python3 -m pip download --dest wheels --only-binary :all: --require-hashes -r requirements/{name}.lock
+    python3 -m pip download --dest wheels --no-deps --only-binary :all: --require-hashes -r requirements/{name}.lock
 Then copy the directory here: make {target} WHEELHOUSE=wheels"""
 
 
@@ -96,7 +96,7 @@ def _install(name: str) -> None:
     if done.exists() and done.read_text().strip() == wanted:
         return
     print(f"Installing requirements/{name}.lock into .venv ({SIZES.get(name, 'minutes')}).", flush=True)
-    _pip(name, "--require-hashes", *_wheelhouse(), "-r", str(lock))
+    _pip(name, "--no-deps", "--require-hashes", *_wheelhouse(), "-r", str(lock))
     if name == BASE:
         _pip(name, "--no-deps", "--no-build-isolation", "--no-index", "--editable", str(CHECKOUT))
     done.write_text(f"{wanted}\n")

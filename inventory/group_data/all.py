@@ -62,5 +62,5 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # mosis_secrets = {}
 
 # Directory of wheels on the operator's machine, for a host that reaches no package index:
-#     pip download --dest DIR --only-binary :all: --require-hashes --requirement requirements/portal.lock
+#     pip download --dest DIR --no-deps --only-binary :all: --require-hashes --requirement requirements/portal.lock
 # mosis_wheelhouse = None

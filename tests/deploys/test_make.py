@@ -1,11 +1,13 @@
 """What `make` does on the operator's machine before and around pyinfra: the environment, the refusals, the output."""
 
+import hashlib
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -110,6 +112,34 @@ def test_two_at_once_install_once(checkout: Path) -> None:
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sorted("Installing" in output for output in outputs) == [False, True], outputs
     assert python(checkout, "import hatchling") == ""
+
+
+def wheel(directory: Path, name: str, version: str, *requirements: str) -> Path:
+    """A package without code."""
+    path, info = directory / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    required = "".join(f"Requires-Dist: {requirement}\n" for requirement in requirements)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            f"{info}/METADATA",
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nProvides-Extra: more\n{required}",
+        )
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def test_a_newer_release_of_a_dependency_changes_nothing(checkout: Path, tmp_path: Path) -> None:
+    """Left to itself pip takes the newest `needed[more]`, although the lock has `needed`, and refuses it: no digest."""
+    locked = [wheel(tmp_path, "asks", "1", "needed[more]>=1"), wheel(tmp_path, "needed", "1")]
+    wheel(tmp_path, "needed", "2")
+    with (checkout / "requirements/operator.lock").open("a") as lock:
+        for path in locked:
+            name, version = path.name.split("-")[:2]
+            lock.write(f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n")
+    places = f"{os.environ.get('PIP_FIND_LINKS', '')} {tmp_path.as_uri()}".strip()
+    done = make(checkout, ".venv/operator.done", PIP_FIND_LINKS=places)
+    assert done.returncode == 0, done.stderr
+    assert python(checkout, "from importlib.metadata import version; print(version('needed'))") == "1"
 
 
 def test_without_an_index_it_says_how_to_go_on(checkout: Path, tmp_path: Path) -> None:
