@@ -51,7 +51,7 @@ def images_built(plan: Plan, stack: Stack) -> Generator[StringCommand | FileUplo
         yield StringCommand(f"tar -xf {path}/wheels.tar -C {path}/wheels && rm {path}/wheels.tar")
     source = "--no-index --find-links /build/wheels" if wheelhouse else "--no-cache-dir"
     build = f"docker build --quiet --label {RECIPE}={stack.recipe} --build-arg BASE={quote(plan.data.base_image)}"
-    build += f" --build-arg PIP={quote(source)}"
+    build += f" --build-arg PIP={quote(f'--no-deps {source}')}"  # the Dockerfile stays: an edit recreates nginx
     yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --target nginx --tag {names['nginx']} .")
     yield StringCommand(f"{ENVIRONMENT}cd {path} && {build} --tag {names['portal']} .")
     yield StringCommand(f"rm -rf {path}/wheels && touch {path}/complete")
