@@ -85,6 +85,14 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_
     audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id)
 
 
+def get(db: sqlite3.Connection, token_id: str) -> Token:
+    """The token with this id. Raises Refused (NOT_FOUND)."""
+    row = db.execute(f"SELECT {COLUMNS} FROM tokens WHERE token_id = ?", (token_id,)).fetchone()
+    if row is None:
+        raise Refused("NOT_FOUND", f"There is no token {token_id}.")
+    return Token(*row)
+
+
 def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[Token]:
     rows = db.execute(
         f"SELECT {COLUMNS} FROM tokens WHERE ? IS NULL OR developer_id = ? ORDER BY created_at, token_id",

@@ -26,6 +26,15 @@ def test_a_token_is_shown_once_and_its_secret_stored_nowhere(portal: Portal, adm
         assert client.get("/api/apps").status_code == 200
 
 
+def test_a_token_describes_itself(portal: Portal, reviewer_token: str) -> None:
+    with portal.client(reviewer_token) as reviewer, portal.client() as stranger:
+        described = reviewer.get("/api/me").json()
+        problem(stranger.get("/api/me"), 401, "UNAUTHENTICATED")
+    assert described.items() >= {"developer_id": "reviewer", "scope": "reviewer", "revoked_at": None}.items()
+    assert reviewer_token.split("_")[1] == described["token_id"]
+    assert reviewer_token.split("_", 2)[2] not in str(described)
+
+
 def test_revocation_is_effective_at_the_next_request(portal: Portal, admin_token: str) -> None:
     token = add_developer(portal.store, "revoked", key=None)
     with portal.client(token) as client, portal.client(admin_token) as admin:
