@@ -192,7 +192,7 @@ def answer(path: str) -> bytes:
     """What a new store answers to GET."""
     with tempfile.TemporaryDirectory() as root:
         environment = os.environ | {settings.CONFIG_VARIABLE: "/dev/null", "MOSIS_ROOT": root}
-        subprocess.run([Path(sys.executable).with_name("mosis"), "init"], env=environment, check=True)
+        subprocess.run([Path(sys.executable).with_name("mosis"), "setup"], env=environment, check=True)
         mirror = {"endpoint": "https://s3.example.org", "bucket": "mosis", "credentials": "/nowhere"}
         app = create_app(settings.parse({"root": root, "mirror": mirror}))
         request = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1", "wsgi.input": None}

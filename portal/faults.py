@@ -11,6 +11,8 @@ from pathlib import Path
 class Fault(Exception):
     """Something that a person must mend; the message names cause and remedy."""
 
+    exit_status = 1  # of the command that it ends
+
 
 @contextmanager
 def afterwards(work: Callable[[], object]) -> Iterator[None]:

@@ -100,7 +100,7 @@ def stamped(
 
 
 def note_of(config: File, root: Path) -> File:
-    """Says beside the settings that a store lives at `root`: `mosis init` then starts no empty one in its place."""
+    """Says beside the settings that a store lives at `root`: `mosis setup` then starts no empty one in its place."""
     path = Path(config.path).with_name("store.json")
     return File(str(path), json.dumps({"root": str(root)}) + "\n", "644", config.owner)
 

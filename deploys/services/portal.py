@@ -26,7 +26,8 @@ class HostSchema(FactBase[Schema | None]):
 
     def command(self, offline_command: str, database: str) -> str:
         unknown = f"{{ [ ! -s {quote(database)} ] || echo '{{\"schema\": 0}}'; }}"
-        return f"{offline_command} init --check 2>/dev/null || {unknown}"
+        asked = (f"{offline_command} {name} --check 2>/dev/null" for name in ("setup", "init"))  # the older name
+        return " || ".join((*asked, unknown))
 
     def process(self, output: list[str]) -> Schema | None:
         answer = json.loads(output[-1])
@@ -42,13 +43,13 @@ def _schema(plan: Plan) -> Schema | None:
 
 @operation()
 def database_there(plan: Plan) -> Generator[str]:
-    """The database exists; `mosis init` refuses to create one where a backup should be restored.
+    """The database exists; `mosis setup` refuses to create one where a backup should be restored.
 
     An older database is only migrated when the portal is replaced or started: a run that fails earlier leaves it
     unchanged.
     """
     if _schema(plan) is None:
-        yield f"{quote(plan.mosis)} init"
+        yield f"{quote(plan.mosis)} setup"
 
 
 @operation()

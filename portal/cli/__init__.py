@@ -45,4 +45,4 @@ def main() -> None:
         app()
     except FAULTS as fault:
         print(sentences(fault), file=sys.stderr)
-        sys.exit(1)
+        sys.exit(getattr(fault, "exit_status", 1))

@@ -7,13 +7,20 @@ import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
-from portal.cli.parameters import DeveloperId, DeveloperName, TokenId
+from portal.cli.parameters import DeveloperId, TokenId, checked
+from portal.http.schemas import Name
 from portal.store import developers, files, tokens
 from portal.store.audit import OPERATOR
 from portal.store.clock import now, rfc3339
 from portal.store.store import open_store
 
 SECRET_MODE = 0o600
+DeveloperName = Annotated[
+    str,
+    typer.Argument(
+        parser=checked(Name, "a name of 1 to 100 characters"), metavar="NAME", help="A name for people to read."
+    ),
+]
 
 
 def add(app: typer.Typer) -> None:

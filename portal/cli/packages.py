@@ -1,8 +1,6 @@
 """`mosis pack`, `sign` and `verify`: what a developer does before an upload, and anyone after a download."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +8,7 @@ import typer
 
 from portal.cli.keyfile import load_key
 from portal.cli.lazy import example
+from portal.developer.source import naming
 from portal.packages import build, package, signature
 from portal.packages.errors import PackageRejected
 from portal.packages.package import Package
@@ -29,16 +28,6 @@ PublicKey = Annotated[
 ]
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Each reason why a package is rejected begins with the path, as in the output of a compiler."""
-    try:
-        yield
-    except PackageRejected as rejected:
-        rejected.errors = [f"{path}: {reason}" for reason in rejected.errors]
-        raise
-
-
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command(epilog=example("pack reader/ reader-1.0.0.mosis"))(pack)
@@ -51,7 +40,7 @@ def pack(
     output: Annotated[Path, typer.Argument(dir_okay=False, help="The package to write.")],
 ) -> None:
     """Make an unsigned package of a directory with a manifest.json."""
-    with _naming(directory):
+    with naming(directory):
         manifest = build.pack(directory, output).manifest
     print(f"{output}: {manifest.id} {manifest.version_name} ({manifest.version_code}), not signed yet")
 
@@ -62,7 +51,7 @@ def sign(
     output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write to this file instead of in place.")] = None,
 ) -> None:
     """Sign a package; an earlier signature is replaced."""
-    with _naming(file):
+    with naming(file):
         signed = build.sign(file, load_key(key), output)
     print(f"{output or file}: signed with key {signed.key_id}")
 
@@ -72,7 +61,7 @@ def verify(file: PackageFile, public_key: PublicKey = None) -> None:
 
     Without --public-key only the form is checked, and the exit status is 1.
     """
-    with _naming(file):
+    with naming(file):
         found = package.read(file)
         if public_key is not None:
             _require_signature(found, public_key)

@@ -7,7 +7,6 @@ import typer
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from portal.http.schemas import Name
 from portal.packages import identifiers, signature
 
 
@@ -40,11 +39,5 @@ TokenId = Annotated[
         parser=checked(Annotated[str, Field(pattern="^[0-9a-f]{16}$")], "a token's id: 16 hex digits"),
         metavar="TOKEN_ID",
         help="The token's id, as `mosis token list` shows.",
-    ),
-]
-DeveloperName = Annotated[
-    str,
-    typer.Argument(
-        parser=checked(Name, "a name of 1 to 100 characters"), metavar="NAME", help="A name for people to read."
     ),
 ]

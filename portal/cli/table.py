@@ -19,6 +19,14 @@ class Command:
 
 
 COMMANDS = (
+    Command("login", "login", DEVELOPER, "Sign in to a store, and keep the token."),
+    Command("logout", "login", DEVELOPER, "Forget the token of a store."),
+    Command("init", "init", DEVELOPER, "Write the manifest.json of a new app."),
+    Command("push", "push", DEVELOPER, "Pack, sign and upload an app, and submit it for review."),
+    Command("apps", "apps", DEVELOPER, "List your apps."),
+    Command("versions", "apps", DEVELOPER, "List the versions of an app."),
+    Command("review", "apps", DEVELOPER, "Show the review of an app's versions, with the reasons."),
+    Command("yank", "apps", DEVELOPER, "Withdraw a published version from the store."),
     Command("pack", "packages", DEVELOPER, "Make an unsigned package of a directory."),
     Command("sign", "packages", DEVELOPER, "Sign a package."),
     Command("verify", "packages", DEVELOPER, "Check a package and its signature."),
@@ -41,7 +49,7 @@ COMMANDS = (
     Command("drill", "recovery", OPERATOR, "Rehearse a restore from every copy."),
     Command("scrub", "recovery", OPERATOR, "Read every file, and mend what is damaged."),
     Command("cleanup", "jobs", OPERATOR, "Delete versions and uploads whose retention has ended."),
-    Command("init", "store", HOST, "Create the store, or migrate its database."),
+    Command("setup", "setup", HOST, "Create the store, or migrate its database."),
     Command("serve", "serve", HOST, "Run the portal in the foreground until SIGTERM."),
     Command("replicate", "replicate", HOST, "Run Litestream and prove its replica, until SIGTERM."),
     Command("follow", "standby", HOST, "Copy the store that this standby follows, once."),

@@ -110,7 +110,7 @@ def _database(settings: Settings) -> Line:
 def _remedy(settings: Settings) -> str:
     if settings.follow:
         return "`mosis follow` brings it"
-    return (lost_store(settings) or "`mosis init` creates it").rstrip(".")
+    return (lost_store(settings) or "`mosis setup` creates it").rstrip(".")
 
 
 def _disk(settings: Settings) -> Line:

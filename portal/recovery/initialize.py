@@ -67,7 +67,7 @@ def lost_store(settings: Settings, *, new: bool = False) -> str | None:
     if not new and (noted := noted_store()):
         return (
             f"but {noted} notes a store on this host: mount its volume, or run `mosis restore`. To start a new, empty"
-            " store instead: `mosis init --new`."
+            " store instead: `mosis setup --new`."
         )
     return None
 

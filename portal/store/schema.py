@@ -69,7 +69,7 @@ def usable(path: Path) -> Schema:
     schema, own = found(path), len(migrations())
     if schema is None:
         raise DatabaseUnusable(
-            f"{path} is missing: run `mosis init` for a new store, or `mosis restore` for one that was lost."
+            f"{path} is missing: run `mosis setup` for a new store, or `mosis restore` for one that was lost."
         )
     if schema.compatible_from > own:
         raise DatabaseUnusable(
@@ -83,7 +83,7 @@ def require(path: Path) -> Schema:
     """The schema of a database that this program can use unchanged. Raises DatabaseUnusable."""
     schema, own = usable(path), len(migrations())
     if schema.number < own:
-        raise DatabaseUnusable(f"{path} has schema {schema.number}, this program requires {own}: run `mosis init`.")
+        raise DatabaseUnusable(f"{path} has schema {schema.number}, this program requires {own}: run `mosis setup`.")
     return schema
 
 

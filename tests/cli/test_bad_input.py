@@ -19,6 +19,14 @@ LOCAL = {
     ("pack",),
     ("sign",),
     ("verify",),
+    ("login",),
+    ("logout",),
+    ("init",),
+    ("push",),
+    ("apps",),
+    ("versions",),
+    ("review",),
+    ("yank",),
     ("install",),
     ("key", "generate"),
     ("key", "proof"),
@@ -53,6 +61,16 @@ def files(tmp_path: Path) -> dict[str, Path]:
     }
 
 
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a developer who is signed in to a store that cannot be reached."""
+    for name in ("MOSIS_URL", "MOSIS_KEY", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MOSIS_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("MOSIS_TOKEN", f"mosis_{'0' * 16}_{'a' * 43}")
+
+
 @pytest.fixture
 def good(store: Store, tmp_path: Path) -> dict[str, str]:
     """A value for each parameter that its command would take."""
@@ -62,6 +80,7 @@ def good(store: Store, tmp_path: Path) -> dict[str, str]:
     make_package(tmp_path / "package.mosis")
     return {
         "developer_id": "acme", "name": "Acme", "token_id": "0" * 16, "key_id": "0" * 32, "developer": "acme",
+        "app_id": "org.example.app", "version_code": "1", "reason": "It loses files.",
         "app": "org.example.app", "from_version_code": "2", "directory": str(tmp_path / "source"),
         "path": str(tmp_path / "key.pem"), "old": str(tmp_path / "key.pem"), "new": str(tmp_path / "key.pem"),
         "key": str(tmp_path / "key.pem"), "file": str(tmp_path / "package.mosis"),
@@ -92,7 +111,7 @@ def run(monkeypatch: pytest.MonkeyPatch, typed: list[str]) -> tuple[int, str]:
 
 
 def must_be_a_sentence(typed: list[str], status: int, text: str) -> None:
-    assert status in (0, 1, 2), typed
+    assert status in (0, 1, 2, 4, 5), typed
     assert "Traceback" not in text
     assert "Errno" not in text, (typed, text)
     assert "validation error" not in text, (typed, text)

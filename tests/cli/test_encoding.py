@@ -42,6 +42,6 @@ def test_a_migration_ends_well(tmp_path: Path, narrow: dict[str, str], monkeypat
     store = make_store(tmp_path / "store")
     store.db.close()
     monkeypatch.undo()
-    done = run(store, narrow, "init")
+    done = run(store, narrow, "setup")
     assert done.returncode == 0, done.stderr
     assert f"schema {len(steps) - 1} -> {len(steps)}" in done.stdout

@@ -43,7 +43,7 @@ RUNTIMES = {
         ("/opt/mosis", "/etc/", "/run/mosis"),
         {
             "end second": r"^systemctl stop mosis-portal-bridge",
-            "migrate": r"^mosis init",
+            "migrate": r"^mosis setup",
             "start second": r"^systemctl restart mosis-portal-bridge",
             "second answers": r"^mosis status .*bridge\.sock",
             "start first": r"^systemctl restart mosis-portal\.service",
@@ -57,7 +57,7 @@ RUNTIMES = {
         ("/volume1/@mosis",),
         {
             "end second": r"^docker stop .*mosis-bridge",
-            "migrate": r"^mosis init",
+            "migrate": r"^mosis setup",
             "start second": r"^docker compose run .*mosis-bridge",
             "second answers": r"^docker exec mosis-bridge curl .*bridge\.sock",
             "start first": r"^docker compose up .*portal",

@@ -270,7 +270,7 @@ def test_the_bucket_is_only_touched_where_there_is_one(release: Release, monkeyp
 
 @pytest.mark.parametrize("data", [SYSTEMD, {"mosis_runtime": "compose", "mosis_root": "/volume1/mosis"}])
 def test_a_host_notes_its_store_outside_the_root(data: dict[str, object], release: Release) -> None:
-    """Beside the settings, where `mosis init` looks for it."""
+    """Beside the settings, where `mosis setup` looks for it."""
     wanted = plan(data, release)
     assert wanted.note and Path(wanted.note.path) == Path(wanted.config).with_name("store.json")
     assert not Path(wanted.note.path).is_relative_to(wanted.settings.root)

@@ -55,7 +55,7 @@ def test_everything_comes_back_from_the_litestream_replica_and_the_drive(publish
         litestream.terminate()  # a clean stop syncs what is left
         litestream.wait(30)
     destroy(store)
-    refused = mosis(store, "init")
+    refused = mosis(store, "setup")
     assert refused.returncode == 1
     assert "mosis restore" in refused.stderr
     ran = mosis(store, "restore")
@@ -78,7 +78,7 @@ def test_the_drive_alone_brings_the_store_back(published: Publisher) -> None:
     destroy(store)
     shutil.rmtree(store.layout.area("backups"))
     shutil.rmtree(store.layout.area("temp"))
-    assert "mosis restore" in mosis(store, "init").stderr
+    assert "mosis restore" in mosis(store, "setup").stderr
     refused = mosis(store, "restore")
     assert refused.returncode == 1 and "add --adopt" in refused.stderr
     told = mosis(store, "restore", "--dry-run", "--adopt")
@@ -169,5 +169,5 @@ def test_init_starts_no_empty_database_over_a_lost_one(saved: Store) -> None:
     backup.database(saved)
     saved.db.close()
     shutil.rmtree(saved.layout.area("data"))
-    ran = subprocess.run([MOSIS, "init"], env=environ(saved), capture_output=True, text=True)
+    ran = subprocess.run([MOSIS, "setup"], env=environ(saved), capture_output=True, text=True)
     assert (ran.returncode, "mosis restore" in ran.stderr) == (1, True)

@@ -243,7 +243,7 @@ def test_what_the_store_deleted_goes_a_day_later(followed: Pair, monkeypatch: py
     assert not directory.exists() and followed.codes() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("command", [["token", "create", "dev", "--scope", "admin"], ["init"], ["serve"], ["cleanup"]])
+@pytest.mark.parametrize("command", [["token", "create", "dev", "--scope", "admin"], ["setup"], ["serve"], ["cleanup"]])
 def test_a_standby_is_only_read(followed: Pair, command: list[str]) -> None:
     before = followed.copy.database.read_bytes()
     ran = followed.run(*command)

@@ -534,7 +534,7 @@ WRITERS = (
     "backup database",
     "backup packages",
     "mirror",
-    "init",
+    "setup",
 )
 
 

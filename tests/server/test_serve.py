@@ -95,7 +95,7 @@ def test_a_store_without_database_is_not_served(tmp_path: Path) -> None:
     store.layout.database.unlink()
     ran = mosis(store, "serve")
     assert ran.returncode == 1
-    assert "mosis init" in ran.stderr
+    assert "mosis setup" in ran.stderr
     assert not store.layout.database.exists()
 
 
@@ -125,7 +125,7 @@ def test_a_release_serves_and_starts_beside_what_a_newer_one_added(own_portal: P
             second = publisher.publish(2)
         info = publisher.client.get(f"/api/store/apps/{publisher.app_id}").raise_for_status().json()
         assert publisher.client.get(info["download_url"]).content == second.read_bytes()
-    for command in (("cleanup",), ("backup", "database"), ("audit", "verify"), ("status",), ("init",)):
+    for command in (("cleanup",), ("backup", "database"), ("audit", "verify"), ("status",), ("setup",)):
         ran = mosis(store, *command)
         assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"schema {len(schema.migrations()) + 1} beside this release's" in mosis(store, "status").stdout
@@ -139,13 +139,13 @@ def test_a_release_that_starts_on_an_older_schema_migrates_it(tmp_path: Path, mo
     store.db.close()
     monkeypatch.undo()
     assert mosis(store, "status").returncode == 1
-    told = json.loads(mosis(store, "init", "--check").stdout)
+    told = json.loads(mosis(store, "setup", "--check").stdout)
     assert (told["pending"], told["schema"], told["wanted"]) == (True, len(steps) - 1, len(steps))
     portal = Portal(store).start()
     portal.stop()
     [copy] = store.layout.snapshots.glob(f"before-schema-{len(steps)}-*.db")
     assert [schema.found(path).number for path in (copy, store.layout.database)] == [len(steps) - 1, len(steps)]
-    assert not json.loads(mosis(store, "init", "--check").stdout)["pending"]
+    assert not json.loads(mosis(store, "setup", "--check").stdout)["pending"]
     assert developers.get(store.db.read(), "acme")
 
 
@@ -154,7 +154,7 @@ def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_pa
     number = len(schema.migrations()) + 1
     store.db.read().executescript(f"INSERT INTO migrations VALUES ({number}, {number}); PRAGMA user_version = {number}")
     store.db.close()
-    for command in (("serve",), ("init",), ("cleanup",)):
+    for command in (("serve",), ("setup",), ("cleanup",)):
         ran = mosis(store, *command)
         assert ran.returncode == 1
         assert f"which requires a program of schema {number} or newer" in ran.stderr

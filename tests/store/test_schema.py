@@ -50,7 +50,7 @@ def test_migrating_twice_changes_nothing(store: Store) -> None:
 def test_an_older_database_is_for_its_migration_only(store: Store) -> None:
     store.db.read().execute("PRAGMA user_version = 1")
     assert schema.usable(store.layout.database) == schema.Schema(1, 1)
-    with pytest.raises(DatabaseUnusable, match=r"schema 1, this program requires \d+: run `mosis init`"):
+    with pytest.raises(DatabaseUnusable, match=r"schema 1, this program requires \d+: run `mosis setup`"):
         open_store(store.settings)
 
 

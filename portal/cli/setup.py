@@ -1,4 +1,4 @@
-"""`mosis init`: the start of a store."""
+"""`mosis setup`: the start of a store."""
 
 import json
 from typing import Annotated
@@ -12,10 +12,10 @@ from portal.recovery import initialize
 
 def add(app: typer.Typer) -> None:
     """Declare the command."""
-    app.command(epilog=example("init --check", "init"))(init)
+    app.command(epilog=example("setup --check", "setup"))(setup)
 
 
-def init(
+def setup(
     check: Annotated[bool, typer.Option("--check", help="Print as JSON what there is to do; change nothing.")] = False,
     new: Annotated[
         bool, typer.Option("--new", help="Start an empty store although the deploy has noted one on this host.")

@@ -1,0 +1,141 @@
+"""A push: every check that needs no upload comes first, so that what the store would refuse costs no waiting."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from portal.developer import signing, source
+from portal.developer.client import Client
+from portal.developer.errors import Rejected, Unreachable
+from portal.developer.patience import Patience
+from portal.developer.upload import Upload
+from portal.faults import Fault
+from portal.packages.manifest import Manifest
+
+PLACED = ("draft", "in_review", "published", "rejected", "yanked")
+PUBLISHED = ("published", "yanked")
+POLL_SECONDS = 5
+
+Version = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """What the store has for this developer before the push."""
+
+    developer_id: str
+    app: Mapping[str, Any] | None
+    versions: tuple[Version, ...]
+    max_bytes: int
+
+    def version(self, code: int) -> Version | None:
+        return next((version for version in self.versions if version["version_code"] == code), None)
+
+    @property
+    def highest_published(self) -> int:
+        return max((v["version_code"] for v in self.versions if v["status"] in PUBLISHED), default=0)
+
+    @property
+    def next_code(self) -> int:
+        return max((v["version_code"] for v in self.versions), default=0) + 1
+
+
+def look(client: Client, app_id: str) -> Store:
+    """Raises Problem, Unreachable."""
+    developer_id = client.get("/api/me")["developer_id"]
+    app = next((app for app in client.get("/api/apps")["apps"] if app["app_id"] == app_id), None)
+    found = client.get(f"/api/apps/{app_id}/versions")["versions"] if app else []
+    options = client.request("OPTIONS", f"/api/apps/{app_id}/uploads")
+    placed = tuple(version for version in found if version["status"] in PLACED)
+    return Store(developer_id, app, placed, int(options.headers.get("Tus-Max-Size", 0)))
+
+
+def require_possible(store: Store, manifest: Manifest, key_id: str) -> None:
+    """What the store would refuse after the upload. Raises Fault."""
+    code = manifest.version_code
+    if taken := store.version(code):
+        raise Fault(
+            f"{manifest.id} has a version {code} already, which is {taken['status']}: raise version_code to"
+            f" {store.next_code}, or push with --bump."
+        )
+    if code <= store.highest_published:
+        raise Fault(
+            f"version_code {code} must be greater than {store.highest_published}, which has been published: raise it to"
+            f" {store.next_code}, or push with --bump."
+        )
+    signer = _signer(store.app, code)
+    if signer not in (None, key_id):
+        raise Fault(
+            f"Version {code} of {manifest.id} must be signed with key {signer}, not {key_id}: name its file with --key."
+        )
+
+
+def _signer(app: Mapping[str, Any] | None, code: int) -> str | None:
+    """The key that the app is pinned to; None before the first publish."""
+    keys = [key["key_id"] for key in (app["signing"]["keys"] if app else ()) if key["from_version_code"] <= code]
+    return keys[-1] if keys else None
+
+
+@dataclass
+class Push:
+    """One push. `report` gets a sentence for each step, `progress` the bytes sent and their total."""
+
+    client: Client
+    patience: Patience = field(default_factory=Patience)
+    report: Callable[[str], None] = lambda text: None
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+    def register(self, store: Store, key: Ed25519PrivateKey | None, key_id: str) -> None:
+        """Make sure that the store takes packages of the key. Raises Problem, Fault."""
+        if key and signing.register(self.client, store.developer_id, key):
+            self.report(f"Registered key {key_id}.")
+        elif not key and not signing.is_registered(self.client, store.developer_id, key_id):
+            raise Fault(f"The package is signed with key {key_id}, which is not registered: `mosis key register FILE`.")
+
+    def add_app(self, store: Store, manifest: Manifest) -> None:
+        if store.app is None:
+            described = {"name": manifest.name, "description": manifest.description or ""}
+            self.client.post("/api/apps", {"app_id": manifest.id, **described}, once=True)
+            self.report(f"Added app {manifest.id}.")
+
+    def upload(self, store: Store, prepared: source.Prepared) -> Version:
+        """Raises Problem, Unreachable, Fault."""
+        if 0 < store.max_bytes < prepared.size:
+            raise Fault(f"The package has {prepared.size} bytes; the store takes at most {store.max_bytes}.")
+        opened = source.opened(prepared)
+        with opened.file:
+            app_id = prepared.package.manifest.id
+            return Upload(self.client, app_id, opened, self.patience, self.progress).send()
+
+    def submit(self, version: Version) -> Version:
+        path = f"/api/apps/{version['app_id']}/versions/{version['version_code']}/submit"
+        submitted: Version = self.client.post(path)
+        return submitted
+
+    def wait(self, version: Version) -> Version:
+        """The version when its review has ended with a publish. Raises Rejected, Unreachable, Problem."""
+        while True:
+            try:
+                now = state(self.client, version["app_id"], version["version_code"])
+                self.patience.succeeded()
+            except Unreachable as fault:
+                self.patience.wait(fault)
+                continue
+            if now["status"] == "published":
+                return now
+            if now["status"] != "in_review":
+                raise Rejected(
+                    " ".join((f"{now['app_id']} {now['version_code']} is {now['status']}.", *now["reasons"]))
+                )
+            self.patience.sleep(POLL_SECONDS)
+
+
+def state(client: Client, app_id: str, code: int) -> Version:
+    """One version of an app. Raises Fault, Problem, Unreachable."""
+    for version in client.get(f"/api/apps/{app_id}/versions")["versions"]:
+        if version["version_code"] == code:
+            found: Version = version
+            return found
+    raise Fault(f"{app_id} has no version {code}: `mosis versions {app_id}` lists them.")

@@ -1,0 +1,47 @@
+"""The developer's signing key: where it is, and that the store knows it."""
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from portal.developer import places
+from portal.developer.client import Client
+from portal.faults import Fault
+from portal.packages import signature
+
+KEY_VARIABLE = "MOSIS_KEY"
+
+
+def path_of(named: Path | None) -> Path:
+    """The file of the key: as named, else that in MOSIS_KEY, else the developer's own."""
+    return named or Path(os.environ.get(KEY_VARIABLE) or places.config() / "key.pem")
+
+
+def id_of(key: Ed25519PrivateKey) -> str:
+    return signature.key_id(signature.raw_public_key(key))
+
+
+def registration(developer_id: str, key: Ed25519PrivateKey) -> dict[str, str]:
+    """The request body that registers a key: the public key, and the proof that its private key is there."""
+    proof = signature.sign(key, signature.registration_statement(developer_id, id_of(key)))
+    return {"public_key": base64.b64encode(signature.raw_public_key(key)).decode(), "proof": proof}
+
+
+def register(client: Client, developer_id: str, key: Ed25519PrivateKey) -> bool:
+    """Whether the key was new to the store. Raises Problem; Fault for one that was revoked."""
+    if is_registered(client, developer_id, id_of(key)):
+        return False
+    client.post(f"/api/developers/{developer_id}/keys", registration(developer_id, key))
+    return True
+
+
+def is_registered(client: Client, developer_id: str, key_id: str) -> bool:
+    """Raises Problem; Fault for a key that was revoked."""
+    found: list[dict[str, Any]] = client.get(f"/api/developers/{developer_id}/keys")["keys"]
+    known = next((key for key in found if key["key_id"] == key_id), None)
+    if known and known["revoked_at"]:
+        raise Fault(f"Key {key_id} was revoked on {known['revoked_at']}: sign with another one, named with --key.")
+    return known is not None

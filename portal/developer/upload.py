@@ -1,0 +1,199 @@
+"""Uploading a package by tus 1.0, over lost connections, a store that restarts, and expired URLs."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from portal.developer import places, private_file
+from portal.developer.client import Client
+from portal.developer.errors import Problem, Unreachable
+from portal.developer.patience import Patience
+from portal.faults import Fault
+
+CHUNK = 8 * 1024 * 1024  # bytes in one request
+TUS = {"Tus-Resumable": "1.0.0"}
+GONE = ("NOT_FOUND", "UPLOAD_EXPIRED", "UPLOAD_USED")
+MOST_STARTS = 3
+
+
+@dataclass(frozen=True)
+class Source:
+    """A package to upload: an open file, its bytes, its SHA-256 in hex."""
+
+    file: IO[bytes]
+    size: int
+    sha256: str
+
+
+class _Part:
+    """The next bytes of a file, as a body of a request; `sent` is called with the position in the file."""
+
+    def __init__(self, source: Source, offset: int, sent: Callable[[int], None]) -> None:
+        self._file, self._left, self._sent = source.file, min(CHUNK, source.size - offset), sent
+        self._file.seek(offset)
+        self.size = self._left
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(chunk)
+        self._sent(self._file.tell())
+        return chunk
+
+
+class Upload:
+    """One upload at the store, continued from an earlier command where that is possible."""
+
+    def __init__(
+        self, client: Client, app_id: str, source: Source, patience: Patience, progress: Callable[[int, int], None]
+    ) -> None:
+        self._client, self._app_id, self._source = client, app_id, source
+        self._patience, self._progress = patience, progress
+        self._note = _note(client.url, app_id, source.sha256)
+        self._upload_id, self._target = "", ""
+        self._renewed = False  # and nothing has been sent since
+
+    def send(self) -> dict[str, Any]:
+        """Upload the package and complete it; returns the version. Raises Problem, Unreachable, Fault."""
+        for _ in range(MOST_STARTS):
+            try:
+                self._start()
+                self._send_all()
+                version = self._complete()
+            except Problem as problem:
+                if problem.code not in GONE:
+                    raise
+                self._forget()
+            else:
+                self._forget()
+                return version
+        raise Fault(f"The store gave up {MOST_STARTS} uploads of the package before they were whole: try again later.")
+
+    def _start(self) -> None:
+        if not self._continue(self._remembered()):
+            self._create()
+
+    def _continue(self, upload_id: str | None) -> bool:
+        """Whether an upload that an earlier command began is still open."""
+        if upload_id is None:
+            return False
+        try:
+            self._issued(self._again(lambda: self._client.post(f"/api/uploads/{upload_id}/url")))
+        except Problem:
+            self._forget()
+            return False
+        return True
+
+    def _create(self) -> None:
+        body = {"size": self._source.size, "sha256": self._source.sha256}
+        path = f"/api/apps/{self._app_id}/uploads"
+        self._issued(self._again(lambda: self._client.post(path, body, once=True)))
+        self._remember()
+
+    def _issued(self, document: dict[str, Any]) -> None:
+        """The URL may name the store as devices see it; this client goes the way that it came."""
+        self._upload_id = document["upload_id"]
+        parts = urlsplit(document["url"])
+        self._target = f"{parts.path}?{parts.query}"
+
+    def _send_all(self) -> None:
+        offset = self._offset()
+        while offset < self._source.size:
+            try:
+                offset = self._append(offset)
+                self._patience.succeeded()
+                self._renewed = False
+            except (Unreachable, Problem) as fault:
+                offset = self._after(fault, offset)
+
+    def _append(self, offset: int) -> int:
+        part = _Part(self._source, offset, lambda position: self._progress(position, self._source.size))
+        headers = {
+            **TUS,
+            "Content-Type": "application/offset+octet-stream",
+            "Content-Length": str(part.size),
+            "Upload-Offset": str(offset),
+        }
+        answer = self._client.request("PATCH", self._target, part, headers, signed=True)  # type: ignore[arg-type]
+        return int(answer.headers["Upload-Offset"])
+
+    def _after(self, fault: Unreachable | Problem, offset: int) -> int:
+        """The offset to continue at. Raises `fault` where trying again is of no use."""
+        if isinstance(fault, Problem):
+            if fault.status == 403:
+                self._renew(fault)
+            elif fault.code != "OFFSET_CONFLICT":
+                raise fault
+        self._patience.wait(fault)
+        found = self._offset()
+        if found > offset:
+            self._patience.succeeded()
+        return found
+
+    def _offset(self) -> int:
+        """How many bytes the store has."""
+
+        def ask() -> int:
+            try:
+                answer = self._client.request("HEAD", self._target, headers=TUS, signed=True)
+            except Problem as problem:
+                if problem.status in (404, 410):  # an answer to HEAD has no body to tell why
+                    raise Problem(404, "NOT_FOUND", str(problem)) from None
+                if problem.status != 403:
+                    raise
+                self._renew(problem)
+                answer = self._client.request("HEAD", self._target, headers=TUS, signed=True)
+            return int(answer.headers["Upload-Offset"])
+
+        offset: int = self._again(ask)
+        self._progress(offset, self._source.size)
+        return offset
+
+    def _renew(self, refused: Problem) -> None:
+        """Get another URL for the same upload: an answer to HEAD does not say why it is 403. Raises `refused` if the
+        store has refused the URL before this one too.
+        """
+        if self._renewed:
+            raise refused
+        self._renewed = True
+        self._issued(self._client.post(f"/api/uploads/{self._upload_id}/url"))
+
+    def _complete(self) -> dict[str, Any]:
+        try:
+            version: dict[str, Any] = self._again(lambda: self._client.post(f"/api/uploads/{self._upload_id}/complete"))
+        except Problem:
+            self._forget()  # it cannot be completed a second time
+            raise
+        return version
+
+    def _again(self, ask: Callable[[], Any]) -> Any:
+        """The answer of `ask`, tried until the store can be reached."""
+        while True:
+            try:
+                answer = ask()
+            except Unreachable as fault:
+                self._patience.wait(fault)
+            else:
+                return answer
+
+    def _remembered(self) -> str | None:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(self._note.read_bytes())["upload_id"])
+        return None
+
+    def _remember(self) -> None:
+        with suppress(OSError):  # a later command then starts anew
+            private_file.write(self._note, json.dumps({"upload_id": self._upload_id}).encode())
+
+    def _forget(self) -> None:
+        with suppress(OSError):
+            self._note.unlink(missing_ok=True)
+
+
+def _note(url: str, app_id: str, sha256: str) -> Path:
+    name = hashlib.sha256(f"{url}\n{app_id}\n{sha256}\n".encode()).hexdigest()
+    return places.cache() / "uploads" / f"{name}.json"
