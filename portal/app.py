@@ -13,8 +13,11 @@ from portal.http.routing import STARTED, Services
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.store import open_store
+from portal.web import static, storefront
+from portal.web.errors import readable
 
 MODULES = (accounts, apps, app_keys, uploads, images, store, updates, catalogue, service)
+PAGES = (storefront, static)
 
 
 def create_app(settings: Settings) -> Wsgi:
@@ -22,7 +25,8 @@ def create_app(settings: Settings) -> Wsgi:
     opened = open_store(settings)
     routes = tuple(route for module in MODULES for route in module.routes)
     services = Services(opened, Metrics(opened), routes)
-    return drained(measured(application(services), services.metrics))
+    pages = (route for module in PAGES for route in module.routes)
+    return drained(readable(measured(application(services, pages), services.metrics)))
 
 
 def measured(app: Bottle, metrics: Metrics) -> Wsgi:

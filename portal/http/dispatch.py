@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -25,15 +25,15 @@ BUSY = {"Retry-After": "5"}  # seconds
 CHALLENGE = {"UNAUTHENTICATED": {"WWW-Authenticate": 'Bearer realm="mosis"'}}
 
 
-def application(services: Services) -> Bottle:
-    """The framework's application with all routes; GET answers HEAD too."""
+def application(services: Services, pages: Iterable[Route] = ()) -> Bottle:
+    """The framework's application with the routes of the API, and with pages; GET answers HEAD too."""
     app = Bottle()
     app.router.add_filter("code", lambda _: (VERSION_CODE, int, str))
     app.default_error_handler = _framework_error
     app.add_hook("before_request", _require_utf8)
     app.add_hook("after_request", tus.mark)
     dispatch = Dispatch(services)
-    for route in services.routes:
+    for route in (*services.routes, *pages):
         app.route(route.operation.rule, route.operation.method, dispatch.callback(route))
     return app
 

@@ -1,9 +1,12 @@
-"""Real packages, published straight into a store."""
+"""Real packages and pictures, published straight into a store."""
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 
-from portal.store import apps, audit, uploads, versions
+from PIL import Image
+
+from portal.store import apps, assets, audit, uploads, versions
 from portal.store.store import Store
 from tests.packages.samples import make_package
 
@@ -17,14 +20,20 @@ def add_app(store: Store, app_id: str, description: str = "") -> None:
 
 def publish(store: Store, app_id: str, code: int, **described: object) -> Path:
     """Upload, submit and publish a version of OWNER's app, and return where its package is."""
+    path = upload(store, app_id, code, **described)
+    for action in ("submit", "publish"):
+        change(store, app_id, code, action)
+    return path
+
+
+def upload(store: Store, app_id: str, code: int, **described: object) -> Path:
+    """Upload a version of OWNER's app, a draft, and return where its package is."""
     app = apps.get(store.db.read(), app_id)
     with uploads.receiving(store, app) as incoming:
         make_package(incoming.package, app_id=app_id, version_code=code, **described)
         content = incoming.package.read_bytes()
         received = uploads.files.Received(len(content), uploads.files.digest(incoming.package))
         version = uploads.complete(store, OWNER, incoming, received)
-    for action in ("submit", "publish"):
-        change(store, app_id, code, action)
     return store.layout.package(version.developer_id, app_id, code)
 
 
@@ -40,3 +49,17 @@ def delete_app(store: Store, app_id: str) -> None:
             tx.execute(f"DELETE FROM {table} WHERE app_id = ?", (app_id,))
         audit.append(tx, audit.OPERATOR, "app.delete", app_id)
     shutil.rmtree(store.layout.area("packages") / OWNER.developer_id / app_id)
+
+
+def illustrate(store: Store, app_id: str, screenshots: int = 2) -> None:
+    """Give the app an icon and screenshots."""
+    app = apps.get(store.db.read(), app_id)
+    assets.put_icon(store, OWNER, app, {edge: png(edge, edge) for edge in (32, 64, 128)})
+    for _ in range(screenshots):
+        assets.add_screenshot(store, OWNER, app, png(1280, 720))
+
+
+def png(width: int, height: int) -> bytes:
+    out = BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,73 @@
+"""Text of developers and numbers, as people read them. All of it is hostile until it is escaped here or by Jinja."""
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import urlsplit
+from zlib import crc32
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from portal.store.clock import rfc3339
+
+NOTES_MAX = 4000  # characters: what is longer is cut before it is parsed
+HUES = 8  # of tiles for apps without an icon
+UNITS = ("B", "kB", "MB", "GB", "TB")
+NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
+"""What neither HTML nor XML may contain."""
+
+_markdown = MarkdownIt("zero").enable(["list", "emphasis", "backticks", "newline"])  # no HTML, no link, no image
+
+
+@lru_cache(maxsize=512)
+def notes(text: str) -> Markup:
+    """Notes of a version: paragraphs, lists, emphasis and code of Markdown; everything else is shown as it is."""
+    shown = text if len(text) <= NOTES_MAX else f"{text[:NOTES_MAX].rstrip()} …"
+    return Markup(_markdown.render(shown))  # noqa: S704 -- the renderer escapes all text
+
+
+def date(at: int) -> Markup:
+    """Seconds since 1970 as a day in UTC."""
+    day = datetime.fromtimestamp(at, UTC)
+    return Markup('<time datetime="{}">{}</time>').format(rfc3339(at), f"{day.day} {day:%b %Y}")
+
+
+def size(number: int) -> str:
+    """Bytes, in units of 1000."""
+    value, unit = float(number), 0
+    while value >= 999.5 and unit + 1 < len(UNITS):
+        value, unit = value / 1000, unit + 1
+    digits = 1 if unit and value < 99.95 else 0
+    return f"{value:.{digits}f} {UNITS[unit]}"
+
+
+def web_page(url: object) -> str | None:
+    """The URL if it is one of http or https with a host, so that no script hides behind a link."""
+    if not isinstance(url, str):
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def host(url: str) -> str:
+    """The host name of a URL."""
+    return urlsplit(url).hostname or ""
+
+
+def initial(name: str) -> str:
+    """The letter on the tile of an app without an icon."""
+    return next((letter.upper() for letter in name if letter.isalnum()), "•")
+
+
+def hue(app_id: str) -> int:
+    """The colour of that tile."""
+    return crc32(app_id.encode()) % HUES
+
+
+def clean(document: str) -> str:
+    """The document without characters that neither HTML nor XML may contain."""
+    return NOT_XML.sub("\ufffd", document)

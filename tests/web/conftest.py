@@ -1,0 +1,110 @@
+"""A real portal behind a real nginx, looked at with a real browser: one of each per test process."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support import publishing
+from tests.support.nginx import NGINX, nginx_before
+from tests.support.portal import Portal, add_developer, free_port, make_store
+
+CHROMIUM = shutil.which("chromium")
+PATIENCE = 60_000  # milliseconds until a step of a test gives up
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    """A portal as it is set up behind nginx; tests use apps of their own."""
+    if NGINX is None:
+        pytest.skip("nginx is not installed")
+    root = tmp_path_factory.mktemp("site") / "store"
+    behind_nginx = {"accel": True, "proxied": True, "public_url": "https://store.test"}
+    store = make_store(root, port=free_port(), workers=1, threads=16, **behind_nginx)
+    add_developer(store, publishing.OWNER.developer_id)
+    running = Portal(store).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def front(site: Portal) -> Iterator[str]:
+    """The URL at which nginx answers."""
+    with nginx_before(site) as url:
+        yield url
+
+
+@pytest.fixture
+def app_id(site: Portal, request: pytest.FixtureRequest) -> str:
+    """An app of the test's own, without versions."""
+    name = request.node.name.partition("[")[0].removeprefix("test_").replace("_", "-")
+    made = f"org.example.{name[:60].strip('-')}"
+    publishing.add_app(site.store, made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        names = "--host-resolver-rules=MAP *.test 127.0.0.1"  # a store at home is reached by name, over plain http
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", names])
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """A page in a context of its own, and what went wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        self._hosts: set[str] = set()
+        page.context.on("console", lambda m: m.type in ("error", "warning") and self.faults.append(m.text))
+        page.context.on("weberror", lambda error: self.faults.append(str(error.error)))
+        page.context.on("request", lambda request: self._requested(request.url))
+
+    def _requested(self, url: str) -> None:
+        if "csp-report" in url:
+            self.faults.append(url)
+        if not url.startswith(("data:", "blob:")):
+            self._hosts.add(url.split("/")[2])
+
+    def check(self) -> None:
+        """Nothing failed in the page, and no other host than the store was asked for anything."""
+        assert self.faults == []
+        assert len(self._hosts) <= 1, self._hosts
+
+    def accessible(self) -> None:
+        """axe finds neither a fault nor what it cannot decide."""
+        found = Axe().run(self.page, options={"resultTypes": ["violations", "incomplete"]}).response
+        faults = [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
+        unclear = [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["incomplete"]]
+        assert (faults, unclear) == ([], [])
+
+
+Visiting = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(browser: Browser, front: str) -> Iterator[Visiting]:
+    """Open a page of the store in a new context; what all of them did is checked at the end unless `faulty`."""
+    with ExitStack() as stack:
+        visits: list[Visit] = []
+
+        def open_page(path: str, *, base: str = front, faulty: bool = False, **options: object) -> Visit:
+            context = browser.new_context(base_url=base, **options)
+            stack.callback(context.close)
+            context.set_default_timeout(PATIENCE)
+            visited = Visit(context.new_page())
+            visits.extend([] if faulty else [visited])
+            visited.page.goto(path)
+            return visited
+
+        yield open_page
+        for visited in visits:
+            visited.check()
