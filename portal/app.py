@@ -8,7 +8,7 @@ from bottle import Bottle
 
 from portal.http.dispatch import application
 from portal.http.draining import Wsgi, drained
-from portal.http.routes import accounts, app_keys, apps, catalogue, images, service, store, updates, uploads
+from portal.http.routes import accounts, app_keys, apps, catalogue, images, me, service, store, updates, uploads
 from portal.http.routing import STARTED, Services
 from portal.metrics import Metrics
 from portal.settings import Settings
@@ -16,7 +16,7 @@ from portal.store.store import open_store
 from portal.web import static, storefront
 from portal.web.errors import readable
 
-MODULES = (accounts, apps, app_keys, uploads, images, store, updates, catalogue, service)
+MODULES = (accounts, me, apps, app_keys, uploads, images, store, updates, catalogue, service)
 PAGES = (storefront, static)
 
 

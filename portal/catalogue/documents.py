@@ -62,7 +62,7 @@ class Author:
         withdrawn = [PlacedVersion(*row) for row in self._db.execute(YANKED, (app_id,))]
         if not current and not withdrawn:
             return None
-        gone = _withdrawn(withdrawn, before)
+        gone = self._withdrawn(app_id, withdrawn, before)
         described, faults = self._releases(current, gone.keys(), before)
         trusted, forgotten = self._trusted(app_id, before)
         app, pending = apps.get(self._db, app_id), app_keys.pending(self._db, app_id)
@@ -79,7 +79,7 @@ class Author:
                 "pending_recovery": _key(pending) if pending else None,
             },
             "releases": described,
-            "withdrawn": [{"version_code": code, "reason": gone[code]} for code in sorted(gone, reverse=True)],
+            "withdrawn": [gone[code] for code in sorted(gone, reverse=True)],
             "deltas": [],
         }
         content = json.dumps(found, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -98,6 +98,18 @@ class Author:
             f" {key['key_id']} from version {key['from_version_code']}, which devices know: repeat it."
             for key in lost
         ]
+
+    def _withdrawn(self, app_id: str, yanked: Sequence[PlacedVersion], before: bytes | None) -> dict[int, Entry]:
+        """By version code. What was withdrawn stays so, even if an older database was put back, until an unyank."""
+        known: list[Entry] = json.loads(before)["withdrawn"] if before else []
+        found = {int(str(one["version_code"])): one for one in known if not self._is_back(app_id, one)}
+        return found | {version.version_code: _withdrawal(version) for version in yanked}
+
+    def _is_back(self, app_id: str, withdrawn: Entry) -> bool:
+        """Whether this very withdrawal was undone. An entry of an older release does not say when it was made."""
+        query = "SELECT max(at) FROM audit WHERE action = 'version.unyank' AND subject = ?"
+        at = self._db.execute(query, (f"{app_id}/{withdrawn['version_code']}",)).fetchone()[0]
+        return at is not None and rfc3339(at) >= str(withdrawn.get("yanked_at", ""))
 
     def _releases(
         self, current: Sequence[PlacedVersion], withdrawn: Collection[int], before: bytes | None
@@ -172,11 +184,12 @@ class Author:
             yield {"size": size, "paths": [str(path)], "sha256": icon.sha256, "bytes": icon.size}
 
 
-def _withdrawn(yanked: Sequence[PlacedVersion], before: bytes | None) -> dict[int, str]:
-    """The reason for each version code. What was ever withdrawn stays so, even if an older database was put back."""
-    known: list[Release] = json.loads(before)["withdrawn"] if before else []
-    found = {int(str(one["version_code"])): str(one["reason"]) for one in known}
-    return found | {version.version_code: " ".join(json.loads(version.reasons)) for version in yanked}
+def _withdrawal(version: PlacedVersion) -> Entry:
+    return {
+        "version_code": version.version_code,
+        "reason": " ".join(json.loads(version.reasons)),
+        "yanked_at": rfc3339(version.status_at),
+    }
 
 
 def _identity(entry: Entry) -> tuple[object, ...]:

@@ -43,7 +43,7 @@ class Authentication:
             wanted = " or ".join(sorted(access.scopes))
             raise Refused("FORBIDDEN", f"This needs a token of scope {wanted}, not {token.scope}.")
         tokens.note_use(self._store.db.read(), token)
-        return Actor(token.developer_id, token.scope, token.token_id, address)
+        return Actor(token.developer_id, token.scope, token.token_id, address, token.app_id)
 
     def _token(self, header: str) -> tokens.Token | None:
         scheme, _, text = header.partition(" ")

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from portal.http import digests, forms, idempotency, tus
+from portal.http import access, digests, forms, idempotency, tus
 from portal.http.authentication import Authentication
 from portal.http.problems import CODE_OF_STATUS
 from portal.http.responses import Answer, problem, revalidated
@@ -74,7 +74,7 @@ class Dispatch:
 
     def _answer(self, route: Route, parameters: Mapping[str, object]) -> HTTPResponse:
         operation = route.operation
-        actor = self._authentication.actor(request, operation.access)
+        actor = access.confined(self._authentication.actor(request, operation.access), operation, parameters)
         if operation.rate_limited and actor:
             self._uploads.take(actor.developer_id)
         digests.guard(request)

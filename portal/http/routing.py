@@ -68,6 +68,11 @@ class Call(PublicCall):
 
     actor: Actor
 
+    @property
+    def token_id(self) -> str:
+        """The token of the request."""
+        return self.actor.token_id or ""
+
 
 C = TypeVar("C", bound=PublicCall)
 P = ParamSpec("P")
@@ -117,6 +122,7 @@ class Operation(Generic[C]):
     idempotency_key: bool = False
     rate_limited: bool = False
     redirects: bool = False  # where the mirror has the file
+    app_tokens: bool = False  # without an app in its path, it takes a token that is bound to one all the same
     accepted: bool = False  # 202 with Retry-After while a job has still to do its part
 
 

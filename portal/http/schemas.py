@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, VersionCode
+from portal.packages.manifest import WebPage
 from portal.packages.signature import KeyId
 from portal.store import app_keys, apps, assets, developers, keys, tokens, versions
 from portal.store.clock import rfc3339
@@ -29,6 +30,7 @@ Name = Annotated[
     ),
 ]
 TOKEN_DAYS_MAX = 3650
+APP_TOKEN_DAYS_MAX = 365
 DESCRIBED = ("min_api", "permissions", "changelog", "author", "license", "homepage")
 """Members of a manifest that devices see before they download the package."""
 INSTALLED_MAX = 500  # apps of one device, for which it asks at once
@@ -69,6 +71,7 @@ class Token(BaseModel):
     expires_at: Time
     revoked_at: Time | None
     last_used_at: Time | None
+    app_id: str | None = Field(description="the one app that the token is bound to")
 
     @classmethod
     def of(cls, token: tokens.Token) -> "Token":
@@ -77,6 +80,17 @@ class Token(BaseModel):
 
 class IssuedToken(Token):
     token: str = Field(description="the token itself, shown only once")
+
+
+class NewAppToken(Body):
+    app_id: AppId
+    days: int = Field(ge=1, le=APP_TOKEN_DAYS_MAX, description="days until it expires")
+
+
+class Me(Token):
+    """The token of the request, and its developer."""
+
+    name: str = Field(description="of the developer")
 
 
 class Tokens(BaseModel):
@@ -110,6 +124,12 @@ class NewApp(Body):
     app_id: AppId
     name: Name
     description: str = Field("", max_length=10_000)
+
+
+class AppChange(Body):
+    name: Name = Field(default_factory=str)
+    description: str = Field(default_factory=str, max_length=10_000)
+    homepage: WebPage | None = Field(None, description="http or https URL; null: none")
 
 
 class AppKey(BaseModel):
@@ -169,6 +189,7 @@ class App(BaseModel):
     developer_id: str
     name: str
     description: str
+    homepage: str | None
     published_code: int | None = Field(description="version_code of the current version")
     created_at: Time
     updated_at: Time
@@ -179,6 +200,15 @@ class App(BaseModel):
         return cls(**vars(app), signing=AppKeys.of(db, app.app_id))
 
 
+class AppDetails(App):
+    assets: "list[Asset]"
+
+    @classmethod
+    def with_assets(cls, db: sqlite3.Connection, app: apps.App, base: str) -> "AppDetails":
+        found = [Asset.of(asset, base) for asset in assets.of_app(db, app.app_id)]
+        return cls(**vars(app), signing=AppKeys.of(db, app.app_id), assets=found)
+
+
 class Apps(BaseModel):
     apps: list[App]
 
@@ -187,7 +217,19 @@ class Reason(Body):
     reason: str = Field("", max_length=2000, description="shown to the developer")
 
 
-class Rejection(Body):
+class Seen(Body):
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the package that was reviewed, in hex: 409 if the version has another one by now",
+    )
+
+
+class Approval(Reason, Seen):
+    pass
+
+
+class Rejection(Seen):
     reason: str = Field(max_length=2000, pattern=r"\S", description="text that is shown to the developer")
 
 
@@ -199,21 +241,31 @@ class Version(BaseModel):
     app_id: str
     developer_id: str
     status: Status
+    status_at: Time = Field(description="since when it has this status")
     created_at: Time
     published_at: Time | None
-    reasons: list[str] = Field(description="why validation failed, or the version was rejected or yanked")
+    reasons: list[str] = Field(
+        description="why validation failed, or the version was rejected or yanked; in review, what its developer noted"
+    )
     version_code: int | None
     version: str | None = Field(description="version_name of the manifest")
     size: int | None = Field(description="bytes")
     sha256: str | None
     key_id: str | None
     signature: str | None
+    min_api: int | None
+    permissions: list[str]
+    changelog: str | None = Field(description=f"the first {CHANGELOG_MAX} characters")
     download_url: str | None
 
     @classmethod
     def of(cls, version: versions.Version, base: str) -> "Version":
+        described = json.loads(version.manifest or "{}")
         values = vars(version) | {
             "version": version.version_name,
+            "min_api": described.get("min_api"),
+            "permissions": described.get("permissions", []),
+            "changelog": (described.get("changelog") or "")[:CHANGELOG_MAX] or None,
             "reasons": json.loads(version.reasons),
             "download_url": download_url(version, base) if version.version_code else None,
         }

@@ -49,6 +49,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 Line = Annotated[str, AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_no_controls)]
+WebPage = Annotated[str, Field(max_length=2000), AfterValidator(_web_page)]
 Permission = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 
 
@@ -71,9 +72,7 @@ class Manifest(BaseModel):
     description: Annotated[Text, Field(max_length=10_000)] | None = Field(None, description="what the app does")
     author: Annotated[Line, Field(max_length=200)] | None = Field(None, description="author of the app")
     license: Annotated[Line, Field(max_length=200)] | None = Field(None, description="SPDX license expression")
-    homepage: Annotated[str, Field(max_length=2000), AfterValidator(_web_page)] | None = Field(
-        None, description="http or https URL"
-    )
+    homepage: WebPage | None = Field(None, description="http or https URL")
     entry: Annotated[str, Field(max_length=512), AfterValidator(_inner_path)] | None = Field(
         None, description="path in the package of the file that a device starts"
     )

@@ -20,6 +20,7 @@ class App:
     published_code: int | None
     created_at: int
     updated_at: int
+    homepage: str | None = None
 
 
 COLUMNS = ", ".join(f"apps.{field}" for field in App.__dataclass_fields__)

@@ -23,12 +23,13 @@ CONTINUED = "continues"  # in the detail of the first row: origins of logs befor
 
 @dataclass(frozen=True)
 class Actor:
-    """The originator of an action: a developer with a token, or the operator on the host."""
+    """The originator of an action: a developer with a token, perhaps bound to one app, or the operator on the host."""
 
     developer_id: str
     scope: str
     token_id: str | None
     address: str
+    app_id: str | None = None
 
 
 OPERATOR = Actor("operator", "admin", None, "host")

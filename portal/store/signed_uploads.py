@@ -161,10 +161,13 @@ def find(db: sqlite3.Connection, upload_id: str) -> Transfer:
     raise Refused("NOT_FOUND", f"There is no upload {upload_id}.")
 
 
-def owned(db: sqlite3.Connection, upload_id: str, developer_id: str) -> Version:
-    """The version of an upload, if this developer owns it. Raises Refused (NOT_FOUND) otherwise."""
+def owned(db: sqlite3.Connection, upload_id: str, actor: audit.Actor) -> Version:
+    """The version of an upload, if it is the actor's, whose token may be bound to one app.
+
+    Raises Refused (NOT_FOUND) otherwise.
+    """
     version = uploads.version_of(db, upload_id)
-    if version is None or version.developer_id != developer_id:
+    if version is None or version.developer_id != actor.developer_id or actor.app_id not in (None, version.app_id):
         raise Refused("NOT_FOUND", f"There is no upload {upload_id}.")
     return version
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Status = Literal["uploading", "draft", "in_review", "published", "rejected", "failed", "yanked"]
-Action = Literal["submit", "publish", "reject", "yank"]
+Action = Literal["submit", "withdraw", "publish", "reject", "yank", "unyank"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 
@@ -16,11 +16,14 @@ class Transition:
     target: Status
     by: frozenset[Literal["owner", "reviewer"]]
     needs_reason: bool = False
+    within_days: int | None = None  # since the status changed last
 
 
 TRANSITIONS: dict[Action, Transition] = {
     "submit": Transition("draft", "in_review", frozenset({"owner"})),
+    "withdraw": Transition("in_review", "draft", frozenset({"owner"})),
     "publish": Transition("in_review", "published", frozenset({"reviewer"})),
     "reject": Transition("in_review", "rejected", frozenset({"reviewer"}), needs_reason=True),
     "yank": Transition("published", "yanked", frozenset({"owner", "reviewer"}), needs_reason=True),
+    "unyank": Transition("yanked", "published", frozenset({"owner", "reviewer"}), within_days=7),
 }

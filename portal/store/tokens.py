@@ -1,4 +1,8 @@
-"""Bearer tokens `mosis_<id>_<secret>`: shown once, stored as a hash, checked in the database at every request."""
+"""Bearer tokens `mosis_<id>_<secret>`: shown once, stored as a hash, checked in the database at every request.
+
+A token may be bound to one app of its developer. The app is part of what is hashed, so a release that knows no such
+tokens refuses them.
+"""
 
 import hashlib
 import hmac
@@ -9,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from portal.store import audit, developers
+from portal.store import apps, audit, developers
 from portal.store.clock import now
 from portal.store.errors import Refused
 
@@ -21,7 +25,7 @@ PATTERN = re.compile(r"mosis_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True)
 class Token:
-    """A token without its secret; times are seconds since 1970."""
+    """A token without its secret, bound to the app `app_id` unless that is None; times are seconds since 1970."""
 
     token_id: str
     developer_id: str
@@ -30,23 +34,33 @@ class Token:
     expires_at: int
     revoked_at: int | None
     last_used_at: int | None
+    app_id: str | None
 
 
 COLUMNS = ", ".join(Token.__dataclass_fields__)
 
 
-def issue(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, scope: Scope, days: int) -> tuple[Token, str]:
+def issue(
+    tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, scope: Scope, days: int, app_id: str | None = None
+) -> tuple[Token, str]:  # fmt: skip
     """Issue a token; returns it with its clear text, which is not stored. Raises Refused (NOT_FOUND)."""
     developers.get(tx, developer_id)
     token_id, secret, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
-    token = Token(token_id, developer_id, scope, at, at + days * DAY, None, None)
+    token = Token(token_id, developer_id, scope, at, at + days * DAY, None, None, app_id)
     tx.execute(
-        "INSERT INTO tokens (token_id, developer_id, scope, secret_hash, created_at, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (token_id, developer_id, scope, _hash(secret), at, token.expires_at),
+        "INSERT INTO tokens (token_id, developer_id, scope, secret_hash, created_at, expires_at, app_id, created_by)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (token_id, developer_id, scope, _hash(secret, app_id), at, token.expires_at, app_id, actor.token_id),
     )
-    audit.append(tx, actor, "token.issue", token_id, developer_id=developer_id, scope=scope, days=days)
+    bound = {"app_id": app_id} if app_id else {}
+    audit.append(tx, actor, "token.issue", token_id, developer_id=developer_id, scope=scope, days=days, **bound)
     return token, f"mosis_{token_id}_{secret}"
+
+
+def issue_own(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, days: int) -> tuple[Token, str]:
+    """Issue a token of the actor that is bound to one of its apps. Raises Refused (NOT_FOUND)."""
+    apps.owned(tx, app_id, actor.developer_id)
+    return issue(tx, actor, actor.developer_id, "developer", days, app_id)
 
 
 def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
@@ -55,8 +69,8 @@ def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
     if match is None:
         return None
     row = db.execute(f"SELECT secret_hash, {COLUMNS} FROM tokens WHERE token_id = ?", (match[1],)).fetchone()
-    known = row["secret_hash"] if row else bytes(32)
-    if not hmac.compare_digest(known, _hash(match[2])) or row is None:
+    known, app_id = (row["secret_hash"], row["app_id"]) if row else (bytes(32), None)
+    if not hmac.compare_digest(known, _hash(match[2], app_id)) or row is None:
         return None
     token = Token(*row[1:])
     return token if token.revoked_at is None and now() < token.expires_at else None
@@ -75,14 +89,23 @@ def note_use(db: sqlite3.Connection, token: Token) -> None:
 
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:
-    """Revoke a token, effective from the next request in every worker. Raises Refused (NOT_FOUND)."""
+    """Revoke a token, and the developer's tokens that were created with it, effective from the next request in every
+    worker: whoever stole a token may have created others. Raises Refused (NOT_FOUND).
+    """
     changed = tx.execute(
-        "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE token_id = ? AND developer_id = ?",
-        (now(), token_id, developer_id),
+        "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?1)"
+        " WHERE developer_id = ?2 AND (token_id = ?3 OR created_by = ?3) RETURNING token_id",
+        (now(), developer_id, token_id),
     )
-    if changed.rowcount == 0:
-        raise Refused("NOT_FOUND", f"Developer {developer_id} has no token {token_id}.")
-    audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id)
+    revoked = {row["token_id"] for row in changed}
+    if token_id not in revoked:
+        raise not_found(developer_id, token_id)
+    others = {"with": sorted(revoked - {token_id})} if len(revoked) > 1 else {}
+    audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id, **others)
+
+
+def not_found(developer_id: str, token_id: str) -> Refused:
+    return Refused("NOT_FOUND", f"Developer {developer_id} has no token {token_id}.")
 
 
 def get(db: sqlite3.Connection, token_id: str) -> Token:
@@ -101,5 +124,5 @@ def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[Token
     return [Token(*row) for row in rows]
 
 
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+def _hash(secret: str, app_id: str | None) -> bytes:
+    return hashlib.sha256((f"{app_id} {secret}" if app_id else secret).encode()).digest()

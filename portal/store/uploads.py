@@ -22,6 +22,8 @@ from portal.store.errors import Refused
 from portal.store.store import Store
 from portal.store.versions import PlacedVersion, Version
 
+REASONS_LOGGED = 3  # in the audit log, which is kept forever; the version has all of them
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -188,7 +190,14 @@ def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -
         )
         if changed.rowcount:  # else it expired meanwhile
             _close(tx, upload)
-            audit.append(tx, actor, "version.fail", upload.app.app_id, upload_id=upload.upload_id)
+            audit.append(
+                tx,
+                actor,
+                "version.fail",
+                upload.app.app_id,
+                upload_id=upload.upload_id,
+                reasons=reasons[:REASONS_LOGGED],
+            )
     files.discard(upload.directory)
 
 

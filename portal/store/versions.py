@@ -8,6 +8,8 @@ from portal.store import app_keys, apps, audit, keys
 from portal.store.errors import Refused
 from portal.store.states import TRANSITIONS, Action, Status
 
+DAY = 86400
+
 
 @dataclass(frozen=True)
 class Version:
@@ -100,9 +102,13 @@ def _withdrawn(db: sqlite3.Connection, app_id: str) -> Refused | None:
 
 
 def of_app(db: sqlite3.Connection, app_id: str) -> list[Version]:
-    """All versions of an app, newest first, including failed uploads."""
+    """All versions of an app, newest first; of the failed uploads only the last one, if nothing came after it."""
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM versions WHERE app_id = ? ORDER BY created_at DESC, version_code DESC", (app_id,)
+        f"SELECT {COLUMNS} FROM versions WHERE app_id = ?1 AND (status <> 'failed' OR version_id = ("
+        "  SELECT last.version_id FROM versions AS last WHERE last.app_id = ?1 AND last.status <> 'uploading'"
+        "  ORDER BY last.created_at DESC, last.rowid DESC LIMIT 1))"
+        " ORDER BY created_at DESC, version_code DESC",
+        (app_id,),
     )
     return [from_row(row) for row in rows]
 
@@ -178,8 +184,8 @@ def change(
 ) -> PlacedVersion:
     """Change the status of a version; the caller has checked that the actor may.
 
-    Raises Refused (NOT_FOUND, WRONG_STATE; VALIDATION_ERROR without a reason where one is needed; VERSION_CONFLICT and
-    UNTRUSTED_KEY for a publish).
+    Raises Refused (NOT_FOUND, WRONG_STATE; VALIDATION_ERROR without a reason where one is needed; VERSION_CONFLICT for
+    a publish, UNTRUSTED_KEY for that and an unyank).
     """
     version, step = get(tx, app.app_id, version_code), TRANSITIONS[action]
     if step.needs_reason and not reason.strip():
@@ -188,8 +194,12 @@ def change(
         raise Refused("WRONG_STATE", f"To {action} a version, its status must be {step.source}; "
                       f"{app.app_id} {version_code} is {version.status}.")  # fmt: skip
     at = audit.stamp(tx)
+    if step.within_days is not None and at - version.status_at > step.within_days * DAY:
+        raise Refused("WRONG_STATE", f"{app.app_id} {version_code} has been {version.status} for more than"
+                      f" {step.within_days} days: it is too late to {action} it.")  # fmt: skip
     if action == "publish":
         require_newer(tx, app.app_id, version_code)
+    if step.target == "published":
         if fault := key_fault(tx, app, version.key_id, version_code):
             raise Refused("UNTRUSTED_KEY", fault)
         if app_keys.latest(tx, app.app_id) is None:
@@ -197,7 +207,8 @@ def change(
             audit.append(tx, actor, "key.pin", app.app_id, key_id=version.key_id)
     tx.execute(
         "UPDATE versions SET status = ?, status_at = ?, reasons = ?,"
-        " published_at = CASE WHEN ? = 'published' THEN ? ELSE published_at END WHERE version_id = ?",
+        " published_at = CASE WHEN ? = 'published' THEN coalesce(published_at, ?) ELSE published_at END"
+        " WHERE version_id = ?",
         (step.target, at, json.dumps([reason] if reason else []), step.target, at, version.version_id),
     )
     _note_current(tx, app.app_id, at)
@@ -208,7 +219,7 @@ def change(
 def _note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
     """Make the highest published code current, and start the retention of the other published versions.
 
-    The app has the name and description of its current version, so that a release can change them.
+    The app has the name, description and homepage of its current version, so that a release can change them.
     """
     highest = tx.execute(
         "SELECT max(version_code) FROM versions WHERE app_id = ? AND status = 'published'", (app_id,)
@@ -222,6 +233,7 @@ def _note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
     if highest is not None:
         described = json.loads(get(tx, app_id, highest).manifest)
         tx.execute(
-            "UPDATE apps SET name = coalesce(?, name), description = coalesce(?, description) WHERE app_id = ?",
-            (described.get("name"), described.get("description"), app_id),
+            "UPDATE apps SET name = coalesce(?, name), description = coalesce(?, description),"
+            " homepage = coalesce(?, homepage) WHERE app_id = ?",
+            (described.get("name"), described.get("description"), described.get("homepage"), app_id),
         )

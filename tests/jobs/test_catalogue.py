@@ -62,6 +62,11 @@ def codes(document: dict[str, Any]) -> list[int]:
     return [release["version_code"] for release in document["releases"]]
 
 
+def reasons(document: dict[str, Any]) -> dict[int, str]:
+    """Of what is withdrawn, by version code."""
+    return {one["version_code"]: one["reason"] for one in document["withdrawn"]}
+
+
 def kinds(paths: list[str]) -> list[str]:
     """What was written: documents, bins and other roles, in the order of writing."""
     names = (Path(path).name.split(".") for path in paths)
@@ -110,13 +115,40 @@ def test_a_yanked_version_is_withdrawn(signed: Store) -> None:
     change(signed, APP_ID, 2, "yank", "It lost files.")
     catalogue(signed)
     document = device(signed).documents(APP_ID)[APP_ID]
-    assert (codes(document), document["withdrawn"]) == ([1], [{"version_code": 2, "reason": "It lost files."}])
+    assert (codes(document), reasons(document)) == ([1], {2: "It lost files."})
     change(signed, APP_ID, 1, "yank", "It too.")
     catalogue(signed)
     phone = device(signed)
     document = phone.documents(APP_ID)[APP_ID]
     assert (codes(document), len(document["withdrawn"])) == ([], 2)
     assert phone.updated().get_targetinfo(bins.path_of(APP_ID)).custom == {"c": 0}
+
+
+def test_a_version_that_is_put_back_is_a_release_again(signed: Store) -> None:
+    publish(signed, APP_ID, 2)
+    change(signed, APP_ID, 2, "yank", "It lost files.")
+    catalogue(signed)
+    change(signed, APP_ID, 2, "unyank")
+    catalogue(signed)
+    document = device(signed).documents(APP_ID)[APP_ID]
+    assert (codes(document), reasons(document)) == ([2], {})
+
+
+def test_a_second_yank_stays_though_an_older_database_has_only_the_unyank(
+    signed: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(signed, APP_ID, 2)
+    change(signed, APP_ID, 2, "yank", "It lost files.")
+    change(signed, APP_ID, 2, "unyank")
+    signed.db.read().execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    move(monkeypatch, HOUR)
+    change(signed, APP_ID, 2, "yank", "Again.")
+    catalogue(signed, force=True)
+    restored = put_back(signed, tmp_path / "copy.db")
+    with pytest.raises(CatalogueError, match=f"{APP_ID} 2 was yanked.*yank it again"):
+        catalogue(restored, force=True)
+    assert reasons(device(signed).documents(APP_ID)[APP_ID]) == {2: "Again."}
+    restored.db.close()
 
 
 def test_a_deleted_app_has_no_document(signed: Store) -> None:
@@ -230,11 +262,11 @@ def test_what_was_withdrawn_stays_so_in_an_older_database(signed: Store, tmp_pat
         catalogue(restored)
     phone = device(signed)
     document = phone.documents(APP_ID)[APP_ID]
-    assert (codes(document), document["withdrawn"]) == ([1], [{"version_code": 2, "reason": "It lost files."}])
+    assert (codes(document), reasons(document)) == ([1], {2: "It lost files."})
     change(restored, APP_ID, 2, "yank", "Again.")
     catalogue(restored)
     document = phone.documents(APP_ID)[APP_ID]
-    assert (codes(document), document["withdrawn"]) == ([1], [{"version_code": 2, "reason": "Again."}])
+    assert (codes(document), reasons(document)) == ([1], {2: "Again."})
     restored.db.close()
 
 

@@ -27,11 +27,11 @@ def test_litestream_alone_checkpoints_when_it_is_there(store: Store, litestream:
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     with pytest.raises(RuntimeError), store.db.write() as tx:
-        tx.execute("INSERT INTO developers VALUES ('a', 'A', 0)")
+        tx.execute("INSERT INTO developers (developer_id, name, created_at) VALUES ('a', 'A', 0)")
         raise RuntimeError
     assert store.db.read().execute("SELECT count(*) FROM developers").fetchone()[0] == 0
     with store.db.write() as tx:
-        tx.execute("INSERT INTO developers VALUES ('a', 'A', 0)")
+        tx.execute("INSERT INTO developers (developer_id, name, created_at) VALUES ('a', 'A', 0)")
 
 
 def test_writers_wait_their_turn(store: Store) -> None:
@@ -43,7 +43,9 @@ def test_writers_wait_their_turn(store: Store) -> None:
         ready.wait(30)
         for turn in range(20):
             with store.db.write() as tx:
-                tx.execute("INSERT INTO developers VALUES (?, '', 0)", (f"{number}-{turn}",))
+                tx.execute(
+                    "INSERT INTO developers (developer_id, name, created_at) VALUES (?, '', 0)", (f"{number}-{turn}",)
+                )
         store.db.close()
 
     with ThreadPoolExecutor(8) as pool:
@@ -57,7 +59,7 @@ def write_many(path: Path, name: str, start: "multiprocessing.synchronize.Event"
     start.wait(60)
     for turn in range(50):
         with db.write() as tx:
-            tx.execute("INSERT INTO developers VALUES (?, '', 0)", (f"{name}-{turn}",))
+            tx.execute("INSERT INTO developers (developer_id, name, created_at) VALUES (?, '', 0)", (f"{name}-{turn}",))
 
 
 def test_processes_wait_their_turn(store: Store) -> None:
@@ -106,7 +108,7 @@ def test_a_flush_reaches_the_wal(store: Store, monkeypatch: pytest.MonkeyPatch) 
         database.os, "fsync", lambda file: flushed.append(str(Path(f"/proc/self/fd/{file}").readlink()))
     )
     with store.db.write(durable=False) as tx:
-        tx.execute("INSERT INTO developers VALUES ('a', 'A', 0)")
+        tx.execute("INSERT INTO developers (developer_id, name, created_at) VALUES ('a', 'A', 0)")
     assert flushed == []
     store.db.flush()
     assert flushed == [f"{store.layout.database}-wal"]

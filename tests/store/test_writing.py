@@ -10,7 +10,7 @@ from portal.store import database, writing
 from portal.store.store import Store, open_store
 from tests.support import dying
 
-INSERT = "INSERT INTO developers VALUES (?, 'A', 0)"
+INSERT = "INSERT INTO developers (developer_id, name, created_at) VALUES (?, 'A', 0)"
 
 
 def write(store: Store, name: str) -> None:

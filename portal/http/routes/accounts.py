@@ -1,7 +1,7 @@
 """Developers, their tokens and their keys."""
 
 from portal.http import schemas
-from portal.http.routing import ADMIN, DEVELOPER, MEMBER, Call, Operation, Routes
+from portal.http.routing import ADMIN, DEVELOPER, Call, Operation, Routes
 from portal.store import developers, keys, tokens
 from portal.store.errors import Refused
 
@@ -10,11 +10,6 @@ TOKENS_PATH = f"{DEVELOPERS_PATH}/<developer_id>/tokens"
 KEYS_PATH = f"{DEVELOPERS_PATH}/<developer_id>/keys"
 
 routes = Routes()
-
-
-@routes.add(Operation("GET", "/api/me", "Describe the token of this request", MEMBER))
-def describe_me(call: Call) -> schemas.Token:
-    return schemas.Token.of(tokens.get(call.db.read(), call.actor.token_id or ""))
 
 
 @routes.add(

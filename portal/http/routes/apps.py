@@ -4,23 +4,25 @@ from collections.abc import Sequence
 
 from portal.http import access, forms, schemas
 from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
-from portal.store import apps, uploads, versions
+from portal.store import apps, listing, reviews, uploads, versions
 from portal.store.errors import Refused
 from portal.store.files import Sink
 from portal.store.states import TRANSITIONS, Action
 from portal.store.versions import Version
 
 APPS_PATH = "/api/apps"
-VERSIONS_PATH = f"{APPS_PATH}/<app_id>/versions"
+APP_PATH = f"{APPS_PATH}/<app_id>"
+VERSIONS_PATH = f"{APP_PATH}/versions"
 VERSION_PATH = f"{VERSIONS_PATH}/<version_code:code>"
 
 routes = Routes()
 
 
-@routes.add(Operation("GET", APPS_PATH, "List my apps", DEVELOPER))
+@routes.add(Operation("GET", APPS_PATH, "List my apps", DEVELOPER, app_tokens=True))
 def list_apps(call: Call) -> schemas.Apps:
     found = apps.of_developer(call.db.read(), call.actor.developer_id)
-    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in found])
+    shown = [app for app in found if call.actor.app_id in (None, app.app_id)]
+    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in shown])
 
 
 @routes.add(
@@ -30,6 +32,20 @@ def add_app(call: Call, body: schemas.NewApp) -> schemas.App:
     with call.db.write() as tx:
         app = apps.add(tx, call.actor, body.app_id, body.name, body.description)
     return schemas.App.of(call.db.read(), app)
+
+
+@routes.add(Operation("GET", APP_PATH, "Get one app", MEMBER))
+def show_app(call: Call, app_id: str) -> schemas.AppDetails:
+    app = access.visible(call.db.read(), call.actor, app_id)
+    return schemas.AppDetails.with_assets(call.db.read(), app, call.settings.public_url)
+
+
+@routes.add(Operation("PATCH", APP_PATH, "Edit an app", DEVELOPER, problems=("WRONG_STATE",)))
+def edit_app(call: Call, body: schemas.AppChange, app_id: str) -> schemas.AppDetails:
+    with call.db.write() as tx:
+        app = apps.owned(tx, app_id, call.actor.developer_id)
+        app = listing.edit(tx, call.actor, app, body.model_dump(exclude_unset=True))
+    return schemas.AppDetails.with_assets(call.db.read(), app, call.settings.public_url)
 
 
 @routes.add(Operation("GET", VERSIONS_PATH, "List an app's versions", MEMBER))
@@ -79,17 +95,26 @@ def submit(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> 
 
 @routes.add(
     Operation(
+        "POST", f"{VERSION_PATH}/withdraw", "Withdraw a version from review", DEVELOPER, problems=("WRONG_STATE",)
+    )
+)
+def withdraw(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> schemas.Version:
+    return _step(call, app_id, version_code, "withdraw", body.reason)
+
+
+@routes.add(
+    Operation(
         "POST", f"{VERSION_PATH}/publish", "Publish a version", REVIEWER,
         problems=("WRONG_STATE", "VERSION_CONFLICT", "UNTRUSTED_KEY"),
     )
 )  # fmt: skip
-def publish(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> schemas.Version:
-    return _step(call, app_id, version_code, "publish", body.reason)
+def publish(call: Call, body: schemas.Approval, app_id: str, version_code: int) -> schemas.Version:
+    return _step(call, app_id, version_code, "publish", body.reason, body.sha256)
 
 
 @routes.add(Operation("POST", f"{VERSION_PATH}/reject", "Reject a version", REVIEWER, problems=("WRONG_STATE",)))
 def reject(call: Call, body: schemas.Rejection, app_id: str, version_code: int) -> schemas.Version:
-    return _step(call, app_id, version_code, "reject", body.reason)
+    return _step(call, app_id, version_code, "reject", body.reason, body.sha256)
 
 
 @routes.add(Operation("POST", f"{VERSION_PATH}/yank", "Yank a version", MEMBER, problems=("WRONG_STATE",)))
@@ -97,10 +122,25 @@ def yank(call: Call, body: schemas.Withdrawal, app_id: str, version_code: int) -
     return _step(call, app_id, version_code, "yank", body.reason)
 
 
-def _step(call: Call, app_id: str, version_code: int, action: Action, reason: str) -> schemas.Version:
-    app = access.visible(call.db.read(), call.actor, app_id, TRANSITIONS[action].by)
+@routes.add(
+    Operation(
+        "POST", f"{VERSION_PATH}/unyank", "Put a yanked version back, within 7 days", MEMBER,
+        problems=("WRONG_STATE", "UNTRUSTED_KEY"),
+    )
+)  # fmt: skip
+def unyank(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> schemas.Version:
+    return _step(call, app_id, version_code, "unyank", body.reason)
+
+
+def _step(
+    call: Call, app_id: str, version_code: int, action: Action, reason: str, sha256: str | None = None
+) -> schemas.Version:
     with call.db.write() as tx:
-        version = versions.change(tx, call.actor, app, version_code, action, reason)
+        app = access.visible(tx, call.actor, app_id, TRANSITIONS[action].by)
+        version = reviews.step(
+            tx, call.actor, app, version_code, action,
+            reason=reason, sha256=sha256, own_reviews=call.settings.own_reviews,
+        )  # fmt: skip
     return schemas.Version.of(version, call.settings.public_url)
 
 

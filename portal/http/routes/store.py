@@ -68,6 +68,7 @@ def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
             **schemas.release(version, base),
             "name": app.name,
             "description": app.description,
+            "homepage": app.homepage,
             "public_key": base64.b64encode(keys.get(db, version.key_id).public_key).decode(),
             "assets": [schemas.Asset.of(asset, base) for asset in assets.of_app(db, app_id)],
             "signing": schemas.AppKeys.of(db, app_id),

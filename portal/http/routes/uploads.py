@@ -193,7 +193,7 @@ def post(call: PublicCall, upload_id: str) -> HTTPResponse | None:
 @routes.add(
     Operation(
         "POST", f"{UPLOAD_PATH}/url", "Renew the signed URL of an upload, to resume it", DEVELOPER,
-        status=201, response_headers=LOCATED, problems=("UPLOAD_USED", "UPLOAD_EXPIRED"),
+        status=201, app_tokens=True, response_headers=LOCATED, problems=("UPLOAD_USED", "UPLOAD_EXPIRED"),
     )
 )  # fmt: skip
 def renew(call: Call, upload_id: str) -> Answer[SignedUpload]:
@@ -207,7 +207,7 @@ def renew(call: Call, upload_id: str) -> Answer[SignedUpload]:
 @routes.add(
     Operation(
         "POST", f"{UPLOAD_PATH}/complete", "Complete an upload: validate the package and create the version", DEVELOPER,
-        status=201, accepted=True,
+        status=201, accepted=True, app_tokens=True,
         problems=("UPLOAD_INCOMPLETE", "UPLOAD_USED", "UPLOAD_LOCKED", "UPLOAD_EXPIRED", "VALIDATION_ERROR",
                   "DIGEST_MISMATCH", "VERSION_EXISTS", "VERSION_CONFLICT"),
     )
@@ -262,7 +262,7 @@ def _signed(transfer: Transfer, url: str, headers: dict[str, str]) -> Answer[Sig
 
 
 def _owned(call: Call, upload_id: str) -> Version:
-    version = signed_uploads.owned(call.db.read(), upload_id, call.actor.developer_id)
+    version = signed_uploads.owned(call.db.read(), upload_id, call.actor)
     if version.status == "failed":
         raise Refused("UPLOAD_USED", "The validation of this upload failed; its version lists the reasons.")
     return version

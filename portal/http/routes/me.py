@@ -1,0 +1,49 @@
+"""Whoever makes the request: its token, and the tokens that it may see, create and end by itself."""
+
+from portal.http import schemas
+from portal.http.routing import DEVELOPER, MEMBER, Call, Operation, Routes
+from portal.store import developers, tokens
+
+ME_PATH = "/api/me"
+TOKENS_PATH = f"{ME_PATH}/tokens"
+
+routes = Routes()
+
+
+@routes.add(Operation("GET", ME_PATH, "Describe the token of this request", MEMBER, app_tokens=True))
+def show(call: Call) -> schemas.Me:
+    token = tokens.get(call.db.read(), call.token_id)
+    return schemas.Me(**vars(token), name=developers.get(call.db.read(), token.developer_id).name)
+
+
+@routes.add(Operation("GET", TOKENS_PATH, "List my tokens", MEMBER))
+def list_tokens(call: Call) -> schemas.Tokens:
+    return schemas.Tokens(
+        tokens=[schemas.Token.of(token) for token in tokens.every(call.db.read(), call.actor.developer_id)]
+    )
+
+
+@routes.add(
+    Operation(
+        "POST", TOKENS_PATH, "Create a token that is bound to one of my apps", DEVELOPER,
+        status=201, problems=("NOT_FOUND",),
+    )
+)  # fmt: skip
+def create_token(call: Call, body: schemas.NewAppToken) -> schemas.IssuedToken:
+    with call.db.write() as tx:
+        token, text = tokens.issue_own(tx, call.actor, body.app_id, body.days)
+    return schemas.IssuedToken(**vars(token), token=text)
+
+
+@routes.add(
+    Operation(
+        "DELETE", f"{TOKENS_PATH}/<token_id:re:[0-9a-f]{{16}}>",
+        "End one of my tokens, and those that were created with it", MEMBER, status=204, app_tokens=True,
+    )
+)  # fmt: skip
+def end_token(call: Call, token_id: str) -> None:
+    """A token that is bound to an app can end itself alone."""
+    if call.actor.app_id is not None and token_id != call.token_id:
+        raise tokens.not_found(call.actor.developer_id, token_id)
+    with call.db.write() as tx:
+        tokens.revoke(tx, call.actor, call.actor.developer_id, token_id)

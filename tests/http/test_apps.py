@@ -1,0 +1,106 @@
+"""One app: what its owner and reviewers see of it, edits, and a submission that is withdrawn."""
+
+import json
+
+import httpx
+import pytest
+
+from portal.store import audit
+from tests.support.portal import Publisher, add_developer, problem
+
+
+def listing(publisher: Publisher) -> dict[str, str | None]:
+    app = publisher.client.get(f"/api/apps/{publisher.app_id}").json()
+    return {name: app[name] for name in ("name", "description", "homepage")}
+
+
+def edit(publisher: Publisher, **changes: str | None) -> httpx.Response:
+    return publisher.client.patch(f"/api/apps/{publisher.app_id}", json=changes)
+
+
+def test_owner_and_reviewer_see_an_app_and_nobody_else_does(publisher: Publisher) -> None:
+    path = f"/api/apps/{publisher.app_id}"
+    for client in (publisher.client, publisher.reviewer):
+        app = client.get(path).raise_for_status().json()
+        assert (app["app_id"], app["published_code"], app["assets"]) == (publisher.app_id, None, [])
+    stranger = add_developer(publisher.portal.store, f"{publisher.developer_id}-stranger", key=None)
+    with publisher.portal.client(stranger) as client:
+        problem(client.get(path), 404, "NOT_FOUND")
+        problem(client.patch(path, json={"name": "Mine"}), 404, "NOT_FOUND")
+    problem(publisher.reviewer.patch(path, json={"name": "Mine"}), 403, "FORBIDDEN")
+
+
+def test_before_the_first_publish_everything_can_be_edited(publisher: Publisher) -> None:
+    before = listing(publisher)
+    assert edit(publisher, homepage="https://example.org/").status_code == 200
+    assert listing(publisher) == before | {"homepage": "https://example.org/"}
+    edit(publisher, name="Chess", description="Two play.", homepage=None).raise_for_status()
+    assert listing(publisher) == {"name": "Chess", "description": "Two play.", "homepage": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"name": ""}, {"name": None}, {"name": "a\nb"}, {"homepage": "ftp://example.org"}, {"homepage": "javascript:x"},
+     {"description": None}, {"developer_id": "me"}],
+)  # fmt: skip
+def test_an_edit_that_does_not_fit_changes_nothing(publisher: Publisher, body: dict[str, str | None]) -> None:
+    before = listing(publisher)
+    problem(edit(publisher, **body), 422, "VALIDATION_ERROR")
+    assert listing(publisher) == before
+
+
+def test_what_a_reviewer_has_seen_in_the_manifest_counts(publisher: Publisher) -> None:
+    """Else an owner could rename an app after its review."""
+    publisher.publish(1, name="Chess", homepage="https://example.org/chess")
+    assert (listing(publisher)["name"], listing(publisher)["homepage"]) == ("Chess", "https://example.org/chess")
+    for change in ({"name": "Bank"}, {"homepage": "https://example.org/bank"}, {"homepage": None}):
+        assert "publish a version" in problem(edit(publisher, **change), 409, "WRONG_STATE")["detail"]
+    edit(publisher, name="Chess", description="Two play.").raise_for_status()
+    info = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").json()
+    assert (info["name"], info["description"], info["homepage"]) == ("Chess", "Two play.", "https://example.org/chess")
+
+
+def test_the_search_finds_an_edited_description(publisher: Publisher) -> None:
+    publisher.publish(1)
+    word = f"zugzwang{publisher.app_id.rpartition('app')[2]}"
+    edit(publisher, description=f"About {word}.").raise_for_status()
+    found = httpx.get(f"{publisher.portal.url}/api/store/apps", params={"q": word}).json()["apps"]
+    assert [app["app_id"] for app in found] == [publisher.app_id]
+
+
+def test_a_withdrawn_version_is_a_draft_again(publisher: Publisher) -> None:
+    publisher.upload(publisher.package(1)).raise_for_status()
+    problem(publisher.step(1, "withdraw"), 409, "WRONG_STATE")
+    publisher.step(1, "submit", reason="The icon is new.").raise_for_status()
+    problem(publisher.reviewer.post(f"/api/apps/{publisher.app_id}/versions/1/withdraw"), 403, "FORBIDDEN")
+    assert publisher.step(1, "withdraw").json()["status"] == "draft"
+    problem(publisher.step(1, "publish"), 409, "WRONG_STATE")
+    publisher.step(1, "submit").raise_for_status()
+    publisher.step(1, "publish").raise_for_status()
+    problem(publisher.step(1, "withdraw"), 409, "WRONG_STATE")
+
+
+def test_the_owner_reads_notes_and_requirements_of_a_version(publisher: Publisher) -> None:
+    described = {"changelog": "Faster." * 200, "min_api": 3, "permissions": ["location"]}
+    version = publisher.upload(publisher.package(1, **described)).json()
+    assert version["changelog"] == described["changelog"][:1000]
+    assert (version["min_api"], version["permissions"]) == (3, ["location"])
+
+
+def test_failed_tries_do_not_fill_the_list(publisher: Publisher) -> None:
+    """Only the last one is listed, until a package is accepted; the audit log has the reasons of each."""
+    broken = publisher.directory / "broken.mosis"
+    for number in range(3):
+        broken.write_bytes(b"no package" * (number + 1))
+        problem(publisher.upload(broken), 422, "VALIDATION_ERROR")
+
+    def listed() -> list[str]:
+        found = publisher.client.get(f"/api/apps/{publisher.app_id}/versions").json()["versions"]
+        return [version["status"] for version in found]
+
+    assert listed() == ["failed"]
+    publisher.upload(publisher.package(1)).raise_for_status()
+    assert listed() == ["draft"]
+    log = audit.entries(publisher.portal.store.db.read())
+    details = [json.loads(row.detail) for row in log if row[5:7] == ("version.fail", publisher.app_id)]
+    assert [bool(detail["reasons"]) for detail in details] == [True] * 3

@@ -1,0 +1,139 @@
+"""Who may publish and put back what, over real HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from portal.store import tokens, versions
+from portal.store.audit import OPERATOR
+from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, only_publisher, problem
+
+
+def token_of(publisher: Publisher, scope: tokens.Scope) -> str:
+    """Another token of the publisher's developer."""
+    with publisher.portal.store.db.write() as tx:
+        return tokens.issue(tx, OPERATOR, publisher.developer_id, scope, 1)[1]
+
+
+def submitted(publisher: Publisher, code: int) -> str:
+    """Upload and submit a version, and return its digest."""
+    publisher.upload(publisher.package(code)).raise_for_status()
+    digest: str = publisher.step(code, "submit").raise_for_status().json()["sha256"]
+    return digest
+
+
+@pytest.mark.parametrize("scope", ["reviewer", "admin"])
+def test_nobody_publishes_an_own_version_while_somebody_else_could(publisher: Publisher, scope: tokens.Scope) -> None:
+    submitted(publisher, 1)
+    path = f"/api/apps/{publisher.app_id}/versions/1"
+    with publisher.portal.client(token_of(publisher, scope)) as own:
+        detail = problem(own.post(f"{path}/publish"), 403, "FORBIDDEN")["detail"]
+        assert "own_reviews" in detail
+        publisher.step(1, "publish").raise_for_status()
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Publisher]:
+    """The only person of a store, who reviews too."""
+    running = Portal(make_store(tmp_path / "store", port=free_port())).start()
+    with only_publisher(running, tmp_path, "admin") as publisher:
+        yield publisher
+    running.stop()
+
+
+def test_the_one_person_of_a_store_publishes_until_somebody_else_reviews(alone: Publisher) -> None:
+    alone.publish(1)
+    submitted(alone, 2)
+    add_developer(alone.portal.store, "second", None, "reviewer")
+    problem(alone.step(2, "publish"), 403, "FORBIDDEN")
+
+
+def test_a_store_that_did_so_before_continues(alone: Publisher) -> None:
+    """Migration 6 looks whether reviewers have published versions of their own apps."""
+    alone.publish(1)
+    submitted(alone, 2)
+    add_developer(alone.portal.store, "second", None, "reviewer")
+    with alone.portal.store.db.write() as tx:
+        tx.execute(noting())
+    alone.step(2, "publish").raise_for_status()
+
+
+def test_a_store_of_two_people_is_not_taken_for_one(publisher: Publisher) -> None:
+    publisher.publish(1)
+    with publisher.portal.store.db.write() as tx:
+        tx.execute(noting())
+        noted = tx.execute("SELECT count(*) FROM counters WHERE metric = 'own_reviews'").fetchone()[0]
+        tx.execute("DELETE FROM counters WHERE metric = 'own_reviews'")
+    assert noted == 0
+
+
+def noting() -> str:
+    """The statement of the migration."""
+    sql = (Path(versions.__file__).parent / "migrations" / "0006_accounts.sql").read_text()
+    start = sql.index("INSERT INTO counters")
+    return sql[start : sql.index(";", start)]
+
+
+@pytest.mark.parametrize(("policy", "status"), [("always", 200), ("never", 403)])
+def test_the_setting_decides(tmp_path: Path, policy: str, status: int) -> None:
+    running = Portal(make_store(tmp_path / "store", port=free_port(), own_reviews=policy)).start()
+    try:
+        with only_publisher(running, tmp_path, "admin") as publisher:
+            submitted(publisher, 1)
+            assert publisher.step(1, "publish").status_code == status
+    finally:
+        running.stop()
+
+
+def test_what_was_replaced_since_it_was_seen_is_not_published(publisher: Publisher) -> None:
+    digest = submitted(publisher, 1)
+    path = f"/api/apps/{publisher.app_id}/versions/1"
+    for action in ("publish", "reject"):
+        body = {"sha256": "0" * 64, "reason": "So."}
+        problem(publisher.reviewer.post(f"{path}/{action}", json=body), 409, "WRONG_STATE")
+    assert publisher.reviewer.post(f"{path}/publish", json={"sha256": digest}).status_code == 200
+
+
+def info(publisher: Publisher) -> httpx.Response:
+    return httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}")
+
+
+def test_an_owner_puts_back_what_it_has_yanked(publisher: Publisher) -> None:
+    publisher.publish(1)
+    publisher.publish(2)
+    before = info(publisher).json()
+    publisher.step(2, "yank", reason="It loses data.").raise_for_status()
+    back = publisher.step(2, "unyank").raise_for_status().json()
+    assert (back["status"], back["reasons"], back["published_at"]) == ("published", [], before["published_at"])
+    assert info(publisher).json()["version_code"] == 2
+    problem(publisher.step(2, "unyank"), 409, "WRONG_STATE")
+
+
+def test_what_a_reviewer_has_yanked_its_owner_cannot_put_back(publisher: Publisher) -> None:
+    publisher.publish(1)
+    path = f"/api/apps/{publisher.app_id}/versions/1"
+    publisher.reviewer.post(f"{path}/yank", json={"reason": "Malware."}).raise_for_status()
+    problem(publisher.step(1, "unyank"), 403, "FORBIDDEN")
+    with publisher.portal.client(token_of(publisher, "reviewer")) as own:
+        problem(own.post(f"{path}/unyank"), 403, "FORBIDDEN")
+    publisher.reviewer.post(f"{path}/unyank").raise_for_status()
+
+
+def test_a_yank_is_final_after_a_week(publisher: Publisher) -> None:
+    publisher.publish(1)
+    publisher.step(1, "yank", reason="It loses data.").raise_for_status()
+    with publisher.portal.store.db.write() as tx:
+        tx.execute("UPDATE versions SET status_at = status_at - 8 * 86400 WHERE app_id = ?", (publisher.app_id,))
+    assert "7 days" in problem(publisher.step(1, "unyank"), 409, "WRONG_STATE")["detail"]
+    assert info(publisher).status_code == 410
+
+
+def test_a_revoked_key_keeps_a_version_yanked(publisher: Publisher) -> None:
+    publisher.publish(1)
+    publisher.step(1, "yank", reason="The key is stolen.").raise_for_status()
+    keys = f"/api/developers/{publisher.developer_id}/keys"
+    [key] = publisher.client.get(keys).json()["keys"]
+    publisher.client.delete(f"{keys}/{key['key_id']}").raise_for_status()
+    problem(publisher.step(1, "unyank"), 409, "UNTRUSTED_KEY")
