@@ -1,7 +1,5 @@
 """nginx with plain files is all that a copy of the store needs, and its entity tags are enough to resume."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +11,7 @@ from tests.device.conftest import Phone
 from tests.device.shelf import Shelf
 from tests.device.test_download import BIG
 from tests.packages.samples import APP_ID
-from tests.support.nginx import NGINX, START_SECONDS, listens
-from tests.support.portal import free_port
+from tests.support.nginx import NGINX, USER, running, temporary
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 CONFIG = """daemon off;
@@ -37,25 +34,12 @@ http {{
 @contextmanager
 def static_nginx(root: Path, place: Path) -> Iterator[str]:
     """The URL at which nginx serves the files below `root`."""
-    place.mkdir()
-    user = "user root;" if os.geteuid() == 0 else ""
-    areas = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{area}_temp_path {place}/{area};" for area in areas)
-    for _ in range(5):  # another test may be given the same port
-        port = free_port()
-        (place / "nginx.conf").write_text(
-            CONFIG.format(user=user, place=place, temporary=temporary, port=port, root=root)
-        )  # fmt: skip
-        with (place / "nginx.log").open("ab") as log:
-            process = subprocess.Popen([NGINX, "-c", place / "nginx.conf"], stdout=log, stderr=log)
-        try:
-            if listens(process, port):
-                yield f"http://127.0.0.1:{port}"
-                return
-        finally:
-            process.terminate()
-            process.wait(START_SECONDS)
-    raise RuntimeError((place / "nginx.log").read_text())
+
+    def configured(port: int) -> str:
+        return CONFIG.format(user=USER, place=place, temporary=temporary(place), port=port, root=root)
+
+    with running(configured, place) as url:
+        yield url
 
 
 def test_an_interrupted_download_is_continued(shelf: Shelf, phone: Phone, tmp_path: Path) -> None:

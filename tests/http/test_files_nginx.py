@@ -19,9 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploys.plan.nginx import FILE_ERRORS
 from portal.http.conditional import http_date
+from tests.support.nginx import NGINX, USER
+from tests.support.nginx import running as serving
+from tests.support.portal import free_port
 
 REPOSITORY = Path(__file__).parents[2]
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 APP = """
 import json
@@ -58,7 +60,7 @@ NGINX_CONF = """
 daemon off;
 {user}
 pid {root}/nginx.pid;
-error_log {root}/nginx.log;
+error_log stderr;
 events {{ }}
 http {{
     access_log off;
@@ -126,12 +128,6 @@ def ask(port: int, path: str, *lines: str, method: str = "GET") -> Answer:
     return exchange(port, "\r\n".join([*head, "", ""]).encode("latin-1"))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
 def running(command: list[str], port: int, identity: str) -> Iterator[bool]:
     """The process while it answers /ready with its identity; False if another process has taken the port."""
@@ -181,15 +177,8 @@ def nginx(root: Path, portal_port: int) -> Iterator[int]:
     (root / "files.conf").write_text(
         templates.get_template("nginx/files.conf.j2").render(root=root / "store", file_errors=FILE_ERRORS)
     )
-    user = "user root;" if os.geteuid() == 0 else ""  # pytest's directories are its user's alone
-    for _ in range(5):
-        port = free_port()
-        (root / "nginx.conf").write_text(NGINX_CONF.format(user=user, root=root, port=port, portal=portal_port))
-        with running([NGINX, "-c", str(root / "nginx.conf")], port, str(root)) as ready:
-            if ready:
-                yield port
-                return
-    pytest.fail("nginx did not start on five ports: " + (root / "nginx.log").read_text())
+    with serving(lambda port: NGINX_CONF.format(user=USER, root=root, port=port, portal=portal_port), root) as url:
+        yield int(url.rpartition(":")[2])
 
 
 @pytest.fixture(scope="module")

@@ -125,5 +125,5 @@ def test_no_signature_is_logged(publisher: Publisher) -> None:
     httpx.put(url, content=bytes(1000)).raise_for_status()
     signature = url.rpartition("signature=")[2]
     root = publisher.portal.store.layout.root
-    for name in ("access.log", "nginx.log", "portal.log"):
+    for name in ("access.log", "run/nginx.log", "portal.log"):
         assert signature not in (root / name).read_text()

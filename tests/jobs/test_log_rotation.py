@@ -1,7 +1,6 @@
 """nginx's log is set aside when it is large and nginx runs; tests/deploys/test_local.py has the deployed nginx."""
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import log_rotation
-from tests.support.nginx import NGINX
-from tests.support.portal import free_port
+from tests.support.nginx import NGINX, running
 
 CONTENTS = {"missing": None, "empty": "", "text": "no number", "another": str(os.getpid()), "ended": "99999999"}
 
@@ -36,13 +34,8 @@ uwsgi_temp_path {0}/t; scgi_temp_path {0}/t; server {{ listen 127.0.0.1:{1}; }} 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
     """The log of an nginx that runs."""
-    config = tmp_path / "nginx.conf"
-    config.write_text(CONFIG.format(tmp_path, free_port()))
-    process = subprocess.Popen([str(NGINX), "-c", config], stderr=subprocess.DEVNULL)
-    until_there(tmp_path / "nginx.pid")
-    yield tmp_path / "access.log"
-    process.terminate()
-    process.wait(PATIENCE)
+    with running(lambda port: CONFIG.format(tmp_path, port), tmp_path):
+        yield tmp_path / "access.log"
 
 
 def until_there(path: Path) -> None:

@@ -5,8 +5,9 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from deploys.plan.data import HostData
 from deploys.plan.nginx import render_nginx
@@ -16,23 +17,25 @@ NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr
 START_SECONDS = 30
 
 
+USER = "user root;" if os.geteuid() == 0 else ""
+"""The directories of a test are its user's alone."""
+
+
+def temporary(place: Path) -> str:
+    """Directives that have nginx write below `place` what it writes beside its logs."""
+    areas = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    return "".join(f"{area}_temp_path {place}/{area};" for area in areas)
+
+
 @contextmanager
-def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
-    """The URL at which nginx answers for the portal; its logs are in the store's root. `data` is host data."""
-    root = portal.store.layout.root
-    (root / "run").mkdir(exist_ok=True)
+def running(configured: Callable[[int], str], place: Path) -> Iterator[str]:
+    """The URL at which nginx answers with the configuration for a port, which is written to `place` with its log."""
+    place.mkdir(parents=True, exist_ok=True)
     for _ in range(5):  # another test may be given the same port
         port = free_port()
-        host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
-        config = root / "run/nginx.conf"
-        config.write_text(
-            render_nginx(
-                "nginx/nginx.conf.j2", host, portal.store.settings, run=root / "run", cache=root / "run/cache",
-                log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
-            )
-        )  # fmt: skip
-        with (root / "nginx.log").open("ab") as log:
-            process = subprocess.Popen([NGINX, "-c", config], stdout=log, stderr=log)
+        (place / "nginx.conf").write_text(configured(port))
+        with (place / "nginx.log").open("ab") as log:
+            process = subprocess.Popen([str(NGINX), "-c", place / "nginx.conf"], stdout=log, stderr=log)
         try:
             if listens(process, port):
                 yield f"http://127.0.0.1:{port}"
@@ -40,7 +43,23 @@ def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(START_SECONDS)
-    raise RuntimeError((root / "nginx.log").read_text())
+    raise RuntimeError((place / "nginx.log").read_text())
+
+
+@contextmanager
+def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
+    """The URL at which nginx answers for the portal; its access log is in the store's root. `data` is host data."""
+    root = portal.store.layout.root
+
+    def site(port: int) -> str:
+        host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
+        return render_nginx(
+            "nginx/nginx.conf.j2", host, portal.store.settings, run=root / "run", cache=root / "run/cache",
+            log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
+        )  # fmt: skip
+
+    with running(site, root / "run") as url:
+        yield url
 
 
 def listens(process: subprocess.Popen[bytes], port: int) -> bool:
