@@ -36,6 +36,13 @@ def check_root(data: bytes) -> None:
         raise Refused("malformed", "The root is not root metadata of a catalogue: check the file or the URL.") from None
 
 
+def newest_root(metadata: Path) -> str:
+    """SHA-256 of the newest root that was verified, in hex; nothing without one."""
+    with suppress(FileNotFoundError):
+        return hashlib.sha256((metadata / "root.json").read_bytes()).hexdigest()
+    return ""
+
+
 @dataclass(frozen=True)
 class Seen:
     """When the newest timestamp was signed that this device has seen, and the SHA-256 of the newest root then, in hex.
@@ -82,9 +89,7 @@ class Catalogue:
         return max(self._clock, self._seen.at) if self._seen.root == self._newest_root() else self._clock
 
     def _newest_root(self) -> str:
-        with suppress(FileNotFoundError):
-            return hashlib.sha256((self._metadata / "root.json").read_bytes()).hexdigest()
-        return ""
+        return newest_root(self._metadata)
 
     def _read(self, app_ids: tuple[str, ...]) -> dict[str, bytes]:
         try:

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from tuf.api.exceptions import DownloadError
 
 from mosis_device import document, keys, package
-from mosis_device.catalogue import Catalogue, Seen, check_root
+from mosis_device.catalogue import MEANINGS, Catalogue, Seen, check_root, newest_root
 from mosis_device.disk import replace
 from mosis_device.document import Document, Release, Traits
 from mosis_device.download import Part, Progress, download
@@ -96,7 +96,7 @@ class Device:
             try:
                 root = self.fetcher.download_bytes("catalogue/metadata/1.root.json", self.options.bounds.metadata)
             except DownloadError as error:
-                raise Refused("unreachable", str(error)) from error
+                raise Refused("unreachable", MEANINGS["unreachable"].format(error=error)) from error
         check_root(root)
         with self._locked():
             replace(self.directory / "root.json", root)
@@ -221,14 +221,19 @@ class Device:
         return record
 
     def _state(self) -> Record:
+        """What device.json has; a member that is missing or damaged begins anew, and takes no other with it."""
         path = self.directory / "device.json"
         try:
-            read = json.loads(path.read_bytes())
-            state = {name: str(read[name]) for name in ("secret", "seen", "root")}
-            bytes.fromhex(state["secret"])
-            datetime.fromisoformat(state["seen"]).astimezone()
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            state = {"secret": secrets.token_hex(16), "seen": EPOCH, "root": ""}
+            found = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            found = None
+        read = found if isinstance(found, dict) else {}
+        state = {
+            "secret": _valid(read.get("secret"), bytes.fromhex) or secrets.token_hex(16),
+            "seen": _valid(read.get("seen"), lambda text: datetime.fromisoformat(text).astimezone()) or EPOCH,
+            "root": _valid(read.get("root"), bytes.fromhex) or newest_root(self.directory / "metadata"),
+        }
+        if state != read:
             replace(path, _json(state))
         return state
 
@@ -255,6 +260,17 @@ def _tidy(home: Path, record: Record) -> None:
     for found in home.glob("*"):
         if found.name not in kept:
             shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+
+def _valid(value: object, parse: Callable[[str], object]) -> str:
+    """The text, if it can be parsed; else nothing."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        parse(value)
+    except (ValueError, OverflowError):
+        return ""
+    return value
 
 
 def _json(value: Record) -> bytes:

@@ -3,11 +3,13 @@
 import errno
 import hashlib
 import json
+import os
 import stat
 import unicodedata
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import Any, NoReturn
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -22,6 +24,8 @@ SIGNATURE = "META-INF/mosis.sig"
 MANIFEST = "manifest.json"
 FORBIDDEN = frozenset('\\<>:"|?*')
 DEEPEST, LONGEST = 32, 512  # components, bytes
+END = Struct("<4s4H2LH")  # the end record: signature, disks, entries twice, size and offset of the directory, comment
+ENTRY_MAX = 46 + LONGEST + 64  # bytes in the directory: what is fixed, the path, and extra fields
 DAMAGED = (BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, FileNotFoundError, IsADirectoryError)
 
 
@@ -43,6 +47,7 @@ class Content:
 def unpack(package: Path, target: Path, bounds: Bounds) -> Content:
     """Write the files of `package` below the new directory `target`. Raises Refused, OSError."""
     try:
+        _require_small_directory(package, bounds)
         with ZipFile(package) as archive:
             entries = archive.infolist()
             _check(entries, bounds)
@@ -82,6 +87,24 @@ def verify(content: Content, app_id: str, release: Release, public_key: bytes) -
 
 def _refuse(what: str) -> NoReturn:
     raise Refused("bad-package", f"The package is not installed: {what}.")
+
+
+def _require_small_directory(package: Path, bounds: Bounds) -> None:
+    """Refuse a directory of more entries than may be written: zipfile reads all of it into memory.
+
+    By its size, since zipfile goes by that, and from an end record at the very end, as every package has it.
+    """
+    with package.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - END.size))
+        end = file.read(END.size)
+    if len(end) < END.size or not end.startswith(b"PK\5\6"):
+        _refuse("it is damaged (no end record)")
+    directory, start = END.unpack(end)[5:7]
+    if directory > bounds.entries * ENTRY_MAX:
+        _refuse("it unpacks to more than this device takes")
+    if start + directory + END.size != size:  # a ZIP64 record in between names another directory
+        _refuse("it is damaged (its directory does not end with the file)")
 
 
 def _check(entries: list[ZipInfo], bounds: Bounds) -> None:

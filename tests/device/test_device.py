@@ -1,10 +1,12 @@
 """An app is installed and updated whole, or not at all."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from mosis_device.device import EPOCH, Device, Options
 from mosis_device.refusals import Refused
 from tests.device.conftest import Phone
 from tests.device.shelf import FILES, Copy, Shelf, serving
@@ -155,3 +157,22 @@ def test_a_damaged_file_of_the_device_is_made_anew(shelf: Shelf, copy: Copy, pho
     phone.install(copy)
     (phone.directory / "device.json").write_text(damage)
     assert phone.install(copy).outcome == "current"
+
+
+@pytest.mark.parametrize("lost", ["root", "secret"])
+def test_a_member_that_is_lost_takes_no_other_with_it(shelf: Shelf, copy: Copy, phone: Phone, lost: str) -> None:
+    """The time that protects from an old catalogue, above all."""
+    shelf.publish(1)
+    phone.install(copy)
+    path = phone.directory / "device.json"
+    before = json.loads(path.read_bytes())
+    path.write_text(json.dumps({name: value for name, value in before.items() if name != lost}))
+    assert phone.refusal(NOBODY) == "unreachable"
+    after = json.loads(path.read_bytes())
+    assert {name for name in before if after[name] != before[name]} <= {lost} - {"root"}
+    assert after["seen"] == before["seen"] != EPOCH
+
+
+def test_trust_in_a_store_that_is_away_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="Check the URL and the network"):
+        Device(tmp_path / "phone", [NOBODY], Options()).trust()

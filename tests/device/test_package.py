@@ -3,6 +3,8 @@
 import hashlib
 import shutil
 import stat
+import struct
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -133,6 +135,31 @@ def test_a_package_beyond_the_bounds_is_refused(shelf: Shelf, copy: Copy, phone:
     shelf.publish(1, files={"lib/zeros": bytes(101_000), "lib/more": b""})
     assert phone.install(copy, bounds=bounds).reason == "bad-package"
     assert phone.install(copy).outcome == "installed"
+
+
+def end_record(directory: int, start: int) -> bytes:
+    return struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, directory, start, 0)
+
+
+def hidden(directory: int) -> bytes:
+    """Records of ZIP64 that name the real directory, and an end record that names a small one."""
+    size = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, directory, 0)
+    return size + struct.pack("<4sLQL", b"PK\6\7", 0, directory, 1) + end_record(46, 0)
+
+
+@pytest.mark.parametrize("end", [lambda directory: end_record(directory, 0), hidden], ids=["plain", "ZIP64"])
+def test_a_directory_of_endless_entries_is_not_even_read(end: Callable[[int], bytes], tmp_path: Path) -> None:
+    """It would take gigabytes of a device's memory, before anybody counts the entries."""
+    entry = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[0] * 9, 1, *[0] * 6) + b"a"
+    directory = entry * 20_000
+    (tmp_path / "package").write_bytes(directory + end(len(directory)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match="not installed"):
+            unpack(tmp_path / "package", tmp_path / "fresh", Bounds(entries=3))
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_bomb_writes_no_more_than_it_declares(shelf: Shelf, copy: Copy, phone: Phone) -> None:
