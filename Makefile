@@ -60,9 +60,9 @@ docs: .venv/dev.done
 
 # The versions that every machine gets, with the digests of their files; UPGRADE=1 takes the newest ones.
 lock: .cache/tools/bin/uv
-	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/portal.lock
-	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator -c requirements/portal.lock -o requirements/operator.lock
-	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server -o requirements/portal.lock
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server --extra operator -c requirements/portal.lock -o requirements/operator.lock
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --group fuzz -c requirements/dev.lock -o requirements/fuzz.lock
 
 .cache/tools/bin/uv:

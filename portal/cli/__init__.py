@@ -5,10 +5,12 @@ import sys
 from typing import Annotated
 
 import typer
+from typer._click.exceptions import ClickException
 
 from portal import __version__
-from portal.cli.faults import FAULTS, sentences
+from portal.cli.faults import FAULTS, plain, sentences
 from portal.cli.lazy import LazyGroup
+from portal.cli.table import INTERRUPTED, needed_extra
 
 app = typer.Typer(
     name="mosis",
@@ -42,7 +44,19 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that this locale cannot write must fail no command
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        status = app(standalone_mode=False)
+    except ClickException as wrong:
+        wrong.message = plain(wrong.message)
+        wrong.show()
+        sys.exit(wrong.exit_code)
+    except typer.Abort:  # at a question
+        sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as missing:
+        if not (extra := needed_extra(missing.name, sys.argv[1:])):
+            raise
+        print(extra, file=sys.stderr)
+        sys.exit(1)
     except FAULTS as fault:
         print(sentences(fault), file=sys.stderr)
         sys.exit(getattr(fault, "exit_status", 1))
+    sys.exit(status if isinstance(status, int) else 0)

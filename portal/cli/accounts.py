@@ -7,9 +7,9 @@ import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
-from portal.cli.parameters import DeveloperId, TokenId, checked
+from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked
 from portal.http.schemas import Name
-from portal.store import developers, files, tokens
+from portal.store import developers, files, keys, tokens
 from portal.store.audit import OPERATOR
 from portal.store.clock import now, rfc3339
 from portal.store.store import open_store
@@ -28,6 +28,10 @@ def add(app: typer.Typer) -> None:
     people = declaring("People who publish.")
     people.command("add", epilog=example('developer add acme "Acme Apps"'))(developer_add)
     people.command("list", epilog=example("developer list"))(developer_list)
+    people.command("keys", epilog=example("developer keys acme"))(developer_keys)
+    people.command("revoke-key", epilog=example("developer revoke-key acme 0123456789abcdef0123456789abcdef"))(
+        developer_revoke_key
+    )
     app.add_typer(people, name="developer")
     issued = declaring("Tokens for the API.")
     issued.command("create", epilog=example("token create acme --days 90 --output acme.token"))(token_create)
@@ -47,6 +51,21 @@ def developer_list() -> None:
     """List developers: id and name."""
     for developer in developers.every(open_store(settings.load()).db.read()):
         print(f"{developer.developer_id}\t{developer.name}")
+
+
+def developer_keys(developer_id: DeveloperId) -> None:
+    """List a developer's registered keys: id and state."""
+    db = open_store(settings.load()).db.read()
+    developers.get(db, developer_id)
+    for key in keys.of_developer(db, developer_id):
+        print(f"{key.key_id}\t{'revoked' if key.revoked_at else 'valid'}")
+
+
+def developer_revoke_key(developer_id: DeveloperId, key_id: KeyId) -> None:
+    """Revoke a developer's key: packages signed with it are rejected from now on."""
+    with open_store(settings.load()).db.write() as tx:
+        keys.revoke(tx, OPERATOR, developer_id, key_id)
+    print(f"revoked key {key_id} of {developer_id}")
 
 
 def token_create(

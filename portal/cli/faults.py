@@ -1,5 +1,6 @@
 """What went wrong, in one or two sentences: cause and remedy."""
 
+import re
 import sqlite3
 
 from portal.faults import Fault, sentence
@@ -7,6 +8,22 @@ from portal.packages.errors import PackageRejected
 from portal.store.errors import Refused
 
 FAULTS = (PackageRejected, Refused, Fault, OSError, sqlite3.Error)
+
+
+VALUES = (
+    (r"^Value error, ", ""),
+    (r"^Input should be a valid integer.*", "must be a whole number."),
+    (r"^Input should be a valid number.*", "must be a number."),
+    (r"^Input should be (.*?)\.?$", r"must be \1."),
+)
+"""What is wrong with a value, as pydantic says it and as a person does."""
+
+
+def plain(message: str) -> str:
+    """The message of a wrong usage in plain words."""
+    for pattern, words in VALUES:
+        message = re.sub(pattern, words, message)
+    return message
 
 
 def sentences(fault: Exception) -> str:

@@ -7,9 +7,10 @@ from typing import Any, cast
 import typer
 from typer._click import Command as ClickCommand
 from typer._click import Context, HelpFormatter
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperGroup
 
-from portal.cli.table import COMMANDS, Command
+from portal.cli.table import COMMANDS, Command, shown
 
 SENTENCE_MAX = 1000  # characters: click cuts a sentence that is longer
 
@@ -43,9 +44,16 @@ class LazyGroup(TyperGroup):
         return list(self.commands)
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
-        for reader in dict.fromkeys(row.reader for row in COMMANDS):
+        rows = shown()
+        for reader in dict.fromkeys(row.reader for row in rows):
             with formatter.section(reader):
-                formatter.write_dl([(row.name, row.help) for row in COMMANDS if row.reader == reader])
+                formatter.write_dl([(row.name, row.help) for row in rows if row.reader == reader])
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
+        """From the table: importing each command would make Tab slow, and fail where a command needs an extra."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(row.name, help=row.help) for row in shown() if row.name.startswith(incomplete)]
 
 
 class Group(TyperGroup):

@@ -18,7 +18,6 @@ from portal.developer.manifests import Bump, bump
 from portal.developer.patience import Patience
 from portal.developer.push import Push, Version
 from portal.faults import Fault
-from portal.packages import keys
 from portal.packages.manifest import Manifest
 
 
@@ -82,8 +81,7 @@ def _key(named: Path | None, store: pushing.Store, dry_run: bool) -> Ed25519Priv
         return load_key(path)
     if named or credentials.overridden() or (store.app and store.app["signing"]["keys"]):
         raise Fault(f"There is no signing key {path}: name its file with --key or MOSIS_KEY.")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = keys.generate(path)
+    made = signing.generate(path)
     note(f"Made the signing key {path}: keep a copy of it, since only it can sign updates.")
     return made
 

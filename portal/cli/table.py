@@ -1,11 +1,17 @@
 """The commands: where each is declared, its line in `mosis --help`, and who reads it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 DEVELOPER = "For developers"
 DEVICE = "For devices"
 OPERATOR = "For operators"
 HOST = "Run by the deploy and its schedules"
+INTERRUPTED = 130  # the exit status of a command that Ctrl-C ended
+NEEDS = {DEVICE: ("mosis[device]", "tuf"), OPERATOR: ("mosis[server]", "bottle"), HOST: ("mosis[server]", "bottle")}
+"""What is installed for whose commands, and a module by which that is noticed."""
+OWN = ("portal", "mosis_device")
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ COMMANDS = (
     Command("pack", "packages", DEVELOPER, "Make an unsigned package of a directory."),
     Command("sign", "packages", DEVELOPER, "Sign a package."),
     Command("verify", "packages", DEVELOPER, "Check a package and its signature."),
-    Command("key", "keys", DEVELOPER, "Signing keys: key files, and the keys registered in the store."),
+    Command("key", "keys", DEVELOPER, "Your signing keys, on this machine and in the store."),
     Command("install", "install", DEVICE, "Install or update an app on this device."),
     Command("status", "status", OPERATOR, "Show the state of the store."),
     Command("restore", "recovery", OPERATOR, "Restore the database and every missing or damaged file."),
@@ -58,3 +64,22 @@ COMMANDS = (
     Command("schedule", "schedules", HOST, "Run jobs at their times, on a host without cron."),
     Command("rotate", "schedules", HOST, "Rotate nginx's log, on a host without logrotate."),
 )
+
+
+def shown() -> list[Command]:
+    """The commands in `mosis --help`: those that can run here, without those that only programs run."""
+    return [row for row in COMMANDS if row.reader != HOST and _installed(row.reader)]
+
+
+def needed_extra(module: str | None, words: Sequence[str]) -> str:
+    """What to install so that the command line `words` finds `module`; empty for what no extra brings."""
+    row = next((row for row in COMMANDS if row.name in words[:1]), None)
+    if row is None or row.reader not in NEEDS or (module or "").partition(".")[0] in OWN:
+        return ""
+    extra, _ = NEEDS[row.reader]
+    part = "the server" if extra == "mosis[server]" else "more packages"
+    return f"'mosis {row.name}' needs {part}: pip install '{extra}'"
+
+
+def _installed(reader: str) -> bool:
+    return reader not in NEEDS or find_spec(NEEDS[reader][1]) is not None

@@ -7,10 +7,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.developer import places
+from portal.developer import places, private_file
 from portal.developer.client import Client
 from portal.faults import Fault
-from portal.packages import signature
+from portal.packages import keys, signature
 
 KEY_VARIABLE = "MOSIS_KEY"
 
@@ -18,6 +18,12 @@ KEY_VARIABLE = "MOSIS_KEY"
 def path_of(named: Path | None) -> Path:
     """The file of the key: as named, else that in MOSIS_KEY, else the developer's own."""
     return named or Path(os.environ.get(KEY_VARIABLE) or places.config() / "key.pem")
+
+
+def generate(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
+    """Make the developer's own key. Raises FileExistsError: keys are never overwritten."""
+    path.parent.mkdir(mode=private_file.DIRECTORY_MODE, parents=True, exist_ok=True)
+    return keys.generate(path, passphrase)
 
 
 def id_of(key: Ed25519PrivateKey) -> str:
@@ -28,6 +34,19 @@ def registration(developer_id: str, key: Ed25519PrivateKey) -> dict[str, str]:
     """The request body that registers a key: the public key, and the proof that its private key is there."""
     proof = signature.sign(key, signature.registration_statement(developer_id, id_of(key)))
     return {"public_key": base64.b64encode(signature.raw_public_key(key)).decode(), "proof": proof}
+
+
+def rotation(
+    app_id: str, old: Ed25519PrivateKey, new: Ed25519PrivateKey, from_version_code: int
+) -> dict[str, str | int]:
+    """The request body that changes the key of an app, signed with both."""
+    statement = signature.rotation_statement(app_id, id_of(old), id_of(new), from_version_code)
+    return {
+        "new_key_id": id_of(new),
+        "from_version_code": from_version_code,
+        "old_signature": signature.sign(old, statement),
+        "new_signature": signature.sign(new, statement),
+    }
 
 
 def register(client: Client, developer_id: str, key: Ed25519PrivateKey) -> bool:

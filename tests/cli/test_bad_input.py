@@ -28,9 +28,7 @@ LOCAL = {
     ("review",),
     ("yank",),
     ("install",),
-    ("key", "generate"),
-    ("key", "proof"),
-    ("key", "rotate"),
+    *(("key", word) for word in ("generate", "register", "list", "revoke", "rotate", "proof")),
     ("replicate",),
     ("rotate",),
     ("schedule",),
@@ -114,7 +112,7 @@ def must_be_a_sentence(typed: list[str], status: int, text: str) -> None:
     assert status in (0, 1, 2, 4, 5), typed
     assert "Traceback" not in text
     assert "Errno" not in text, (typed, text)
-    assert "validation error" not in text, (typed, text)
+    assert not any(raw in text for raw in ("validation error", "Value error", "Input should")), (typed, text)
     if status and typed[0] != "status":  # whose faults are its output
         sentences = [row for row in text.splitlines() if row and not row.startswith(("Usage:", "Try "))]
         assert len(sentences) in (1, 2), (typed, text)
@@ -180,7 +178,7 @@ def test_without_settings_the_remedy_is_named(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "typed", [["key", "generate", "{}"], ["pack", "source", "{}"], ["sign", "file", "--key", "{}"]]
+    "typed", [["key", "generate", "{}", "--offline"], ["pack", "source", "{}"], ["sign", "file", "--key", "{}"]]
 )
 def test_a_missing_directory_is_named_rather_than_the_file_in_it(
     typed: list[str], good: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -195,7 +193,7 @@ def test_a_missing_directory_is_named_rather_than_the_file_in_it(
 
 def test_an_unknown_developer_has_no_list_of_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_CONFIG", environ(store)["MOSIS_CONFIG"])
-    assert run(monkeypatch, ["key", "list", "nobody"]) == (1, "NOT_FOUND: There is no developer nobody.\n")
+    assert run(monkeypatch, ["developer", "keys", "nobody"]) == (1, "NOT_FOUND: There is no developer nobody.\n")
 
 
 def test_an_identifier_that_is_none_is_named_with_what_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -527,7 +527,7 @@ WRITERS = (
     "developer add late Late",
     "token create acme",
     "token revoke acme 0123456789abcdef",
-    "key revoke acme 0123456789abcdef0123456789abcdef",
+    "developer revoke-key acme 0123456789abcdef0123456789abcdef",
     "cleanup",
     "scrub --repair",
     "drill",
