@@ -26,6 +26,7 @@ class Store:
     """What the store has for this developer before the push."""
 
     developer_id: str
+    bound: bool  # the token is for one app, and does not see the developer's keys
     app: Mapping[str, Any] | None
     versions: tuple[Version, ...]
     max_bytes: int
@@ -44,12 +45,12 @@ class Store:
 
 def look(client: Client, app_id: str) -> Store:
     """Raises Problem, Unreachable."""
-    developer_id = client.get("/api/me")["developer_id"]
+    me = client.get("/api/me")
     app = next((app for app in client.get("/api/apps")["apps"] if app["app_id"] == app_id), None)
     found = client.get(f"/api/apps/{app_id}/versions")["versions"] if app else []
     options = client.request("OPTIONS", f"/api/apps/{app_id}/uploads")
     placed = tuple(version for version in found if version["status"] in PLACED)
-    return Store(developer_id, app, placed, int(options.headers.get("Tus-Max-Size", 0)))
+    return Store(me["developer_id"], bool(me.get("app_id")), app, placed, int(options.headers.get("Tus-Max-Size", 0)))
 
 
 def require_possible(store: Store, manifest: Manifest, key_id: str) -> None:
@@ -89,6 +90,8 @@ class Push:
 
     def register(self, store: Store, key: Ed25519PrivateKey | None, key_id: str) -> None:
         """Make sure that the store takes packages of the key. Raises Problem, Fault."""
+        if store.bound:
+            return
         if key and signing.register(self.client, store.developer_id, key):
             self.report(f"Registered key {key_id}.")
         elif not key and not signing.is_registered(self.client, store.developer_id, key_id):

@@ -14,11 +14,14 @@ from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.packages import paths, signature
+from portal.packages import ignored, paths, signature
 from portal.packages.errors import PackageRejected, quote
+from portal.packages.ignored import Ignored
 from portal.packages.limits import DEFAULT_LIMITS, Limits
 from portal.packages.package import Content, Package, inspect, read
 from portal.packages.writer import Writer
+
+_KEY_HEAD = 100  # bytes in which the first line of a private key ends
 
 
 def pack(
@@ -29,12 +32,12 @@ def pack(
 ) -> Content:
     """Write the files below `directory` to an unsigned package: sorted, without times, deflated where that saves space.
 
-    Files that operating systems create, an earlier signature and an earlier `output` are omitted. `progress` is called
-    after each file with the bytes packed so far and in total. Raises PackageRejected for content that a store would
-    refuse, OSError when files cannot be read or written.
+    Files that operating systems create, an earlier signature, packages and what `.mosisignore` names are omitted.
+    `progress` is called after each file with the bytes packed so far and in total. Raises PackageRejected for content
+    that a store would refuse and for private keys, OSError when files cannot be read or written.
     """
     earlier = Path(os.path.realpath(output))
-    found = (pair for pair in _files(directory) if Path(os.path.realpath(pair[1])) != earlier)
+    found = (pair for pair in _files(directory, _ignored(directory)) if Path(os.path.realpath(pair[1])) != earlier)
     files = sorted(found, key=lambda pair: pair[0].encode())
     if (unpacked := sum(source.stat().st_size for _, source in files)) > limits.unpacked_bytes:
         raise PackageRejected([f"The files are {unpacked} bytes long, more than the {limits.unpacked_bytes} allowed."])
@@ -42,6 +45,10 @@ def pack(
         writer, done = Writer(file), 0
         for path, source in files:
             with source.open("rb") as content:
+                if _is_private_key(content.read(_KEY_HEAD)):
+                    reason = f"{quote(path)} is a private key, which everybody could read in the package: move it away."
+                    raise PackageRejected([reason])
+                content.seek(0)
                 executable = bool(os.fstat(content.fileno()).st_mode & stat.S_IXUSR)
                 writer.add(path, content, ratio=limits.ratio, executable=executable)
                 done += content.tell()
@@ -73,21 +80,40 @@ def sign(
         return read(temporary, limits)
 
 
-def _files(directory: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
+def _ignored(directory: Path) -> Ignored:
+    try:
+        return ignored.of(directory)
+    except UnicodeDecodeError:
+        raise PackageRejected([f"{ignored.PATH} is not UTF-8."]) from None
+
+
+def _files(directory: Path, left_out: Ignored, prefix: str = "") -> Iterator[tuple[str, Path]]:
     for item in directory.iterdir():
-        path = prefix + item.name
-        if item.name != os.fsencode(item.name).decode("utf-8", "replace"):
-            raise PackageRejected([f"{quote(os.fsencode(path))} is not a UTF-8 name."])
-        mode = item.lstat().st_mode
-        if paths.is_system_name(item.name) or path == signature.PATH:
+        name = _utf8_name(item)
+        path = prefix + name
+        if left_out.matches(path) or paths.is_system_name(name) or path == signature.PATH:
             continue
+        mode = item.lstat().st_mode
         if stat.S_ISDIR(mode):
-            yield from _files(item, path + "/")
+            yield from _files(item, left_out, path + "/")
         elif stat.S_ISREG(mode):
             yield path, item
         else:
-            reason = f"{quote(os.fsencode(path))} is a link or a device; only files and directories are allowed."
+            reason = f"{quote(path)} is a link or a device; only files and directories are allowed."
             raise PackageRejected([reason])
+
+
+def _utf8_name(item: Path) -> str:
+    """The name whatever the locale, which may make another one of its bytes. Raises PackageRejected."""
+    try:
+        return os.fsencode(item.name).decode()
+    except UnicodeDecodeError:
+        raise PackageRejected([f"{quote(os.fsencode(item))} is not a UTF-8 name."]) from None
+
+
+def _is_private_key(start: bytes) -> bool:
+    """Whether a file that begins so is one, as PEM (RFC 7468) or of OpenSSH."""
+    return start.lstrip().startswith(b"-----BEGIN ") and b"PRIVATE KEY-----" in start
 
 
 @contextmanager

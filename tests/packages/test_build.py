@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -157,3 +160,47 @@ def test_sign_refuses_what_a_store_refuses(tmp_path: Path) -> None:
         build.sign(path, samples.KEY)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("start", ["-----BEGIN PRIVATE KEY-----\n", "\n-----BEGIN OPENSSH PRIVATE KEY-----\n"])
+def test_a_private_key_is_never_packed(source: Path, tmp_path: Path, start: str) -> None:
+    (source / "lib/key.pem").write_text(start)
+    with pytest.raises(PackageRejected, match=r'"lib/key\.pem" is a private key'):
+        build.pack(source, tmp_path / "a.mosis")
+    assert not (tmp_path / "a.mosis").exists()
+
+
+def test_what_is_ignored_is_left_out(source: Path, tmp_path: Path) -> None:
+    for name in (".git/config", "lib/old.mosis", "a.log", "lib/deep/a.log", "docs/x/page.md", "docs/page.md", "out/a"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("-----BEGIN PRIVATE KEY-----\n")
+    (source / ".mosisignore").write_text("# comment\n\n*.log\n/docs/page.md\ndocs/x\nout/\n")
+    assert {entry.path for entry in build.pack(source, tmp_path / "a.mosis").entries} == {
+        "lib/empty", "lib/noise", "lib/text", "lib/zeros", "manifest.json", "run.sh",
+    }  # fmt: skip
+    (source / ".mosisignore").write_bytes(b"\xff")
+    with pytest.raises(PackageRejected, match="is not UTF-8"):
+        build.pack(source, tmp_path / "a.mosis")
+
+
+@pytest.mark.parametrize(
+    "circumstances",
+    [
+        "umask 077; LC_ALL=C",
+        "umask 000; LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0",
+        "umask 022; LC_ALL=tr_TR.UTF-8 TZ=Pacific/Kiritimati PYTHONHASHSEED=7",
+        "umask 027; SOURCE_DATE_EPOCH=1 faketime '2001-01-01 00:00:00'",
+    ],
+)
+def test_the_bytes_depend_on_the_files_alone(source: Path, tmp_path: Path, circumstances: str) -> None:
+    if "faketime" in circumstances and shutil.which("faketime") is None:
+        pytest.skip("faketime is not installed")
+    (source / "lib/ünïcode İı").write_text("x")
+    build.pack(source, tmp_path / "a.mosis")
+    program = (
+        "import sys; from pathlib import Path; from portal.packages import build; build.pack(*map(Path, sys.argv[1:]))"
+    )
+    copy = f"umask 077; cp -r '{source}' '{tmp_path}/copy'; {circumstances}"
+    command = f"{copy} '{sys.executable}' -c '{program}' '{tmp_path}/copy' '{tmp_path}/b.mosis'"
+    subprocess.run(["bash", "-euc", command], check=True)
+    assert (tmp_path / "b.mosis").read_bytes() == (tmp_path / "a.mosis").read_bytes()
