@@ -13,11 +13,11 @@ from portal.http.routing import STARTED, Services
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.store import open_store
-from portal.web import static, storefront
+from portal.web import console, sign_in, static, storefront
 from portal.web.errors import readable
 
 MODULES = (accounts, me, apps, app_keys, uploads, images, store, updates, catalogue, service)
-PAGES = (storefront, static)
+PAGES = (storefront, sign_in, console, static)
 
 
 def create_app(settings: Settings) -> Wsgi:

@@ -100,7 +100,7 @@ def _uploads(settings: Settings) -> tuple[Upload, ...]:
     # The portal refuses what is too large and says why; nginx only bounds what reaches it. An upload by signed URL
     # continues where it stopped once the connection that its client lost is closed; a form starts again.
     return (
-        Upload("uploads/[^/]+", package + MIB, silence=10, form=False),
-        Upload("apps/[^/]+/versions", package + MIB, silence=30, form=True),
-        Upload("apps/[^/]+/(icon|screenshots(/[^/]+)?)", image + MIB, silence=30, form=True),
+        Upload("api/uploads/[^/]+", package + MIB, silence=10, form=False),
+        Upload("(api|console)/apps/[^/]+/versions", package + MIB, silence=30, form=True),
+        Upload("(api|console)/apps/[^/]+/(icon|screenshots(/[^/]+)?)", image + MIB, silence=30, form=True),
     )

@@ -1,12 +1,13 @@
-"""Bearer tokens: who makes a request, and how many wrong tokens an address may send."""
+"""Bearer tokens and sessions: who makes a request, and how many wrong tokens an address may send."""
 
 import ipaddress
 
 from bottle import LocalRequest
 
+from portal.http import browsers
 from portal.http.routing import Access, C
 from portal.settings import Settings
-from portal.store import tokens
+from portal.store import sessions, tokens
 from portal.store.audit import Actor
 from portal.store.errors import Refused
 from portal.store.rate_limit import RateLimit
@@ -17,37 +18,62 @@ IPV6_SITE_BITS = 64  # the network part of an address: the customer of a provide
 
 
 class Authentication:
-    """Checks the tokens of one application; all its workers share the count of wrong ones."""
+    """Checks the tokens and sessions of one application; all its workers share the count of wrong tokens."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        path, count = store.layout.area("data") / "auth-failures.limit", store.settings.auth_failures_per_minute
-        self._failures = RateLimit(path, "wrong tokens from this address", count, 60)
+        self._failures = wrong_tokens(store)
 
     def actor(self, request: LocalRequest, access: Access[C]) -> Actor | None:
-        """The actor that the token names; None without a token, which only public access allows. Raises Refused.
+        """The actor that the token or the session names; None without one, which only public access allows.
 
         Only wrong tokens count against an address: a valid one passes however many wrong ones came before it.
+        Raises Refused.
         """
         _require_no_token_in_url(request)
         header = request.get_header("Authorization")
-        if header is None:
+        token = self._of_session(request) if header is None else self._bearer(request, header)
+        if token is None:
             if access.scopes:
                 raise Refused("UNAUTHENTICATED", "Send a token in the header Authorization: Bearer mosis_….")
             return None
-        token, address = self._token(header), remote_address(self._store.settings, request)
-        if token is None:
-            self._failures.take(rate_limit_key(address))
-            raise Refused("UNAUTHENTICATED", "The token is unknown, expired or revoked.")
         if access.scopes and token.scope not in access.scopes:
             wanted = " or ".join(sorted(access.scopes))
             raise Refused("FORBIDDEN", f"This needs a token of scope {wanted}, not {token.scope}.")
         tokens.note_use(self._store.db.read(), token)
-        return Actor(token.developer_id, token.scope, token.token_id, address, token.app_id)
+        return acting(self._store.settings, request, token)
 
-    def _token(self, header: str) -> tokens.Token | None:
+    def _bearer(self, request: LocalRequest, header: str) -> tokens.Token:
         scheme, _, text = header.partition(" ")
-        return tokens.authenticate(self._store.db.read(), text.strip()) if scheme.lower() == "bearer" else None
+        return checked(self._store, self._failures, request, text.strip() if scheme.lower() == "bearer" else "")
+
+    def _of_session(self, request: LocalRequest) -> tokens.Token | None:
+        """A browser sends the cookie whichever page made the request, so a change must come from a page of ours."""
+        secrets, db = browsers.secrets(self._store.settings, request), self._store.db.read()
+        token = next(filter(None, (sessions.token_of(db, secret) for secret in secrets)), None)
+        if token is not None and request.method not in browsers.SAFE:
+            browsers.require_same_origin(self._store.settings, request)
+        return token
+
+
+def wrong_tokens(store: Store) -> RateLimit:
+    """The limit of wrong tokens from an address, shared by all that open it."""
+    path, count = store.layout.area("data") / "auth-failures.limit", store.settings.auth_failures_per_minute
+    return RateLimit(path, "wrong tokens from this address", count, 60)
+
+
+def checked(store: Store, failures: RateLimit, request: LocalRequest, text: str) -> tokens.Token:
+    """The valid token with this clear text. Raises Refused (UNAUTHENTICATED, RATE_LIMITED)."""
+    token = tokens.authenticate(store.db.read(), text)
+    if token is None:
+        failures.take(rate_limit_key(remote_address(store.settings, request)))
+        raise Refused("UNAUTHENTICATED", "The token is unknown, expired or revoked.")
+    return token
+
+
+def acting(settings: Settings, request: LocalRequest, token: tokens.Token) -> Actor:
+    """The actor of a token."""
+    return Actor(token.developer_id, token.scope, token.token_id, remote_address(settings, request), token.app_id)
 
 
 def remote_address(settings: Settings, request: LocalRequest) -> str:

@@ -5,6 +5,7 @@ A body needs a Content-Length: the server passes on a chunked body that breaks o
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from bottle import BaseRequest
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
@@ -36,11 +37,33 @@ def json_body(request: BaseRequest, model: type[Model]) -> Model:
     if body and content_type != "application/json":
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
     try:
-        return model.model_validate(strict_json.parse(body or b"{}", max_bytes=JSON_MAX))
+        return validated(model, strict_json.parse(body or b"{}", max_bytes=JSON_MAX))
     except strict_json.JsonRejected as error:
         raise Refused("VALIDATION_ERROR", "The body is invalid.", [f"body: {error}."]) from None
+
+
+def validated(model: type[Model], values: object) -> Model:
+    """`values` as the model. Raises Refused (VALIDATION_ERROR)."""
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
         raise Refused("VALIDATION_ERROR", "The body is invalid.", reasons(error, model)) from None
+
+
+def text_fields(request: BaseRequest, names: tuple[str, ...]) -> dict[str, str]:
+    """Fields of a form of a page (application/x-www-form-urlencoded), trimmed; one that is not sent is empty.
+
+    Raises Refused (UNSUPPORTED_MEDIA_TYPE, LENGTH_REQUIRED, FILE_TOO_LARGE, INVALID_REQUEST).
+    """
+    content_type, _ = parse_options_header(request.get_header("Content-Type", ""))
+    if content_type != "application/x-www-form-urlencoded":
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/x-www-form-urlencoded.")
+    try:
+        body = b"".join(_chunks(request, JSON_MAX)).decode("ascii")
+        sent = dict(parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=PARTS_MAX))
+    except ValueError:
+        raise Refused("INVALID_REQUEST", "The form is malformed.") from None
+    return {name: sent.get(name, "").replace("\r\n", "\n").strip() for name in names}
 
 
 def reasons(error: ValidationError, model: type[BaseModel]) -> list[str]:

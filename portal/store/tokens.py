@@ -36,6 +36,10 @@ class Token:
     last_used_at: int | None
     app_id: str | None
 
+    @property
+    def is_valid(self) -> bool:
+        return self.revoked_at is None and now() < self.expires_at
+
 
 COLUMNS = ", ".join(Token.__dataclass_fields__)
 
@@ -73,7 +77,7 @@ def authenticate(db: sqlite3.Connection, text: str) -> Token | None:
     if not hmac.compare_digest(known, _hash(match[2], app_id)) or row is None:
         return None
     token = Token(*row[1:])
-    return token if token.revoked_at is None and now() < token.expires_at else None
+    return token if token.is_valid else None
 
 
 def redacted(text: str) -> str:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from portal.http import problems
 from portal.http.draining import Wsgi
 from portal.web import rendering
+from portal.web.sign_in import inside
 
 FOR_PROGRAMS = ("/api/", "/assets/", "/catalogue/", "/static/")
 HINTS = {
@@ -17,7 +19,10 @@ HINTS = {
 
 
 def readable(app: Wsgi) -> Wsgi:
-    """Wrap the application: a problem becomes a page if the client prefers HTML, and the address is not the API's."""
+    """Wrap the application: a problem becomes a page if the client prefers HTML, and the address is not the API's.
+
+    A reader who has not signed in, or no longer is, is sent to where that is done.
+    """
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not _is_person(environ):
@@ -29,7 +34,12 @@ def readable(app: Wsgi) -> Wsgi:
             start_response(*started[0])
             return answer
         kept = [(name, value) for name, value in headers if name not in ("Content-Type", "Content-Length")]
-        content = _page(b"".join(answer))
+        problem = json.loads(b"".join(answer))
+        if problem["code"] == "UNAUTHENTICATED":
+            target = f"/sign-in?{urlencode({'next': inside(environ['PATH_INFO'])})}"
+            start_response("303 See Other", [("Location", target), ("Cache-Control", rendering.PRIVATE)], *rest)
+            return []
+        content = rendering.render("error.html", problem=problem, hint=HINTS.get(problem["code"], "")).encode()
         fields = {"Content-Type": rendering.HTML, "Content-Length": str(len(content)), "Vary": "Accept"}
         start_response(status, [*kept, *fields.items(), *rendering.SECURITY.items()], *rest)
         return [content]
@@ -41,8 +51,3 @@ def _is_person(environ: dict[str, Any]) -> bool:
     accepted = environ.get("HTTP_ACCEPT", "")
     path = environ.get("PATH_INFO", "")
     return "text/html" in accepted and not path.startswith(FOR_PROGRAMS) and environ["REQUEST_METHOD"] != "HEAD"
-
-
-def _page(body: bytes) -> bytes:
-    problem = json.loads(body)
-    return rendering.render("error.html", problem=problem, hint=HINTS.get(problem["code"], "")).encode()

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from functools import cache
-from urllib.parse import urlsplit
 
 from bottle import HTTPResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from portal.http import browsers
 from portal.http.responses import revalidated
 from portal.http.routing import PublicCall
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.web import static, text
+from portal.web.remedies import remedy
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -20,7 +21,6 @@ CSP = (
 )
 SECURITY = {
     "Content-Security-Policy": CSP,
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",  # `no-referrer` would make the Origin of our own forms `null`
     "X-Content-Type-Options": "nosniff",
 }
@@ -39,8 +39,9 @@ def environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters |= {
-        name: getattr(text, name) for name in ("date", "host", "hue", "initial", "notes", "size", "web_page")
+        name: getattr(text, name) for name in ("date", "host", "hue", "initial", "inline", "notes", "size", "web_page")
     }
+    made.filters["remedy"] = remedy
     made.filters["rfc3339"] = rfc3339
     made.globals |= {"static": static.url, "image_name": image_name}
     return made
@@ -70,5 +71,4 @@ def origin(call: PublicCall) -> str:
     """The URL of the store, without a slash at its end: the configured one, else the one that was asked."""
     if call.settings.public_url:
         return call.settings.public_url
-    parts = urlsplit(call.request.url)
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{browsers.scheme(call.settings, call.request)}://{browsers.host(call.request)}"

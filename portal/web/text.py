@@ -27,6 +27,11 @@ def notes(text: str) -> Markup:
     return Markup(_markdown.render(shown))  # noqa: S704 -- the renderer escapes all text
 
 
+def inline(text: str) -> Markup:
+    """A sentence of ours, with code between backticks."""
+    return Markup(_markdown.renderInline(text))  # noqa: S704 -- the renderer escapes all text
+
+
 def date(at: int) -> Markup:
     """Seconds since 1970 as a day in UTC."""
     day = datetime.fromtimestamp(at, UTC)

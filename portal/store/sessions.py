@@ -1,0 +1,48 @@
+"""Sessions of browsers: whoever signed in with a token keeps a cookie instead of the token.
+
+A session ends after SECONDS, when it is signed out, and as soon as its token expires or is revoked.
+"""
+
+import hashlib
+import re
+import secrets
+import sqlite3
+
+from portal.store import audit, tokens
+from portal.store.clock import now
+from portal.store.tokens import Token
+
+SECONDS = 12 * 3600
+PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
+VALID = "SELECT token_id FROM sessions WHERE secret_hash = ? AND expires_at > ?"
+
+
+def start(tx: sqlite3.Connection, actor: audit.Actor, token: Token) -> str:
+    """Start a session of the token and return its secret, which is not stored; ended sessions are forgotten."""
+    secret, at = secrets.token_urlsafe(32), now()
+    tx.execute("DELETE FROM sessions WHERE expires_at <= ?", (at,))
+    tx.execute(
+        "INSERT INTO sessions (secret_hash, token_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
+        (_hash(secret), token.token_id, at, min(at + SECONDS, token.expires_at)),
+    )
+    audit.append(tx, actor, "session.start", token.token_id)
+    return secret
+
+
+def token_of(db: sqlite3.Connection, secret: str) -> Token | None:
+    """The valid token of the session with this secret, or None."""
+    if PATTERN.fullmatch(secret) is None:
+        return None
+    row = db.execute(VALID, (_hash(secret), now())).fetchone()
+    token = tokens.get(db, row["token_id"]) if row else None
+    return token if token and token.is_valid else None
+
+
+def end(tx: sqlite3.Connection, actor: audit.Actor, secret: str) -> None:
+    """End a session, effective from the next request in every worker."""
+    tx.execute("DELETE FROM sessions WHERE secret_hash = ?", (_hash(secret),))
+    audit.append(tx, actor, "session.end", actor.token_id or "")
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,40 @@
+"""What the faults of a package mean for a developer, and how to mend them."""
+
+import re
+from dataclasses import dataclass
+
+REPACK = "Pack it again with `mosis pack`, which writes exactly what the store accepts."
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """For faults whose sentence matches `pattern`; text between backticks is code."""
+
+    pattern: str
+    text: str
+
+
+REMEDIES = (
+    Remedy(r"version_code \d+ must be greater", "Raise `version_code` in manifest.json, and pack and sign it again."),
+    Remedy(r"already has a version", "Raise `version_code` in manifest.json: a code names one package for ever."),
+    Remedy(r"^manifest\.json: id is", "The package is another app's: upload it on the page of that app."),
+    Remedy(r"^manifest\.json\b.* missing", "Put manifest.json at the root of the archive; `mosis init` writes one."),
+    Remedy(
+        r"^manifest\.json", "Correct manifest.json, and pack and sign it again. /schemas/manifest.json describes it."
+    ),
+    Remedy(r"^META-INF/mosis\.sig.* missing", "Sign the package with `mosis sign`; `mosis push` signs by itself."),
+    Remedy(r"is not registered", "Register the key once with `mosis key`, or sign with a key that is registered."),
+    Remedy(r"registered for another developer", "Sign with a key of your own; `mosis key` makes and registers one."),
+    Remedy(r"must be signed with key", "Sign with that key. If it is lost, a reviewer can announce its recovery."),
+    Remedy(r"is revoked", "Sign with a key that is in force, and rotate the key of the app to it."),
+    Remedy(r"signature does not match", "The package changed after it was signed: sign it again as the last step."),
+    Remedy(r"more than the \d+ allowed|allowed\.$", "Remove what the app does not need, or ask the operator for more."),
+    Remedy(r"SHA-256 of the body", "The file changed on its way or on the disk: upload it again."),
+    Remedy(r"not a ZIP archive", "Choose the file that ends with .mosis."),
+    Remedy(r"Validation crashed", "This is a fault of the store, not of the package: show the time to the operator."),
+)
+
+
+def remedy(fault: str) -> str:
+    """How to mend the fault of this sentence."""
+    return next((each.text for each in REMEDIES if re.search(each.pattern, fault)), REPACK)

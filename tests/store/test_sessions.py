@@ -1,0 +1,78 @@
+"""Sessions end when they are over, signed out, or their token is."""
+
+from collections.abc import Callable
+
+import pytest
+
+from portal.store import audit, developers, sessions, tokens
+from portal.store.store import Store
+from tests.support import clock
+
+
+@pytest.fixture
+def token(store: Store) -> tokens.Token:
+    with store.db.write() as tx:
+        developers.add(tx, audit.OPERATOR, "dev", "Dev")
+        return tokens.issue(tx, audit.OPERATOR, "dev", "developer", 1)[0]
+
+
+def started(store: Store, token: tokens.Token) -> str:
+    with store.db.write() as tx:
+        return sessions.start(tx, audit.OPERATOR, token)
+
+
+def test_a_session_has_the_rights_of_its_token(store: Store, token: tokens.Token) -> None:
+    assert sessions.token_of(store.db.read(), started(store, token)) == token
+
+
+def test_each_sign_in_has_a_secret_of_its_own_that_is_not_stored(store: Store, token: tokens.Token) -> None:
+    first, second = started(store, token), started(store, token)
+    assert first != second
+    dump = "".join(store.db.read().iterdump())
+    assert first not in dump and second not in dump
+
+
+@pytest.mark.parametrize("secret", ["", "x", "x" * 43, "é" * 43, "\ud800" * 43, "x" * 10**6])
+def test_what_is_no_secret_of_a_session_names_nobody(store: Store, token: tokens.Token, secret: str) -> None:
+    started(store, token)
+    assert sessions.token_of(store.db.read(), secret) is None
+
+
+def revoke(store: Store, token: tokens.Token, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.db.write() as tx:
+        tokens.revoke(tx, audit.OPERATOR, "dev", token.token_id)
+
+
+def sign_out(store: Store, token: tokens.Token, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.db.write() as tx:
+        sessions.end(tx, audit.OPERATOR, secret)
+
+
+def wait(store: Store, token: tokens.Token, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.move(monkeypatch, sessions.SECONDS)
+
+
+@pytest.mark.parametrize("end", [revoke, sign_out, wait])
+def test_a_session_ends_at_once(
+    store: Store, token: tokens.Token, end: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = started(store, token)
+    end(store, token, secret, monkeypatch)
+    assert sessions.token_of(store.db.read(), secret) is None
+
+
+def test_a_session_ends_with_its_token(store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.move(monkeypatch, token.expires_at - token.created_at - 60)
+    secret = started(store, token)
+    assert sessions.token_of(store.db.read(), secret) == token
+    clock.move(monkeypatch, token.expires_at - token.created_at + 1)
+    assert sessions.token_of(store.db.read(), secret) is None
+
+
+def test_sessions_that_are_over_are_forgotten(
+    store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(store, token)
+    clock.move(monkeypatch, sessions.SECONDS + 1)
+    started(store, token)
+    assert store.db.read().execute("SELECT count(*) FROM sessions").fetchone()[0] == 1
