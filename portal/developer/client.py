@@ -163,7 +163,7 @@ def _kind(response: urllib3.BaseHTTPResponse) -> str:
 def _cause(error: Exception) -> str:
     """What the system says, or urllib3 without its objects."""
     cause: BaseException = error
-    while isinstance(inner := cause.__cause__ or cause.__context__ or getattr(cause, "reason", None), BaseException):
+    while inner := next((e for e in (cause.__cause__, *cause.args[::-1]) if isinstance(e, BaseException)), None):
         cause = inner
-    text = getattr(cause, "strerror", None) or str(cause)
-    return str(text).rpartition("): ")[2].rstrip(".").lower()
+    text = str(getattr(cause, "strerror", None) or cause).rpartition("): ")[2].rstrip(".")
+    return text[:1].lower() + text[1:]
