@@ -12,7 +12,7 @@ from portal.faults import Fault, sentence
 from portal.packages import package as packages
 from portal.packages.errors import PackageRejected
 from portal.packages.limits import Limits
-from portal.store import app_keys, apps, assets, developers, keys, releases, versions
+from portal.store import app_keys, apps, assets, developers, keys, releases, tombstones, versions
 from portal.store.app_keys import AppKey
 from portal.store.clock import rfc3339
 from portal.store.layout import Layout
@@ -60,7 +60,7 @@ class Author:
         """
         current = releases.of_app(self._db, app_id)
         withdrawn = [PlacedVersion(*row) for row in self._db.execute(YANKED, (app_id,))]
-        if not current and not withdrawn:
+        if not current and not withdrawn and not tombstones.of_versions(self._db, app_id):
             return None
         gone = self._withdrawn(app_id, withdrawn, before)
         described, faults = self._releases(current, gone.keys(), before)
@@ -103,7 +103,11 @@ class Author:
         """By version code. What was withdrawn stays so, even if an older database was put back, until an unyank."""
         known: list[Entry] = json.loads(before)["withdrawn"] if before else []
         found = {int(str(one["version_code"])): one for one in known if not self._is_back(app_id, one)}
-        return found | {version.version_code: _withdrawal(version) for version in yanked}
+        deleted = {
+            code: {"version_code": code, "reason": reason}
+            for code, reason in tombstones.of_versions(self._db, app_id).items()
+        }
+        return found | deleted | {version.version_code: _withdrawal(version) for version in yanked}
 
     def _is_back(self, app_id: str, withdrawn: Entry) -> bool:
         """Whether this very withdrawal was undone. An entry of an older release does not say when it was made."""

@@ -32,6 +32,8 @@ def add(app: typer.Typer) -> None:
     people.command("revoke-key", epilog=example("developer revoke-key acme 0123456789abcdef0123456789abcdef"))(
         developer_revoke_key
     )
+    people.command("disable", epilog=example('developer disable acme --reason "Has left."'))(developer_disable)
+    people.command("enable", epilog=example("developer enable acme"))(developer_enable)
     app.add_typer(people, name="developer")
     issued = declaring("Tokens for the API.")
     issued.command("create", epilog=example("token create acme --days 90 --output acme.token"))(token_create)
@@ -48,9 +50,31 @@ def developer_add(developer_id: DeveloperId, name: DeveloperName) -> None:
 
 
 def developer_list() -> None:
-    """List developers: id and name."""
+    """List developers: id, name, and whether they are disabled."""
     for developer in developers.every(open_store(settings.load()).db.read()):
-        print(f"{developer.developer_id}\t{developer.name}")
+        print(f"{developer.developer_id}\t{developer.name}" + ("\tdisabled" if developer.disabled_at else ""))
+
+
+def developer_disable(
+    developer_id: DeveloperId,
+    reason: Annotated[str, typer.Option(help="Why, for the audit log.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would end; change nothing.")] = False,
+) -> None:
+    """End all tokens, keys, open uploads and the webhook of a developer at once; the apps stay published."""
+    store = open_store(settings.load())
+    ending = developers.ending(store.db.read(), developer_id)
+    if not dry_run:
+        with store.db.write() as tx:
+            developers.disable(tx, OPERATOR, developer_id, reason)
+    what = ", ".join(f"{number} {table}" for table, number in ending.items())
+    print(f"{'would disable' if dry_run else 'disabled'} developer {developer_id}: {what}")
+
+
+def developer_enable(developer_id: DeveloperId) -> None:
+    """Let a disabled developer have new tokens and keys; the old ones stay revoked."""
+    with open_store(settings.load()).db.write() as tx:
+        developers.enable(tx, OPERATOR, developer_id)
+    print(f"enabled developer {developer_id}")
 
 
 def developer_keys(developer_id: DeveloperId) -> None:

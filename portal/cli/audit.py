@@ -18,16 +18,27 @@ from portal.store.store import open_store
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
     group = declaring("The log of every change.")
-    group.command("list", epilog=example("audit list --json"))(list_entries)
+    group.command("list", epilog=example("audit list --subject org.example.reader --last 20"))(list_entries)
     group.command("verify", epilog=example("audit verify"))(verify)
     app.add_typer(group, name="audit")
 
 
 def list_entries(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    actor: Annotated[str, typer.Option(metavar="DEVELOPER_ID", help="Only what this developer did.")] = "",
+    action: Annotated[
+        str, typer.Option(help="Only this action, such as version.publish, or version for all of them.")
+    ] = "",
+    subject: Annotated[str, typer.Option(help="Only about this app, developer, token or key.")] = "",
+    last: Annotated[int, typer.Option(min=0, help="Only that many rows at the end; 0: all.")] = 0,
 ) -> None:
-    """Print every row, oldest first."""
-    for entry in audit.entries(open_store(settings.load()).db.read()):
+    """Print the rows, oldest first."""
+    found = audit.filtered(
+        open_store(settings.load()).db.read(), actor=actor, action=action, subject=subject, last=last
+    )
+    if not as_json:
+        print("row\tat\tactor token address\taction\tsubject\tdetail")
+    for entry in found:
         at = rfc3339(entry.at)
         if as_json:
             print(json.dumps(entry._asdict() | {"at": at, "detail": json.loads(entry.detail)}))

@@ -42,6 +42,8 @@ COMMANDS = (
     Command("restore", "recovery", OPERATOR, "Restore the database and every missing or damaged file."),
     Command("rebuild", "rebuild", OPERATOR, "Make the database again from the records beside the packages."),
     Command("developer", "accounts", OPERATOR, "People who publish."),
+    Command("app", "store_apps", OPERATOR, "The apps of the store."),
+    Command("queue", "queue", OPERATOR, "The versions that wait for a review."),
     Command("token", "accounts", OPERATOR, "Tokens for the API."),
     Command("audit", "audit", OPERATOR, "The log of every change."),
     Command("presign", "presign", OPERATOR, "Keys that sign upload URLs."),

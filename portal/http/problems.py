@@ -31,6 +31,8 @@ KINDS = {
     "URL_INVALID": Kind(403, "Invalid signed URL"),
     "METHOD_NOT_ALLOWED": Kind(405, "Method not allowed"),
     "APP_EXISTS": Kind(409, "The app ID is already in use"),
+    "APP_DELETED": Kind(409, "The app was deleted for good"),
+    "DEVELOPER_DISABLED": Kind(409, "The developer is disabled"),
     "DEVELOPER_EXISTS": Kind(409, "The developer ID is already in use"),
     "KEY_CONFLICT": Kind(409, "Conflict with the signing keys of the app"),
     "KEY_EXISTS": Kind(409, "The key is already registered"),

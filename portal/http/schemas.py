@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, VersionCode
 from portal.packages.manifest import WebPage
 from portal.packages.signature import KeyId
-from portal.store import app_keys, apps, assets, developers, keys, tokens, versions
+from portal.store import app_keys, apps, assets, changes, developers, keys, tokens, versions
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.store.states import Status
+from portal.store.store import Store
 
 Time = Annotated[
     int,
@@ -52,10 +53,15 @@ class Developer(BaseModel):
     developer_id: str
     name: str
     created_at: Time
+    disabled_at: Time | None
 
     @classmethod
     def of(cls, developer: developers.Developer) -> "Developer":
         return cls.model_validate(developer, from_attributes=True)
+
+
+class Developers(BaseModel):
+    developers: list[Developer]
 
 
 class NewToken(Body):
@@ -217,6 +223,11 @@ class Reason(Body):
     reason: str = Field("", max_length=2000, description="shown to the developer")
 
 
+class Transfer(Body):
+    developer_id: DeveloperId = Field(description="the new owner")
+    reason: str = Field(max_length=2000, pattern=r"\S", description="text for the audit log")
+
+
 class Seen(Body):
     sha256: str | None = Field(
         None,
@@ -270,6 +281,84 @@ class Version(BaseModel):
             "download_url": download_url(version, base) if version.version_code else None,
         }
         return cls.model_validate({name: values[name] for name in cls.model_fields})
+
+
+class PublishedVersion(BaseModel):
+    version: str
+    version_code: int
+    size: int = Field(description="bytes")
+
+
+class InReview(Version):
+    """A version that waits for a reviewer."""
+
+    app_name: str
+    note: str = Field(description="what its developer wrote when submitting it")
+    published: PublishedVersion | None = Field(description="the published version that it follows")
+    size_change: int | None = Field(description="bytes more than that one has")
+    new_permissions: list[str]
+    key: changes.Key = Field(description="whether it is signed with the first key of the app, the same or an other one")
+
+    @classmethod
+    def waiting(cls, db: sqlite3.Connection, version: versions.PlacedVersion, base: str) -> "InReview":
+        found = changes.overview(db, version)
+        return cls(
+            **vars(Version.of(version, base)), **_overview(found), app_name=apps.get(db, version.app_id).name,
+            note=version.reason,
+        )  # fmt: skip
+
+
+class Reviews(BaseModel):
+    versions: list[InReview]
+
+
+class Member(BaseModel):
+    """A member of manifest.json that differs."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+class File(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    path: str
+    size_before: int | None = Field(description="bytes")
+    size: int | None = Field(description="bytes")
+
+
+class Files(BaseModel):
+    added: list[File]
+    removed: list[File]
+    changed: list[File]
+    numbers: dict[str, int] = Field(description=f"how many there are; at most {changes.LISTED_MAX} of each are listed")
+
+
+class Changes(BaseModel):
+    """What a version changes against the published one that it follows."""
+
+    published: PublishedVersion | None
+    size_change: int | None = Field(description="bytes")
+    new_permissions: list[str]
+    key: changes.Key
+    manifest: list[Member]
+    files: Files
+
+    @classmethod
+    def of(cls, store: Store, version: versions.PlacedVersion) -> "Changes":
+        found = changes.overview(store.db.read(), version)
+        members = [Member(**vars(one)) for one in changes.members(version, found.published)]
+        files = Files.model_validate(changes.files(store, version, found.published), from_attributes=True)
+        return cls(**_overview(found), manifest=members, files=files)
+
+
+def _overview(found: changes.Overview) -> dict[str, Any]:
+    before = found.published
+    return vars(found) | {
+        "published": before
+        and PublishedVersion(version=before.version_name, version_code=before.version_code, size=before.size)
+    }
 
 
 class SignedDownload(BaseModel):

@@ -6,7 +6,7 @@ them. It has no tokens, no uploads under way or failed, no runs of jobs, and a l
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -21,7 +21,7 @@ from portal.recovery.records import Row, Rows
 from portal.recovery.replacement import Replacement
 from portal.recovery.set_aside import SetAside
 from portal.settings import Settings
-from portal.store import audit, files, schema
+from portal.store import audit, deletion, files, schema
 from portal.store.clock import now
 from portal.store.database import connect
 from portal.store.layout import Layout
@@ -31,6 +31,7 @@ NAME = "the records beside the packages"
 # A row whose parent's record is lost cannot be used; the order is that of the references.
 REFERENCES = (
     ("keys", "developer_id", "developers", "developer_id"),
+    ("tombstones", "developer_id", "developers", "developer_id"),
     ("apps", "developer_id", "developers", "developer_id"),
     ("app_keys", "app_id", "apps", "app_id"),
     ("app_keys", "key_id", "keys", "key_id"),
@@ -110,7 +111,7 @@ def _make(
     path: Path, packages: Path, report: Report, log: Continued, progress: Callable[[int, int], None]
 ) -> None:  # fmt: skip
     schema.migrate(path, litestream=False)
-    found, digest = list(records.every(packages)), sha256()
+    found, digest = _newest(records.every(packages)), sha256()
     if not found:
         raise BackupError(f"{packages} has no records: a release before this one wrote none.")
     with closing(connect(path, litestream=False)) as tx:
@@ -123,6 +124,7 @@ def _make(
                 _insert(tx, _checked(record, records.from_json(data)), report)
                 digest.update(data)
             progress(done, len(found))
+        _bury(tx, report)
         report.left_out += _orphans(tx, report)
         tx.execute(f"UPDATE apps SET published_code = ({CURRENT}) WHERE published_code IS NOT ({CURRENT})")
         continued = {audit.CONTINUED: log.origins} if log.origins else {}
@@ -194,6 +196,33 @@ def _values(row: Row, columns: dict[str, str]) -> Sequence[object]:
         ]
     except ValueError:
         raise BackupError("it is damaged") from None
+
+
+def _newest(found: Iterable[Path]) -> list[Path]:
+    """The records, of each app the newest alone: a transfer that was cut off left that of the owner before."""
+    every = list(found)
+    of_apps: dict[str, list[Path]] = {}
+    for record in every:
+        if record.name == records.APP:
+            of_apps.setdefault(record.parent.name, []).append(record)
+    older = {one for same in of_apps.values() if len(same) > 1 for one in sorted(same, key=_updated_at)[:-1]}
+    return [record for record in every if record not in older]
+
+
+def _updated_at(record: Path) -> int:
+    try:
+        return int(str(records.from_json(record.read_bytes())["apps"][0]["updated_at"]))
+    except (BackupError, OSError, LookupError, ValueError):
+        return 0
+
+
+def _bury(tx: sqlite3.Connection, report: Report) -> None:
+    """Delete what a tombstone says was deleted for good, of which a record was left."""
+    for table in deletion.APP_TABLES:
+        gone = "app_id IN (SELECT app_id FROM tombstones WHERE version_code = 0)"
+        report.rows[table] -= tx.execute(f"DELETE FROM {table} WHERE {gone}").rowcount
+    gone = "(app_id, version_code) IN (SELECT app_id, version_code FROM tombstones)"
+    report.rows["versions"] -= tx.execute(f"DELETE FROM versions WHERE {gone}").rowcount
 
 
 def _orphans(tx: sqlite3.Connection, report: Report) -> Iterator[str]:

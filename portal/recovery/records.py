@@ -35,6 +35,7 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
     DEVELOPER: {
         "developers": "SELECT * FROM developers WHERE developer_id = ?",
         "keys": "SELECT * FROM keys WHERE developer_id = ? ORDER BY key_id",
+        "tombstones": "SELECT * FROM tombstones WHERE developer_id = ? ORDER BY app_id, version_code",
     },
     APP: {
         "apps": "SELECT * FROM apps WHERE app_id = ?",
@@ -146,27 +147,27 @@ def _write_developer(store: Store, developer_id: str) -> int:
 
 def _write_app(store: Store, developer_id: str, app_id: str) -> int:
     db, directory = store.db.read(), store.layout.area("packages") / developer_id / app_id
-    written = _write(store, directory / APP, _rows(db, APP, app_id))
-    changed = [
-        code for code, place, rows in _versions(db, directory, app_id) if not _has(place / VERSION, to_json(rows))
-    ]
+    with placement.claimed(store.layout, app_id):  # nobody deletes the app meanwhile
+        rows = _rows(db, APP, app_id)
+        owned = any(row["developer_id"] == developer_id for row in rows["apps"])
+        written = _write(store, directory / APP, rows) if owned else 0
+    changed = [code for code, place, rows in _versions(store, app_id) if not _has(place / VERSION, to_json(rows))]
     if not changed:
         return written
     with placement.claimed(store.layout, app_id):  # nobody deletes a version meanwhile, and uploads wait
         for code in changed:
-            for _, place, rows in _versions(db, directory, app_id, code):
+            for _, place, rows in _versions(store, app_id, code):
                 if place.is_dir():  # else it is lost
                     written += _write(store, place / VERSION, rows)
     return written
 
 
-def _versions(
-    db: sqlite3.Connection, directory: Path, app_id: str, code: int | None = None
-) -> Iterator[tuple[int, Path, Rows]]:
+def _versions(store: Store, app_id: str, code: int | None = None) -> Iterator[tuple[int, Path, Rows]]:
     """Each version of an app, or the one with that code: its code, its directory and its record."""
     one, values = ("", (app_id,)) if code is None else (" AND version_code = ?", (app_id, code))
-    for row in db.execute(f"{VERSIONS}{one}", values).fetchall():
-        yield row["version_code"], directory / str(row["version_code"]), {"versions": [dict(row)]}
+    for row in store.db.read().execute(f"{VERSIONS}{one}", values).fetchall():
+        place = store.layout.package_directory(row["developer_id"], app_id, row["version_code"])
+        yield row["version_code"], place, {"versions": [dict(row)]}
 
 
 def _rows(db: sqlite3.Connection, record: str, key: str) -> Rows:

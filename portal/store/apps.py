@@ -4,7 +4,7 @@ import re
 import sqlite3
 from dataclasses import dataclass
 
-from portal.store import audit
+from portal.store import audit, tombstones
 from portal.store.clock import now
 from portal.store.errors import Refused
 
@@ -27,8 +27,13 @@ COLUMNS = ", ".join(f"apps.{field}" for field in App.__dataclass_fields__)
 
 
 def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, description: str) -> App:
-    """Add an app of the acting developer. Raises Refused (APP_EXISTS)."""
+    """Add an app of the acting developer.
+
+    Raises Refused (APP_EXISTS; APP_DELETED for an id that is never used again).
+    """
     at = now()
+    if tombstones.has_app(tx, app_id):
+        raise Refused("APP_DELETED", f"The app {app_id} was deleted for good: choose another ID.")
     app = App(app_id, actor.developer_id, name, description, None, at, at)
     added = tx.execute(
         "INSERT INTO apps (app_id, developer_id, name, description, created_at, updated_at)"
@@ -39,6 +44,15 @@ def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, desc
         raise Refused("APP_EXISTS", f"The app ID {app_id} is already in use.")
     audit.append(tx, actor, "app.add", app_id, name=name)
     return app
+
+
+def forget_search(tx: sqlite3.Connection, app_id: str) -> None:
+    """Take an app that is about to be deleted out of the index of the search."""
+    tx.execute(
+        "INSERT INTO apps_search (apps_search, rowid, app_id, name, description)"
+        " SELECT 'delete', number, app_id, name, description FROM apps WHERE app_id = ?",
+        (app_id,),
+    )
 
 
 def get(db: sqlite3.Connection, app_id: str) -> App:
@@ -63,6 +77,14 @@ def not_found(app_id: str) -> Refused:
 
 def of_developer(db: sqlite3.Connection, developer_id: str) -> list[App]:
     rows = db.execute(f"SELECT {COLUMNS} FROM apps WHERE developer_id = ? ORDER BY app_id", (developer_id,))
+    return [App(*row) for row in rows]
+
+
+def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[App]:
+    """All apps, or those of a developer, published or not."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM apps WHERE ?1 IS NULL OR developer_id = ?1 ORDER BY app_id", (developer_id,)
+    )
     return [App(*row) for row in rows]
 
 

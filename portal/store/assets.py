@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.store import audit, placement
+from portal.store import apps, audit, placement
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.errors import Refused
@@ -115,6 +115,7 @@ def _put(
     store: Store, tx: sqlite3.Connection, actor: audit.Actor, app: App, action: str, images: dict[str, Staged]
 ) -> list[Asset]:
     """Place images and commit their rows in the caller's transaction, so that requests never mix theirs."""
+    apps.owned(tx, app.app_id, app.developer_id)  # it may have been deleted or transferred meanwhile
     present = of_app(tx, app.app_id)
     replaced = [asset for asset in present if asset.name in images]
     put = [Asset(app.app_id, name, image.size, image.sha256, now()) for name, image in images.items()]

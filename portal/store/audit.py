@@ -133,6 +133,23 @@ def entries(db: sqlite3.Connection, after: int = 0) -> Iterator[Entry]:
     return (Entry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq", (after,)))
 
 
+def filtered(
+    db: sqlite3.Connection, *, actor: str = "", action: str = "", subject: str = "", last: int = 0
+) -> Iterator[Entry]:
+    """The rows of one actor, about one subject and what belongs to it, oldest first; empty and 0 mean all.
+
+    An action without a dot means all that begin with it.
+    """
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM (SELECT {COLUMNS} FROM audit WHERE (:actor = '' OR actor = :actor)"
+        " AND (:action = '' OR action = :action OR action LIKE :action || '.%')"
+        " AND (:subject = '' OR subject = :subject OR substr(subject, 1, length(:subject) + 1) = :subject || '/')"
+        " ORDER BY seq DESC LIMIT :last) ORDER BY seq",
+        {"actor": actor, "action": action, "subject": subject, "last": last or -1},
+    )
+    return (Entry(*row) for row in rows)
+
+
 def first_fault(db: sqlite3.Connection, verified: Head = BEGINNING) -> int | None:
     """The number of the first row that is missing or changed, or None if the log is valid.
 

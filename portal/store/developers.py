@@ -10,19 +10,30 @@ from portal.store.errors import Refused
 
 @dataclass(frozen=True)
 class Developer:
+    """An account; times are seconds since 1970. A disabled one does nothing more, and its apps stay as they are."""
+
     developer_id: str
     name: str
     created_at: int
+    disabled_at: int | None = None
 
 
 COLUMNS = ", ".join(Developer.__dataclass_fields__)
+ENDED = {  # the files of uploads are leftovers, which cleanup removes
+    "tokens": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL"),
+    "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", "revoked_at IS NULL"),
+    "uploads": ("DELETE FROM versions", "FROM versions", "status = 'uploading'"),
+    "webhooks": ("DELETE FROM webhooks", "FROM webhooks", "TRUE"),
+}
+"""What ends with a developer: how, where it is, and which rows; their numbers are in the audit log."""
 
 
 def add(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, name: str) -> Developer:
     """Add a developer. Raises Refused (DEVELOPER_EXISTS)."""
     developer = Developer(developer_id, name, now())
     added = tx.execute(
-        f"INSERT INTO developers ({COLUMNS}) VALUES (?, ?, ?) ON CONFLICT (developer_id) DO NOTHING",
+        "INSERT INTO developers (developer_id, name, created_at) VALUES (?, ?, ?)"
+        " ON CONFLICT (developer_id) DO NOTHING",
         (developer_id, name, developer.created_at),
     )
     if not added.rowcount:
@@ -37,6 +48,48 @@ def get(db: sqlite3.Connection, developer_id: str) -> Developer:
     if row is None:
         raise Refused("NOT_FOUND", f"There is no developer {developer_id}.")
     return Developer(**row)
+
+
+def require_enabled(db: sqlite3.Connection, developer_id: str) -> None:
+    """Raises Refused (NOT_FOUND, DEVELOPER_DISABLED)."""
+    if get(db, developer_id).disabled_at is not None:
+        raise Refused("DEVELOPER_DISABLED", f"Developer {developer_id} is disabled.")
+
+
+def disable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, reason: str) -> Developer:
+    """End all tokens, keys, open uploads and the webhook of a developer; new ones are refused.
+
+    Requests under way place no package more, because its key is revoked. Raises Refused (NOT_FOUND; FORBIDDEN for the
+    actor itself: the last administrator would lock everybody out).
+    """
+    if actor.developer_id == developer_id:
+        raise Refused("FORBIDDEN", "Nobody disables the own account: use the token of another administrator.")
+    if get(tx, developer_id).disabled_at is None:
+        ended, at = ending(tx, developer_id), now()
+        for change, _, which in ENDED.values():
+            tx.execute(
+                f"{change} WHERE developer_id = :developer_id AND {which}", {"at": at, "developer_id": developer_id}
+            )
+        tx.execute("UPDATE developers SET disabled_at = ? WHERE developer_id = ?", (at, developer_id))
+        audit.append(tx, actor, "developer.disable", developer_id, reason=reason, **ended)
+    return get(tx, developer_id)
+
+
+def ending(db: sqlite3.Connection, developer_id: str) -> dict[str, int]:
+    """How much of each kind ends if the developer is disabled. Raises Refused (NOT_FOUND)."""
+    get(db, developer_id)
+    return {
+        kind: db.execute(f"SELECT count(*) {place} WHERE developer_id = ? AND {which}", (developer_id,)).fetchone()[0]
+        for kind, (_, place, which) in ENDED.items()
+    }
+
+
+def enable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str) -> Developer:
+    """Let a disabled developer have tokens and keys again; the old ones stay revoked. Raises Refused (NOT_FOUND)."""
+    if get(tx, developer_id).disabled_at is not None:
+        tx.execute("UPDATE developers SET disabled_at = NULL WHERE developer_id = ?", (developer_id,))
+        audit.append(tx, actor, "developer.enable", developer_id)
+    return get(tx, developer_id)
 
 
 def every(db: sqlite3.Connection) -> list[Developer]:

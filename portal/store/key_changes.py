@@ -26,7 +26,7 @@ def rotate(
     Raises Refused (KEY_CONFLICT, UNTRUSTED_KEY, VERSION_CONFLICT, INVALID_PROOF).
     """
     old = _require_replaceable(tx, app, new_key_id)
-    _require_trusted(tx, app, old.key_id)
+    _require_trusted(tx, keys.get(tx, old.key_id).developer_id, old.key_id)  # perhaps the owner before a transfer
     versions.require_newer(tx, app.app_id, from_version_code)
     if from_version_code < old.from_version_code:
         raise Refused(
@@ -86,12 +86,12 @@ def _require_replaceable(tx: sqlite3.Connection, app: App, new_key_id: str) -> A
         raise Refused("KEY_CONFLICT", f"A key recovery of {app.app_id} is pending; cancel it first.")
     if old.key_id == new_key_id:
         raise Refused("KEY_CONFLICT", f"{app.app_id} is already signed with key {new_key_id}.")
-    _require_trusted(tx, app, new_key_id)
+    _require_trusted(tx, app.developer_id, new_key_id)
     return old
 
 
-def _require_trusted(tx: sqlite3.Connection, app: App, key_id: str) -> None:
-    if fault := keys.fault(tx, key_id, app.developer_id):
+def _require_trusted(tx: sqlite3.Connection, developer_id: str, key_id: str) -> None:
+    if fault := keys.fault(tx, key_id, developer_id):
         raise Refused("UNTRUSTED_KEY", fault)
 
 

@@ -27,9 +27,9 @@ COLUMNS = ", ".join(Key.__dataclass_fields__)
 def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, public_key: str, proof: str) -> Key:
     """Register a public key, base64; `proof` is a signature of its private key over the registration statement, base64.
 
-    Raises Refused (INVALID_KEY, INVALID_PROOF, KEY_EXISTS, NOT_FOUND).
+    Raises Refused (INVALID_KEY, INVALID_PROOF, KEY_EXISTS, NOT_FOUND, DEVELOPER_DISABLED).
     """
-    developers.get(tx, developer_id)
+    developers.require_enabled(tx, developer_id)
     try:
         raw = signature.decode_public_key(public_key)
     except ValueError as error:

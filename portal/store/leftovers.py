@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from portal.faults import sentence
-from portal.store import files, job_runs, placement, retention, uploads, versions
+from portal.store import deletion, files, job_runs, placement, retention, tombstones, uploads, versions
 from portal.store.database import queue
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import RECORD, SYSTEM_NAMES, image_name
@@ -33,6 +33,12 @@ IMAGE = re.compile(
 OF_REQUESTS = re.compile(r"[0-9a-f]{32}|images?-.*")  # under `temp/`
 OF_ANYBODY = re.compile(rf"(removed|orphan)-.*|{PARTIAL.pattern}")  # of requests and jobs
 FORMS = "status = 'uploading' AND NOT EXISTS (SELECT 1 FROM uploads WHERE upload_id = version_id)"
+
+
+DELETED = (
+    "SELECT 1 FROM audit WHERE subject = ?1 AND (action = 'version.expire' AND at > ?2"
+    " OR action = 'version.delete' AND json_extract(detail, '$.version_id') = ?3)"
+)
 
 
 class Leftover(NamedTuple):
@@ -176,17 +182,18 @@ def _never_or_no_more(store: Store, path: Path) -> bool:
     """Whether the package has no record yet, or the log has its deletion."""
     if not (path / RECORD).exists():
         return True
-    query = "SELECT 1 FROM audit WHERE action = 'version.expire' AND subject = ? AND at > ?"
-    deleted = store.db.read().execute(query, ("/".join(path.parts[-2:]), _created_at(path / RECORD)))
+    version_id, created_at = _version_of(path / RECORD)
+    deleted = store.db.read().execute(DELETED, ("/".join(path.parts[-2:]), created_at, version_id))
     return deleted.fetchone() is not None
 
 
-def _created_at(record: Path) -> float:
-    """When the version of a record was created: one with the same code may have been deleted before."""
+def _version_of(record: Path) -> tuple[str, float]:
+    """Identity and time of the version of a record: one with the same code may have been deleted before."""
     try:
-        return int(json.loads(record.read_bytes())["rows"]["versions"][0]["created_at"])
+        row = json.loads(record.read_bytes())["rows"]["versions"][0]
+        return str(row.get("version_id")), int(row["created_at"])
     except (OSError, ValueError, TypeError, LookupError):  # damaged: the package stays
-        return math.inf
+        return "", math.inf
 
 
 def _without_row(store: Store) -> Iterator[Path]:
@@ -209,6 +216,18 @@ def _remove_orphan(store: Store, path: Path) -> bool:
     developer, app, code = path.parts[-3:]
     with placement.claimed(store.layout, app):
         return placement.remove_orphan(store, Target(developer, app, int(code)))
+
+
+def _deleted(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Path]:
+    """Directories of apps that were deleted for good, whose ids are never used again."""
+    for app_id in tombstones.apps(store.db.read()):
+        yield from deletion.places(store.layout, app_id)
+
+
+def _remove_deleted(store: Store, path: Path) -> bool:
+    with placement.claimed(store.layout, path.name):
+        files.discard(path)
+    return True
 
 
 def _images(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Path]:
@@ -287,6 +306,7 @@ KINDS = (  # first what needs no room in the database to be removed
     _Kind("temp", _temp, _discard),
     _Kind("partial", _partial, _discard),
     _Kind("uploading", _uploads, _forget_upload),
+    _Kind("deleted", _deleted, _remove_deleted),
     _Kind("orphan", _orphans, _remove_orphan),
     _Kind("image", _images, _remove_image),
 )

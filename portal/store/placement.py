@@ -55,7 +55,7 @@ def linked(
         if target.directory(store.layout).exists():
             remove_orphan(store, target)
         try:
-            is_first = not versions.has_placed(store.db.read(), target.app_id)
+            is_first = not versions.has_placed(store.db.read(), target.developer_id, target.app_id)
             directory = target.directory(store.layout)
             _link(source, directory, store.layout.area("packages") if is_first else directory.parent)
             with store.db.write() as tx:

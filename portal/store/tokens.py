@@ -47,8 +47,11 @@ COLUMNS = ", ".join(Token.__dataclass_fields__)
 def issue(
     tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, scope: Scope, days: int, app_id: str | None = None
 ) -> tuple[Token, str]:  # fmt: skip
-    """Issue a token; returns it with its clear text, which is not stored. Raises Refused (NOT_FOUND)."""
-    developers.get(tx, developer_id)
+    """Issue a token; returns it with its clear text, which is not stored.
+
+    Raises Refused (NOT_FOUND, DEVELOPER_DISABLED).
+    """
+    developers.require_enabled(tx, developer_id)
     token_id, secret, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
     token = Token(token_id, developer_id, scope, at, at + days * DAY, None, None, app_id)
     tx.execute(

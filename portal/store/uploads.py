@@ -57,7 +57,8 @@ def new(store: Store, app: apps.App) -> Upload:
 
 
 def note(tx: sqlite3.Connection, upload: Upload) -> None:
-    """Insert the version's row."""
+    """Insert the version's row. Raises Refused (NOT_FOUND) if the app is another developer's by now, or deleted."""
+    apps.owned(tx, upload.app.app_id, upload.app.developer_id)
     at = audit.stamp(tx)
     tx.execute(
         "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"

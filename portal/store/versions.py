@@ -4,7 +4,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from portal.store import app_keys, apps, audit, keys
+from portal.store import app_keys, apps, audit, keys, tombstones
 from portal.store.errors import Refused
 from portal.store.states import TRANSITIONS, Action, Status
 
@@ -113,6 +113,12 @@ def of_app(db: sqlite3.Connection, app_id: str) -> list[Version]:
     return [from_row(row) for row in rows]
 
 
+def placed_of_app(db: sqlite3.Connection, app_id: str) -> list[PlacedVersion]:
+    """The versions of an app whose packages are in place."""
+    rows = db.execute(f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND {PLACED} ORDER BY version_code", (app_id,))
+    return [PlacedVersion(*row) for row in rows]
+
+
 def in_review(db: sqlite3.Connection) -> list[PlacedVersion]:
     """Versions that wait for a reviewer, the longest wait first."""
     return [
@@ -131,12 +137,12 @@ def count(db: sqlite3.Connection) -> dict[Status, int]:
 
 
 def highest_published(db: sqlite3.Connection, app_id: str) -> int:
-    """The highest version code ever published, including yanked versions; 0 before the first."""
+    """The highest version code ever published, including yanked and deleted versions; 0 before the first."""
     highest: int = db.execute(
         "SELECT coalesce(max(version_code), 0) FROM versions WHERE app_id = ? AND status IN ('published', 'yanked')",
         (app_id,),
     ).fetchone()[0]
-    return highest
+    return max(highest, tombstones.highest(db, app_id))
 
 
 def require_newer(db: sqlite3.Connection, app_id: str, version_code: int) -> None:
@@ -153,9 +159,10 @@ def is_placed(db: sqlite3.Connection, app_id: str, version_code: int) -> bool:
     return db.execute(query, (app_id, version_code)).fetchone() is not None
 
 
-def has_placed(db: sqlite3.Connection, app_id: str) -> bool:
-    query = f"SELECT 1 FROM versions WHERE app_id = ? AND {PLACED} LIMIT 1"
-    return db.execute(query, (app_id,)).fetchone() is not None
+def has_placed(db: sqlite3.Connection, developer_id: str, app_id: str) -> bool:
+    """Whether a package of the app is in place that this developer uploaded."""
+    query = f"SELECT 1 FROM versions WHERE app_id = ? AND developer_id = ? AND {PLACED} LIMIT 1"
+    return db.execute(query, (app_id, developer_id)).fetchone() is not None
 
 
 def require_free(db: sqlite3.Connection, app_id: str, version_code: int) -> None:
@@ -166,10 +173,12 @@ def require_free(db: sqlite3.Connection, app_id: str, version_code: int) -> None
 
 def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str, version_code: int) -> str | None:
     """Why `key_id` must not sign this version of `app`, as a sentence, or None."""
+    signer = app_keys.signer(db, app.app_id, version_code)
+    if signer and signer.key_id == key_id:  # perhaps of the owner before a transfer
+        return keys.fault(db, key_id, keys.get(db, key_id).developer_id)
     if fault := keys.fault(db, key_id, app.developer_id):
         return fault
-    signer = app_keys.signer(db, app.app_id, version_code)
-    if signer is None or signer.key_id == key_id:
+    if signer is None:
         return None
     since = {
         "pin": "pinned by the first publish",
@@ -211,12 +220,12 @@ def change(
         " WHERE version_id = ?",
         (step.target, at, json.dumps([reason] if reason else []), step.target, at, version.version_id),
     )
-    _note_current(tx, app.app_id, at)
+    note_current(tx, app.app_id, at)
     audit.append(tx, actor, f"version.{action}", f"{app.app_id}/{version_code}", reason=reason)
     return get(tx, app.app_id, version_code)
 
 
-def _note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
+def note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
     """Make the highest published code current, and start the retention of the other published versions.
 
     The app has the name, description and homepage of its current version, so that a release can change them.

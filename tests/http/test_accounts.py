@@ -126,3 +126,40 @@ def test_a_wrong_token_is_never_found_by_its_id_alone(portal: Portal) -> None:
     forged = token[:-1] + ("A" if token[-1] != "A" else "B")
     assert tokens.authenticate(portal.store.db.read(), token) is not None
     assert tokens.authenticate(portal.store.db.read(), forged) is None
+
+
+def test_a_disabled_developer_does_nothing_more(publisher: Publisher, admin_token: str) -> None:
+    publisher.publish(1)
+    publisher.upload(publisher.package(2)).raise_for_status()
+    publisher.step(2, "submit").raise_for_status()
+    opened = publisher.client.post(f"/api/apps/{publisher.app_id}/uploads", json={"size": 3}).json()
+    developer = f"/api/developers/{publisher.developer_id}"
+    key = registration(developer.rpartition("/")[2], Ed25519PrivateKey.generate())
+    with publisher.portal.client(admin_token) as admin:
+        assert developer.rpartition("/")[2] in str(admin.get("/api/developers").json())
+        assert [app["app_id"] for app in admin.get(f"{developer}/apps").json()["apps"]] == [publisher.app_id]
+        disabled = admin.request("DELETE", developer, json={"reason": "Left."}).raise_for_status().json()
+        assert disabled["disabled_at"] is not None
+        assert admin.delete(developer).json() == disabled
+        for path, body in (("tokens", {"scope": "developer", "days": 1}), ("keys", key)):
+            problem(admin.post(f"{developer}/{path}", json=body), 409, "DEVELOPER_DISABLED")
+    for _ in range(8):  # whichever worker answers
+        problem(publisher.client.get("/api/me"), 401, "UNAUTHENTICATED")
+    problem(httpx.put(publisher.portal.url + opened["url"], content=b"abc"), 404, "NOT_FOUND")
+    problem(publisher.step(2, "publish"), 409, "UNTRUSTED_KEY")
+    assert httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").status_code == 200
+
+
+def test_an_administrator_does_not_disable_itself(portal: Portal, admin_token: str) -> None:
+    with portal.client(admin_token) as admin:
+        problem(admin.delete("/api/developers/admin"), 403, "FORBIDDEN")
+        problem(admin.delete("/api/developers/nobody"), 404, "NOT_FOUND")
+        assert admin.get("/api/me").status_code == 200
+
+
+def test_a_developer_sees_the_apps_of_no_other(publisher: Publisher, portal: Portal) -> None:
+    token = add_developer(portal.store, f"{publisher.developer_id}-curious", key=None)
+    with portal.client(token) as curious:
+        problem(curious.get(f"/api/developers/{publisher.developer_id}/apps"), 404, "NOT_FOUND")
+        problem(curious.get("/api/developers"), 403, "FORBIDDEN")
+        problem(curious.delete(f"/api/developers/{publisher.developer_id}"), 403, "FORBIDDEN")

@@ -104,3 +104,35 @@ def test_failed_tries_do_not_fill_the_list(publisher: Publisher) -> None:
     log = audit.entries(publisher.portal.store.db.read())
     details = [json.loads(row.detail) for row in log if row[5:7] == ("version.fail", publisher.app_id)]
     assert [bool(detail["reasons"]) for detail in details] == [True] * 3
+
+
+def test_an_owner_replaces_a_draft_by_deleting_it(publisher: Publisher) -> None:
+    path = f"/api/apps/{publisher.app_id}/versions/1"
+    publisher.upload(publisher.package(1)).raise_for_status()
+    problem(publisher.reviewer.delete(path), 403, "FORBIDDEN")
+    assert publisher.client.delete(path).status_code == 204
+    publisher.upload(publisher.package(1)).raise_for_status()
+    publisher.step(1, "submit").raise_for_status()
+    problem(publisher.client.delete(path), 409, "WRONG_STATE")
+
+
+def test_only_an_administrator_deletes_what_was_published(publisher: Publisher, admin_token: str) -> None:
+    app, reason = f"/api/apps/{publisher.app_id}", {"reason": "By order of a court."}
+    store_info = f"{publisher.portal.url}/api/store/apps/{publisher.app_id}"
+    for code in (1, 2):
+        publisher.publish(code)
+    url = httpx.get(store_info).json()["download_url"]
+    for client, status in ((publisher.client, 409), (publisher.reviewer, 403)):
+        assert client.request("DELETE", f"{app}/versions/2", json=reason).status_code == status
+        assert client.request("DELETE", app, json=reason).status_code == 403
+    with publisher.portal.client(admin_token) as admin:
+        problem(admin.delete(f"{app}/versions/2"), 422, "VALIDATION_ERROR")
+        assert admin.request("DELETE", f"{app}/versions/2", json=reason).status_code == 204
+        assert httpx.get(store_info).json()["version_code"] == 1
+        problem(httpx.get(publisher.portal.url + url), 404, "NOT_FOUND")
+        problem(publisher.upload(publisher.package(2)), 409, "VERSION_CONFLICT")
+        assert admin.request("DELETE", app, json=reason).status_code == 204
+        problem(admin.request("DELETE", app, json=reason), 404, "NOT_FOUND")
+    problem(httpx.get(store_info), 404, "NOT_FOUND")
+    again = {"app_id": publisher.app_id, "name": "Again"}
+    problem(publisher.client.post("/api/apps", json=again), 409, "APP_DELETED")

@@ -1,6 +1,7 @@
 """Who may publish and put back what, over real HTTP."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -137,3 +138,56 @@ def test_a_revoked_key_keeps_a_version_yanked(publisher: Publisher) -> None:
     [key] = publisher.client.get(keys).json()["keys"]
     publisher.client.delete(f"{keys}/{key['key_id']}").raise_for_status()
     problem(publisher.step(1, "unyank"), 409, "UNTRUSTED_KEY")
+
+
+def test_the_queue_says_what_a_reviewer_wants_to_know(publisher: Publisher) -> None:
+    publisher.publish(1, permissions=["camera"])
+    publisher.upload(publisher.package(2, permissions=["camera", "location"], changelog="Maps.")).raise_for_status()
+    sent = publisher.step(2, "submit", reason="The maps need the location.").json()
+    [found] = [
+        one for one in publisher.reviewer.get("/api/review").json()["versions"] if one["app_id"] == publisher.app_id
+    ]
+    assert (found["app_name"], found["changelog"], found["key"]) == ("Reader", "Maps.", "same")
+    assert (found["note"], found["new_permissions"]) == ("The maps need the location.", ["location"])
+    assert found["status_at"] == sent["status_at"]
+    assert found["published"]["version_code"] == 1
+    assert found["size_change"] == found["size"] - found["published"]["size"]
+    path = f"/api/apps/{publisher.app_id}/versions/2/changes"
+    for client in (publisher.client, publisher.reviewer):
+        changes = client.get(path).raise_for_status().json()
+        assert [one["path"] for one in changes["files"]["changed"]] == ["manifest.json"]
+        assert {one["name"] for one in changes["manifest"]} == {"permissions", "changelog"}
+    stranger = add_developer(publisher.portal.store, f"{publisher.developer_id}-stranger", key=None)
+    with publisher.portal.client(stranger) as client:
+        problem(client.get(path), 404, "NOT_FOUND")
+
+
+def test_of_two_reviewers_one_decides(publisher: Publisher) -> None:
+    submitted(publisher, 1)
+    path = f"/api/apps/{publisher.app_id}/versions/1"
+
+    def decide(action: str) -> int:
+        return publisher.reviewer.post(f"{path}/{action}", json={"reason": "So."}).status_code
+
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(decide, ["publish", "reject"] * 4))
+    assert sorted(found) == [200] + [409] * 7
+
+
+def test_an_administrator_gives_an_app_to_another_developer(publisher: Publisher, admin_token: str) -> None:
+    path, buyer = f"/api/apps/{publisher.app_id}", f"{publisher.developer_id}-buyer"
+    token = add_developer(publisher.portal.store, buyer, key=None)
+    publisher.publish(1)
+    draft = publisher.upload(publisher.package(2)).json()["download_url"]
+    body = {"developer_id": buyer, "reason": "Sold."}
+    problem(publisher.client.post(f"{path}/transfer", json=body), 403, "FORBIDDEN")
+    problem(publisher.reviewer.post(f"{path}/transfer", json=body), 403, "FORBIDDEN")
+    with publisher.portal.client(admin_token) as admin, publisher.portal.client(token) as new:
+        assert admin.post(f"{path}/transfer", json=body).json()["developer_id"] == buyer
+        problem(publisher.client.get(path), 404, "NOT_FOUND")
+        problem(publisher.client.get(draft), 404, "NOT_FOUND")
+        assert new.get(draft).status_code == new.get(path).status_code == 200
+        problem(admin.post(f"{path}/transfer", json=body | {"reason": ""}), 422, "VALIDATION_ERROR")
+        new.post(f"{path}/versions/2/submit").raise_for_status()
+        publisher.step(2, "publish").raise_for_status()
+    assert info(publisher).json()["version_code"] == 2

@@ -12,7 +12,7 @@ import pytest
 from portal.jobs import backup, cleanup, rebuild
 from portal.recovery import copies, lineage, ownership, records
 from portal.recovery.errors import BackupError
-from portal.store import audit
+from portal.store import audit, deletion, transfers
 from portal.store.claims import claim
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
@@ -21,7 +21,7 @@ from tests.http.test_images import png
 from tests.support.many import fill, flip
 from tests.support.portal import Publisher, add_developer, mosis
 
-TABLES = ("developers", "keys", "apps", "app_keys", "versions", "assets")
+TABLES = ("developers", "keys", "tombstones", "apps", "app_keys", "versions", "assets")
 
 
 def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
@@ -63,6 +63,9 @@ def lived(published: Publisher) -> Publisher:
     extra = register(published)
     client.delete(f"/api/developers/{published.developer_id}/keys/{key_id(extra)}").raise_for_status()
     add_developer(store, "nobody", key=None)
+    transfers.transfer(store, audit.OPERATOR, "org.example.other", "nobody", "Left.")
+    client.post("/api/apps", json={"app_id": "org.example.gone", "name": "Gone"}).raise_for_status()
+    deletion.delete_app(store, audit.OPERATOR, "org.example.gone", "By order of a court.")
     return published
 
 

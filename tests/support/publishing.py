@@ -1,12 +1,11 @@
 """Real packages and pictures, published straight into a store."""
 
-import shutil
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
-from portal.store import apps, assets, audit, uploads, versions
+from portal.store import apps, assets, audit, deletion, uploads, versions
 from portal.store.store import Store
 from tests.packages.samples import make_package
 
@@ -43,12 +42,7 @@ def change(store: Store, app_id: str, code: int, action: str, reason: str = "") 
 
 
 def delete_app(store: Store, app_id: str) -> None:
-    """As an administrator may: its rows and files are gone, and the log says so."""
-    with store.db.write() as tx:
-        for table in ("app_keys", "assets", "versions", "apps"):
-            tx.execute(f"DELETE FROM {table} WHERE app_id = ?", (app_id,))
-        audit.append(tx, audit.OPERATOR, "app.delete", app_id)
-    shutil.rmtree(store.layout.area("packages") / OWNER.developer_id / app_id)
+    deletion.delete_app(store, audit.OPERATOR, app_id, "By order of a court.")
 
 
 def illustrate(store: Store, app_id: str, screenshots: int = 2) -> None:

@@ -2,7 +2,7 @@
 
 from portal.http import schemas
 from portal.http.routing import ADMIN, DEVELOPER, Call, Operation, Routes
-from portal.store import developers, keys, tokens
+from portal.store import apps, developers, keys, tokens
 from portal.store.errors import Refused
 
 DEVELOPERS_PATH = "/api/developers"
@@ -23,13 +23,37 @@ def add_developer(call: Call, body: schemas.NewDeveloper) -> schemas.Developer:
         return schemas.Developer.of(developers.add(tx, call.actor, body.developer_id, body.name))
 
 
+@routes.add(Operation("GET", DEVELOPERS_PATH, "List the developers", ADMIN))
+def list_developers(call: Call) -> schemas.Developers:
+    return schemas.Developers(developers=[schemas.Developer.of(one) for one in developers.every(call.db.read())])
+
+
+@routes.add(
+    Operation(
+        "DELETE", f"{DEVELOPERS_PATH}/<developer_id>",
+        "Disable a developer: tokens, keys and open uploads end at once, and the apps stay", ADMIN,
+    )
+)  # fmt: skip
+def disable_developer(call: Call, body: schemas.Reason, developer_id: str) -> schemas.Developer:
+    with call.db.write() as tx:
+        return schemas.Developer.of(developers.disable(tx, call.actor, developer_id, body.reason))
+
+
+@routes.add(Operation("GET", f"{DEVELOPERS_PATH}/<developer_id>/apps", "List a developer's apps", DEVELOPER))
+def list_apps(call: Call, developer_id: str) -> schemas.Apps:
+    _require_self(call, developer_id)
+    developers.get(call.db.read(), developer_id)
+    found = apps.of_developer(call.db.read(), developer_id)
+    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in found])
+
+
 @routes.add(Operation("GET", TOKENS_PATH, "List a developer's tokens", ADMIN))
 def list_tokens(call: Call, developer_id: str) -> schemas.Tokens:
     developers.get(call.db.read(), developer_id)
     return schemas.Tokens(tokens=[schemas.Token.of(t) for t in tokens.every(call.db.read(), developer_id)])
 
 
-@routes.add(Operation("POST", TOKENS_PATH, "Issue a token", ADMIN, status=201))
+@routes.add(Operation("POST", TOKENS_PATH, "Issue a token", ADMIN, status=201, problems=("DEVELOPER_DISABLED",)))
 def issue_token(call: Call, body: schemas.NewToken, developer_id: str) -> schemas.IssuedToken:
     with call.db.write() as tx:
         token, text = tokens.issue(tx, call.actor, developer_id, body.scope, body.days)
@@ -51,7 +75,7 @@ def list_keys(call: Call, developer_id: str) -> schemas.Keys:
 @routes.add(
     Operation(
         "POST", KEYS_PATH, "Register a public key", DEVELOPER,
-        status=201, problems=("INVALID_KEY", "INVALID_PROOF", "KEY_EXISTS"),
+        status=201, problems=("INVALID_KEY", "INVALID_PROOF", "KEY_EXISTS", "DEVELOPER_DISABLED"),
     )
 )  # fmt: skip
 def register_key(call: Call, body: schemas.NewKey, developer_id: str) -> schemas.Key:

@@ -17,8 +17,8 @@ routes = Routes()
     )
 )  # fmt: skip
 def rotate(call: Call, body: schemas.NewRotation, app_id: str) -> schemas.AppKey:
-    app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     with call.db.write() as tx:
+        app = apps.owned(tx, app_id, call.actor.developer_id)
         return schemas.AppKey.of(key_changes.rotate(tx, call.actor, app, **vars(body)))
 
 
@@ -29,13 +29,13 @@ def rotate(call: Call, body: schemas.NewRotation, app_id: str) -> schemas.AppKey
     )
 )  # fmt: skip
 def recover(call: Call, body: schemas.NewRecovery, app_id: str) -> schemas.AppKey:
-    app = apps.get(call.db.read(), app_id)
     with call.db.write() as tx:
+        app = apps.get(tx, app_id)
         return schemas.AppKey.of(key_changes.recover(tx, call.actor, app, **vars(body)))
 
 
 @routes.add(Operation("DELETE", f"{RECOVERIES_PATH}/<number:code>", "Cancel a key recovery", MEMBER, status=204))
 def cancel(call: Call, app_id: str, number: int) -> None:
-    app = access.visible(call.db.read(), call.actor, app_id)
     with call.db.write() as tx:
+        app = access.visible(tx, call.actor, app_id)
         key_changes.cancel(tx, call.actor, app, number)

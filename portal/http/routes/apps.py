@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from portal.http import access, forms, schemas
-from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
-from portal.store import apps, listing, reviews, uploads, versions
+from portal.http.routing import ADMIN, DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
+from portal.store import apps, deletion, listing, reviews, transfers, uploads, versions
 from portal.store.errors import Refused
 from portal.store.files import Sink
 from portal.store.states import TRANSITIONS, Action
@@ -26,7 +26,15 @@ def list_apps(call: Call) -> schemas.Apps:
 
 
 @routes.add(
-    Operation("POST", APPS_PATH, "Add an app", DEVELOPER, status=201, idempotency_key=True, problems=("APP_EXISTS",))
+    Operation(
+        "POST",
+        APPS_PATH,
+        "Add an app",
+        DEVELOPER,
+        status=201,
+        idempotency_key=True,
+        problems=("APP_EXISTS", "APP_DELETED"),
+    )
 )
 def add_app(call: Call, body: schemas.NewApp) -> schemas.App:
     with call.db.write() as tx:
@@ -48,6 +56,33 @@ def edit_app(call: Call, body: schemas.AppChange, app_id: str) -> schemas.AppDet
     return schemas.AppDetails.with_assets(call.db.read(), app, call.settings.public_url)
 
 
+@routes.add(
+    Operation("DELETE", APP_PATH, "Delete an app for good, with everything that belongs to it", ADMIN, status=204)
+)
+def delete_app(call: Call, body: schemas.Reason, app_id: str) -> None:
+    deletion.delete_app(call.store, call.actor, app_id, body.reason)
+
+
+@routes.add(
+    Operation(
+        "POST", f"{APP_PATH}/transfer", "Give an app to another developer", ADMIN, problems=("DEVELOPER_DISABLED",)
+    )
+)
+def transfer_app(call: Call, body: schemas.Transfer, app_id: str) -> schemas.AppDetails:
+    app = transfers.transfer(call.store, call.actor, app_id, body.developer_id, body.reason)
+    return schemas.AppDetails.with_assets(call.db.read(), app, call.settings.public_url)
+
+
+@routes.add(
+    Operation(
+        "DELETE", VERSION_PATH, "Delete a version for good: the owner a draft or rejected one, an administrator any",
+        DEVELOPER, status=204, problems=("WRONG_STATE",),
+    )
+)  # fmt: skip
+def delete_version(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> None:
+    deletion.delete_version(call.store, call.actor, app_id, version_code, body.reason)
+
+
 @routes.add(Operation("GET", VERSIONS_PATH, "List an app's versions", MEMBER))
 def list_versions(call: Call, app_id: str) -> schemas.Versions:
     app = access.visible(call.db.read(), call.actor, app_id)
@@ -55,8 +90,20 @@ def list_versions(call: Call, app_id: str) -> schemas.Versions:
 
 
 @routes.add(Operation("GET", "/api/review", "List the versions waiting for review", REVIEWER))
-def review_queue(call: Call) -> schemas.Versions:
-    return _listed(call, versions.in_review(call.db.read()))
+def review_queue(call: Call) -> schemas.Reviews:
+    db, base = call.db.read(), call.settings.public_url
+    return schemas.Reviews(versions=[schemas.InReview.waiting(db, version, base) for version in versions.in_review(db)])
+
+
+@routes.add(
+    Operation(
+        "GET", f"{VERSION_PATH}/changes", "Show what a version changes against the published one", MEMBER,
+        problems=("FILE_NOT_FOUND",),
+    )
+)  # fmt: skip
+def show_changes(call: Call, app_id: str, version_code: int) -> schemas.Changes:
+    app = access.visible(call.db.read(), call.actor, app_id)
+    return schemas.Changes.of(call.store, versions.get(call.db.read(), app.app_id, version_code))
 
 
 @routes.add(

@@ -101,7 +101,9 @@ def download(call: PublicCall, developer_id: str, app_id: str, version_code: int
     version = versions.get(call.db.read(), app_id, version_code)
     if version.developer_id != developer_id:
         raise versions.not_found(app_id, version_code)
-    shown = version.status == "published" or access.is_insider(call.actor, version.developer_id)
+    shown = version.status == "published" or access.is_insider(
+        call.actor, apps.get(call.db.read(), app_id).developer_id
+    )
     if not (shown or _holds_url(call, version)):
         raise versions.yanked(version) if version.status == "yanked" else versions.not_found(app_id, version_code)
     return _send_package(call, version, IMMUTABLE_CACHE if version.status == "published" else UNPUBLISHED_CACHE)

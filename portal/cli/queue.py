@@ -1,0 +1,69 @@
+"""`mosis queue`: the versions that wait for a review, for the operator of the host, who may review every one."""
+
+from typing import Annotated
+
+import typer
+
+from portal import settings
+from portal.cli.lazy import declaring, example
+from portal.cli.store_apps import AppId, Code
+from portal.http import schemas
+from portal.store import apps, reviews, versions
+from portal.store.audit import OPERATOR
+from portal.store.clock import rfc3339
+from portal.store.states import Action
+from portal.store.store import open_store
+
+Seen = Annotated[
+    str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
+]
+
+
+def add(app: typer.Typer) -> None:
+    """Declare the commands."""
+    group = declaring("The versions that wait for a review.")
+    group.command("list", epilog=example("queue list"))(list_waiting)
+    group.command("show", epilog=example("queue show org.example.reader 3"))(show)
+    group.command("approve", epilog=example("queue approve org.example.reader 3"))(approve)
+    group.command("reject", epilog=example('queue reject org.example.reader 3 --reason "The icon is missing."'))(reject)
+    app.add_typer(group, name="queue")
+
+
+def list_waiting() -> None:
+    """List what waits, the longest wait first: app, code, name, since, owner, size."""
+    print("app\tcode\tname\tsince\towner\tsize")
+    for one in versions.in_review(open_store(settings.load()).db.read()):
+        since = rfc3339(one.status_at)
+        print(f"{one.app_id}\t{one.version_code}\t{one.version_name}\t{since}\t{one.developer_id}\t{one.size}")
+
+
+def show(app_id: AppId, version_code: Code) -> None:
+    """Print a version and what changed against the published one, as JSON."""
+    store = open_store(settings.load())
+    version = versions.get(store.db.read(), app_id, version_code)
+    print(schemas.Changes.of(store, version).model_dump_json(indent=2))
+
+
+def approve(app_id: AppId, version_code: Code, sha256: Seen = None) -> None:
+    """Publish a version."""
+    _decide(app_id, version_code, "publish", "", sha256)
+
+
+def reject(
+    app_id: AppId,
+    version_code: Code,
+    reason: Annotated[str, typer.Option(help="Why; the developer reads it.")],
+    sha256: Seen = None,
+) -> None:
+    """Reject a version."""
+    _decide(app_id, version_code, "reject", reason, sha256)
+
+
+def _decide(app_id: str, version_code: int, action: Action, reason: str, sha256: str | None) -> None:
+    store = open_store(settings.load())
+    with store.db.write() as tx:
+        version = reviews.step(
+            tx, OPERATOR, apps.get(tx, app_id), version_code, action,
+            reason=reason, sha256=sha256, own_reviews=store.settings.own_reviews,
+        )  # fmt: skip
+    print(f"{app_id} {version_code}: {version.status}")

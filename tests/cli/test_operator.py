@@ -1,0 +1,91 @@
+"""What the operator of a host does to apps, developers and reviews by commands."""
+
+import json
+
+import pytest
+
+from portal.store import apps, audit, versions
+from portal.store.store import Store
+from tests.packages.samples import APP_ID
+from tests.support.portal import add_developer, mosis
+from tests.support.publishing import add_app, change, publish
+
+REASON = ("--reason", "By order of a court.")
+
+
+@pytest.fixture
+def full(store: Store) -> Store:
+    """A store with one app of one published version, and one that waits."""
+    add_developer(store, "acme")
+    add_developer(store, "buyer", key=None)
+    add_app(store, APP_ID)
+    publish(store, APP_ID, 1)
+    with pytest.MonkeyPatch.context() as draft:
+        draft.setattr("tests.support.publishing.change", lambda *_: None)
+        publish(store, APP_ID, 2)
+    change(store, APP_ID, 2, "submit")
+    return store
+
+
+def ran(store: Store, *words: str) -> str:
+    done = mosis(store, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_apps_are_listed_and_shown(full: Store) -> None:
+    assert ran(full, "app", "list").splitlines()[1].split("\t")[:3] == [APP_ID, "acme", "1"]
+    assert ran(full, "app", "list", "--developer", "buyer").splitlines()[1:] == []
+    assert json.loads(ran(full, "app", "list", "--json"))["app_id"] == APP_ID
+    shown = [line.split("\t") for line in ran(full, "app", "show", APP_ID).splitlines()[2:]]
+    assert sorted((line[0], line[2]) for line in shown) == [("1", "published"), ("2", "in_review")]
+
+
+def test_an_app_is_renamed_and_transferred(full: Store) -> None:
+    ran(full, "app", "rename", APP_ID, "Another")
+    assert apps.get(full.db.read(), APP_ID).name == "Another"
+    ran(full, "app", "transfer", APP_ID, "buyer", "--reason", "Sold.", "--dry-run")
+    assert apps.get(full.db.read(), APP_ID).developer_id == "acme"
+    ran(full, "app", "transfer", APP_ID, "buyer", "--reason", "Sold.")
+    assert apps.get(full.db.read(), APP_ID).developer_id == "buyer"
+
+
+def test_a_dry_run_deletes_nothing_and_names_what_would_go(full: Store) -> None:
+    said = ran(full, "app", "delete", APP_ID, *REASON, "--dry-run")
+    assert f"would delete {APP_ID} 1 (published" in said
+    assert "drive" in said
+    assert len(versions.placed_of_app(full.db.read(), APP_ID)) == 2
+    ran(full, "app", "delete", APP_ID, "--version-code", "1", *REASON)
+    assert [one.version_code for one in versions.placed_of_app(full.db.read(), APP_ID)] == [2]
+    ran(full, "app", "delete", APP_ID, *REASON)
+    assert apps.every(full.db.read()) == []
+    assert mosis(full, "app", "delete", APP_ID, *REASON).returncode == 1
+
+
+def test_a_developer_is_disabled_and_enabled(full: Store) -> None:
+    assert "1 tokens, 1 keys" in ran(full, "developer", "disable", "acme", *REASON, "--dry-run")
+    assert "disabled" not in ran(full, "developer", "list")
+    ran(full, "developer", "disable", "acme", *REASON)
+    assert mosis(full, "token", "create", "acme").returncode == 1
+    ran(full, "developer", "enable", "acme")
+    ran(full, "token", "create", "acme")
+
+
+def test_the_queue_is_listed_shown_and_decided(full: Store) -> None:
+    assert ran(full, "queue", "list").splitlines()[1].split("\t")[:2] == [APP_ID, "2"]
+    shown = json.loads(ran(full, "queue", "show", APP_ID, "2"))
+    assert shown["published"]["version_code"] == 1
+    assert mosis(full, "queue", "approve", APP_ID, "2", "--sha256", "0" * 64).returncode == 1
+    ran(full, "queue", "approve", APP_ID, "2")
+    assert mosis(full, "queue", "reject", APP_ID, "2", "--reason", "Late.").returncode == 1
+    assert apps.get(full.db.read(), APP_ID).published_code == 2
+
+
+def test_rows_of_the_audit_log_are_filtered(full: Store) -> None:
+    def actions(*words: str) -> list[str]:
+        return [json.loads(line)["action"] for line in ran(full, "audit", "list", "--json", *words).splitlines()]
+
+    assert actions("--action", "version.publish") == ["version.publish"]
+    assert actions("--subject", APP_ID, "--last", "2") == ["version.upload", "version.submit"]
+    assert set(actions("--action", "developer")) == {"developer.add"}
+    assert len(actions("--actor", "acme")) < audit.head(full.db.read()).seq

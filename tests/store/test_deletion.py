@@ -1,0 +1,128 @@
+"""What is deleted for good leaves nothing behind but a tombstone, whatever cuts its removal short."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from portal.jobs import cleanup
+from portal.recovery import records
+from portal.store import apps, assets, audit, deletion, files, known_files, leftovers, tombstones, versions
+from portal.store.errors import Refused
+from portal.store.store import Store
+from tests.packages.samples import APP_ID
+from tests.support.portal import add_developer
+from tests.support.publishing import OWNER, add_app, change, publish
+
+REASON = "By order of a court."
+ADMIN = audit.Actor("admin", "admin", None, "test")
+
+
+@pytest.fixture
+def full(store: Store) -> Store:
+    """A store whose one app has two versions and an icon, with records beside the packages."""
+    add_developer(store, "acme")
+    add_app(store, APP_ID)
+    for code in (1, 2):
+        publish(store, APP_ID, code)
+    app = apps.get(store.db.read(), APP_ID)
+    assets.put_icon(store, OWNER, app, {32: b"32", 64: b"64", 128: b"128"})
+    records.catch_up(store)
+    return store
+
+
+def named(store: Store) -> list[str]:
+    """Paths below the root that have the app's name."""
+    return sorted(str(path.relative_to(store.layout.root)) for path in store.layout.root.rglob(f"*{APP_ID}*"))
+
+
+def test_of_a_deleted_app_no_file_stays_and_its_id_is_never_used_again(full: Store) -> None:
+    quarantined = full.layout.quarantine / "packages" / "acme" / APP_ID / "1" / "package.mosis"
+    files.write_file(quarantined, b"damaged")
+    deletion.delete_app(full, ADMIN, APP_ID, REASON)
+    assert named(full) == []
+    assert list(known_files.every(full.db.read(), full.layout)) == []
+    with pytest.raises(Refused, match="deleted for good"):
+        add_app(full, APP_ID)
+    assert audit.first_fault(full.db.read()) is None
+
+
+def test_the_next_app_is_not_found_by_the_words_of_a_deleted_one(full: Store) -> None:
+    """SQLite gives it the same row number."""
+    deletion.delete_app(full, ADMIN, APP_ID, REASON)
+    with full.db.write() as tx:
+        apps.add(tx, OWNER, "org.example.next", "Next", "")
+    publish(full, "org.example.next", 1, name="Next")
+    found = apps.published(full.db.read(), query=APP_ID.rpartition(".")[2], limit=9)
+    assert [app.app_id for app in found] == []
+
+
+def test_a_deleted_version_gives_way_to_the_one_before_and_its_code_is_never_used_again(full: Store) -> None:
+    deletion.delete_version(full, ADMIN, APP_ID, 2, REASON)
+    assert apps.get(full.db.read(), APP_ID).published_code == 1
+    assert not full.layout.package_directory("acme", APP_ID, 2).exists()
+    with pytest.raises(Refused, match="must be greater than 2"):
+        publish(full, APP_ID, 2)
+    publish(full, APP_ID, 3)
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_what_was_published_needs_a_reason_and_an_administrator(full: Store, code: int) -> None:
+    with pytest.raises(Refused, match="reason"):
+        deletion.delete_version(full, ADMIN, APP_ID, code, " ")
+    with pytest.raises(Refused, match="an administrator any"):
+        deletion.delete_version(full, OWNER, APP_ID, code, REASON)
+    with pytest.raises(Refused, match="reason"):
+        deletion.delete_app(full, ADMIN, APP_ID, "")
+    assert len(versions.placed_of_app(full.db.read(), APP_ID)) == 2
+
+
+def test_the_code_of_a_rejected_version_can_be_uploaded_again(store: Store) -> None:
+    add_developer(store, "acme")
+    add_app(store, APP_ID)
+    with pytest.MonkeyPatch.context() as draft:
+        draft.setattr("tests.support.publishing.change", lambda *_: None)
+        publish(store, APP_ID, 1)
+    change(store, APP_ID, 1, "submit")
+    with pytest.raises(Refused, match="in_review"):
+        deletion.delete_version(store, OWNER, APP_ID, 1, "")
+    change(store, APP_ID, 1, "reject", "No icon.")
+    stranger = audit.Actor("stranger", "developer", None, "test")
+    with pytest.raises(Refused, match="There is no app"):
+        deletion.delete_version(store, stranger, APP_ID, 1, "")
+    deletion.delete_version(store, OWNER, APP_ID, 1, "")
+    assert tombstones.highest(store.db.read(), APP_ID) == 0
+    publish(store, APP_ID, 1)
+
+
+def test_cleanup_removes_what_a_crash_left_of_a_deleted_app(full: Store, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    shutil.copytree(full.layout.root, kept)
+    deletion.delete_app(full, ADMIN, APP_ID, REASON)
+    for area in ("packages", "assets"):
+        shutil.copytree(kept / area, full.layout.area(area), dirs_exist_ok=True)
+    assert named(full)
+    assert leftovers.unnamed(full) == []
+    cleanup.cleanup(full, force=True)
+    assert named(full) == []
+
+
+def test_cleanup_removes_what_a_crash_left_of_a_deleted_version(full: Store, tmp_path: Path) -> None:
+    directory = full.layout.package_directory("acme", APP_ID, 2)
+    shutil.copytree(directory, tmp_path / "kept")
+    deletion.delete_version(full, ADMIN, APP_ID, 2, REASON)
+    shutil.copytree(tmp_path / "kept", directory)
+    assert leftovers.unnamed(full) == []
+    cleanup.cleanup(full, force=True)
+    assert not directory.exists()
+
+
+def test_a_package_that_only_shares_the_code_of_a_deleted_one_stays(full: Store, tmp_path: Path) -> None:
+    """A database from before its upload was put back: the package may be the last copy."""
+    directory = full.layout.package_directory("acme", APP_ID, 2)
+    shutil.copytree(directory, tmp_path / "kept")
+    with full.db.write() as tx:
+        version = versions.get(tx, APP_ID, 2)
+        tx.execute("DELETE FROM versions WHERE version_id = ?", (version.version_id,))
+        audit.append(tx, ADMIN, "version.delete", f"{APP_ID}/2", version_id="0" * 32)
+    assert leftovers.unnamed(full) == [directory]
