@@ -41,6 +41,13 @@ OS = {
     errno.EROFS: "{} is on a read-only file system: mount it read-write.",
     errno.EIO: "The disk of {} reports an input/output error: check it before anything else.",
 }
+UNNAMED = {
+    errno.ENOSPC: "A disk is full, of the store or of temporary files: free space on it.",
+    errno.EDQUOT: "A disk quota is used up, of the store or of temporary files: free space, or raise it.",
+    errno.EROFS: "A file system is read-only, of the store or of temporary files: mount it read-write.",
+    errno.EIO: "A disk reports an input/output error: the system's log names it; check it before anything else.",
+}
+"""The same where the system does not name the file, as of a write to an open one."""
 SQLITE = {
     sqlite3.SQLITE_FULL: "The store's disk is full: free space on it.",
     sqlite3.SQLITE_READONLY: "The database may not be written: run the command as the store's user, or mount its disk"
@@ -61,7 +68,9 @@ def sentence(error: Exception) -> str:
         return SQLITE.get(code) or (str(error) if str(error).endswith(".") else f"The database failed: {error}.")
     if isinstance(error, OSError) and error.strerror:
         meaning = OS.get(error.errno or 0, f"{{}}: {error.strerror}.")
-        return meaning.format(_named(error)) if error.filename else _capitalized(meaning.format("a file"))
+        if error.filename:
+            return meaning.format(_named(error))
+        return UNNAMED.get(error.errno or 0) or _capitalized(meaning.format("a file"))
     return str(error)
 
 

@@ -160,7 +160,7 @@ class _StoreCollector(Collector):
                 f"SELECT coalesce(sum(size), 0) FROM versions WHERE {versions.PLACED}"
             ).fetchone()[0],
             "assets": db.execute("SELECT coalesce(sum(size), 0) FROM assets").fetchone()[0],
-            **{area: files.disk_usage([layout.area(area)]).bytes for area in ("data", "temp", "backups")},
+            **{area: files.disk_usage([layout.area(area)]).bytes for area in ("data", "catalogue", "temp", "backups")},
         }  # fmt: skip
         yield _gauge("storage_bytes", "Bytes in use.", "area", sizes)
         budget = self._store.settings.storage_budget_bytes

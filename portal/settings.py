@@ -121,7 +121,8 @@ class Follow(BaseModel):
 
 def _offloadable(download: str, info: ValidationInfo) -> str:
     mirror = info.data.get("mirror")
-    if download == "redirect" and not (isinstance(mirror, S3) and mirror.public_url):
+    is_refused = "mirror" not in info.data  # for a reason of its own, which is the only one to report
+    if download == "redirect" and not (is_refused or (isinstance(mirror, S3) and mirror.public_url)):
         raise ValueError("redirect requires mirror.public_url")
     return download
 

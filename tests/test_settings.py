@@ -107,3 +107,9 @@ def test_the_private_bucket_is_another_one_and_uploads_have_a_key_of_their_own()
         assert (private.bucket, str(private.credentials)) == ("mosis-private", "/run/both")
         assert (private.signing.bucket, str(private.signing.credentials)) == ("mosis-private", credentials)
         assert (private.public_url, private.private) == ("", None)
+
+
+def test_a_fault_is_not_reported_as_another_one_too() -> None:
+    mirror = {"endpoint": "http://x", "bucket": 5, "credentials": "/c", "public_url": "https://cdn.example.org"}
+    with pytest.raises(SettingsError, match=r"^settings: mirror\.bucket: [^;]*\.$"):
+        settings.parse({"root": "/srv/mosis", "mirror": mirror, "download": "redirect"})

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from portal.catalogue.withdrawals import is_back
 from portal.faults import Fault, sentence
 from portal.packages import package as packages
 from portal.packages.errors import PackageRejected
@@ -102,18 +103,12 @@ class Author:
     def _withdrawn(self, app_id: str, yanked: Sequence[PlacedVersion], before: bytes | None) -> dict[int, Entry]:
         """By version code. What was withdrawn stays so, even if an older database was put back, until an unyank."""
         known: list[Entry] = json.loads(before)["withdrawn"] if before else []
-        found = {int(str(one["version_code"])): one for one in known if not self._is_back(app_id, one)}
+        found = {int(str(one["version_code"])): one for one in known if not is_back(self._db, app_id, one)}
         deleted = {
             code: {"version_code": code, "reason": reason}
             for code, reason in tombstones.of_versions(self._db, app_id).items()
         }
         return found | deleted | {version.version_code: _withdrawal(version) for version in yanked}
-
-    def _is_back(self, app_id: str, withdrawn: Entry) -> bool:
-        """Whether this very withdrawal was undone. An entry of an older release does not say when it was made."""
-        query = "SELECT max(at) FROM audit WHERE action = 'version.unyank' AND subject = ?"
-        at = self._db.execute(query, (f"{app_id}/{withdrawn['version_code']}",)).fetchone()[0]
-        return at is not None and rfc3339(at) >= str(withdrawn.get("yanked_at", ""))
 
     def _releases(
         self, current: Sequence[PlacedVersion], withdrawn: Collection[int], before: bytes | None

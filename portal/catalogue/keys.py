@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,8 +23,9 @@ from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import JSONSerializer
 
 from portal.catalogue import bins
-from portal.faults import Fault
+from portal.catalogue.errors import KeysError
 from portal.packages import keys as key_files
+from portal.packages.keys import KeyUnusable
 from portal.store import files
 
 DAY = 86400
@@ -37,10 +39,6 @@ DIRECTORY_MODE = 0o700
 Found = TypeVar("Found")
 
 
-class KeysError(Fault):
-    """The keys of the catalogue are missing or unusable; the message names the remedy."""
-
-
 @dataclass(frozen=True)
 class Keys:
     """What the job reads."""
@@ -51,6 +49,8 @@ class Keys:
     targets: Sequence[Metadata[Targets]]
     """All of them, oldest first."""
     signers: Sequence[CryptoSigner]
+    unusable: Sequence[str] = ()
+    """What is wrong with files of store keys, which may be of keys that nothing needs any more."""
 
     @property
     def root(self) -> Root:
@@ -79,7 +79,7 @@ class Keys:
         if found is None:
             raise KeysError(
                 f"{self.directory} has no {what} of the catalogue: put back what was there, or have the root key sign"
-                " another one by `mosis catalogue renew --new-store-key`."
+                f" another one by `mosis catalogue renew --new-store-key`. {' '.join(self.unusable)}".rstrip()
             )
         return found
 
@@ -91,12 +91,12 @@ def _roles(targets: Targets) -> dict[str, DelegatedRole]:
 def load(directory: Path) -> Keys:
     """Raises KeysError."""
     roots, targets = _all(directory, Root), _all(directory, Targets)
-    found = Keys(directory, roots, targets, _signers(directory))
+    found = Keys(directory, roots, targets, *_signers(directory))
     trusted = {signer.public_key.keyid for signer in found.online}
     if not trusted & set(found.root.roles["timestamp"].keyids):
         raise KeysError(
             f"{directory} has no key that the root of the catalogue trusts: put it back, or make a new one by `mosis"
-            " catalogue renew --new-store-key`."
+            f" catalogue renew --new-store-key`. {' '.join(found.unusable)}".rstrip()
         )
     return found
 
@@ -139,7 +139,7 @@ def renew(
     given = {_public(key).keyid for key in root_keys} & set(role.keyids)
     if len(given) < role.threshold:
         raise KeysError(f"{len(given)} of the given keys are root keys of this catalogue, {role.threshold} must sign.")
-    if not new_store_key and online not in {signer.public_key.keyid for signer in _signers(directory)}:
+    if not new_store_key and online not in {signer.public_key.keyid for signer in _signers(directory)[0]}:
         raise KeysError(f"{directory} has no store key that the catalogue trusts: put it back, or add --new-store-key.")
     public = {key.keyid: key for key in map(_public, new_root_keys)}
     store_key = _new_store_key(directory) if new_store_key else root.keys[online]
@@ -185,9 +185,21 @@ def _write(directory: Path, signed: T, signers: Iterable[CryptoSigner]) -> None:
     files.write_file(_path(directory, signed.type, signed.version), metadata.to_bytes(JSONSerializer(compact=True)))
 
 
-def _signers(directory: Path) -> list[CryptoSigner]:
-    """Those of all store keys. Raises KeyUnusable."""
-    return [CryptoSigner(key_files.load(path)) for path in sorted(directory.glob("store-*.pem"))]
+def _signers(directory: Path) -> tuple[list[CryptoSigner], list[str]]:
+    """Those of all store keys, and what is wrong with the files of others: only a key that is needed stops anything."""
+    signers, unusable = list[CryptoSigner](), list[str]()
+    for path in sorted(directory.glob("store-*.pem")):
+        try:
+            signers.append(CryptoSigner(key_files.load(path)))
+        except KeyUnusable as fault:
+            unusable.append(str(fault))
+    return signers, unusable
+
+
+def changes_of_root_keys(directory: Path) -> list[int]:
+    """The versions of those roots whose root keys are others than those of the root before. Raises KeysError."""
+    found = [set(root.signed.roles["root"].keyids) for root in _all(directory, Root)]
+    return [version for version, (before, keys) in enumerate(pairwise(found), start=2) if keys != before]
 
 
 def _new_store_key(directory: Path) -> Key:

@@ -9,7 +9,7 @@ import sqlite3
 from itertools import zip_longest
 
 from portal.catalogue import keys
-from portal.catalogue.keys import KeysError
+from portal.catalogue.errors import KeysError
 from portal.store import audit
 from portal.store.store import Store
 

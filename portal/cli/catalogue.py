@@ -8,11 +8,10 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal import settings
-from portal.catalogue.keys import KeysError
+from portal.catalogue.errors import KeysError
 from portal.cli.keyfile import load_key
 from portal.cli.lazy import Group, example
-from portal.jobs import catalogue as job
-from portal.jobs import catalogue_keys
+from portal.jobs import catalogue_idle
 from portal.jobs.alone import RunningError
 from portal.jobs.opening import open_for
 from portal.packages import keys as key_files
@@ -50,18 +49,26 @@ def catalogue(
     if context.invoked_subcommand:
         return
     if dry_run:
-        found = job.preview(open_store(settings.load()))
-        for path in found.written:
-            print(f"would write {path}")
-        for app_id in found.removed:
-            print(f"would remove {app_id}")
+        _preview(open_store(settings.load()))
         return
+    store = open_for(catalogue_idle.JOB, settings.load())
     try:
-        job.catalogue(
-            open_for(job.JOB, settings.load()), verify=verify, force=force, wrote=lambda path: print(f"wrote {path}")
-        )
+        if verify or force or not catalogue_idle.ran(store):
+            from portal.jobs import catalogue as job  # here, because it takes longer to load than an idle run
+
+            job.catalogue(store, verify=verify, force=force, wrote=lambda path: print(f"wrote {path}"))
     except RunningError as running:  # the first run may take longer than the time between two
         print(running)
+
+
+def _preview(store: Store) -> None:
+    from portal.jobs import catalogue as job
+
+    found = job.preview(store)
+    for path in found.written:
+        print(f"would write {path}")
+    for app_id in found.removed:
+        print(f"would remove {app_id}")
 
 
 def init(
@@ -76,6 +83,8 @@ def init(
     dry_run: DryRun = False,
 ) -> None:
     """Make the catalogue's keys: the store key, which signs every few minutes, trusted by root keys, kept offline."""
+    from portal.jobs import catalogue_keys
+
     store = open_store(settings.load())
     catalogue_keys.require_new(store, new=new)
     paths = _named(store, root_key, on_this_host=on_this_host)
@@ -105,6 +114,8 @@ def renew(
     dry_run: DryRun = False,
 ) -> None:
     """Sign the keys for another five years with the root key, and replace keys."""
+    from portal.jobs import catalogue_keys
+
     store = open_store(settings.load())
     paths, new_paths = _named(store, root_key, on_this_host=root_key is None), new_root_key or []
     if new_paths and threshold > len(new_paths):

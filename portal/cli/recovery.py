@@ -121,6 +121,8 @@ def _print_database(report: restore.Report, would: str) -> None:
     print(f"database {would}restored from {database.name}, {last}")
     for note in database.notes:
         print(note)
+    for version in report.yanks_lost:
+        print(f"{version} was yanked, which this database does not know: yank it again, or the portal offers it")
     if report.unnamed:
         versions = "1 version that is" if report.unnamed == 1 else f"{report.unnamed} versions that are"
         print(f"{would}set aside, not deleted: {versions} on the disk and not in this database")

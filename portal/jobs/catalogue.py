@@ -10,26 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from portal.catalogue import draft as drafts
+from portal.catalogue import intact
 from portal.catalogue import keys as keyring
 from portal.catalogue import state as states
 from portal.catalogue.documents import Author, Document, DocumentError
 from portal.catalogue.draft import Change, Draft
-from portal.catalogue.keys import DAY
 from portal.catalogue.prune import prune
 from portal.catalogue.roots import record
 from portal.catalogue.state import State
 from portal.catalogue.tree import Tree
 from portal.faults import Fault, sentence
 from portal.jobs.alone import alone
+from portal.jobs.catalogue_idle import CHECK_SECONDS, JOB, RECOVERED
 from portal.store import audit, clock_trust, job_runs, uploads
 from portal.store.clock import now
 from portal.store.store import Store
 
-JOB = "catalogue"
-CHECK_SECONDS = DAY
-REMOVED_MAX, REMOVED_PART_MAX = 100, 0.3  # of the apps; a run that would remove more than both writes nothing
-
-RECOVERED = "SELECT app_id FROM app_keys WHERE kind = 'recovery' AND effective_at BETWEEN ? AND ?"
+REMOVED_MAX, REMOVED_PART_MAX = 10, 0.3  # of the apps; a run that would remove more than both writes nothing
 
 
 class CatalogueError(Fault):
@@ -151,6 +148,8 @@ class _Run:
         """
         before, snapshot = self._before, self.tree.snapshot
         if before is None or snapshot is None or before.snapshot != snapshot.signed.version:
+            return None
+        if intact.fault(self._store.layout):
             return None
         if before.root != self._keys.root.version or not audit.contains(self._db, before.head):
             return None

@@ -1,15 +1,18 @@
 """Make and replace the keys of the catalogue."""
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.catalogue import keys
-from portal.catalogue.keys import KeysError
+from portal.catalogue.errors import KeysError
 from portal.catalogue.roots import record, recorded
 from portal.jobs.alone import alone
-from portal.jobs.catalogue import JOB
-from portal.store import files
+from portal.jobs.catalogue_idle import JOB
+from portal.mirror.catalogue import APP_ID as CATALOGUE
+from portal.mirror.record import Record
+from portal.store import catalogue_files, files
 from portal.store.clock import now
 from portal.store.store import Store
 
@@ -52,6 +55,8 @@ def renew(
         for version in range(len(keys.roots(directory)) + 1, len(known) + 1):
             keys.restore_root(directory, version, known[version - 1].encode())
         record(store)
+        if new_root_keys:
+            _require_published(store, keys.changes_of_root_keys(directory))
         keys.renew(
             directory,
             root_keys,
@@ -61,6 +66,27 @@ def renew(
             at=now(),
         )
         record(store)
+
+
+def _require_published(store: Store, versions: Sequence[int]) -> None:
+    """Raises KeysError unless devices can get the roots of these versions.
+
+    The root keys before and after a change sign what delegates to the bins, so that devices with the root before accept
+    it until they get the new root. Two changes at once would lock out those that have neither.
+    """
+    for version in versions[-1:]:
+        name = f"metadata/{version}.root.json"
+        if not catalogue_files.path(store.layout, name).exists():
+            raise KeysError(
+                "The last change of root keys is not published yet: run `mosis catalogue` first, or devices that have"
+                " not seen it would be locked out."
+            )
+        with closing(Record.read(store.layout)) as mirrored:
+            if store.settings.mirror and f"{catalogue_files.DIRECTORY}/{name}" not in mirrored.objects(CATALOGUE):
+                raise KeysError(
+                    "The last change of root keys is not in the bucket yet: run `mosis mirror` first, or devices that"
+                    " have not seen it would be locked out."
+                )
 
 
 def _known(store: Store) -> list[str]:

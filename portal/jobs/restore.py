@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from portal.catalogue import withdrawals
 from portal.jobs.alone import none_running
 from portal.jobs.bucket_copies import BucketCopies
 from portal.packages.manifest import PATH as MANIFEST
@@ -36,13 +37,15 @@ class Report:
 
     `drive_fault` and `bucket_fault` are why the external drive and the mirror's bucket were not used, if they were not;
     the bucket is asked for what is nowhere else. `unnamed` counts directories of packages that the restored database
-    does not name; `missing` is in no backup. `set_aside` is where everything is that had to give way.
+    does not name; `yanks_lost` are versions, as app and code, that it offers although the catalogue on the disk has
+    them as withdrawn; `missing` is in no backup. `set_aside` is where everything is that had to give way.
     """
 
     drive_fault: str | None = None
     bucket_fault: str | None = None
     database: Replacement | None = None
     unnamed: int = 0
+    yanks_lost: list[str] = field(default_factory=list)
     good: int = 0
     restored: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -78,6 +81,7 @@ def restore(
         elif until is not None:
             raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")
         with _opened(settings, report.database if dry_run else None) as store:
+            report.yanks_lost = withdrawals.forgotten(store.db.read(), layout.catalogue)
             _restore_files(store, report, aside, progress)
         if aside:
             records.forget(layout)

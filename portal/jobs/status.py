@@ -6,26 +6,31 @@ import os
 import shutil
 import socket
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from portal import __version__, thresholds
+from portal.catalogue import intact
 from portal.catalogue import state as states
 from portal.faults import Fault
 from portal.jobs import audit, recovery_figures, standby, table
 from portal.jobs.table import Job
-from portal.mirror import scan
+from portal.mirror import client, scan
+from portal.mirror.client import MirrorError
 from portal.recovery import copies, drive, generations, ownership, replica
 from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
 from portal.recovery.replica import State
-from portal.settings import Follow, Settings
+from portal.settings import S3, Follow, Settings
 from portal.store import clock, clock_trust, failure_marks, files, job_runs, leftovers, retention, schema, versions
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
-from portal.store.layout import Layout
+from portal.store.layout import USED, Layout
 from portal.store.store import Store, open_store
 
 PROBE_SECONDS = 5
@@ -147,6 +152,7 @@ def _store(store: Store) -> Iterator[Line]:
             "jobs": _jobs,
             "recovery": _recovery,
             "bucket": _bucket,
+            "access keys": _access_keys,
             "signatures": _signatures,
         }
     for name, part in parts.items():
@@ -168,8 +174,8 @@ def _retention(store: Store) -> Iterator[Line]:
 
 
 def _storage(store: Store) -> Iterator[Line]:
-    areas = [store.layout.area(area) for area in ("packages", "assets", "temp", "data", "backups")]
-    used, budget = files.disk_usage(areas), store.settings.storage_budget_bytes
+    used = files.disk_usage([store.layout.area(area) for area in USED])
+    budget = store.settings.storage_budget_bytes
     text = f"{_bytes(used.bytes)} of {_bytes(budget)}"
     if used.unreadable:
         text += f", without {', '.join(map(str, used.unreadable))}, which cannot be read"
@@ -270,6 +276,28 @@ def _bucket(store: Store) -> Iterator[Line]:
     yield Line("bucket", not late, f"{bucket} lacks {number} published files, the oldest since {_time(since)}")
 
 
+def _access_keys(store: Store) -> Iterator[Line]:
+    """Only if there is a fault. Whether the access key of jobs works, their runs say; here it may not be readable."""
+    if (mirror := store.settings.mirror) is None:
+        return
+    faults = [f"{path} is readable by others: run `chmod 600` on it" for path in _shown(mirror)]
+    if mirror.private:
+        try:
+            client.access_key_of(mirror.signing.credentials)
+        except MirrorError as error:
+            faults.append(f"uploads through {mirror.private_bucket} answer 503: {str(error).rstrip('.')}")
+    if faults:
+        yield Line("access keys", False, "; ".join(faults))
+
+
+def _shown(mirror: S3) -> Iterator[Path]:
+    """Files of access keys that anybody on this host may read."""
+    for path in sorted({mirror.credentials, mirror.signing.credentials}):
+        with suppress(OSError):  # not there, or not for this user
+            if path.stat().st_mode & stat.S_IROTH:
+                yield path
+
+
 def _signatures(store: Store) -> Iterator[Line]:
     """Until when devices accept the catalogue; `catalogue` is the line of the job itself."""
     if state := states.read(store.layout.catalogue_state):
@@ -281,7 +309,9 @@ def _signatures(store: Store) -> Iterator[Line]:
             text += f"; {', '.join(due)} should have been signed anew, root and targets by `mosis catalogue renew`"
         if os.access(root_key := store.settings.catalogue_key_directory / "root.pem", os.F_OK):
             text += f"; move {root_key} to two places off this host"
-        yield Line("signatures", not due, text)
+        if damaged := intact.fault(store.layout):
+            text += f"; {damaged}, which the next `mosis catalogue` mends"
+        yield Line("signatures", not (due or damaged), text)
 
 
 def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:

@@ -94,7 +94,7 @@ JOBS = (
     Job(
         name="catalogue",
         command="catalogue",
-        time="*/5 * * * *",
+        time="* * * * *",
         max_age=HOUR,
         max_run=HOUR,
         needs="a store",

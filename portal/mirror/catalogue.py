@@ -86,7 +86,10 @@ def state(layout: Layout, record: Record, current: bytes) -> State | None:
     try:
         return _Reading(layout, record, Trusted(layout.root / catalogue_files.DIRECTORY, current)).state()
     except (RepositoryError, OSError, ValueError, KeyError) as error:
-        raise CatalogueError(f"The catalogue is damaged, so it is not copied: {error}.") from None
+        raise CatalogueError(
+            f"The catalogue is damaged, so it is not copied: {str(error).rstrip('.')}. `mosis catalogue --verify`"
+            " writes it again."
+        ) from None
 
 
 def _changed(layout: Layout, record: Record, current: bytes) -> bool:

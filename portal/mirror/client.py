@@ -5,6 +5,7 @@ boto3 is imported when a bucket is opened, because it takes longer to load than 
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 from xml.etree import ElementTree as ET
 
@@ -30,8 +31,14 @@ REMEDIES = {
 }
 
 
+NOT_ASKED = "NotAsked"
+
+
 class MirrorError(Fault):
-    """The engine does not answer or refuses; the message is one sentence for the operator, `code` the engine's."""
+    """The engine does not answer or refuses; the message is one sentence for the operator.
+
+    `code` is the engine's; NOT_ASKED if it was not reached, or no access key is there to ask it with.
+    """
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -70,7 +77,7 @@ class Bucket:
             code = error.response["Error"]["Code"]
             raise self.failed(f"{str(error).rstrip('.')}. {self._remedy(code)}".rstrip(), code) from None
         except BotoCoreError as error:
-            raise self.failed(str(error)) from None
+            raise self.failed(str(error), NOT_ASKED) from None
 
     def _remedy(self, code: str) -> str:
         return REMEDIES.get(code, "").format(bucket=self.engine.bucket, credentials=self.engine.credentials)
@@ -97,7 +104,7 @@ def _client(engine: S3, provider: Provider) -> Any:
     import boto3
     from botocore.config import Config
 
-    access_key, secret_key = _credentials(engine)
+    access_key, secret_key = access_key_of(engine.credentials)
     return boto3.Session().client(  # the session that boto3 keeps is not for several threads
         "s3",
         endpoint_url=url_of(engine),
@@ -116,13 +123,14 @@ def _client(engine: S3, provider: Provider) -> Any:
     )
 
 
-def _credentials(engine: S3) -> tuple[str, str]:
+def access_key_of(path: Path) -> tuple[str, str]:
+    """The two lines of a file of credentials. Raises MirrorError."""
     try:
-        access_key, secret_key = engine.credentials.read_text().split()
+        access_key, secret_key = path.read_text().split()
     except OSError as error:
-        raise MirrorError(f"{engine.credentials} cannot be read: {error.strerror}.") from None
+        raise MirrorError(f"{path} cannot be read: {error.strerror}.", NOT_ASKED) from None
     except ValueError:
-        raise MirrorError(f"{engine.credentials} must contain two lines, access key and secret key.") from None
+        raise MirrorError(f"{path} must contain two lines, access key and secret key.", NOT_ASKED) from None
     return access_key, secret_key
 
 

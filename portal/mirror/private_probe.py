@@ -37,7 +37,8 @@ def _checks_type(bucket: Bucket, key: str) -> bool:
 
 
 def _hides(bucket: Bucket, key: str) -> bool:
-    return _answer(bucket, "GET", _url(bucket, key).partition("?")[0]) != 200
+    url = bucket.presigned_put(key, size=len(BODY), media_type=MEDIA_TYPE, seconds=60)
+    return _answer(bucket, "GET", url.partition("?")[0]) != 200
 
 
 def _lets_pages_in(bucket: Bucket, key: str) -> bool:

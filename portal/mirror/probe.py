@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from portal.mirror import objects
-from portal.mirror.client import Bucket, MirrorError
+from portal.mirror.client import NOT_ASKED, Bucket, MirrorError
 from portal.mirror.lifecycle import LIFECYCLE
 
 BODY = b"mosis mirror --probe"
@@ -34,17 +34,22 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether the bucket honours what `check` tries; `reason` is the bucket's, if it gave one."""
+    """Whether the bucket honours what `check` tries; `reason` is the bucket's, if it gave one.
+
+    Not `tried`: the bucket was not reached, or there was no access key, which says nothing of what it honours.
+    """
 
     check: Check
     ok: bool
     reason: str = ""
+    tried: bool = True
 
     def __str__(self) -> str:
         if self.ok:
             return f"ok    {self.check.name}"
         verdict = "FAULT" if self.check.required else "lacks"
-        return f"{verdict} {self.check.name}: {self.check.lacking} {self.reason}".rstrip()
+        what = self.check.lacking if self.tried else "it could not be tried."
+        return f"{verdict} {self.check.name}: {what} {self.reason}".rstrip()
 
 
 def probe(bucket: Bucket, checks: Sequence[Check] | None = None) -> list[Finding]:
@@ -62,7 +67,7 @@ def _tried(check: Check, bucket: Bucket, key: str) -> Finding:
     try:
         return Finding(check, check.works(bucket, key))
     except MirrorError as error:
-        return Finding(check, ok=False, reason=str(error))
+        return Finding(check, ok=False, reason=str(error), tried=error.code != NOT_ASKED)
 
 
 def _reads(bucket: Bucket, key: str) -> bool:

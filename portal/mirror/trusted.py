@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+from tuf.api.serialization import DeserializationError
 
 Role = TypeVar("Role", Root, Snapshot, Targets, Timestamp)
 
@@ -82,7 +83,10 @@ def _file_name(role: str, meta: MetaFile) -> str:
 
 def _verified(kind: type[Role], role: str, content: bytes, delegator: Root | Targets | None) -> Role:
     """The metadata, if `delegator` trusts its signatures; without one, whoever signed it."""
-    metadata = Metadata[Role].from_bytes(content)
+    try:
+        metadata = Metadata[Role].from_bytes(content)
+    except DeserializationError:
+        raise RepositoryError(f"{role} is cut or overwritten") from None
     if not isinstance(metadata.signed, kind):
         raise RepositoryError(f"{role} is of the type {metadata.signed.type}")
     if delegator:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AREAS = ("data", "packages", "assets", "temp", "backups")
+USED = (*AREAS, "catalogue")
+"""Directories that count as the store's use of the disk."""
 ICON_SIZES = (32, 64, 128)
 IMAGE_DIGITS = 16
 IMAGE_DIGEST = re.compile(rf"\.[0-9a-f]{{{IMAGE_DIGITS}}}(?=\.\w+$)")

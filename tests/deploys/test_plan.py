@@ -201,7 +201,7 @@ def test_a_new_release_restarts_what_runs_its_code(data: dict[str, object], rele
                 "backup-database": "30 2 * * *",
                 "drill": "0 4 * * 0",
                 "scrub": "0 5 * * 6",
-                "catalogue": "*/5 * * * *",
+                "catalogue": "* * * * *",
             },
         ),
         (
@@ -212,12 +212,12 @@ def test_a_new_release_restarts_what_runs_its_code(data: dict[str, object], rele
                 "backup-packages": "0 3 * * *",
                 "drill": "0 4 * * 0",
                 "scrub": "0 5 * * 6",
-                "catalogue": "*/5 * * * *",
+                "catalogue": "* * * * *",
             },
         ),
         (
             {"mosis_schedules": dict.fromkeys(("backup-database", "drill", "scrub")) | {"cleanup": "* * * * *"}},
-            {"cleanup": "* * * * *", "catalogue": "*/5 * * * *"},
+            {"cleanup": "* * * * *", "catalogue": "* * * * *"},
         ),
     ],
 )

@@ -19,6 +19,7 @@ from portal.recovery.replica import State
 from portal.settings import Settings
 from portal.store import job_runs
 from portal.store.clock import now
+from portal.store.layout import USED
 from tests.support.portal import Portal, Publisher, make_store
 
 
@@ -113,6 +114,17 @@ def test_every_job_of_a_store_has_its_series_before_it_ever_worked(tmp_path: Pat
         assert f'mosis_job_expected_since_timestamp_seconds{{kind="{job.name}"}} ' in text
     assert 'mosis_backup_last_success_timestamp_seconds{kind="packages"} 0.0' in text
     assert "mosis_restore_drill_last_success_timestamp_seconds 0.0" in text
+
+
+def test_every_directory_that_uses_the_disk_has_its_bytes(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    (store.layout.catalogue / "metadata").mkdir(parents=True)
+    (store.layout.catalogue / "metadata/timestamp.json").write_bytes(bytes(70_000))
+    text = Metrics(store).exposition().decode()
+    found = dict(re.findall(r'^mosis_storage_bytes{area="(.*)"} (.*)$', text, re.MULTILINE))
+    assert found.keys() == {*USED}
+    assert float(found["catalogue"]) >= 70_000
+    assert {path.name for path in store.layout.root.iterdir()} - {"secrets", "mosis.toml"} <= {*USED}
 
 
 def test_a_success_of_a_job_is_exported(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -444,6 +445,24 @@ def test_a_database_without_most_apps_removes_none(signed: Store, monkeypatch: p
     assert codes(device(signed).documents(APP_ID)[APP_ID]) == [1]
     catalogue(signed, force=True)
     assert device(signed).documents(APP_ID) == {APP_ID: None}
+
+
+@pytest.mark.parametrize(("apps_left", "is_refused"), [(0, True), (1, True), (2, False)])
+def test_a_small_store_is_guarded_too(apps_left: int, is_refused: bool, store: Store) -> None:
+    """Twelve apps: more than ten may not vanish at once, whatever part of all that is."""
+    catalogue_keys.make(store, [KEY])
+    add_developer(store, "acme")
+    app_ids = [f"org.example.app{number}" for number in range(12)]
+    for app_id in app_ids:
+        add_app(store, app_id)
+        publish(store, app_id, 1)
+    catalogue(store)
+    for app_id in app_ids[apps_left:]:
+        delete_app(store, app_id)
+    with pytest.raises(CatalogueError, match="apps would be removed") if is_refused else nullcontext():
+        catalogue(store)
+    there = {app_id for app_id, found in device(store).documents(*app_ids).items() if found}
+    assert there == {*app_ids[: None if is_refused else apps_left]}
 
 
 def test_the_command_says_what_it_would_write_and_what_it_wrote(signed: Store) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.catalogue.keys import KeysError
-from portal.jobs import catalogue_keys
+from portal.catalogue.errors import KeysError
+from portal.jobs import catalogue_keys, mirror
 from portal.jobs.catalogue import catalogue
+from portal.settings import S3
 from portal.store import files
 from portal.store.store import Store
-from tests.support.portal import make_store, mosis
+from tests.support.portal import add_developer, make_store, mosis
 from tests.support.tuf_device import TufDevice
 
 ROOT_KEY = Ed25519PrivateKey.generate()
@@ -70,6 +71,45 @@ def interrupted_at_the_root(path: Path, content: bytes, **options: bool) -> None
     if "root" in path.name:
         raise InterruptedError
     WRITE_FILE(path, content, **options)
+
+
+@pytest.mark.parametrize("content", ["", "no key at all"])
+def test_a_damaged_key_that_nothing_needs_stops_nothing(signed: Store, content: str) -> None:
+    (old,) = keys_of(signed).glob("store-*.pem")
+    (keys_of(signed) / "store-0.pem").write_text(content)
+    (keys_of(signed) / "store-0.pem").chmod(0o600)
+    catalogue(signed, verify=True)
+    catalogue_keys.renew(signed, [ROOT_KEY])
+    old.write_text(content)
+    with pytest.raises(KeysError, match=rf"put it back.*{old} is not a PEM private key"):
+        catalogue(signed)
+
+
+def test_a_second_change_of_root_keys_waits_until_devices_can_get_the_first(signed: Store) -> None:
+    """Devices that have neither root would be locked out: targets are signed by the keys of two roots."""
+    second, third = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    catalogue_keys.renew(signed, [ROOT_KEY], new_root_keys=[second])
+    catalogue_keys.renew(signed, [second], new_store_key=True)
+    with pytest.raises(KeysError, match="not published yet: run `mosis catalogue` first"):
+        catalogue_keys.renew(signed, [second], new_root_keys=[third])
+    catalogue(signed)
+    catalogue_keys.renew(signed, [second], new_root_keys=[third])
+    catalogue(signed)
+    TufDevice(signed.layout.catalogue).updated()
+
+
+def test_a_second_change_of_root_keys_waits_for_the_bucket(tmp_path: Path, empty: S3) -> None:
+    store = make_store(tmp_path / "store", mirror=empty.model_dump(mode="json"))
+    add_developer(store, "acme")
+    catalogue_keys.make(store, [ROOT_KEY])
+    second, third = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    catalogue_keys.renew(store, [ROOT_KEY], new_root_keys=[second])
+    catalogue(store)
+    with pytest.raises(KeysError, match="not in the bucket yet: run `mosis mirror` first"):
+        catalogue_keys.renew(store, [second], new_root_keys=[third])
+    mirror.mirror(store)
+    catalogue_keys.renew(store, [second], new_root_keys=[third])
+    store.db.close()
 
 
 def test_keys_are_never_overwritten(signed: Store) -> None:

@@ -15,8 +15,9 @@ from subprocess import DEVNULL, PIPE, Popen
 import pytest
 
 from portal.jobs import alone as jobs_alone
-from portal.jobs import backup, cleanup, mirror, rebuild, restore, table
+from portal.jobs import backup, catalogue_keys, cleanup, mirror, rebuild, restore, table
 from portal.jobs.alone import RunningError, alone
+from portal.jobs.catalogue import catalogue
 from portal.packages.manifest import PATH as MANIFEST
 from portal.recovery import copies, drive, lineage, offline, records, replica
 from portal.recovery.errors import BackupError
@@ -30,9 +31,11 @@ from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
 from portal.store.store import Store, open_store
 from tests.http.test_images import png
+from tests.packages.samples import APP_ID, KEY
+from tests.support import publishing
 from tests.support.litestream import replicate, replicating
 from tests.support.many import fill
-from tests.support.portal import MOSIS, Publisher, environ, make_store, mosis
+from tests.support.portal import MOSIS, Publisher, add_developer, environ, make_store, mosis
 from tests.support.unprivileged import NOBODY, unreadable
 
 
@@ -626,6 +629,35 @@ def mirrored(tmp_path: Path, empty: S3) -> Store:
     fill(store, 2, 3)
     mirror.mirror(store)
     return store
+
+
+def test_yanks_that_an_older_database_does_not_know_are_named(store: Store) -> None:
+    """The portal would offer these versions again; the catalogue on the disk knows better."""
+    signed_with_versions(store, 1, 2)
+    backup.database(store)
+    publishing.change(store, APP_ID, 2, "yank", "It lost files.")
+    catalogue(store)
+    ran = mosis(store, "restore", "--replace-database", "--dry-run")
+    assert f"{APP_ID} 2 was yanked, which this database does not know: yank it again" in ran.stdout
+    assert restored(store, replace_database=True).yanks_lost == [f"{APP_ID} 2"]
+
+
+def test_a_yank_that_was_undone_is_not_named(store: Store) -> None:
+    signed_with_versions(store, 1, 2)
+    publishing.change(store, APP_ID, 2, "yank", "It lost files.")
+    catalogue(store)
+    publishing.change(store, APP_ID, 2, "unyank")
+    backup.database(store)
+    assert restored(store, replace_database=True).yanks_lost == []
+
+
+def signed_with_versions(store: Store, *codes: int) -> None:
+    catalogue_keys.make(store, [KEY])
+    add_developer(store, "acme")
+    publishing.add_app(store, APP_ID)
+    for code in codes:
+        publishing.publish(store, APP_ID, code)
+    catalogue(store)
 
 
 def every_file(store: Store) -> dict[str, bytes]:

@@ -2,19 +2,21 @@
 
 import dataclasses
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from portal import thresholds
-from portal.jobs import status, table
+from portal.jobs import catalogue_keys, status, table
+from portal.jobs.catalogue import catalogue
 from portal.jobs.table import Job
 from portal.recovery import copies, replica
 from portal.recovery.replica import State
 from portal.store import job_runs
 from portal.store.clock import now
 from portal.store.store import Store
+from tests.packages.samples import KEY
 from tests.support.clock import move
 from tests.support.portal import add_developer, make_store
 
@@ -22,7 +24,11 @@ OF_A_STORE = [job for job in table.JOBS if job.needs == "a store"]
 
 
 def line_of(store: Store, name: str) -> status.Line:
-    return {line.name: line for line in status.status(store.settings)}[name]
+    return lines_of(store)[name]
+
+
+def lines_of(store: Store) -> dict[str, status.Line]:
+    return {line.name: line for line in status.status(store.settings)}
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
@@ -54,6 +60,56 @@ def test_a_job_that_never_ran_is_a_fault_once_the_store_is_older_than_it_may_be(
     clock(monkeypatch, job.max_age + 60)
     line = line_of(store, job.name)
     assert (line.ok, line.text) == (False, "has never run")
+
+
+@pytest.mark.parametrize("content", [None, "", "one-line"])
+def test_an_access_key_for_uploads_that_is_of_no_use_is_a_fault(content: str | None, tmp_path: Path) -> None:
+    """Every upload through the bucket answers 503 then, and no job notices."""
+    store, jobs, uploads = mirrored(tmp_path)
+    assert "access keys" not in lines_of(store)
+    uploads.unlink()
+    if content is not None:
+        uploads.write_text(content)
+    line = line_of(store, "access keys")
+    assert not line.ok and "uploads through mosis-private answer 503" in line.text and str(uploads) in line.text
+    jobs.unlink()
+    assert str(jobs) not in line_of(store, "access keys").text, "the portal's container does not have it"
+
+
+def test_an_access_key_that_others_may_read_is_a_fault(tmp_path: Path) -> None:
+    store, jobs, _ = mirrored(tmp_path)
+    jobs.chmod(0o644)
+    line = line_of(store, "access keys")
+    assert (line.ok, line.text) == (False, f"{jobs} is readable by others: run `chmod 600` on it")
+
+
+def mirrored(place: Path) -> tuple[Store, Path, Path]:
+    """A store with both buckets, and the files of their access keys."""
+    files = place / "jobs", place / "uploads"
+    for file in files:
+        file.write_text("access\nsecret\n")
+        file.chmod(0o600)
+    mirror = {"endpoint": "http://127.0.0.1:9", "bucket": "mosis", "private_bucket": "mosis-private"}
+    paths = {"credentials": str(files[0]), "upload_credentials": str(files[1])}
+    return make_store(place / "store", mirror=mirror | paths), *files
+
+
+@pytest.mark.parametrize("name", ["timestamp.json", "*.snapshot.json", "*.targets.json"])
+@pytest.mark.parametrize("harm", [Path.unlink, Path.touch])
+def test_a_catalogue_that_is_cut_is_a_fault(store: Store, name: str, harm: Callable[[Path], None]) -> None:
+    """Also while the record of the last run says that everything is signed for weeks."""
+    catalogue_keys.make(store, [KEY])
+    catalogue(store)
+    (store.settings.catalogue_key_directory / "root.pem").unlink(missing_ok=True)
+    assert line_of(store, "signatures").ok
+    for path in store.layout.catalogue.glob(f"metadata/{name}"):
+        path.unlink()
+        if harm is Path.touch:
+            path.touch()
+    line = line_of(store, "signatures")
+    assert not line.ok and "which the next `mosis catalogue` mends" in line.text
+    catalogue(store)
+    assert line_of(store, "signatures").ok
 
 
 def test_a_success_in_the_future_is_a_fault(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

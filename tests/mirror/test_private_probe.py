@@ -56,3 +56,12 @@ def test_a_bucket_that_ignores_what_is_signed_is_found_out(empty: S3, monkeypatc
 
     monkeypatch.setattr(Bucket, "presigned_put", unsigned)
     assert lacking(Bucket(empty)) == {"private bucket: signed length", "private bucket: signed type"}
+
+
+def test_what_cannot_be_tried_is_not_called_lacking(empty: S3, tmp_path: Path) -> None:
+    """Without an access key for uploads nobody knows whether they work; that anybody reads the bucket is not said."""
+    bucket = Bucket(empty.model_copy(update={"upload_credentials": tmp_path / "lost"}))
+    found = {finding.check.name: str(finding) for finding in probe(bucket, private_probe.CHECKS)}
+    assert found["private bucket: nobody reads it"] == "ok    private bucket: nobody reads it"
+    lost = f"FAULT private bucket: presigned uploads: it could not be tried. {tmp_path / 'lost'} cannot be read"
+    assert found["private bucket: presigned uploads"].startswith(lost)
