@@ -19,7 +19,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExit status: 0 done, 1 failed, 2 wrong usage.\n`mosis COMMAND --help` shows an example.",
+    epilog="\b\nExit status: 0 done, 1 failed, 2 wrong usage; 3 rejected by a reviewer, 4 not signed in,\n"
+    "5 the store cannot be reached, 130 interrupted.\n`mosis COMMAND --help` shows an example.",
 )
 
 

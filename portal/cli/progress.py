@@ -6,14 +6,16 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function that takes how much is done, and of how much."""
-    if not sys.stderr.isatty():
+def progress(title: str, *, sent: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function that takes how much is done, and of how much; bytes that are `sent` get speed and time left."""
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console  # here, because cron never needs it
-    from rich.progress import Progress
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    with Progress(console=Console(stderr=True)) as bar:
+    name = TextColumn("{task.description}")
+    transfer = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*transfer if sent else Progress.get_default_columns(), console=Console(stderr=True)) as bar:
         task = bar.add_task(title)
         yield lambda done, total: bar.update(task, completed=done, total=total)

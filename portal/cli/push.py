@@ -14,16 +14,22 @@ from portal.cli.progress import progress
 from portal.cli.signed_in import AsJson, StoreUrl, connected, note
 from portal.developer import credentials, signing, source
 from portal.developer import push as pushing
-from portal.developer.manifests import Bump, bump
+from portal.developer.manifests import Bump, bumped
 from portal.developer.patience import Patience
-from portal.developer.push import Push, Version
+from portal.developer.push import Push, Store, Version
+from portal.developer.source import Prepared
 from portal.faults import Fault
-from portal.packages.manifest import Manifest
+
+EXITS = (
+    "\b\nExit status: 0 done, 1 failed, 2 wrong usage, 3 rejected by a reviewer,\n"
+    "4 not signed in, 5 the store cannot be reached, 130 interrupted."
+)
 
 
 def add(app: typer.Typer) -> None:
     """Declare the command."""
-    app.command(epilog=example("push --submit", "push hello/ --bump patch --submit", "push reader.mosis"))(push)
+    examples = example("push --submit", "push hello/ --bump patch --submit", "push reader.mosis --wait --json")
+    app.command(epilog=f"{examples}\n\n{EXITS}")(push)
 
 
 def push(
@@ -31,60 +37,82 @@ def push(
     submit: Annotated[bool, typer.Option("--submit", help="Submit the version for review.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Submit it, and wait for the end of the review.")] = False,
     raised: Annotated[
-        Bump | None, typer.Option("--bump", help="First raise this part of version_name, and version_code.")
+        Bump | None,
+        typer.Option("--bump", help="If the store has this version already, first raise it in manifest.json."),
     ] = None,
     key: Annotated[
-        Path | None, typer.Option(envvar="MOSIS_KEY", show_envvar=True, help="The private key file.")
+        Path | None,
+        typer.Option(envvar="MOSIS_KEY", show_envvar=True, help="The private key file instead of your own."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything; upload nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything; change nothing.")] = False,
     as_json: AsJson = False,
     url: StoreUrl = None,
 ) -> None:
-    """Pack, sign and upload an app. The app and the key are added to the store where it does not have them yet.
+    """Pack, sign and upload an app. The app and your key are added to the store if it does not have them yet.
 
-    An upload continues where it broke off: after a lost connection by itself, after Ctrl-C when the command runs again.
+    Everything that the store would refuse is found before the upload. A lost connection only delays it. After Ctrl-C,
+    the same command continues it.
     """
     client = connected(url)
     manifest = source.manifest_of(path)
     store = pushing.look(client, manifest.id)
-    if raised:
-        manifest = _bumped(path, raised, store.next_code, manifest, dry_run)
-    private = None if key is None and source.is_signed(path) else _key(key, store, dry_run)
-    with tempfile.TemporaryDirectory(prefix="mosis-") as scratch, progress("Packing") as packed:
-        prepared = source.prepare(path, private, Path(scratch), packed)
-        pushing.require_possible(store, prepared.package.manifest, prepared.package.key_id)
-        said = f"{manifest.id} {manifest.version_name} ({manifest.version_code}), {prepared.size} bytes"
-        if dry_run:
-            return print(f"{said}: would be pushed to {client.url}")
-        run = Push(client, Patience(report=note), note)
-        run.register(store, private, prepared.package.key_id)
-        run.add_app(store, manifest)
-        with progress("Uploading") as run.progress:
-            version = run.upload(store, prepared)
-    if submit or wait:
+    run = Push(client, Patience(report=note), note)
+    with tempfile.TemporaryDirectory(prefix="mosis-") as scratch:
+        prepared = _prepared(path, key, raised, store, Path(scratch), dry_run)
+        version = pushing.already(store, prepared)
+        if version is None:
+            pushing.require_possible(store, prepared)
+            if dry_run:
+                _show(prepared, {"status": "would be pushed", "app_id": manifest.id}, as_json)
+                return
+            version = _uploaded(run, store, prepared)
+    if (submit or wait) and version["status"] == "draft" and not dry_run:
         version = run.submit(version)
-    if wait:
+    if wait and not dry_run:
         version = run.wait(version)
-    return _show(version, said, as_json)
+    _show(prepared, version, as_json)
 
 
-def _bumped(path: Path, part: Bump, at_least: int, manifest: Manifest, dry_run: bool) -> Manifest:
-    if not path.is_dir():
+def _prepared(
+    path: Path, named: Path | None, raised: Bump | None, store: Store, scratch: Path, dry_run: bool
+) -> Prepared:  # fmt: skip
+    if raised and not path.is_dir():
         raise typer.BadParameter("needs the app's directory, not a package.", param_hint="--bump")
-    return manifest if dry_run else bump(path, part, at_least)
+    key = None if named is None and source.is_signed(path) else _key(named, store, dry_run)
+    if store.is_free(source.manifest_of(path).version_code):
+        raised = None  # an earlier push raised it, and did not come to its end
+    with bumped(path, raised, store.next_code, keep=not dry_run), progress("Packing") as packed:
+        return source.prepare(path, key, scratch, packed)
 
 
-def _key(named: Path | None, store: pushing.Store, dry_run: bool) -> Ed25519PrivateKey:
+def _uploaded(run: Push, store: Store, prepared: Prepared) -> Version:
+    run.register(store, prepared)
+    run.add_app(store, prepared.package.manifest)
+    try:
+        with progress("Uploading", sent=True) as run.progress:
+            return run.upload(store, prepared)
+    except KeyboardInterrupt:
+        note("Interrupted: the same command continues the upload.")
+        raise
+
+
+def _key(named: Path | None, store: Store, dry_run: bool) -> Ed25519PrivateKey:
     """The signing key; the first one of a developer is made here."""
     path = signing.path_of(named)
     if path.exists():
         return load_key(path)
-    if named or credentials.overridden() or (store.app and store.app["signing"]["keys"]):
+    if named or store.signed or credentials.overridden():
         raise Fault(f"There is no signing key {path}: name its file with --key or MOSIS_KEY.")
+    if dry_run:
+        return Ed25519PrivateKey.generate()
     made = signing.generate(path)
     note(f"Made the signing key {path}: keep a copy of it, since only it can sign updates.")
     return made
 
 
-def _show(version: Version, said: str, as_json: bool) -> None:
-    print(json.dumps(version) if as_json else f"{said}: {version['status']}")
+def _show(prepared: Prepared, version: Version, as_json: bool) -> None:
+    manifest = prepared.package.manifest
+    if as_json:
+        print(json.dumps({"version_code": manifest.version_code, "sha256": prepared.sha256, **version}))
+    else:
+        print(f"{manifest.id} {manifest.version_name} ({manifest.version_code}): {version['status']}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-DEVELOPER = "For developers"
+DEVELOPER = "For developers and reviewers"
 DEVICE = "For devices"
 OPERATOR = "For operators"
 HOST = "Run by the deploy and its schedules"
@@ -31,7 +31,7 @@ COMMANDS = (
     Command("push", "push", DEVELOPER, "Pack, sign and upload an app, and submit it for review."),
     Command("apps", "apps", DEVELOPER, "List your apps."),
     Command("versions", "apps", DEVELOPER, "List the versions of an app."),
-    Command("review", "apps", DEVELOPER, "Show the review of an app's versions, with the reasons."),
+    Command("review", "reviews", DEVELOPER, "Reviews: their state and reasons, and for reviewers the queue."),
     Command("yank", "apps", DEVELOPER, "Withdraw a published version from the store."),
     Command("pack", "packages", DEVELOPER, "Make an unsigned package of a directory."),
     Command("sign", "packages", DEVELOPER, "Sign a package."),

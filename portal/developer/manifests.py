@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from portal.faults import Fault
 from portal.packages import manifest
-from portal.packages.manifest import Manifest
 
 Bump = Literal["major", "minor", "patch"]
 NUMBERS = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -34,22 +35,35 @@ def start(directory: Path, app_id: str, name: str, version_name: str = "1.0.0") 
     return path
 
 
-def bump(directory: Path, part: Bump, at_least: int) -> Manifest:
-    """Raise version_name and version_code in the manifest, the code to `at_least` or more; all else stays as written.
+@contextmanager
+def bumped(directory: Path, part: Bump | None, at_least: int, *, keep: bool) -> Iterator[None]:
+    """The manifest with a raised version_name, and a version_code of `at_least` or more; all else stays as written.
 
-    Raises PackageRejected, OSError.
+    Without `keep`, or if the block fails, it is as before afterwards. Raises PackageRejected, OSError.
     """
     path = directory / manifest.PATH
-    text = path.read_bytes()
+    if part is None:
+        yield
+        return
+    before = path.read_bytes()
+    path.write_bytes(_bumped(before, part, at_least))
+    done = False
+    try:
+        yield
+        done = keep
+    finally:
+        if not done:
+            path.write_bytes(before)
+
+
+def _bumped(text: bytes, part: Bump, at_least: int) -> bytes:
     old = manifest.parse(text)
     code, name = max(old.version_code + 1, at_least), _raised(old.version_name, part)
     changed = re.sub(rb'("version_code"\s*:\s*)\d+', rb"\g<1>%d" % code, text, count=1)
     changed = re.sub(rb'("version_name"\s*:\s*)"[^"]*"', rb'\g<1>"%s"' % name.encode(), changed, count=1)
-    expected = old.model_copy(update={"version_code": code, "version_name": name})
-    if manifest.parse(changed) != expected:  # the words occur elsewhere too, in another order
-        changed = _bytes({**json.loads(text), "version_code": code, "version_name": name})
-    path.write_bytes(changed)
-    return expected
+    if manifest.parse(changed) == old.model_copy(update={"version_code": code, "version_name": name}):
+        return changed
+    return _bytes({**json.loads(text), "version_code": code, "version_name": name})  # the words occur elsewhere too
 
 
 def _raised(version_name: str, part: Bump) -> str:

@@ -1,10 +1,9 @@
 """A push: every check that needs no upload comes first, so that what the store would refuse costs no waiting."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.developer import signing, source
 from portal.developer.client import Client
@@ -38,6 +37,15 @@ class Store:
     def highest_published(self) -> int:
         return max((v["version_code"] for v in self.versions if v["status"] in PUBLISHED), default=0)
 
+    def is_free(self, code: int) -> bool:
+        """Whether a version of this code can be uploaded."""
+        return self.version(code) is None and code > self.highest_published
+
+    @property
+    def signed(self) -> bool:
+        """Whether the app is pinned to a key."""
+        return _signer(self.app, sys.maxsize) is not None
+
     @property
     def next_code(self) -> int:
         return max((v["version_code"] for v in self.versions), default=0) + 1
@@ -53,9 +61,18 @@ def look(client: Client, app_id: str) -> Store:
     return Store(me["developer_id"], bool(me.get("app_id")), app, placed, int(options.headers.get("Tus-Max-Size", 0)))
 
 
-def require_possible(store: Store, manifest: Manifest, key_id: str) -> None:
+def already(store: Store, prepared: source.Prepared) -> Version | None:
+    """The version that an earlier push of the same bytes has made."""
+    version = store.version(prepared.package.manifest.version_code)
+    return version if version and version["sha256"] == prepared.sha256 else None
+
+
+def require_possible(store: Store, prepared: source.Prepared) -> None:
     """What the store would refuse after the upload. Raises Fault."""
+    manifest, key_id = prepared.package.manifest, prepared.package.key_id
     code = manifest.version_code
+    if 0 < store.max_bytes < prepared.size:
+        raise Fault(f"The package has {prepared.size} bytes; the store takes at most {store.max_bytes}.")
     if taken := store.version(code):
         raise Fault(
             f"{manifest.id} has a version {code} already, which is {taken['status']}: raise version_code to"
@@ -88,8 +105,9 @@ class Push:
     report: Callable[[str], None] = lambda text: None
     progress: Callable[[int, int], None] = lambda done, total: None
 
-    def register(self, store: Store, key: Ed25519PrivateKey | None, key_id: str) -> None:
+    def register(self, store: Store, prepared: source.Prepared) -> None:
         """Make sure that the store takes packages of the key. Raises Problem, Fault."""
+        key, key_id = prepared.key, prepared.package.key_id
         if store.bound:
             return
         if key and signing.register(self.client, store.developer_id, key):
@@ -105,8 +123,6 @@ class Push:
 
     def upload(self, store: Store, prepared: source.Prepared) -> Version:
         """Raises Problem, Unreachable, Fault."""
-        if 0 < store.max_bytes < prepared.size:
-            raise Fault(f"The package has {prepared.size} bytes; the store takes at most {store.max_bytes}.")
         opened = source.opened(prepared)
         with opened.file:
             app_id = prepared.package.manifest.id

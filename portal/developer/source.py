@@ -19,10 +19,11 @@ from portal.packages.package import Package
 
 @dataclass(frozen=True)
 class Prepared:
-    """A signed package in a file, and what reading it has found."""
+    """A signed package in a file, what reading it has found, and the key if it was signed here."""
 
     path: Path
     package: Package
+    key: Ed25519PrivateKey | None
     size: int  # bytes
     sha256: str  # hex
 
@@ -72,7 +73,7 @@ def prepare(
     path = made if key else source
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Prepared(path, read, os.fstat(file.fileno()).st_size, digest)
+        return Prepared(path, read, key, os.fstat(file.fileno()).st_size, digest)
 
 
 def opened(prepared: Prepared) -> Source:

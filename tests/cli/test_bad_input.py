@@ -25,7 +25,7 @@ LOCAL = {
     ("push",),
     ("apps",),
     ("versions",),
-    ("review",),
+    *(("review", word) for word in ("show", "withdraw", "list", "approve", "reject")),
     ("yank",),
     ("install",),
     *(("key", word) for word in ("generate", "register", "list", "revoke", "rotate", "proof")),
@@ -109,7 +109,7 @@ def run(monkeypatch: pytest.MonkeyPatch, typed: list[str]) -> tuple[int, str]:
 
 
 def must_be_a_sentence(typed: list[str], status: int, text: str) -> None:
-    assert status in (0, 1, 2, 4, 5), typed
+    assert status in (0, 1, 2, 4, 5), (typed, status)
     assert "Traceback" not in text
     assert "Errno" not in text, (typed, text)
     assert not any(raw in text for raw in ("validation error", "Value error", "Input should")), (typed, text)

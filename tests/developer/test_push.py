@@ -1,8 +1,14 @@
 """`mosis push` to a real store behind nginx."""
 
 import json
+import os
+from pathlib import Path
+
+import pytest
 
 from tests.developer.conftest import Developer, Front
+from tests.packages.samples import make_package
+from tests.support.portal import add_developer
 
 
 def test_a_first_app_takes_three_commands_and_an_update_one(developer: Developer, front: Front) -> None:
@@ -19,3 +25,120 @@ def test_a_first_app_takes_three_commands_and_an_update_one(developer: Developer
     assert {(v["version_code"], v["version"], v["status"]) for v in versions} == {
         (1, "1.0.0", "published"), (2, "1.1.0", "published"),
     }  # fmt: skip
+
+
+def test_a_push_of_the_same_bytes_again_only_submits(developer: Developer) -> None:
+    developer.sign_in()
+    app = developer.app(developer.developer_id)
+    first = json.loads(developer.done("push", app, "--json"))
+    again = json.loads(developer.done("push", app, "--json", "--submit"))
+    assert (first["status"], again["status"], again["sha256"]) == ("draft", "in_review", first["sha256"])
+    assert json.loads(developer.done("push", app, "--json", "--submit"))["status"] == "in_review"
+
+
+def test_what_the_store_would_refuse_is_said_before_the_upload(developer: Developer, front: Front) -> None:
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app, "--submit")
+    (app / "payload.bin").write_bytes(b"changed")
+    assert developer.failed(1, "push", app) == (
+        f"{app_id} has a version 1 already, which is in_review: raise version_code to 2, or push with --bump.\n"
+    )
+    front.review(app_id, 1, "publish")
+    developer.done("key", "generate", "other.pem")
+    refused = developer.failed(1, "push", app, "--bump", "patch", "--key", "other.pem")
+    assert f"Version 2 of {app_id} must be signed with key " in refused
+    big = developer.app("big", payload=os.urandom(52 * 1024 * 1024), id=app_id, version_code=3)
+    assert "52428800" in developer.failed(1, "push", big)
+    assert len(json.loads(developer.done("versions", app_id, "--json"))) == 1
+
+
+def test_a_dry_run_changes_nothing(developer: Developer, front: Front) -> None:
+    developer.sign_in()
+    app = developer.app(developer.developer_id)
+    manifest = (app / "manifest.json").read_bytes()
+    said = json.loads(developer.done("push", app, "--dry-run", "--submit", "--json"))
+    assert said["status"] == "would be pushed"
+    assert not (developer.config / "key.pem").exists()
+    assert (developer.done("apps"), developer.done("key", "list")) == ("", "")
+    developer.done("push", app)
+    (app / "payload.bin").write_bytes(b"changed")
+    assert developer.done("push", app, "--dry-run", "--bump", "patch").endswith("1.0.1 (2): would be pushed\n")
+    assert (app / "manifest.json").read_bytes() == manifest
+
+
+@pytest.mark.parametrize(("action", "status"), [("publish", 0), ("reject", 3)])
+def test_waiting_for_the_review(developer: Developer, front: Front, action: str, status: int) -> None:
+    """The review has ended already when the command looks."""
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app, "--submit")
+    front.review(app_id, 1, action, reason="It does not start.")
+    ran = developer.mosis("push", app, "--wait")
+    assert ran.returncode == status, ran.stderr
+    if status:
+        assert ran.stderr == f"{app_id} 1 is rejected. It does not start.\n"
+        assert "rejected" in developer.done("review", "show", app_id)
+
+
+def test_on_a_machine_of_a_ci_service(developer: Developer, front: Front) -> None:
+    """Token, key and URL come from the environment; nothing is kept, and no key is made."""
+    developer.done("key", "generate", "release.pem", "--offline")
+    app = developer.app(developer.developer_id)
+    environment = {"MOSIS_URL": front.url, "MOSIS_TOKEN": developer.token}
+    assert "name its file with --key or MOSIS_KEY" in developer.failed(1, "push", app, **environment)
+    environment["MOSIS_KEY"] = str(developer.work / "release.pem")
+    assert json.loads(developer.done("push", app, "--json", **environment))["status"] == "draft"
+    assert not developer.config.exists()
+
+
+def test_a_token_of_one_app_pushes_that_app_alone(developer: Developer, front: Front) -> None:
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app)
+    with front.portal.client(developer.token) as client:
+        bound = client.post("/api/me/tokens", json={"app_id": app_id, "days": 1}).json()["token"]
+    environment = {"MOSIS_TOKEN": bound, "MOSIS_KEY": str(developer.config / "key.pem")}
+    (app / "payload.bin").write_bytes(b"changed")
+    developer.done("push", app, "--bump", "patch", **environment)
+    assert "bound to" in developer.failed(4, "push", developer.app("other"), **environment)
+
+
+def test_a_package_that_is_signed_is_pushed_as_it_is(developer: Developer) -> None:
+    developer.sign_in()
+    developer.done("key", "generate")
+    app = developer.app(developer.developer_id)
+    developer.done("pack", app, "app.mosis")
+    developer.done("sign", "app.mosis", "--key", developer.config / "key.pem")
+    content = (developer.work / "app.mosis").read_bytes()
+    developer.done("push", "app.mosis")
+    assert (developer.work / "app.mosis").read_bytes() == content
+    make_package(developer.work / "foreign.mosis", app_id="org.example.foreign")
+    assert "which is not registered" in developer.failed(1, "push", "foreign.mosis")
+
+
+def test_an_app_of_another_developer_is_not_taken(developer: Developer, front: Front, tmp_path: Path) -> None:
+    developer.sign_in()
+    app = developer.app(developer.developer_id)
+    developer.done("push", app)
+    other = Developer.at(tmp_path / "other", MOSIS_URL=front.url)
+    token = add_developer(front.portal.store, f"{developer.developer_id}-other", key=None)
+    other.done("login", typed=token)
+    assert "choose another id in manifest.json" in other.failed(1, "push", app)
+
+
+def test_a_review_by_the_commands_of_a_reviewer(developer: Developer, front: Front) -> None:
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app, "--submit")
+    reviewer = {"MOSIS_TOKEN": front.reviewer}
+    assert f"{app_id}\t1\t1.0.0\t" in developer.done("review", "list", **reviewer)
+    assert "draft" in developer.done("review", "withdraw", app_id, "1")
+    developer.done("push", app, "--submit")
+    assert "published" in developer.done("review", "approve", app_id, "1", **reviewer)
+    assert "yanked" in developer.done("yank", app_id, "1", "--reason", "It loses files.")
+    assert "published" in developer.done("yank", app_id, "1", "--undo")
+    assert "say why" in developer.failed(2, "yank", app_id, "1")
+    (app / "payload.bin").write_bytes(b"changed")
+    developer.done("push", app, "--bump", "patch", "--submit")
+    assert "Bad." in developer.done("review", "reject", app_id, "2", "--reason", "Bad.", **reviewer)

@@ -1,0 +1,80 @@
+"""`mosis review`: the state of a review for a developer, the queue for a reviewer."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from portal.cli.apps import AppId, VersionCode, columns
+from portal.cli.lazy import declaring, example
+from portal.cli.signed_in import AsJson, StoreUrl, connected
+from portal.developer.push import state
+
+REVIEWED = ("in_review", "published", "rejected", "yanked")
+Reason = Annotated[str, typer.Option(help="A note to the developer.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Declare the commands."""
+    group = declaring("Reviews: their state and reasons, and for reviewers the queue.")
+    group.command(epilog=example("review show org.acme.hello"))(show)
+    group.command(epilog=example("review withdraw org.acme.hello 2"))(withdraw)
+    group.command("list", epilog=example("review list"))(list_waiting)
+    group.command(epilog=example("review approve org.acme.hello 2"))(approve)
+    group.command(epilog=example('review reject org.acme.hello 2 --reason "It does not start."'))(reject)
+    app.add_typer(group, name="review")
+
+
+def show(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
+    """Show the reviews of an app's versions: code, version, status, since when, and the reasons."""
+    found = connected(url).get(f"/api/apps/{app_id}/versions")["versions"]
+    _print([version for version in found if version["status"] in REVIEWED], as_json)
+
+
+def list_waiting(as_json: AsJson = False, url: StoreUrl = None) -> None:
+    """List what waits for a review, the oldest first: app, code, version, since when, size, digest. For reviewers."""
+    found = connected(url).get("/api/review")["versions"]
+    if as_json:
+        print(json.dumps(found))
+        return
+    for version in found:
+        waiting = ("app_id", "version_code", "version", "status_at", "size", "sha256")
+        print("\t".join(str(version[name]) for name in waiting))
+
+
+def approve(
+    app_id: AppId, version_code: VersionCode, reason: Reason = "", as_json: AsJson = False, url: StoreUrl = None
+) -> None:  # fmt: skip
+    """Publish a version that waits for a review. For reviewers."""
+    _end(app_id, version_code, "publish", reason, as_json, url)
+
+
+def reject(
+    app_id: AppId,
+    version_code: VersionCode,
+    reason: Annotated[str, typer.Option(help="Why; the developer reads it.")],
+    as_json: AsJson = False,
+    url: StoreUrl = None,
+) -> None:
+    """Reject a version that waits for a review. For reviewers."""
+    _end(app_id, version_code, "reject", reason, as_json, url)
+
+
+def withdraw(app_id: AppId, version_code: VersionCode, as_json: AsJson = False, url: StoreUrl = None) -> None:
+    """Take a version back from review: it is a draft again."""
+    _print([connected(url).post(f"/api/apps/{app_id}/versions/{version_code}/withdraw")], as_json)
+
+
+def _end(app_id: str, code: int, action: str, reason: str, as_json: bool, url: str | None) -> None:
+    """With the digest of what is there now: a version that is replaced meanwhile is not meant."""
+    client = connected(url)
+    body = {"reason": reason, "sha256": state(client, app_id, code)["sha256"]}
+    _print([client.post(f"/api/apps/{app_id}/versions/{code}/{action}", body)], as_json)
+
+
+def _print(versions: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(versions))
+        return
+    for version in versions:
+        print("\t".join(columns(version)))
