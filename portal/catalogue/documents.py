@@ -54,11 +54,13 @@ class Author:
         self._db, self._layout, self._limits = db, layout, limits
 
     def document(self, app_id: str, before: bytes | None = None) -> Document | None:
-        """The document of an app; None if nothing of it was ever published.
+        """The document of an app; None if nothing of it was ever published, or it was deleted.
 
         `before` is its document until now, which saves reading packages again, and has what a damaged one cannot say.
         Raises DocumentError if there is nothing to say.
         """
+        if tombstones.has_app(self._db, app_id):
+            return None
         current = releases.of_app(self._db, app_id)
         withdrawn = [PlacedVersion(*row) for row in self._db.execute(YANKED, (app_id,))]
         if not current and not withdrawn and not tombstones.of_versions(self._db, app_id):
