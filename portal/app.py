@@ -12,6 +12,7 @@ from portal.http.routes import accounts, app_keys, apps, catalogue, images, me, 
 from portal.http.routing import STARTED, Services
 from portal.metrics import Metrics
 from portal.settings import Settings
+from portal.store.downloads import Counting
 from portal.store.store import open_store
 from portal.web import console, sign_in, static, storefront
 from portal.web.errors import readable
@@ -24,7 +25,7 @@ def create_app(settings: Settings) -> Wsgi:
     """The portal over an existing store. Raises DatabaseUnusable."""
     opened = open_store(settings)
     routes = tuple(route for module in MODULES for route in module.routes)
-    services = Services(opened, Metrics(opened), routes)
+    services = Services(opened, Metrics(opened), routes, Counting(opened.db))
     pages = (route for module in PAGES for route in module.routes)
     return drained(readable(measured(application(services, pages), services.metrics)))
 

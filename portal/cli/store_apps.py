@@ -9,7 +9,7 @@ from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.parameters import DeveloperId, app_id, checked
 from portal.http.schemas import Name
-from portal.store import apps, assets, deletion, listing, transfers, versions
+from portal.store import apps, assets, deletion, downloads, listing, transfers, versions
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.store import Store, open_store
@@ -67,11 +67,13 @@ def show(app_id: AppId) -> None:
     db = open_store(settings.load()).db.read()
     app = apps.get(db, app_id)
     print(f"{app.app_id}, {app.name}, of {app.developer_id}")
-    print("code\tname\tstatus\tsince\tsize\treasons")
+    counts = downloads.totals(db, app_id)
+    print("code\tname\tstatus\tsince\tsize\tdownloads\treasons")
     for version in versions.of_app(db, app_id):
         reasons = " ".join(json.loads(version.reasons))
         since = rfc3339(version.status_at)
-        print(f"{version.version_code}\t{version.version_name}\t{version.status}\t{since}\t{version.size}\t{reasons}")
+        words = (version.version_code, version.version_name, version.status, since, version.size)
+        print(*words, counts.get(version.version_code or 0, 0), reasons, sep="\t")
 
 
 def rename(

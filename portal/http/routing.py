@@ -19,6 +19,7 @@ from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.audit import Actor
 from portal.store.database import Database
+from portal.store.downloads import Counting
 from portal.store.store import Store
 
 STARTED = "mosis.started"  # in the WSGI environment: when the request began, by time.perf_counter
@@ -33,6 +34,7 @@ class Services:
     store: Store
     metrics: Metrics
     routes: tuple["Route", ...]
+    downloads: Counting
     decoding: threading.Lock = field(default_factory=threading.Lock)
     """Held while an image is decoded: one at a time bounds the memory of a worker."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, VersionCode
 from portal.packages.manifest import WebPage
 from portal.packages.signature import KeyId
-from portal.store import app_keys, apps, assets, changes, developers, keys, tokens, versions
+from portal.store import app_keys, apps, assets, changes, developers, downloads, keys, tokens, versions
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.store.states import Status
@@ -30,6 +30,7 @@ Name = Annotated[
         description="1 to 100 characters without control characters",
     ),
 ]
+DOWNLOAD_DAYS = 90
 TOKEN_DAYS_MAX = 3650
 APP_TOKEN_DAYS_MAX = 365
 DESCRIBED = ("min_api", "permissions", "changelog", "author", "license", "homepage")
@@ -359,6 +360,29 @@ def _overview(found: changes.Overview) -> dict[str, Any]:
         "published": before
         and PublishedVersion(version=before.version_name, version_code=before.version_code, size=before.size)
     }
+
+
+class DownloadCount(BaseModel):
+    day: str = Field(description="UTC, as in 2026-11-26")
+    version_code: int
+    number: int
+
+
+class Downloads(BaseModel):
+    """How often the published versions of an app were downloaded from the store, not from the bucket or a CDN."""
+
+    days: list[DownloadCount] = Field(description=f"of the last {DOWNLOAD_DAYS} days, the oldest first")
+    totals: dict[int, int] = Field(description="since the version was published, by version code")
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, app_id: str) -> "Downloads":
+        days = [
+            DownloadCount(
+                day=rfc3339(one.day * downloads.DAY)[:10], version_code=one.version_code, number=one.number
+            )
+            for one in downloads.of_app(db, app_id, DOWNLOAD_DAYS)
+        ]  # fmt: skip
+        return cls(days=days, totals=downloads.totals(db, app_id))
 
 
 class SignedDownload(BaseModel):

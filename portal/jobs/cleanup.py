@@ -21,6 +21,7 @@ from portal.store import (
     audit,
     checkpoint,
     clock_trust,
+    downloads,
     files,
     job_runs,
     known_files,
@@ -136,6 +137,9 @@ class _Run:
         self._require_few(force=force)
         for rule in retention.RULES:
             self.expire(rule)
+        if downloads.is_any_old(self.store.db.read(), self.at):
+            with self.store.db.write(durable=False) as tx:
+                downloads.fold(tx, self.at)
         self._raise_faults()
 
     def _raise_faults(self) -> None:

@@ -27,14 +27,26 @@ from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
 from portal.recovery.replica import State
 from portal.settings import S3, Follow, Settings
-from portal.store import clock, clock_trust, failure_marks, files, job_runs, leftovers, retention, schema, versions
+from portal.store import (
+    clock,
+    clock_trust,
+    failure_marks,
+    files,
+    job_runs,
+    leftovers,
+    retention,
+    schema,
+    tokens,
+    versions,
+)
 from portal.store.clock import now
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import USED, Layout
 from portal.store.store import Store, open_store
 
 PROBE_SECONDS = 5
-COPIES_NAMED = 3
+COPIES_NAMED = TOKENS_NAMED = 3
+TOKEN_DAYS = 14  # before its end a token in use is named
 SKEW_SECONDS = 300  # by which a clock may be set back without a fault
 
 
@@ -144,6 +156,7 @@ def _store(store: Store) -> Iterator[Line]:
         parts |= {
             "packages": _packages,
             "retention": _retention,
+            "tokens": _tokens,
             "clock": _clock,
             "replica": _litestream,
             "snapshots": _snapshots,
@@ -171,6 +184,16 @@ def _retention(store: Store) -> Iterator[Line]:
     if number := len(retention.needed(store.db.read(), now())):
         text = f"superseded versions kept because devices of lower API levels install no newer one: {number}"
         yield Line("retention", True, f"{text}; `mosis cleanup --dry-run` names them")
+
+
+def _tokens(store: Store) -> Iterator[Line]:
+    """Only if some end soon; their owners see it at /api/me."""
+    if ending := tokens.ending(store.db.read(), TOKEN_DAYS):
+        named = ", ".join(
+            f"{one.token_id} of {one.developer_id} {_time(one.expires_at)}" for one in ending[:TOKENS_NAMED]
+        )
+        more = f", and {len(ending) - TOKENS_NAMED} more" if ending[TOKENS_NAMED:] else ""
+        yield Line("tokens", True, f"in use and about to end: {named}{more}; `mosis token create` makes others")
 
 
 def _storage(store: Store) -> Iterator[Line]:

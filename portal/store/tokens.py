@@ -131,5 +131,15 @@ def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[Token
     return [Token(*row) for row in rows]
 
 
+def ending(db: sqlite3.Connection, days: int) -> list[Token]:
+    """Tokens in use that expire within that many days, the first one first."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM tokens WHERE revoked_at IS NULL AND last_used_at IS NOT NULL AND expires_at > ?"
+        " AND expires_at <= ? ORDER BY expires_at, token_id",
+        (now(), now() + days * DAY),
+    )
+    return [Token(*row) for row in rows]
+
+
 def _hash(secret: str, app_id: str | None) -> bytes:
     return hashlib.sha256((f"{app_id} {secret}" if app_id else secret).encode()).digest()

@@ -1,6 +1,7 @@
 """One app: what its owner and reviewers see of it, edits, and a submission that is withdrawn."""
 
 import json
+import time
 
 import httpx
 import pytest
@@ -136,3 +137,29 @@ def test_only_an_administrator_deletes_what_was_published(publisher: Publisher, 
     problem(httpx.get(store_info), 404, "NOT_FOUND")
     again = {"app_id": publisher.app_id, "name": "Again"}
     problem(publisher.client.post("/api/apps", json=again), 409, "APP_DELETED")
+
+
+def test_downloads_are_counted_once_each(publisher: Publisher) -> None:
+    """Each worker adds its own to the database, half a minute after the first."""
+    publisher.publish(1)
+    publisher.upload(publisher.package(2)).raise_for_status()
+    path, latest = f"/api/apps/{publisher.app_id}/downloads", f"/api/store/apps/{publisher.app_id}/download"
+    assert publisher.client.get(path).json() == {"days": [], "totals": {}}
+    stranger = add_developer(publisher.portal.store, f"{publisher.developer_id}-stranger", key=None)
+    with publisher.portal.client(stranger) as client:
+        problem(client.get(path), 404, "NOT_FOUND")
+    base = publisher.portal.url
+    info = httpx.get(f"{base}{latest.removesuffix('/download')}").json()
+    tag, versions = f'"{info["sha256"]}"', f"/downloads/{publisher.developer_id}/{publisher.app_id}"
+    for counted in (latest, info["download_url"]):
+        httpx.get(base + counted).raise_for_status()
+        httpx.get(base + counted, headers={"Range": "bytes=0-9", "If-Range": tag}).raise_for_status()
+    httpx.get(base + latest, headers={"Range": "bytes=5-9", "If-Range": tag}).raise_for_status()
+    httpx.head(base + latest).raise_for_status()
+    assert httpx.get(base + latest, headers={"If-None-Match": tag}).status_code == 304
+    publisher.client.get(f"{versions}/2/package.mosis").raise_for_status()
+    deadline = time.monotonic() + 120
+    while (found := publisher.client.get(path).json()["totals"]).get("1", 0) < 4:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    assert found == {"1": 4}

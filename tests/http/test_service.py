@@ -19,6 +19,7 @@ from portal.recovery.replica import State
 from portal.settings import Settings
 from portal.store import job_runs
 from portal.store.clock import now
+from portal.store.downloads import Counting
 from portal.store.layout import USED
 from tests.support.portal import Portal, Publisher, make_store
 
@@ -98,7 +99,7 @@ def test_the_description_lists_every_route_and_only_codes_that_exist(portal: Por
 def test_a_description_is_made_once(handler: Callable[[PublicCall], HTTPResponse], tmp_path: Path) -> None:
     """It takes 50 ms, and a stranger may ask for it at every moment."""
     store = make_store(tmp_path / "store")
-    call = PublicCall(LocalRequest(), Services(store, Metrics(store), tuple(service.routes)), None)
+    call = PublicCall(LocalRequest(), Services(store, Metrics(store), tuple(service.routes), Counting(store.db)), None)
     assert handler(call).body is handler(call).body
 
 

@@ -13,7 +13,7 @@ from portal.jobs.catalogue import catalogue
 from portal.jobs.table import Job
 from portal.recovery import copies, replica
 from portal.recovery.replica import State
-from portal.store import job_runs
+from portal.store import audit, job_runs, tokens
 from portal.store.clock import now
 from portal.store.store import Store
 from tests.packages.samples import KEY
@@ -219,3 +219,17 @@ def test_a_store_that_nobody_replicates_is_a_fault(tmp_path: Path) -> None:
     replica.write(store.layout, State(started_at=now(), verified_at=now(), head=1))
     line = line_of(store, "replica")
     assert not line.ok and "does not run" in line.text
+
+
+def test_a_token_in_use_is_named_before_it_ends(store: Store) -> None:
+    text = add_developer(store, "acme", key=None)  # for a day
+    token = tokens.authenticate(store.db.read(), text)
+    assert token is not None
+    assert "tokens" not in {line.name for line in status.status(store.settings)}
+    tokens.note_use(store.db.read(), token)
+    line = line_of(store, "tokens")
+    assert line.ok
+    assert f"{token.token_id} of acme" in line.text
+    with store.db.write() as tx:
+        tokens.revoke(tx, audit.OPERATOR, "acme", token.token_id)
+    assert "tokens" not in {line.name for line in status.status(store.settings)}

@@ -89,6 +89,12 @@ def list_versions(call: Call, app_id: str) -> schemas.Versions:
     return _listed(call, versions.of_app(call.db.read(), app.app_id))
 
 
+@routes.add(Operation("GET", f"{APP_PATH}/downloads", "Count the downloads of an app, by version and day", MEMBER))
+def show_downloads(call: Call, app_id: str) -> schemas.Downloads:
+    app = access.visible(call.db.read(), call.actor, app_id)
+    return schemas.Downloads.of(call.db.read(), app.app_id)
+
+
 @routes.add(Operation("GET", "/api/review", "List the versions waiting for review", REVIEWER))
 def review_queue(call: Call) -> schemas.Reviews:
     db, base = call.db.read(), call.settings.public_url

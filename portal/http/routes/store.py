@@ -153,6 +153,21 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
 def _send_package(
     call: PublicCall, version: PlacedVersion, cache_control: str, *, mutable: bool = False
 ) -> HTTPResponse:
+    response = _package_response(call, version, cache_control, mutable=mutable)
+    if version.status == "published" and call.request.method == "GET" and _begins(response):
+        call.services.downloads.add(version.app_id, version.version_code)
+    return response
+
+
+def _begins(response: HTTPResponse) -> bool:
+    """Whether a download begins with this answer: of the parts of one, the first."""
+    part = str(response.get_header("Content-Range", ""))
+    return response.status_code in (200, 302) or (response.status_code == 206 and part.startswith("bytes 0-"))
+
+
+def _package_response(
+    call: PublicCall, version: PlacedVersion, cache_control: str, *, mutable: bool
+) -> HTTPResponse:  # fmt: skip
     if url := _mirrored(call, version):
         return _redirect(call, version, url)
     representation = Representation(
