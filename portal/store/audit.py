@@ -18,6 +18,7 @@ from portal.store import clock_trust
 from portal.store.clock import now
 
 GENESIS = "0" * 64
+RECENT = 20_000  # rows that are looked through for a subject, of which there is no index
 CONTINUED = "continues"  # in the detail of the first row: origins of logs before this one
 
 
@@ -148,6 +149,15 @@ def filtered(
         {"actor": actor, "action": action, "subject": subject, "last": last or -1},
     )
     return (Entry(*row) for row in rows)
+
+
+def recent(db: sqlite3.Connection, subject: str) -> list[tuple[Entry, dict[str, object]]]:
+    """The rows about the subject among the last RECENT ones, oldest first, with their details."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM (SELECT * FROM audit ORDER BY seq DESC LIMIT {RECENT}) WHERE subject = ? ORDER BY seq",
+        (subject,),
+    )
+    return [(entry, json.loads(entry.detail)) for entry in (Entry(*row) for row in rows)]
 
 
 def first_fault(db: sqlite3.Connection, verified: Head = BEGINNING) -> int | None:

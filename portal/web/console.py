@@ -162,7 +162,7 @@ def _changed(call: Call, app_id: str, done: str, act: Callable[[], object]) -> H
 def _my_apps(call: Call, refused: Refused | None = None, fields: dict[str, str] | None = None) -> HTTPResponse:
     db, actor = call.db.read(), call.actor
     mine = [app for app in apps.of_developer(db, actor.developer_id) if actor.app_id in (None, app.app_id)]
-    return _page(call, "console.html", refused, apps=[(app, _icon(call, app)) for app in mine], fields=fields or {})
+    return _page(call, "console.html", refused, apps=[(app, icon(call, app)) for app in mine], fields=fields or {})
 
 
 def _app(call: Call, app_id: str, refused: Refused | None = None) -> HTTPResponse:
@@ -185,7 +185,8 @@ def steps(version: Version) -> list[Action]:
     return [action for action in STEPS if TRANSITIONS[action].source == version.status]
 
 
-def _icon(call: Call, app: App) -> str | None:
+def icon(call: Call, app: App) -> str | None:
+    """The name of the icon of an app."""
     found = [asset for asset in assets.of_app(call.db.read(), app.app_id) if asset.name == storefront.ICON]
     return image_name(found[0].name, found[0].sha256) if found else None
 

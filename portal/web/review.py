@@ -1,0 +1,112 @@
+"""The review: the queue, what a version changes, and the decision."""
+
+import json
+from dataclasses import dataclass
+
+from bottle import HTTPResponse
+
+from portal.http import access, forms, schemas
+from portal.http.problems import KINDS
+from portal.http.routes import apps as api
+from portal.http.routing import REVIEWER, Call, Operation, Routes
+from portal.store import apps, assets, audit, changes, developers, storefront, versions
+from portal.store.apps import App
+from portal.store.changes import Overview
+from portal.store.errors import Refused
+from portal.store.layout import image_name
+from portal.store.versions import PlacedVersion
+from portal.web import rendering
+from portal.web.console import HTML, icon
+from portal.web.sign_in import redirect
+from portal.web.storefront import described
+
+VERSION_PATH = "/review/<app_id>/<version_code:code>"
+DONE = {"publish": "Published: devices get it now.", "reject": "Rejected: the developer sees the reason."}
+TEMPLATES = (
+    "It crashes or does not start.",
+    "It does not do what its description says.",
+    "It asks for a permission that its description does not explain.",
+    "Name, icon or description may be taken for another app's.",
+    "The changes of this version are not described.",
+    "It contains files that do not belong to it.",
+)
+"""Reasons of a rejection, to which a reviewer adds what is particular."""
+
+routes = Routes()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A version in the queue."""
+
+    app: App
+    version: PlacedVersion
+    developer: str
+    icon: str | None
+    overview: Overview
+
+
+@routes.add(Operation("GET", "/review", "The review queue", REVIEWER, query=("done",), media_type=HTML))
+def queue(call: Call) -> HTTPResponse:
+    db = call.db.read()
+    waiting = [_waiting(call, apps.get(db, version.app_id), version) for version in versions.in_review(db)]
+    return rendering.html(
+        "review.html", actor=call.actor, reviewer=True, waiting=waiting, refused=None,
+        done=DONE.get(call.request.query.done),
+    )  # fmt: skip
+
+
+@routes.add(Operation("GET", VERSION_PATH, "What a version changes", REVIEWER, media_type=HTML))
+def show(call: Call, app_id: str, version_code: int) -> HTTPResponse:
+    return _version(call, app_id, version_code)
+
+
+@routes.add(Operation("POST", f"{VERSION_PATH}/publish", "Publish the version", REVIEWER, media_type=HTML))
+def publish(call: Call, app_id: str, version_code: int) -> HTTPResponse:
+    fields = forms.text_fields(call.request, ("sha256",))
+    try:
+        api.publish(call, forms.validated(schemas.Approval, fields), app_id, version_code)
+    except Refused as refused:
+        return _version(call, app_id, version_code, refused)
+    return redirect("/review?done=publish")
+
+
+@routes.add(Operation("POST", f"{VERSION_PATH}/reject", "Reject the version", REVIEWER, media_type=HTML))
+def reject(call: Call, app_id: str, version_code: int) -> HTTPResponse:
+    fields = forms.text_fields(call.request, ("template", "reason", "sha256"))
+    chosen = fields["template"] if fields["template"] in TEMPLATES else ""
+    values = {"reason": f"{chosen} {fields['reason']}".strip(), "sha256": fields["sha256"]}
+    try:
+        api.reject(call, forms.validated(schemas.Rejection, values), app_id, version_code)
+    except Refused as refused:
+        return _version(call, app_id, version_code, refused, fields)
+    return redirect("/review?done=reject")
+
+
+def _waiting(call: Call, app: App, version: PlacedVersion) -> Waiting:
+    db = call.db.read()
+    developer = developers.get(db, app.developer_id).name
+    return Waiting(app, version, developer, icon(call, app), changes.overview(db, version))
+
+
+def _version(
+    call: Call, app_id: str, version_code: int, refused: Refused | None = None, fields: dict[str, str] | None = None
+) -> HTTPResponse:
+    db = call.db.read()
+    app = access.visible(db, call.actor, app_id)
+    version = versions.get(db, app_id, version_code)
+    waiting = _waiting(call, app, version)
+    before = waiting.overview.published
+    return rendering.html(
+        "review-version.html", KINDS[refused.code].status if refused else 200,
+        actor=call.actor, reviewer=True, refused=refused, done=None, waiting=waiting, app=app, version=version,
+        before=before, manifest=described(version), note=" ".join(json.loads(version.reasons)),
+        members=changes.members(version, before), files=changes.files(call.store, version, before),
+        screenshots=[
+            image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)
+            if asset.name.startswith("screenshots/")
+        ],
+        trail=audit.recent(db, f"{app_id}/{version_code}"), templates=TEMPLATES, fields=fields or {},
+        path=schemas.download_path(version), own=call.actor.developer_id == app.developer_id,
+        icon_name=storefront.ICON,
+    )  # fmt: skip
