@@ -24,6 +24,7 @@ from portal.jobs.alone import alone
 from portal.jobs.catalogue_idle import CHECK_SECONDS, JOB, RECOVERED
 from portal.store import audit, clock_trust, job_runs, uploads
 from portal.store.clock import now
+from portal.store.errors import Refused
 from portal.store.store import Store
 
 REMOVED_MAX, REMOVED_PART_MAX = 10, 0.3  # of the apps; a run that would remove more than both writes nothing
@@ -96,7 +97,7 @@ class _Run:
                 documents[app_id] = found = self._document(author, app_id)
                 if found and found.fault:
                     self._faults[app_id] = found.fault
-            except DocumentError as error:
+            except (DocumentError, Refused) as error:
                 self._faults[app_id] = sentence(error)
         kept = self._faults.keys() - documents.keys()
         return drafts.draft(self.tree, self._keys, Change(documents, everything, kept), self._at)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 import pytest
@@ -353,6 +354,21 @@ def test_a_damaged_package_keeps_its_document_and_holds_up_no_other(signed: Stor
     path.write_bytes(good)
     catalogue(signed)
     assert codes(phone.documents(APP_ID)[APP_ID]) == [2]
+
+
+def test_an_app_that_cannot_be_described_holds_up_no_other(signed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for app_id in (APP_ID, OTHER_ID):
+        publish(signed, app_id, 2)
+    described = apps.get
+
+    def get(db: Connection, app_id: str) -> apps.App:
+        return described(db, app_id if app_id != OTHER_ID else "org.example.none")
+
+    monkeypatch.setattr(apps, "get", get)
+    with pytest.raises(CatalogueError, match=r"There is no app org\.example\.none"):
+        catalogue(signed)
+    found = device(signed).documents(APP_ID, OTHER_ID)
+    assert (codes(found[APP_ID]), codes(found[OTHER_ID])) == ([2], [1])
 
 
 def test_a_version_is_withdrawn_though_the_package_of_another_one_is_damaged(signed: Store) -> None:
