@@ -56,7 +56,7 @@ class Store:
         wanted = {"scope": "developer", "days": 30}
         issued = self.post(f"/api/developers/{DEVELOPER}/tokens", token=self.admin, json=wanted)
         self.developer = issued.json()["token"]
-        key_id = run(MOSIS, "key", "generate", key_file).split()[-1]
+        key_id = run(MOSIS, "key", "generate", key_file, "--offline").split()[1]
         proof = json.loads(run(MOSIS, "key", "proof", key_file, "--developer", DEVELOPER))
         registered = self.post(f"/api/developers/{DEVELOPER}/keys", token=self.developer, json=proof)
         assert registered.json()["key_id"] == key_id
