@@ -88,6 +88,7 @@ def _prepared(
 def _uploaded(run: Push, store: Store, prepared: Prepared) -> Version:
     run.register(store, prepared)
     run.add_app(store, prepared.package.manifest)
+    run.replace(store, prepared.package.manifest)
     try:
         with progress("Uploading", sent=True) as run.progress:
             return run.upload(store, prepared)

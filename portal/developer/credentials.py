@@ -19,6 +19,7 @@ from portal.faults import Fault
 
 SERVICE = "mosis"  # under which the keyring keeps tokens
 TOKEN = re.compile(r"mosis_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
+URL = re.compile(r"https?://[^\s@?#\\]+", re.ASCII)
 TOKEN_VARIABLE, URL_VARIABLE = "MOSIS_TOKEN", "MOSIS_URL"
 
 
@@ -37,10 +38,17 @@ class Account:
 def url_of(text: str) -> str:
     """The URL of a store as typed; https where no scheme is named. Raises Fault."""
     url = (text if "://" in text else f"https://{text}").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in url:
+    if not URL.fullmatch(url) or not _has_host(url):
         raise Fault(f"{text!r} is not the URL of a store, such as https://store.example.org.")
     return url
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # half of an IPv6 address, or a port that is none
+        return False
 
 
 def token_of(text: str) -> str:
@@ -57,12 +65,13 @@ def account(url: str | None = None) -> Account:
     The store is `url`, else that in MOSIS_URL, else the one of the last login; the token that in MOSIS_TOKEN, else the
     one kept at login.
     """
-    known = _read()
-    chosen = url or os.environ.get(URL_VARIABLE) or known.current
+    chosen, token = url or os.environ.get(URL_VARIABLE), os.environ.get(TOKEN_VARIABLE)
+    known = _Known(None, {}) if chosen and token else _read()
+    chosen = chosen or known.current
     if not chosen:
         raise SignedOut(f"No store is chosen: run `mosis login URL`, or set {URL_VARIABLE} and {TOKEN_VARIABLE}.")
     chosen = url_of(chosen)
-    if token := os.environ.get(TOKEN_VARIABLE):
+    if token:
         return Account(chosen, token_of(token))
     if chosen not in known.tokens:
         raise SignedOut(f"Not signed in to {chosen}: run `mosis login {chosen}`, or set {TOKEN_VARIABLE}.")

@@ -14,6 +14,7 @@ from portal.faults import Fault
 from portal.packages.manifest import Manifest
 
 PLACED = ("draft", "in_review", "published", "rejected", "yanked")
+REPLACEABLE = ("draft", "rejected")  # another package may have the code of such a version
 PUBLISHED = ("published", "yanked")
 POLL_SECONDS = 5
 
@@ -38,7 +39,7 @@ class Store:
         return max((v["version_code"] for v in self.versions if v["status"] in PUBLISHED), default=0)
 
     def is_free(self, code: int) -> bool:
-        """Whether a version of this code can be uploaded."""
+        """Whether no version has this code or needs a lower one."""
         return self.version(code) is None and code > self.highest_published
 
     @property
@@ -73,10 +74,12 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
     code = manifest.version_code
     if 0 < store.max_bytes < prepared.size:
         raise Fault(f"The package has {prepared.size} bytes; the store takes at most {store.max_bytes}.")
-    if taken := store.version(code):
+    taken = store.version(code)
+    if taken and taken["status"] not in REPLACEABLE:
+        withdraw = f", withdraw it with `mosis review withdraw {manifest.id} {code}`"
         raise Fault(
             f"{manifest.id} has a version {code} already, which is {taken['status']}: raise version_code to"
-            f" {store.next_code}, or push with --bump."
+            f" {store.next_code}{withdraw if taken['status'] == 'in_review' else ''}, or push with --bump."
         )
     if code <= store.highest_published:
         raise Fault(
@@ -120,6 +123,12 @@ class Push:
             described = {"name": manifest.name, "description": manifest.description or ""}
             self.client.post("/api/apps", {"app_id": manifest.id, **described}, once=True)
             self.report(f"Added app {manifest.id}.")
+
+    def replace(self, store: Store, manifest: Manifest) -> None:
+        """Delete a draft or a rejected version of this code. Raises Problem."""
+        if earlier := store.version(manifest.version_code):
+            self.client.request("DELETE", f"/api/apps/{manifest.id}/versions/{manifest.version_code}")
+            self.report(f"Deleted version {manifest.version_code}, which was {earlier['status']}.")
 
     def upload(self, store: Store, prepared: source.Prepared) -> Version:
         """Raises Problem, Unreachable, Fault."""

@@ -42,7 +42,8 @@ def test_what_the_store_would_refuse_is_said_before_the_upload(developer: Develo
     developer.done("push", app, "--submit")
     (app / "payload.bin").write_bytes(b"changed")
     assert developer.failed(1, "push", app) == (
-        f"{app_id} has a version 1 already, which is in_review: raise version_code to 2, or push with --bump.\n"
+        f"{app_id} has a version 1 already, which is in_review: raise version_code to 2, withdraw it with"
+        f" `mosis review withdraw {app_id} 1`, or push with --bump.\n"
     )
     front.review(app_id, 1, "publish")
     developer.done("key", "generate", "other.pem")
@@ -51,6 +52,17 @@ def test_what_the_store_would_refuse_is_said_before_the_upload(developer: Develo
     big = developer.app("big", payload=os.urandom(52 * 1024 * 1024), id=app_id, version_code=3)
     assert "52428800" in developer.failed(1, "push", big)
     assert len(json.loads(developer.done("versions", app_id, "--json"))) == 1
+
+
+def test_a_draft_and_a_rejected_version_are_replaced(developer: Developer, front: Front) -> None:
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app)
+    for content in (b"second", b"third"):
+        (app / "payload.bin").write_bytes(content)
+        pushed = json.loads(developer.done("push", app, "--json", "--submit"))
+        assert (pushed["version_code"], pushed["status"]) == (1, "in_review")
+        front.review(app_id, 1, "reject", reason="It does not start.")
 
 
 def test_a_dry_run_changes_nothing(developer: Developer, front: Front) -> None:
