@@ -159,6 +159,11 @@ class Settings(BaseModel):
     upload_url_seconds: int = Field(900, ge=60, le=3600, description="how long a signed upload URL is valid, seconds")
     open_uploads_max: int = Field(8, ge=1, description="signed uploads a developer may have open")
     open_uploads_max_bytes: int = Field(200 * MIB, ge=1024, description="sum of their sizes, bytes")
+    webhooks: Literal["off", "public", "any"] = Field(
+        "off",
+        description="where developers may have the store report the end of a review; `public`: https URLs with public"
+        " addresses, `any`: others too, such as in the network of the host",
+    )
     own_reviews: Literal["auto", "never", "always"] = Field(
         "auto",
         description="whether a reviewer may publish versions of an own app; `auto`: only where nobody else could, or"

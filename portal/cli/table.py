@@ -62,6 +62,7 @@ COMMANDS = (
     Command("replicate", "replicate", HOST, "Run Litestream and prove its replica, until SIGTERM."),
     Command("follow", "standby", HOST, "Copy the store that this standby follows, once."),
     Command("collect", "collect", HOST, "Fetch packages that were uploaded to the mirror's private bucket."),
+    Command("notify", "notify", HOST, "Send what waits for webhooks."),
     Command("promote", "standby", HOST, "Make a standby's copy a store of its own."),
     Command("schedule", "schedules", HOST, "Run jobs at their times, on a host without cron."),
     Command("rotate", "schedules", HOST, "Rotate nginx's log, on a host without logrotate."),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, VersionCode
 from portal.packages.manifest import WebPage
 from portal.packages.signature import KeyId
-from portal.store import app_keys, apps, assets, changes, developers, downloads, keys, tokens, versions
+from portal.store import app_keys, apps, assets, changes, developers, downloads, keys, tokens, versions, webhooks
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.store.states import Status
@@ -131,6 +131,27 @@ class NewApp(Body):
     app_id: AppId
     name: Name
     description: str = Field("", max_length=10_000)
+
+
+class NewWebhook(Body):
+    url: str = Field(max_length=2000, description="https URL that gets a POST when a review ends")
+
+
+class Webhook(BaseModel):
+    url: str
+    created_at: Time
+    waiting: int = Field(description="deliveries that have not succeeded")
+    fault: str | None = Field(description="why the last try failed")
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, webhook: webhooks.Webhook) -> "Webhook":
+        waiting = webhooks.waiting(db, webhook.developer_id)
+        fault = waiting[0].fault if waiting else None
+        return cls(url=webhook.url, created_at=webhook.created_at, waiting=len(waiting), fault=fault)
+
+
+class SetWebhook(Webhook):
+    secret: str = Field(description="key of the signatures (standardwebhooks.com), shown only once")
 
 
 class AppChange(Body):

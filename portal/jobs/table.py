@@ -14,7 +14,12 @@ HOUR = 3600
 DAY = 24 * HOUR
 
 Needs = Literal[
-    "a store", "a store with a backup drive", "a store with a mirror", "a store with a private bucket", "a standby"
+    "a store",
+    "a store with a backup drive",
+    "a store with a mirror",
+    "a store with a private bucket",
+    "a store with webhooks",
+    "a standby",
 ]
 
 MET: Mapping[Needs, "Callable[[Settings], bool]"] = {
@@ -24,6 +29,7 @@ MET: Mapping[Needs, "Callable[[Settings], bool]"] = {
     "a store with a private bucket": lambda settings: (
         settings.follow is None and settings.mirror is not None and settings.mirror.private_bucket is not None
     ),
+    "a store with webhooks": lambda settings: settings.follow is None and settings.webhooks != "off",
     "a standby": lambda settings: settings.follow is not None,
 }
 
@@ -117,6 +123,15 @@ JOBS = (
         max_run=DAY,
         needs="a store with a private bucket",
         help="Fetch the packages that were uploaded to the mirror's private bucket",
+    ),
+    Job(
+        name="notify",
+        command="notify",
+        time="* * * * *",
+        max_age=HOUR,
+        max_run=HOUR,
+        needs="a store with webhooks",
+        help="Send the webhooks of reviews that have ended",
     ),
     Job(
         name="follow",

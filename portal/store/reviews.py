@@ -8,7 +8,7 @@ rule: an upgrade must not leave the one person of a small store without a way to
 import sqlite3
 from typing import Literal
 
-from portal.store import audit, versions
+from portal.store import audit, versions, webhooks
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.errors import Refused
@@ -37,7 +37,9 @@ def step(
         raise Refused("WRONG_STATE", f"{app.app_id} {version_code} was uploaded anew: its SHA-256 is {version.sha256}.")
     if actor.developer_id in (app.developer_id, version.developer_id):
         _require_others(tx, actor, version, action, own_reviews)
-    return versions.change(tx, actor, app, version_code, action, reason)
+    changed = versions.change(tx, actor, app, version_code, action, reason)
+    webhooks.announce(tx, app, changed, action)
+    return changed
 
 
 def _require_others(

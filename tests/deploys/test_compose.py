@@ -145,6 +145,13 @@ def test_only_what_talks_to_the_bucket_has_a_network(
     assert f" --network {'mosis_default' if talks else 'none'} " in output
 
 
+@pytest.mark.parametrize(("webhooks", "talks"), [("off", False), ("public", True)])
+def test_what_sends_webhooks_has_a_network(release: Release, tmp_path: Path, webhooks: str, *, talks: bool) -> None:
+    script = everything(plan(NAS | {"mosis_settings": {"webhooks": webhooks}}, release))["/volume1/@mosis/bin/mosis"]
+    output = ran(script, "", tmp_path, "notify")
+    assert f" --network {'mosis_default' if talks else 'none'} " in output
+
+
 def test_a_release_restarts_what_runs_it_and_not_nginx(release: Release) -> None:
     before, after = plan(NAS, release), plan(NAS, dataclasses.replace(release, id="ffffffffffff"))
     changed = {name for name, service in before.services.items() if service.stamp != after.services[name].stamp}

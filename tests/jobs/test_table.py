@@ -43,7 +43,8 @@ def test_importing_it_imports_no_job_and_no_library() -> None:
             {"mirror": MIRROR | {"private_bucket": "mosis-private"}},
             ["cleanup", "backup-database", "drill", "scrub", "catalogue", "mirror", "collect"],
         ),
-        ({"backup": DRIVE, "mirror": MIRROR, "follow": FOLLOW}, ["follow"]),
+        ({"webhooks": "public"}, ["cleanup", "backup-database", "drill", "scrub", "catalogue", "notify"]),
+        ({"backup": DRIVE, "mirror": MIRROR, "webhooks": "any", "follow": FOLLOW}, ["follow"]),
         ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database", "scrub", "catalogue"]),
     ],
 )

@@ -2,10 +2,11 @@
 
 from portal.http import schemas
 from portal.http.routing import DEVELOPER, MEMBER, Call, Operation, Routes
-from portal.store import developers, tokens
+from portal.store import developers, tokens, webhooks
 
 ME_PATH = "/api/me"
 TOKENS_PATH = f"{ME_PATH}/tokens"
+WEBHOOK_PATH = f"{ME_PATH}/webhook"
 
 routes = Routes()
 
@@ -47,3 +48,21 @@ def end_token(call: Call, token_id: str) -> None:
         raise tokens.not_found(call.actor.developer_id, token_id)
     with call.db.write() as tx:
         tokens.revoke(tx, call.actor, call.actor.developer_id, token_id)
+
+
+@routes.add(Operation("GET", WEBHOOK_PATH, "Show my webhook", DEVELOPER, problems=("NOT_FOUND",)))
+def show_webhook(call: Call) -> schemas.Webhook:
+    return schemas.Webhook.of(call.db.read(), webhooks.get(call.db.read(), call.actor.developer_id))
+
+
+@routes.add(Operation("PUT", WEBHOOK_PATH, "Set my webhook, with a new secret", DEVELOPER))
+def put_webhook(call: Call, body: schemas.NewWebhook) -> schemas.SetWebhook:
+    with call.db.write() as tx:
+        webhook = webhooks.put(tx, call.settings, call.actor, body.url)
+        return schemas.SetWebhook(**vars(schemas.Webhook.of(tx, webhook)), secret=webhook.secret)
+
+
+@routes.add(Operation("DELETE", WEBHOOK_PATH, "Delete my webhook", DEVELOPER, status=204))
+def delete_webhook(call: Call) -> None:
+    with call.db.write() as tx:
+        webhooks.delete(tx, call.actor)

@@ -1,0 +1,127 @@
+"""Send what waits for webhooks: signed as standardwebhooks.com has it, and tried again later where it fails.
+
+A URL is somebody else's choice, so it must not reach what only this host can reach: with `webhooks = "public"` each
+address that its host has must be a public one, and the connection goes to the address that was checked. Redirects are
+not followed.
+"""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from portal import __version__
+from portal.faults import Fault, sentence
+from portal.jobs.alone import alone
+from portal.store import job_runs, webhooks
+from portal.store.clock import now
+from portal.store.errors import Refused
+from portal.store.store import Store
+from portal.store.webhooks import Delivery, Webhook
+
+JOB = "notify"
+RUN_SECONDS = 50.0  # after which nothing more is begun, because cron starts the next run
+ANSWER_SECONDS = 10.0
+FAULT_MAX = 200  # characters
+
+Report = Callable[[str], object]
+
+
+class NotSentError(Fault):
+    """A delivery failed; the message says why, for the developer."""
+
+
+def notify(store: Store, report: Report = lambda line: None) -> None:
+    """Send what is due; `report` receives a line for each. Raises RunningError while it runs."""
+    with alone(store, JOB), job_runs.recorded(store.db, JOB):
+        end = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < end and (due := webhooks.due(store.db.read())):
+            for delivery in due:
+                if time.monotonic() < end:
+                    report(_deliver(store, delivery))
+
+
+def _deliver(store: Store, delivery: Delivery) -> str:
+    try:
+        webhook = webhooks.get(store.db.read(), delivery.developer_id)
+    except Refused:  # it was deleted meanwhile, and the delivery with it
+        return f"{delivery.developer_id}: has no webhook any more"
+    try:
+        send(webhook, delivery, private=store.settings.webhooks == "any")
+    except (NotSentError, OSError, http.client.HTTPException, ValueError) as error:
+        fault = (sentence(error) or type(error).__name__)[:FAULT_MAX]
+        with store.db.write() as tx:
+            webhooks.failed(tx, delivery, fault)
+        return f"{delivery.developer_id}: not sent, try {delivery.tries + 1} of {webhooks.TRIES_MAX}: {fault}"
+    with store.db.write() as tx:
+        webhooks.sent(tx, delivery)
+    return f"{delivery.developer_id}: sent"
+
+
+def send(webhook: Webhook, delivery: Delivery, *, private: bool) -> None:
+    """POST a delivery, to a `private` address only if that is allowed.
+
+    Raises NotSentError, OSError, HTTPException, ValueError.
+    """
+    parts = urlsplit(webhook.url)
+    address = _address(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80), private=private)
+    connection = _connection(parts.scheme, str(parts.hostname), parts.port, address)
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", target, delivery.body.encode(), headers(webhook, delivery, now()))
+        status = connection.getresponse().status
+    finally:
+        connection.close()
+    if not 200 <= status < 300:
+        raise NotSentError(f"The webhook answered {status}.")
+
+
+def headers(webhook: Webhook, delivery: Delivery, at: int) -> dict[str, str]:
+    """The headers of a delivery at the time `at`, in seconds since 1970."""
+    identity = f"delivery-{delivery.created_at}-{delivery.number}"
+    key = base64.b64decode(webhook.secret.removeprefix(webhooks.SECRET))
+    digest = hmac.new(key, f"{identity}.{at}.{delivery.body}".encode(), hashlib.sha256).digest()
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": f"mosis/{__version__}",
+        "Webhook-Id": identity,
+        "Webhook-Timestamp": str(at),
+        "Webhook-Signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def _address(host: str, port: int, *, private: bool) -> tuple[str, int]:
+    """An address of the host. Raises NotSentError if one is not public, although it must be."""
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    if not private:
+        for address in found:
+            if not _is_public(address):
+                raise NotSentError(f"{host} has the address {address}, which is not public.")
+    return found[0], port
+
+
+def _is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+    return parsed.is_global and not parsed.is_multicast
+
+
+def _connection(scheme: str, host: str, port: int | None, address: tuple[str, int]) -> http.client.HTTPConnection:
+    """A connection to that very address, which asks for and verifies the name."""
+    raw = socket.create_connection(address, ANSWER_SECONDS)
+    if scheme == "http":
+        connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+        connection.sock = raw
+        return connection
+    secure = http.client.HTTPSConnection(host, port, timeout=ANSWER_SECONDS)
+    secure.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+    return secure

@@ -1,0 +1,149 @@
+"""Where a developer hears of the end of a review: one URL each, and deliveries that wait to be sent.
+
+The transaction that ends a review notes the delivery; a job sends it (`jobs.notify`), for the portal has no network.
+"""
+
+import base64
+import json
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from portal.settings import Settings
+from portal.store import audit
+from portal.store.apps import App
+from portal.store.clock import now, rfc3339
+from portal.store.errors import Refused
+from portal.store.states import Action
+from portal.store.versions import PlacedVersion
+
+ENDS: tuple[Action, ...] = ("publish", "reject")  # a review
+SECRET = "whsec_"  # noqa: S105 - how secrets begin, as standardwebhooks.com has it
+TRIES_MAX = 12  # over two days
+FIRST_SECONDS, LONGEST_SECONDS = 60, 6 * 3600  # until the next try; doubled after each
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """`secret` is `whsec_` and base64 of 32 bytes; times are seconds since 1970."""
+
+    developer_id: str
+    url: str
+    secret: str
+    created_at: int
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A JSON body that waits to be sent to a webhook; `fault` says why the last of the `tries` failed."""
+
+    number: int
+    developer_id: str
+    created_at: int
+    next_at: int
+    tries: int
+    body: str
+    fault: str | None
+
+
+COLUMNS = ", ".join(Webhook.__dataclass_fields__)
+DELIVERY = ", ".join(Delivery.__dataclass_fields__)
+
+
+def put(tx: sqlite3.Connection, settings: Settings, actor: audit.Actor, url: str) -> Webhook:
+    """Set the URL of the actor, with a new secret; what waited for the old one is forgotten.
+
+    Raises Refused (VALIDATION_ERROR) for a URL that this store does not send to.
+    """
+    if fault := _fault(settings, url):
+        raise Refused("VALIDATION_ERROR", "The webhook is invalid.", [f"url: {fault}."])
+    secret = SECRET + base64.b64encode(secrets.token_bytes(32)).decode()
+    webhook = Webhook(actor.developer_id, url, secret, now())
+    tx.execute("DELETE FROM webhooks WHERE developer_id = ?", (actor.developer_id,))
+    tx.execute(
+        f"INSERT INTO webhooks ({COLUMNS}) VALUES (?, ?, ?, ?)", (actor.developer_id, url, secret, webhook.created_at)
+    )
+    audit.append(tx, actor, "webhook.put", actor.developer_id, host=urlsplit(url).hostname)
+    return webhook
+
+
+def delete(tx: sqlite3.Connection, actor: audit.Actor) -> None:
+    """Forget the webhook of the actor, and what waited for it."""
+    if tx.execute("DELETE FROM webhooks WHERE developer_id = ?", (actor.developer_id,)).rowcount:
+        audit.append(tx, actor, "webhook.delete", actor.developer_id)
+
+
+def get(db: sqlite3.Connection, developer_id: str) -> Webhook:
+    """Raises Refused (NOT_FOUND)."""
+    row = db.execute(f"SELECT {COLUMNS} FROM webhooks WHERE developer_id = ?", (developer_id,)).fetchone()
+    if row is None:
+        raise Refused("NOT_FOUND", f"Developer {developer_id} has no webhook.")
+    return Webhook(*row)
+
+
+def announce(tx: sqlite3.Connection, app: App, version: PlacedVersion, action: Action) -> None:
+    """Note a delivery to the owner of the app, if this ends a review and the owner has a webhook."""
+    if action not in ENDS:
+        return
+    body = {
+        "type": f"version.{action}",
+        "timestamp": rfc3339(version.status_at),
+        "data": {
+            "app_id": app.app_id,
+            "version_code": version.version_code,
+            "version": version.version_name,
+            "status": version.status,
+            "reason": version.reason,
+        },
+    }
+    tx.execute(
+        "INSERT INTO deliveries (developer_id, created_at, next_at, body)"
+        " SELECT developer_id, ?1, ?1, ?2 FROM webhooks WHERE developer_id = ?3",
+        (now(), json.dumps(body, separators=(",", ":")), app.developer_id),
+    )
+
+
+def waiting(db: sqlite3.Connection, developer_id: str) -> list[Delivery]:
+    """The deliveries to a developer that have not succeeded, the first one first."""
+    rows = db.execute(f"SELECT {DELIVERY} FROM deliveries WHERE developer_id = ? ORDER BY number", (developer_id,))
+    return [Delivery(*row) for row in rows]
+
+
+def due(db: sqlite3.Connection) -> list[Delivery]:
+    """Of each developer the first delivery that is due: they arrive in order, and none holds up another developer's."""
+    rows = db.execute(
+        f"SELECT {DELIVERY} FROM deliveries WHERE number IN (SELECT min(number) FROM deliveries GROUP BY developer_id)"
+        " AND next_at <= ? ORDER BY next_at, number",
+        (now(),),
+    )
+    return [Delivery(*row) for row in rows]
+
+
+def sent(tx: sqlite3.Connection, delivery: Delivery) -> None:
+    """Forget a delivery that succeeded."""
+    tx.execute("DELETE FROM deliveries WHERE number = ?", (delivery.number,))
+
+
+def failed(tx: sqlite3.Connection, delivery: Delivery, fault: str) -> None:
+    """Try again later, or give up."""
+    if delivery.tries + 1 >= TRIES_MAX:
+        sent(tx, delivery)
+        audit.append(tx, audit.OPERATOR, "webhook.give-up", delivery.developer_id, fault=fault)
+        return
+    wait = min(FIRST_SECONDS * 2**delivery.tries, LONGEST_SECONDS)
+    tx.execute(
+        "UPDATE deliveries SET tries = tries + 1, next_at = ?, fault = ? WHERE number = ?",
+        (now() + wait, fault, delivery.number),
+    )
+
+
+def _fault(settings: Settings, url: str) -> str | None:
+    if settings.webhooks == "off":
+        return "This store sends no webhooks"
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and settings.webhooks == "any"):
+        return "Must begin with https://"
+    if not parts.hostname or parts.username is not None or parts.password is not None:
+        return "Must have a host, and no user name or password"
+    return None

@@ -1,0 +1,209 @@
+"""Webhooks: signed, sent in order, tried again, and never to an address that only this host can reach."""
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from portal.jobs import notify
+from portal.store import apps, audit, reviews, webhooks
+from portal.store.errors import Refused
+from portal.store.store import Store
+from tests.packages.samples import APP_ID
+from tests.support.portal import add_developer, make_store
+from tests.support.publishing import OWNER, add_app, change, publish
+
+
+@dataclass
+class Receiver:
+    """A webhook on this machine that answers with the next of `statuses`, then 200."""
+
+    url: str = ""
+    statuses: list[int] = field(default_factory=list)
+    received: list[tuple[dict[str, str], str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    state = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            state.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(state.statuses.pop(0) if state.statuses else 200)
+            self.send_header("Location", state.url)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    state.url = f"http://127.0.0.1:{server.server_port}/hook?a=b"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield state
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[Store]:
+    """A store that sends to private addresses too, with two versions in review."""
+    store = make_store(tmp_path / "store", webhooks="any")
+    add_developer(store, "acme")
+    add_app(store, APP_ID)
+    with pytest.MonkeyPatch.context() as draft:
+        draft.setattr("tests.support.publishing.change", lambda *_: None)
+        for code in (1, 2):
+            publish(store, APP_ID, code)
+    for code in (1, 2):
+        change(store, APP_ID, code, "submit")
+    yield store
+    store.db.close()
+
+
+def subscribed(store: Store, url: str) -> webhooks.Webhook:
+    with store.db.write() as tx:
+        return webhooks.put(tx, store.settings, OWNER, url)
+
+
+def decide(store: Store, code: int, action: str, reason: str = "") -> None:
+    with store.db.write() as tx:
+        app = apps.get(tx, APP_ID)
+        reviews.step(tx, audit.OPERATOR, app, code, action, reason=reason, sha256=None, own_reviews="auto")
+
+
+def left(store: Store) -> list[webhooks.Delivery]:
+    return webhooks.waiting(store.db.read(), "acme")
+
+
+def later(store: Store) -> None:
+    """Let every wait be over."""
+    with store.db.write() as tx:
+        tx.execute("UPDATE deliveries SET next_at = 0")
+
+
+def test_the_end_of_each_review_arrives_in_order_and_signed(waiting: Store, receiver: Receiver) -> None:
+    webhook = subscribed(waiting, receiver.url)
+    decide(waiting, 1, "reject", "The icon is missing.")
+    decide(waiting, 2, "publish")
+    notify.notify(waiting)
+    assert left(waiting) == []
+    bodies = [json.loads(body) for _, body in receiver.received]
+    assert [body["type"] for body in bodies] == ["version.reject", "version.publish"]
+    assert bodies[0]["data"] == {
+        "app_id": APP_ID, "version_code": 1, "version": "1.0.0", "status": "rejected", "reason": "The icon is missing.",
+    }  # fmt: skip
+    for headers, body in receiver.received:
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}".encode()
+        key = base64.b64decode(webhook.secret.removeprefix("whsec_"))
+        digest = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        assert headers["webhook-signature"] == f"v1,{digest}"
+    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 2
+
+
+def test_without_a_webhook_nothing_waits(waiting: Store) -> None:
+    decide(waiting, 1, "publish")
+    assert left(waiting) == []
+
+
+def test_what_fails_is_tried_again_before_what_follows(waiting: Store, receiver: Receiver) -> None:
+    subscribed(waiting, receiver.url)
+    for code in (1, 2):
+        decide(waiting, code, "reject", "So.")
+    receiver.statuses = [500, 302]
+    notify.notify(waiting)
+    assert [(one.tries, one.fault) for one in left(waiting)] == [(1, "The webhook answered 500."), (0, None)]
+    notify.notify(waiting)
+    assert len(receiver.received) == 1, "its time has not come"
+    later(waiting)
+    notify.notify(waiting)
+    assert [one.fault for one in left(waiting)] == ["The webhook answered 302.", None], "redirects are not followed"
+    assert len(receiver.received) == 2
+    later(waiting)
+    notify.notify(waiting)
+    assert left(waiting) == []
+    assert len(receiver.received) == 4
+
+
+def test_a_webhook_that_never_answers_is_given_up(waiting: Store, receiver: Receiver) -> None:
+    subscribed(waiting, receiver.url)
+    decide(waiting, 1, "publish")
+    receiver.statuses = [503] * webhooks.TRIES_MAX
+    waits = []
+    for _ in range(webhooks.TRIES_MAX):
+        later(waiting)
+        notify.notify(waiting)
+        waits += [one.next_at for one in left(waiting)]
+    assert left(waiting) == []
+    assert waits == sorted(waits)
+    [given_up] = [row for row in audit.entries(waiting.db.read()) if row.action == "webhook.give-up"]
+    assert given_up.subject == "acme"
+
+
+def test_a_private_address_is_refused_unless_it_is_allowed(waiting: Store, receiver: Receiver) -> None:
+    webhook = subscribed(waiting, receiver.url)
+    decide(waiting, 1, "publish")
+    [delivery] = left(waiting)
+    with pytest.raises(notify.NotSentError, match=r"127\.0\.0\.1, which is not public"):
+        notify.send(webhook, delivery, private=False)
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "::",
+     "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "224.0.0.1", "ff02::1"],
+)  # fmt: skip
+def test_what_is_no_public_address(address: str) -> None:
+    assert not notify._is_public(address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34"])
+def test_what_is_a_public_address(address: str) -> None:
+    assert notify._is_public(address)
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(
+    waiting: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server could give another one the second time."""
+    port = int(receiver.url.partition("127.0.0.1:")[2].partition("/")[0])
+    webhook = subscribed(waiting, f"http://hook.example:{port}/")
+    decide(waiting, 1, "publish")
+    answers = [[(2, 1, 6, "", ("127.0.0.1", port))]]
+    monkeypatch.setattr(notify.socket, "create_connection", connected)
+    monkeypatch.setattr(notify.socket, "getaddrinfo", lambda *_args, **_options: answers.pop(0))
+    notify.send(webhook, left(waiting)[0], private=True)
+    assert receiver.received[0][0]["host"] == f"hook.example:{port}"
+
+
+def connected(address: tuple[str, int], timeout: float) -> socket.socket:
+    """As create_connection, which asks getaddrinfo even about an address."""
+    made = socket.socket()
+    made.settimeout(timeout)
+    made.connect(address)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [("off", "https://example.org/"), ("public", "http://example.org/"), ("public", "ftp://example.org/"),
+     ("any", "file:///etc/passwd"), ("any", "https://"), ("public", "https://user:secret@example.org/")],
+)  # fmt: skip
+def test_a_url_that_the_store_does_not_send_to(tmp_path: Path, setting: str, url: str) -> None:
+    store = make_store(tmp_path / "store", webhooks=setting)
+    add_developer(store, "acme", key=None)
+    with pytest.raises(Refused) as refused, store.db.write() as tx:
+        webhooks.put(tx, store.settings, OWNER, url)
+    assert refused.value.code == "VALIDATION_ERROR"
