@@ -36,7 +36,7 @@ class Services:
     routes: tuple["Route", ...]
     downloads: Counting
     decoding: threading.Lock = field(default_factory=threading.Lock)
-    """Held while an image is decoded: one at a time bounds the memory of a worker."""
+    """Held while an image is decoded, or packages are compared: one at a time bounds what a worker needs for it."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def transfer(store: Store, actor: audit.Actor, app_id: str, developer_id: str, r
             audit.append(
                 tx, actor, "app.transfer", app_id, developer_id=developer_id, before=app.developer_id, reason=reason
             )  # fmt: skip
+            transferred = apps.get(tx, app_id)
             tx.execute("COMMIT")
         with suppress(OSError):  # `mosis rebuild` takes the newer of two
             (store.layout.area("packages") / app.developer_id / app_id / APP_RECORD).unlink(missing_ok=True)
-    return apps.get(store.db.read(), app_id)
+    return transferred

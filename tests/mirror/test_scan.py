@@ -10,9 +10,10 @@ from portal.mirror import scan as scanning
 from portal.mirror import wanted
 from portal.mirror.record import Pending, Record
 from portal.mirror.scan import scan
-from portal.store import apps, assets, audit, clock, retention, versions
+from portal.store import apps, assets, audit, clock, deletion, retention, transfers, versions
 from portal.store.store import Store
 from tests.support.many import OWNER, fill
+from tests.support.portal import add_developer
 
 APP_IDS = {f"org.example.app{number}" for number in range(3)}
 
@@ -92,6 +93,24 @@ def test_every_change_of_what_devices_may_download_is_seen(store: Store, record:
         versions.change(tx, OWNER, app, 2, "yank", "broken")
     at_once(0)  # without a published version nothing of the app is for devices
     assert len(due()) == 7
+
+
+def test_what_is_transferred_stays_and_what_is_deleted_for_good_goes(store: Store, record: Record) -> None:
+    def due() -> list[str]:
+        scan(store.db.read(), store.layout, record)
+        record.unnamed(clock.now())
+        return [one.key for one in record.unwanted(clock.now())]
+
+    copied(store, record)
+    app = apps.get(store.db.read(), "org.example.app0")
+    add_developer(store, "buyer", key=None)
+    transfers.transfer(store, audit.OPERATOR, app.app_id, "buyer", "Sold.")
+    assert due() == []
+    assert record.pending() == Pending(0, 0), "the addresses of packages stay"
+    deletion.delete_version(store, audit.OPERATOR, app.app_id, 2, "By order of a court.")
+    assert {key.rpartition("/")[0] for key in due()} == {f"packages/acme/{app.app_id}/2"}
+    deletion.delete_app(store, audit.OPERATOR, "org.example.app1", "By order of a court.")
+    assert {key for key in due() if "app1" in key} == record.objects("org.example.app1").keys()
 
 
 def test_what_is_wanted_again_is_not_deleted(store: Store, record: Record) -> None:

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 import portal.store
-from portal.store import apps, assets, audit, awaited, files, placement, signed_uploads, uploads
+from portal.store import apps, assets, audit, awaited, deletion, files, placement, signed_uploads, transfers, uploads
 from portal.store.database import connect
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
+from tests.support.many import add_version
 from tests.support.portal import add_developer
 
 ACTOR = audit.Actor("acme", "developer", None, "test")
+ADMIN = audit.Actor("admin", "admin", None, "test")
 
 READ_FIRST = {
     "awaited.want": "reads what is wanted; the job alone changes what it reads, and asking twice is asking once",
@@ -33,6 +35,7 @@ READ_FIRST = {
     "leftovers.sweep": "runs while leftovers are listed; each is checked again in the transaction that removes it",
     "leftovers.name_images": "looks for images without both names, and checks their rows again in its transaction",
     "placement.linked": "no writer waits while files are flushed; what may change meanwhile is checked again",
+    "changes.files": "writes nothing",
     "uploads.new": "writes nothing",
     "uploads.limits": "writes nothing",
 }
@@ -47,6 +50,9 @@ WRITES: dict[str, Write] = {
     "assets.delete_screenshot": lambda store, app: assets.delete_screenshot(store, ACTOR, app, 5),
     "awaited.refused": lambda store, app: awaited.refused(store, transfer(store), Refused("X", "")),
     "awaited.unavailable": lambda store, app: awaited.unavailable(store, transfer(store)),
+    "deletion.delete_app": lambda store, app: deletion.delete_app(store, ADMIN, app.app_id, "So."),
+    "deletion.delete_version": lambda store, app: deletion.delete_version(store, ADMIN, app.app_id, 7, "So."),
+    "transfers.transfer": lambda store, app: transfers.transfer(store, ADMIN, app.app_id, "other", "So."),
     "placement.remove_orphan": lambda store, app: placement.remove_orphan(
         store, placement.Target(app.developer_id, app.app_id, 1)
     ),
@@ -87,8 +93,10 @@ def test_every_function_that_writes_is_listed_here() -> None:
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_a_function_that_writes_reads_inside_its_transaction(store: Store, write: Write) -> None:
     add_developer(store, "acme", key=None)
+    add_developer(store, "other", key=None)
     with store.db.write() as tx:
         app = apps.add(tx, ACTOR, APP_ID, "Reader", "")
+        add_version(store, tx, APP_ID, 7)
     assets.put_screenshot(store, ACTOR, app, 5, b"png")
     files.write_file(upload(store, app).package, b"")
     with store.db.write() as tx:
