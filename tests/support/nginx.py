@@ -70,3 +70,65 @@ def listens(process: subprocess.Popen[bytes], port: int) -> bool:
             return process.poll() is None
         time.sleep(0.02)
     return False
+
+
+@contextmanager
+def https_before(url: str, directory: Path) -> Iterator[str]:
+    """The https URL of a reverse proxy, as people put one before a store at home, with a certificate of its own."""
+    directory.mkdir()
+    certificate, key = _certificate(directory)
+    for _ in range(5):
+        port = free_port()
+        config = directory / "nginx.conf"
+        config.write_text(HTTPS.format(directory=directory, port=port, certificate=certificate, key=key, url=url))
+        with (directory / "log").open("ab") as log:
+            process = subprocess.Popen([NGINX, "-c", config], stdout=log, stderr=log)
+        try:
+            if listens(process, port):
+                yield f"https://store.test:{port}"
+                return
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
+    raise RuntimeError((directory / "log").read_text())
+
+
+HTTPS = """\
+daemon off;
+pid "{directory}/pid";
+error_log stderr;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path "{directory}/body";
+    proxy_temp_path "{directory}/proxy";
+    fastcgi_temp_path "{directory}/fastcgi";
+    uwsgi_temp_path "{directory}/uwsgi";
+    scgi_temp_path "{directory}/scgi";
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate "{certificate}";
+        ssl_certificate_key "{key}";
+        client_max_body_size 0;
+        location / {{
+            proxy_pass {url};
+            proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto https;
+        }}
+    }}
+}}
+"""
+
+
+def _certificate(directory: Path) -> tuple[Path, Path]:
+    """A self-signed certificate of store.test, and its key."""
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=store.test"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key

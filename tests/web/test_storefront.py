@@ -99,9 +99,7 @@ def test_a_home_page_is_a_link_only_if_it_is_one_of_the_web(
     publishing.add_app(site.store, app_id)
     publishing.publish(site.store, app_id, 1)
     with site.store.db.write() as tx:  # as an older release, or a manifest of an older format, may have let it in
-        tx.execute(
-            "UPDATE versions SET manifest = json_set(manifest, '$.homepage', ?) WHERE app_id = ?", (homepage, app_id)
-        )
+        tx.execute("UPDATE apps SET homepage = ? WHERE app_id = ?", (homepage, app_id))
     links = re.findall(r'href="([^"]*)" rel="nofollow', page(front, f"/apps/{app_id}").text)
     assert [link.startswith("https://evil.example/?a=1&amp;b=") for link in links] == (
         [True] if homepage.startswith("https") else []

@@ -1,6 +1,6 @@
 // The upload of a package on the page of an app: by drag and drop, with progress, across a lost connection and a reload.
 import { forget, keep, kept, prune } from "./files.js";
-import { FileGone, Refusal, Transfer, open } from "./tus.js";
+import { FileGone, Refusal, Transfer } from "./tus.js";
 
 const WINDOW = 5000; // milliseconds over which the speed is averaged
 const UNITS = ["B", "kB", "MB", "GB"];
@@ -82,7 +82,7 @@ async function ended(error, ticket) {
     say(`The upload ended: ${error.message}`, true);
   } else {
     show(false);
-    say(error instanceof Refusal ? error.message : "The store does not answer. Try again in a moment.", true);
+    say(error.message, true);
   }
   panel.hidden = false;
   panel.querySelectorAll("progress, .actions, #transfer-figures").forEach((part) => { part.hidden = true; });
@@ -92,7 +92,12 @@ async function ended(error, ticket) {
 
 async function start(file, known = null) {
   if (transfer) return;
-  transfer = { file };
+  let id = known?.id;
+  const noted = (ticket) => {
+    remember(ticket);
+    if (ticket.id !== id) keep(id = ticket.id, file);
+  };
+  transfer = new Transfer(app, file, known, { progress: progressed, state: say, ticket: noted });
   samples = [];
   panel.querySelectorAll("[hidden]").forEach((part) => { part.hidden = false; });
   document.querySelector("#transfer-name strong").textContent = file.name;
@@ -101,18 +106,13 @@ async function start(file, known = null) {
   show(true);
   progressed(0);
   pause.focus();
-  let ticket = known;
   try {
-    ticket ??= await open(app, file);
-    remember(ticket);
-    if (!known) await keep(ticket.id, file);
-    transfer = new Transfer(file, ticket, { progress: progressed, state: say, ticket: remember });
     if (await transfer.run()) {
-      await done(ticket.id);
+      await done(id);
       location.assign(`${page}?done=upload`);
     }
   } catch (error) {
-    await ended(error, ticket);
+    await ended(error, transfer.ticket);
   }
 }
 
@@ -129,7 +129,7 @@ function chosen(file) {
 }
 
 pause.addEventListener("click", () => {
-  if (!(transfer instanceof Transfer)) return;
+  if (!transfer) return;
   if (transfer.paused) transfer.resume();
   else transfer.pause();
   samples = [];
@@ -137,9 +137,9 @@ pause.addEventListener("click", () => {
 });
 
 cancel.addEventListener("click", async () => {
-  if (!(transfer instanceof Transfer)) return;
+  if (!transfer) return;
   await transfer.cancel();
-  await done(transfer.ticket.id);
+  if (transfer.ticket) await done(transfer.ticket.id);
   location.assign(page);
 });
 

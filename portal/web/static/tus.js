@@ -2,7 +2,7 @@
 
 const PIECE = 8 * 1024 * 1024; // bytes; smaller pieces are slower, larger ones lose more with a connection
 const WAITS = [1, 2, 4, 8, 15]; // seconds before each further try
-const SILENCE = 30; // seconds without a byte after which a connection is given up
+const SILENCE = 60; // seconds without a byte after which a connection is given up
 const TUS = { "Tus-Resumable": "1.0.0" };
 
 // What the store answered instead of doing what it was asked; `problem` is its JSON object, or null.
@@ -23,18 +23,12 @@ function local(url) {
   return pathname + search;
 }
 
-async function call(method, path, body) {
-  const headers = body ? { "Content-Type": "application/json" } : {};
+async function call(method, path, body, more = {}) {
+  const headers = body ? { "Content-Type": "application/json", ...more } : more;
   const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
   const answer = await response.json().catch(() => null);
   if (!response.ok) throw new Refusal(response.status, answer);
   return [response, answer];
-}
-
-// A ticket for a new upload: plain data that a reload of the page can keep.
-export async function open(app, file) {
-  const [, made] = await call("POST", `/api/apps/${app}/uploads`, { size: file.size });
-  return { app, id: made.upload_id, url: made.url, name: file.name, size: file.size };
 }
 
 export class Transfer {
@@ -42,13 +36,15 @@ export class Transfer {
   #wake = () => {};
   #stale = false; // the URL has to be renewed
   #renewed = false; // and was, since the last piece
+  #key = `"${Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join("-")}"`;
   offset = 0;
   paused = false;
   cancelled = false;
 
-  // `watch` has progress(bytes), state(text) and ticket(ticket), which is called when the ticket changes.
-  constructor(file, ticket, watch) {
-    Object.assign(this, { file, ticket, watch });
+  // `ticket` is that of an upload to continue, plain data that a reload of the page can keep, or null. `watch` has
+  // progress(bytes), state(text) and ticket(ticket), which is called when the ticket changes.
+  constructor(app, file, ticket, watch) {
+    Object.assign(this, { app, file, ticket, watch });
     addEventListener("online", () => this.#wake());
   }
 
@@ -71,6 +67,7 @@ export class Transfer {
   pause() {
     this.paused = true;
     this.#request?.abort();
+    this.#wake();
   }
 
   resume() {
@@ -82,12 +79,13 @@ export class Transfer {
     this.cancelled = true;
     this.#request?.abort();
     this.#wake();
-    await fetch(local(this.ticket.url), { method: "DELETE", headers: TUS }).catch(() => null);
+    if (this.ticket) await fetch(local(this.ticket.url), { method: "DELETE", headers: TUS }).catch(() => null);
   }
 
   // Whether the whole file has arrived.
   async #send(progressed) {
-    if (this.#stale) await this.#renew();
+    if (!this.ticket) await this.#open();
+    else if (this.#stale) await this.#renew();
     const found = await fetch(local(this.ticket.url), { method: "HEAD", headers: TUS });
     if (found.status === 409) return true; // it was completed, or failed: the next request says which
     if (!found.ok) throw new Refusal(found.status, null);
@@ -141,10 +139,19 @@ export class Transfer {
       this.#stale = true;
       return;
     }
-    if (status === 409 && error.problem?.code === "OFFSET_CONFLICT") return;
-    if (status && status !== 423 && status !== 429 && status < 500) throw error;
+    if (error.problem?.code === "OFFSET_CONFLICT") return;
+    const busy = status === 423 || status === 429 || status >= 500 || error.problem?.code === "IDEMPOTENCY_CONFLICT";
+    if (status && !busy) throw error;
     await this.file.slice(0, 1).arrayBuffer().catch(() => { throw new FileGone(); });
     await this.#sleep(seconds, "The connection is lost. Trying again…");
+  }
+
+  // The key makes the request safe to repeat: a lost answer leaves no second upload behind.
+  async #open() {
+    const size = this.file.size;
+    const [, made] = await call("POST", `/api/apps/${this.app}/uploads`, { size }, { "Idempotency-Key": this.#key });
+    this.ticket = { id: made.upload_id, url: made.url, name: this.file.name, size };
+    this.watch.ticket(this.ticket);
   }
 
   async #renew() {

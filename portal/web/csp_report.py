@@ -1,0 +1,35 @@
+"""Where browsers report what a page tried against its Content-Security-Policy: a line in the log, for developers."""
+
+import json
+import logging
+from contextlib import closing, suppress
+
+from bottle import HTTPResponse
+
+from portal.http.authentication import rate_limit_key, remote_address
+from portal.http.routing import ANYONE, Operation, PublicCall, Routes
+from portal.store import tokens
+from portal.store.errors import RateLimited
+from portal.store.rate_limit import RateLimit
+
+BYTES_MAX = 8192
+PER_MINUTE = 10  # of an address: a report is text of a stranger, and the log is on the disk
+MEMBERS = ("effective-directive", "blocked-uri", "document-uri", "source-file", "line-number")
+CHARACTERS_MAX = 200  # of a member
+
+log = logging.getLogger(__name__)
+routes = Routes()
+
+
+@routes.add(Operation("POST", "/csp-report", "Report a violation of the policy", ANYONE, status=204))
+def report(call: PublicCall) -> HTTPResponse:
+    body = call.request.environ["wsgi.input"].read(min(max(call.request.content_length, 0), BYTES_MAX))
+    with suppress(RateLimited, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        sent = json.loads(body)["csp-report"]
+        found = {name: str(sent.get(name, ""))[:CHARACTERS_MAX] for name in MEMBERS}
+        with closing(
+            RateLimit(call.store.layout.area("data") / "csp-reports.limit", "reports", PER_MINUTE, 60)
+        ) as limit:
+            limit.take(rate_limit_key(remote_address(call.settings, call.request)))
+        log.warning("a browser reports: %s", tokens.redacted(json.dumps(found)))
+    return HTTPResponse(status=204)
