@@ -106,20 +106,20 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_
     )
     revoked = {row["token_id"] for row in changed}
     if token_id not in revoked:
-        raise not_found(developer_id, token_id)
+        raise not_found(token_id)
     others = {"with": sorted(revoked - {token_id})} if len(revoked) > 1 else {}
     audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id, **others)
 
 
-def not_found(developer_id: str, token_id: str) -> Refused:
-    return Refused("NOT_FOUND", f"Developer {developer_id} has no token {token_id}.")
+def not_found(token_id: str) -> Refused:
+    return Refused("NOT_FOUND", f"There is no token {token_id}.")
 
 
 def get(db: sqlite3.Connection, token_id: str) -> Token:
     """The token with this id. Raises Refused (NOT_FOUND)."""
     row = db.execute(f"SELECT {COLUMNS} FROM tokens WHERE token_id = ?", (token_id,)).fetchone()
     if row is None:
-        raise Refused("NOT_FOUND", f"There is no token {token_id}.")
+        raise not_found(token_id)
     return Token(*row)
 
 

@@ -33,16 +33,21 @@ class Target:
     def bodies(self, key: Ed25519PrivateKey) -> dict[str, dict]:
         """A body that would be taken, by the name of its schema; a new one of a new route has to be added here."""
         return {
+            "AppChange": {"name": "Mine"},
+            "Approval": {},
             "Installed": {"apps": {self.app_id: 0}},
             "NewApp": {"app_id": f"org.stranger.{self.developer_id}-app", "name": "Mine"},
+            "NewAppToken": {"app_id": self.app_id, "days": 1},
             "NewDeveloper": {"developer_id": f"{self.developer_id}-by-stranger", "name": "Stranger"},
             "NewKey": registration(self.developer_id, key),
             "NewRecovery": {"new_key_id": key_id(key), "reason": "Give it to me."},
             "NewRotation": rotation(self.app_id, Ed25519PrivateKey.generate(), key, 2),
             "NewToken": {"scope": "admin", "days": 1},
             "NewUpload": {"size": 10},
+            "NewWebhook": {"url": "https://stranger.example/"},
             "Reason": {"reason": "Because."},
             "Rejection": {"reason": "Because."},
+            "Transfer": {"developer_id": f"{self.developer_id}-stranger", "reason": "Because."},
             "Withdrawal": {"reason": "Because."},
         }
 

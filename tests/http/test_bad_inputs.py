@@ -41,10 +41,12 @@ class Target:
     codes: Iterator[int]
 
     def kept(self) -> list[str]:
-        """Everything below temp, packages and assets, apart from records, which a portal writes when it likes."""
+        """Everything below temp, packages and assets, apart from records, which a portal writes when it likes, and the
+        directories of developers, which it makes for them.
+        """
         layout = self.portal.store.layout
         roots = [layout.area(area) for area in ("temp", "packages", "assets")]
-        found = (path for root in roots for path in root.rglob("*"))
+        found = (path for root in roots for path in root.rglob("*") if path.parent != layout.area("packages"))
         return sorted(str(path) for path in found if path.name.lstrip(".").partition(".json")[0] not in RECORDS)
 
     def worker_rss(self) -> dict[int, int]:

@@ -136,7 +136,7 @@ def test_the_answer_comes_from_indexes(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/store/apps", "/api/store/apps/{app_id}", "/openapi.json", "/schemas/manifest.json"]
+    "path", ["/api/store/apps?q={app_id}", "/api/store/apps/{app_id}", "/openapi.json", "/schemas/manifest.json"]
 )
 def test_an_answer_that_is_the_same_is_not_sent_again(publisher: Publisher, path: str) -> None:
     publisher.publish(1)

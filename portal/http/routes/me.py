@@ -45,7 +45,7 @@ def create_token(call: Call, body: schemas.NewAppToken) -> schemas.IssuedToken:
 def end_token(call: Call, token_id: str) -> None:
     """A token that is bound to an app can end itself alone."""
     if call.actor.app_id is not None and token_id != call.token_id:
-        raise tokens.not_found(call.actor.developer_id, token_id)
+        raise tokens.not_found(token_id)
     with call.db.write() as tx:
         tokens.revoke(tx, call.actor, call.actor.developer_id, token_id)
 

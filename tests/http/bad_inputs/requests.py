@@ -99,9 +99,9 @@ HEADS = (
     Row("another developer's app", get(VERSIONS, "Authorization: Bearer @foreign"), NOT_FOUND),
     Row("an unknown method", get("/healthz", method="PUSH"), METHOD_NOT_ALLOWED),
     Row("TRACE", get("/api/apps", DEVELOPER, method="TRACE"), METHOD_NOT_ALLOWED),
-    Row("DELETE of an app", get(APP, DEVELOPER, method="DELETE"), NOT_FOUND),
+    Row("a developer's DELETE of an app", get(APP, DEVELOPER, method="DELETE"), FORBIDDEN),
     Row("PUT of a version", get(VERSIONS, DEVELOPER, method="PUT"), METHOD_NOT_ALLOWED),
-    Row("CONNECT", get("example.org:443", method="CONNECT"), NOT_FOUND),
+    Row("CONNECT", get("example.org:443", method="CONNECT"), METHOD_NOT_ALLOWED),
 )  # fmt: skip
 
 TARGETS = (
