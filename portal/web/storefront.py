@@ -14,13 +14,17 @@ from portal.http.routes.store import PAGE, QUERY_MAX
 from portal.http.routing import ANYONE, Operation, PublicCall, Routes
 from portal.http.schemas import DESCRIBED, download_path
 from portal.packages.identifiers import LARGEST_INTEGER, valid_app_id
-from portal.store import app_keys, apps, assets, developers, storefront
+from portal.store import app_keys, apps, assets, developers, downloads, storefront
+from portal.store.clock import now
+from portal.store.database import Database
 from portal.store.errors import Refused
 from portal.store.layout import image_name
 from portal.store.versions import PlacedVersion
 from portal.web import rendering
 
-NEWEST = 6  # apps
+FEATURED = 6  # apps that are new, and that are downloaded most
+POPULAR_DAYS = 30
+POPULAR_SECONDS = 300  # for which the numbers of all apps and days are not added up again
 VERSIONS = 20  # of an app, on a page
 FEED = 30  # versions in a feed
 
@@ -49,11 +53,13 @@ def home(call: PublicCall) -> HTTPResponse:
         raise Refused("INVALID_REQUEST", "This page of the list does not exist; start again from the first one.")
     db = call.db.read()
     found = [app.app_id for app in apps.published(db, query=query, after=after, limit=PAGE + 1)]
-    newest = storefront.newest(db, NEWEST) if not query and not after and len(found) > NEWEST else []
+    featured = not query and not after and len(found) > FEATURED
+    newest = storefront.newest(db, FEATURED) if featured else []
+    popular = _most_downloaded(call.db, now() // POPULAR_SECONDS) if featured else ()
     following = urlencode({**({"q": query} if query else {}), "cursor": found[PAGE - 1]}) if found[PAGE:] else None
     return rendering.public(
         call, "home.html",
-        query=query, first=not after, newest=storefront.entries(db, newest),
+        query=query, first=not after, newest=storefront.entries(db, newest), popular=storefront.entries(db, popular),
         found=storefront.entries(db, found[:PAGE]), following=following,
     )  # fmt: skip
 
@@ -74,6 +80,7 @@ def app(call: PublicCall, app_id: str) -> HTTPResponse:
         older=shown[-1].version.version_code if len(versions) > VERSIONS else None, first=before > LARGEST_INTEGER,
         icon=images.get("icon-128.png"),
         screenshots=[name for plain, name in images.items() if plain.startswith("screenshots/")],
+        downloads=sum(downloads.totals(db, app_id).values()),
         signing=app_keys.history(db, app_id), recovery=app_keys.pending(db, app_id),
     )  # fmt: skip
 
@@ -127,6 +134,12 @@ def _feed(call: PublicCall, path: str, title: str, found: Iterable[tuple[str, Pl
     entries = [(name, version, described(version)["changelog"]) for name, version in found]
     updated = max((version.status_at for _, version, _ in entries), default=0)
     return rendering.public(call, "feed.xml", rendering.ATOM, path=path, title=title, entries=entries, updated=updated)
+
+
+@lru_cache(maxsize=2)
+def _most_downloaded(db: Database, period: int) -> tuple[str, ...]:
+    """IDs of apps; another period is counted anew."""
+    return tuple(downloads.most(db.read(), POPULAR_DAYS, FEATURED))
 
 
 @lru_cache(maxsize=512)
