@@ -13,9 +13,12 @@ from tests.support.portal import free_port
 
 WALKTHROUGHS = (
     ("README.md", "walkthrough"),
+    ("docs/publishing.md", "update"),
+    ("docs/publishing.md", "http"),
     ("docs/publishing.md", "publishing"),
     ("docs/devices.md", "updates"),
     ("docs/devices.md", "devices"),
+    ("docs/install-local.md", "again"),
     ("docs/operations.md", "move"),
 )
 WHOLE_AFTER_MOVE = (
@@ -36,6 +39,7 @@ def test_the_walkthroughs_run_as_written(tmp_path: Path) -> None:
     script = script.replace("make ", f"make -C {REPOSITORY} ").replace(".venv/", f"{REPOSITORY}/.venv/")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MOSIS_", "MAKE"))}
     environment |= {"ROOT": str(root), "PORT": str(port)}
+    environment |= {f"XDG_{name}_HOME": str(tmp_path / name) for name in ("CONFIG", "CACHE")}
     try:
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True,

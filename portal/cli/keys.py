@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.cli.keyfile import Passphrase, load_key
+from portal.cli.keyfile import Passphrase, load_key, own_key
 from portal.cli.lazy import declaring, example
 from portal.cli.parameters import KeyId, app_id, developer_id
 from portal.cli.signed_in import AsJson, StoreUrl, connected
@@ -52,7 +52,7 @@ def generate(
 def register(path: KeyFile = None, url: StoreUrl = None) -> None:
     """Register a key in the store, which then takes packages that it signed. `mosis push` does so by itself."""
     client = connected(url)
-    _register(client, load_key(signing.path_of(path)))
+    _register(client, own_key(path))
 
 
 def list_registered(as_json: AsJson = False, url: StoreUrl = None) -> None:
@@ -100,7 +100,7 @@ def proof(
     developer: Annotated[str, typer.Option(parser=developer_id, help="Your developer id.")], path: KeyFile = None
 ) -> None:
     """Print the request body that registers a key: POST it to /api/developers/{developer_id}/keys."""
-    print(json.dumps(signing.registration(developer, load_key(signing.path_of(path)))))
+    print(json.dumps(signing.registration(developer, own_key(path))))
 
 
 def _register(client: Client, key: Ed25519PrivateKey) -> None:

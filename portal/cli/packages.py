@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from portal.cli.keyfile import load_key
+from portal.cli.keyfile import OwnKey, own_key
 from portal.cli.lazy import example
 from portal.developer.source import naming
 from portal.packages import build, package, signature
@@ -47,12 +47,12 @@ def pack(
 
 def sign(
     file: PackageFile,
-    key: Annotated[Path, typer.Option(help="Your private key file.")],
+    key: OwnKey = None,
     output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write to this file instead of in place.")] = None,
 ) -> None:
     """Sign a package; an earlier signature is replaced."""
     with naming(file):
-        signed = build.sign(file, load_key(key), output)
+        signed = build.sign(file, own_key(key), output)
     print(f"{output or file}: signed with key {signed.key_id}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.cli.keyfile import load_key
+from portal.cli.keyfile import OwnKey, own_key
 from portal.cli.lazy import example
 from portal.cli.progress import progress
 from portal.cli.signed_in import AsJson, StoreUrl, connected, note
@@ -40,10 +40,7 @@ def push(
         Bump | None,
         typer.Option("--bump", help="If the store has this version already, first raise it in manifest.json."),
     ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(envvar="MOSIS_KEY", show_envvar=True, help="The private key file instead of your own."),
-    ] = None,
+    key: OwnKey = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything; change nothing.")] = False,
     as_json: AsJson = False,
     url: StoreUrl = None,
@@ -99,9 +96,9 @@ def _uploaded(run: Push, store: Store, prepared: Prepared) -> Version:
 
 def _key(named: Path | None, store: Store, dry_run: bool) -> Ed25519PrivateKey:
     """The signing key; the first one of a developer is made here."""
+    if signing.is_there(named):
+        return own_key(named)
     path = signing.path_of(named)
-    if path.exists():
-        return load_key(path)
     if named or store.signed or credentials.overridden():
         raise Fault(f"There is no signing key {path}: name its file with --key or MOSIS_KEY.")
     if dry_run:

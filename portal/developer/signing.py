@@ -12,12 +12,18 @@ from portal.developer.client import Client
 from portal.faults import Fault
 from portal.packages import keys, signature
 
-KEY_VARIABLE = "MOSIS_KEY"
+KEY_VARIABLE = "MOSIS_KEY"  # the path of a key file, or its text, as CI services keep secrets
+PEM = "-----BEGIN "
 
 
 def path_of(named: Path | None) -> Path:
     """The file of the key: as named, else that in MOSIS_KEY, else the developer's own."""
     return named or Path(os.environ.get(KEY_VARIABLE) or places.config() / "key.pem")
+
+
+def is_there(named: Path | None) -> bool:
+    """Whether there is a key to sign with."""
+    return (named is None and os.environ.get(KEY_VARIABLE, "").startswith(PEM)) or path_of(named).exists()
 
 
 def generate(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:

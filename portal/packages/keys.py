@@ -36,13 +36,18 @@ def load(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
         if os.fstat(file.fileno()).st_mode & 0o077:
             raise KeyUnusable(f"{path} is readable by others; run `chmod 600` on it.")
         pem = file.read()
+    return parse(pem, str(path), passphrase)
+
+
+def parse(pem: bytes, name: str, passphrase: str | None = None) -> Ed25519PrivateKey:
+    """Read the private key in the PEM text that people know as `name`. Raises KeyUnusable."""
     try:
         key = serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None)
     except TypeError:
         wrong = "is not encrypted; omit the passphrase" if passphrase else "is encrypted; a passphrase is required"
-        raise KeyUnusable(f"{path} {wrong}.") from None
+        raise KeyUnusable(f"{name} {wrong}.") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyUnusable(f"{path} is not a PEM private key, or the passphrase is wrong.") from None
+        raise KeyUnusable(f"{name} is not a PEM private key, or the passphrase is wrong.") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyUnusable(f"{path} is not an Ed25519 private key.")
+        raise KeyUnusable(f"{name} is not an Ed25519 private key.")
     return key

@@ -101,6 +101,9 @@ def test_on_a_machine_of_a_ci_service(developer: Developer, front: Front) -> Non
     assert "name its file with --key or MOSIS_KEY" in developer.failed(1, "push", app, **environment)
     environment["MOSIS_KEY"] = str(developer.work / "release.pem")
     assert json.loads(developer.done("push", app, "--json", **environment))["status"] == "draft"
+    (app / "payload.bin").write_bytes(b"changed")
+    environment["MOSIS_KEY"] = (developer.work / "release.pem").read_text()
+    assert json.loads(developer.done("push", app, "--bump", "patch", "--json", **environment))["version_code"] == 2
     assert not developer.config.exists()
 
 

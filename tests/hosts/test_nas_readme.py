@@ -71,7 +71,7 @@ def typed(marker: str, nas: Nas) -> str:
 
 
 def test_the_walkthrough_runs_as_written(laptop: Laptop, nas: Nas, say: Say) -> None:
-    used = "curl " + block("README.md", "walkthrough").partition("curl ")[2].partition("\n# A second deploy")[0]
+    used = "curl " + block("docs/publishing.md", "http").partition("curl ")[2]
     done = laptop.types(typed("nas", nas) + used)
     assert done.returncode == 0, done.output[-6000:]
     operations, changed, _, unchanged = TOTAL.findall(done.output)[-1]
