@@ -13,7 +13,7 @@ from tests.support.nginx import NGINX, nginx_before
 from tests.support.portal import Portal, add_developer, free_port, make_store
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 30_000  # milliseconds until a step of a test gives up
+PATIENCE = 60_000  # milliseconds until a step of a test gives up
 
 
 @pytest.fixture(scope="session")

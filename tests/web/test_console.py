@@ -18,7 +18,7 @@ from tests.web.conftest import PATIENCE, Visiting
 expect.set_options(timeout=PATIENCE)
 SIGNER = Ed25519PrivateKey.generate()
 AFTER = 30_000  # bytes of a connection that is cut
-SIZE = 1_000_000  # bytes of a package, which takes longer than a test looks at
+SIZE = 3_000_000  # bytes of a package, which takes longer than a test looks at
 MANY = 10**9  # cuts: as long as the test wants
 
 

@@ -1,0 +1,55 @@
+"""Tokens and keys of whoever has signed in."""
+
+from bottle import HTTPResponse
+
+from portal.http import forms, schemas
+from portal.http.problems import KINDS
+from portal.http.routes import me as api
+from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, Call, Operation, Routes
+from portal.store import apps, keys, tokens
+from portal.store.errors import Refused
+from portal.web import rendering
+from portal.web.console import HTML
+from portal.web.sign_in import redirect
+
+PATH = "/console/tokens"
+DAYS = (7, 30, 90, 365)  # that a token for one app may last
+
+routes = Routes()
+
+
+@routes.add(Operation("GET", PATH, "My tokens and keys", MEMBER, query=("done",), media_type=HTML))
+def show(call: Call) -> HTTPResponse:
+    return _page(call)
+
+
+@routes.add(Operation("POST", PATH, "Create a token for one app", DEVELOPER, media_type=HTML))
+def create(call: Call) -> HTTPResponse:
+    """The answer itself shows the token, once: a page that is not kept has no address of its own."""
+    fields = forms.text_fields(call.request, ("app_id", "days"))
+    days = int(fields["days"]) if fields["days"] in map(str, DAYS) else 0
+    try:
+        made = api.create_token(call, forms.validated(schemas.NewAppToken, {"app_id": fields["app_id"], "days": days}))
+    except Refused as refused:
+        return _page(call, refused)
+    return _page(call, made=made)
+
+
+@routes.add(
+    Operation("POST", f"{PATH}/<token_id:re:[0-9a-f]{{16}}>/end", "End a token of mine", MEMBER, media_type=HTML)
+)
+def end(call: Call, token_id: str) -> HTTPResponse:
+    api.end_token(call, token_id)
+    return redirect(f"{PATH}?done=end")
+
+
+def _page(call: Call, refused: Refused | None = None, made: schemas.IssuedToken | None = None) -> HTTPResponse:
+    db, actor = call.db.read(), call.actor
+    return rendering.html(
+        "tokens.html", KINDS[refused.code].status if refused else 200,
+        actor=actor, reviewer=actor.scope in REVIEWER.scopes, refused=refused, made=made,
+        done="The token is ended, and so are its sessions." if call.request.query.done == "end" else None,
+        tokens=[token for token in tokens.every(db, actor.developer_id) if token.is_valid],
+        keys=keys.of_developer(db, actor.developer_id), days=DAYS,
+        apps=apps.of_developer(db, actor.developer_id) if actor.scope in DEVELOPER.scopes else [],
+    )  # fmt: skip
