@@ -1,11 +1,13 @@
 """`mosis mirror` brings what is published to a real bucket, whatever happens on the way, and deletes nothing early."""
 
 import dataclasses
+import os
+import pty
 import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -425,6 +427,20 @@ def test_a_run_beside_another_one_is_no_failure(filled: Store) -> None:
             mirror.mirror(filled)
     assert (ran.returncode, ran.stdout) == (0, "mirror is running already, or a restore is.\n")
     assert "mirror" not in job_runs.every(filled.db.read())
+
+
+def test_a_terminal_shows_how_far_it_is(filled: Store) -> None:
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen([MOSIS, "mirror"], env=environ(filled), stdout=subprocess.PIPE, stderr=theirs) as running:
+        os.close(theirs)
+        with suppress(OSError):  # how a terminal ends
+            while piece := os.read(ours, 4096):
+                shown += piece
+    os.close(ours)
+    assert running.returncode == 0
+    assert b"copying to the bucket" in shown and b"100%" in shown
+    assert pending(filled) == 0
 
 
 def test_metrics_and_status_say_what_the_bucket_lacks_and_since_when(filled: Store) -> None:
