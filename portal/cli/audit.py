@@ -5,14 +5,18 @@ import sys
 from typing import Annotated
 
 import typer
+from pydantic import Field
 
 from portal import settings
 from portal.cli.lazy import declaring, example
+from portal.cli.parameters import checked
 from portal.jobs import audit as job
 from portal.packages.identifiers import LARGEST_INTEGER
 from portal.store import audit
 from portal.store.clock import rfc3339
 from portal.store.store import open_store
+
+words = checked(Annotated[str, Field(pattern="^[!-~]*$")], "a word of printable ASCII characters")
 
 
 def add(app: typer.Typer) -> None:
@@ -25,12 +29,21 @@ def add(app: typer.Typer) -> None:
 
 def list_entries(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
-    actor: Annotated[str, typer.Option(metavar="DEVELOPER_ID", help="Only what this developer did.")] = "",
-    action: Annotated[
-        str, typer.Option(help="Only this action, such as version.publish, or version for all of them.")
+    actor: Annotated[
+        str, typer.Option(parser=words, metavar="DEVELOPER_ID", help="Only what this developer did.")
     ] = "",
-    subject: Annotated[str, typer.Option(help="Only about this app, developer, token or key.")] = "",
-    last: Annotated[int, typer.Option(min=0, help="Only that many rows at the end; 0: all.")] = 0,
+    action: Annotated[
+        str,
+        typer.Option(
+            parser=words,
+            metavar="ACTION",
+            help="Only this action, such as version.publish, or version for all of them.",
+        ),
+    ] = "",
+    subject: Annotated[
+        str, typer.Option(parser=words, metavar="SUBJECT", help="Only about this app, developer, token or key.")
+    ] = "",
+    last: Annotated[int, typer.Option(min=0, max=LARGEST_INTEGER, help="Only that many rows at the end; 0: all.")] = 0,
 ) -> None:
     """Print the rows, oldest first."""
     found = audit.filtered(

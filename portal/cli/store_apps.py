@@ -7,8 +7,9 @@ import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
-from portal.cli.parameters import DeveloperId, app_id, checked
+from portal.cli.parameters import DeveloperId, app_id, checked, developer_id
 from portal.http.schemas import Name
+from portal.packages.identifiers import LARGEST_INTEGER
 from portal.store import apps, assets, deletion, downloads, listing, transfers, versions
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
@@ -17,7 +18,7 @@ from portal.store.store import Store, open_store
 AppId = Annotated[
     str, typer.Argument(parser=app_id, metavar="APP_ID", help="The app's id, such as org.example.reader.")
 ]
-Code = Annotated[int, typer.Argument(min=1, metavar="VERSION_CODE", help="The version's code.")]
+Code = Annotated[int, typer.Argument(min=1, max=LARGEST_INTEGER, metavar="VERSION_CODE", help="The version's code.")]
 Why = Annotated[str, typer.Option(help="Why; the audit log has it, and for a deleted version devices see it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")]
 COPIES = (
@@ -45,13 +46,16 @@ def add(app: typer.Typer) -> None:
 
 
 def list_apps(
-    developer: Annotated[str, typer.Option(metavar="DEVELOPER_ID", help="Only the apps of this developer.")] = "",
+    developer: Annotated[
+        str | None,
+        typer.Option(parser=developer_id, metavar="DEVELOPER_ID", help="Only the apps of this developer."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """List apps, published or not: id, owner, current version code, last change, name."""
     if not as_json:
         print(HEADS)
-    for app in apps.every(open_store(settings.load()).db.read(), developer or None):
+    for app in apps.every(open_store(settings.load()).db.read(), developer):
         if as_json:
             print(
                 json.dumps(vars(app) | {"updated_at": rfc3339(app.updated_at), "created_at": rfc3339(app.created_at)})
@@ -99,7 +103,7 @@ def transfer(app_id: AppId, developer_id: DeveloperId, reason: Why, dry_run: Dry
 def delete(
     app_id: AppId,
     reason: Why,
-    version_code: Annotated[int | None, typer.Option(min=1, help="Only this version.")] = None,
+    version_code: Annotated[int | None, typer.Option(min=1, max=LARGEST_INTEGER, help="Only this version.")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Delete an app, or one version, for good: files go at once, catalogue and bucket follow, no id is used again."""
