@@ -33,7 +33,8 @@ def init(
         app_id = _asked("App id, such as org.example.hello", "--id", None)
     if name is None:
         name = _asked("Name", "--name", title or app_id) if credentials.interactive() else title or app_id
-    print(f"wrote {manifests.start(directory, app_id, name, version)}: fill {directory}, then run `mosis push`")
+    path = manifests.start(directory, app_id, name, version)
+    print(f"wrote {path}: add the files of the app beside it, then run `mosis push {directory}`")
     return None
 
 

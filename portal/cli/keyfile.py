@@ -35,4 +35,7 @@ def own_key(named: Path | None) -> Ed25519PrivateKey:
     text = os.environ.get(signing.KEY_VARIABLE, "")
     if named is None and text.startswith(signing.PEM):
         return keys.parse(text.encode(), signing.KEY_VARIABLE)
-    return load_key(signing.path_of(named))
+    path = signing.path_of(named)
+    if not path.exists() and named is None:
+        raise KeyUnusable(f"There is no signing key {path}: `mosis key generate` makes one; MOSIS_KEY names another.")
+    return load_key(path)

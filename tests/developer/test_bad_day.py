@@ -98,3 +98,9 @@ def test_a_pipe_that_is_closed_ends_quietly(signed_in: Developer) -> None:
     ran = subprocess.run([MOSIS, "apps"], env=signed_in.environ(), stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert "Traceback" not in ran.stderr
+
+
+def test_without_a_key_of_ones_own_the_remedy_is_named(developer: Developer) -> None:
+    developer.done("pack", developer.app("hello"), "hello.mosis")
+    for words in (("sign", "hello.mosis"), ("key", "proof", "--developer", "acme")):
+        assert "`mosis key generate` makes one" in developer.failed(1, *words)
