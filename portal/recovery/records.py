@@ -9,7 +9,6 @@ so no upload waits for them. A crash or a lost note only means that some are wri
 """
 
 import errno
-import fcntl
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 from portal.recovery.errors import BackupError
 from portal.store import audit, files, placement, versions
 from portal.store.layout import RECORD, Layout
+from portal.store.locks import lock
 from portal.store.store import Store
 
 DEVELOPER, APP, VERSION = "developer.json", "app.json", RECORD
@@ -46,22 +46,20 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
 VERSIONS = f"SELECT * FROM versions WHERE app_id = ? AND {versions.PLACED}"
 
 
-def catch_up(store: Store, *, apps_max: float = float("inf")) -> int:
+def catch_up(store: Store, *, apps_max: float = float("inf"), wait: float = 0) -> int:
     """Write the records of all that changed since the last call, at first of everything; how many were written.
 
     At first nothing is written if there are more than `apps_max` apps, which takes minutes.
-    Only one process does it at a time; for the others there is nothing to do. Raises OSError if some were not written:
-    the next call tries those again.
+    Only one process does it at a time: after `wait` seconds the others leave it to that one. Raises OSError if some
+    were not written: the next call tries those again.
     """
     db, layout = store.db.read(), store.layout
-    noted, head = _noted(layout), audit.head(db)
-    if noted == head:
+    if _noted(layout) == audit.head(db):
         return 0
-    with (layout.area("data") / "records.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with (layout.area("data") / "records.lock").open("w") as file:
+        if not lock(file, wait=wait):
             return 0
+        noted, head = _noted(layout), audit.head(db)  # again: somebody else may have written meanwhile
         if noted is None or not audit.contains(db, noted):  # of a new store, an older release, a restore, another boot
             number: int = db.execute("SELECT count(*) FROM apps").fetchone()[0]
             return _write_all(store, head) if number <= apps_max else 0

@@ -23,6 +23,7 @@ from portal.store.leftovers import Leftover
 from portal.store.store import Store, open_store
 
 APPS_MAX = 500  # whose first records are written within the time that a portal has to end
+RECORDS_SECONDS = 2.0  # that a worker, or a job, may take to end what it writes of them
 MARGIN_SECONDS = 5  # between the end of the last worker, killed if need be, and the server's
 NOISE = ("Configuration allows spawning up to", "Granian shutdown completed")  # the threads are chosen, not an accident
 
@@ -56,7 +57,7 @@ def _expect_jobs(settings: Settings) -> None:
 def _write_records(settings: Settings) -> None:
     """What the workers had no time for: until the next start nobody else does it."""
     with suppress(DatabaseBusy, sqlite3.Error, OSError), closing((store := open_store(settings)).db):
-        records.catch_up(store, apps_max=APPS_MAX)
+        records.catch_up(store, apps_max=APPS_MAX, wait=RECORDS_SECONDS)
 
 
 def _clear_leftovers(settings: Settings, shared: TextIO) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
 from shlex import quote
 
 from tests.hosts.engine import Engine
@@ -10,6 +11,7 @@ from tests.hosts.machine import Machine
 MARK = "/run/mosis-tests-untouched"
 ELSEWHERE = ("/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/docker", "/var/lib/prometheus", "/var/lib/systemd")
 ELSEWHERE += ("/usr/lib/look-alike/__pycache__",)
+RECORDS = ("developer.json", "app.json", "version.json")  # the portal writes them seconds after a change
 UNITS = "systemctl list-units --type=service --no-legend --no-pager --plain | awk '$1 !~ /^(user|systemd-)/ {print $1}'"
 
 
@@ -30,7 +32,9 @@ def untouched(machine: Machine, *busy: str) -> Iterator[None]:
 def _changed(machine: Machine, busy: tuple[str, ...]) -> list[str]:
     skipped = " -o ".join(f"-path {quote(path)}" for path in (*ELSEWHERE, *busy))
     places = "/ $(ls -d /volume* 2>/dev/null)"
-    return machine.ssh(f"sudo find {places} -xdev \\( {skipped} \\) -prune -o -cnewer {MARK} -print").splitlines()
+    found = machine.ssh(f"sudo find {places} -xdev \\( {skipped} \\) -prune -o -cnewer {MARK} -print").splitlines()
+    records = {path for path in found if PurePath(path).name in RECORDS}
+    return sorted(set(found) - records - {str(PurePath(path).parent) for path in records})
 
 
 def _running(machine: Machine) -> list[str]:

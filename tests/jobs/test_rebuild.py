@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from portal.recovery.errors import BackupError
 from portal.store import audit, deletion, transfers
 from portal.store.claims import claim
 from portal.store.layout import Layout
+from portal.store.locks import lock
 from portal.store.store import Store, open_store
 from tests.http.test_app_keys import key_id, recover, register, rotate
 from tests.http.test_images import png
@@ -107,6 +109,15 @@ def test_records_are_written_only_for_what_changed(filled: Store) -> None:
     assert records.catch_up(filled) == 0
     (filled.layout.area("data") / "records.json").unlink()
     assert records.catch_up(filled) == 0, "unchanged records are not written again"
+
+
+def test_a_portal_that_stops_waits_for_who_is_writing(filled: Store) -> None:
+    add_developer(filled, "other", key=None)
+    with (filled.layout.area("data") / "records.lock").open("w") as held:
+        assert lock(held)
+        assert records.catch_up(filled) == 0
+        threading.Timer(0.2, held.close).start()
+        assert records.catch_up(filled, wait=60) == 1
 
 
 def test_no_upload_waits_while_records_are_read(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
