@@ -12,8 +12,10 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 from portal import __version__
@@ -27,8 +29,11 @@ from portal.store.webhooks import Delivery, Webhook
 
 JOB = "notify"
 RUN_SECONDS = 50.0  # after which nothing more is begun, because cron starts the next run
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 10.0  # for a whole delivery, however its receiver spreads the answer
 FAULT_MAX = 200  # characters
+UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA has given out of IPv6; the rest is private or translated
+DOCUMENTATION = (ipaddress.IPv6Network("2001:db8::/32"), ipaddress.IPv6Network("3fff::/20"))
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # what DNS64 answers for a host of IPv4 (RFC 6052)
 
 Report = Callable[[str], object]
 
@@ -71,13 +76,14 @@ def send(webhook: Webhook, delivery: Delivery, *, private: bool) -> None:
     """
     parts = urlsplit(webhook.url)
     address = _address(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80), private=private)
-    connection = _connection(parts.scheme, str(parts.hostname), parts.port, address)
-    try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", target, delivery.body.encode(), headers(webhook, delivery, now()))
-        status = connection.getresponse().status
-    finally:
-        connection.close()
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with socket.create_connection(address, ANSWER_SECONDS) as raw, _ended_in_time(raw):
+        connection = _connection(parts.scheme, str(parts.hostname), parts.port, raw)
+        try:
+            connection.request("POST", target, delivery.body.encode(), headers(webhook, delivery, now()))
+            status = connection.getresponse().status
+        finally:
+            connection.close()
     if not 200 <= status < 300:
         raise NotSentError(f"The webhook answered {status}.")
 
@@ -109,15 +115,49 @@ def _address(host: str, port: int, *, private: bool) -> tuple[str, int]:
 def _is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
-        if inner is not None:
+        if (inner := _inner(parsed)) is not None:
             return inner.is_global and not inner.is_multicast
+        return parsed in UNICAST and parsed.is_global and not any(parsed in network for network in DOCUMENTATION)
     return parsed.is_global and not parsed.is_multicast
 
 
-def _connection(scheme: str, host: str, port: int | None, address: tuple[str, int]) -> http.client.HTTPConnection:
-    """A connection to that very address, which asks for and verifies the name."""
-    raw = socket.create_connection(address, ANSWER_SECONDS)
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address to which a gateway, or the kernel, would connect."""
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+@contextmanager
+def _ended_in_time(connected: socket.socket) -> Iterator[None]:
+    """Cut the connection after ANSWER_SECONDS: no timeout of a read ends an answer that never stops arriving.
+
+    Raises NotSentError then.
+    """
+    cut, twin = threading.Event(), connected.dup()  # TLS takes over the descriptor of the other
+
+    def end() -> None:
+        cut.set()
+        with suppress(OSError):
+            twin.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(ANSWER_SECONDS, end)
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not cut.is_set():
+            raise
+    finally:
+        timer.cancel()
+        timer.join()
+        twin.close()
+    if cut.is_set():
+        raise NotSentError(f"The webhook did not answer within {ANSWER_SECONDS:g} s.")
+
+
+def _connection(scheme: str, host: str, port: int | None, raw: socket.socket) -> http.client.HTTPConnection:
+    """The protocol on a connection to the address that was checked; it asks for and verifies the name."""
     if scheme == "http":
         connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
         connection.sock = raw

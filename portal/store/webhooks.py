@@ -5,6 +5,7 @@ The transaction that ends a review notes the delivery; a job sends it (`jobs.not
 
 import base64
 import json
+import re
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from portal.store.versions import PlacedVersion
 
 ENDS: tuple[Action, ...] = ("publish", "reject")  # a review
 SECRET = "whsec_"  # noqa: S105 - how secrets begin, as standardwebhooks.com has it
+PRINTABLE = re.compile("[!-~]+")
 TRIES_MAX = 12  # over two days
 FIRST_SECONDS, LONGEST_SECONDS = 60, 6 * 3600  # until the next try; doubled after each
 
@@ -141,9 +143,19 @@ def failed(tx: sqlite3.Connection, delivery: Delivery, fault: str) -> None:
 def _fault(settings: Settings, url: str) -> str | None:
     if settings.webhooks == "off":
         return "This store sends no webhooks"
+    if not _is_url(url):
+        return "Is not a URL"
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and settings.webhooks == "any"):
         return "Must begin with https://"
     if not parts.hostname or parts.username is not None or parts.password is not None:
         return "Must have a host, and no user name or password"
     return None
+
+
+def _is_url(text: str) -> bool:
+    """Whether the text can be a request line; a host beyond ASCII has a form of ASCII."""
+    try:
+        return PRINTABLE.fullmatch(text) is not None and urlsplit(text).port != 0
+    except ValueError:  # half of an IPv6 address, a port that is none
+        return False

@@ -6,7 +6,9 @@ import hmac
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -163,15 +165,57 @@ def test_a_private_address_is_refused_unless_it_is_allowed(waiting: Store, recei
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "::",
-     "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "224.0.0.1", "ff02::1"],
+     "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "224.0.0.1", "ff02::1", "64:ff9b::7f00:1",
+     "64:ff9b::c0a8:101", "64:ff9b:1::1", "::127.0.0.1", "::ffff:0:127.0.0.1", "fec0::1", "5f00::1", "3fff::1"],
 )  # fmt: skip
 def test_what_is_no_public_address(address: str) -> None:
     assert not notify._is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34"])
+@pytest.mark.parametrize(
+    "address",
+    ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34", "64:ff9b::5db8:d822"],
+)
 def test_what_is_a_public_address(address: str) -> None:
     assert notify._is_public(address)
+
+
+@pytest.fixture
+def endless(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a webhook whose answer begins with the parameter's first part, then repeats the second for ever."""
+    begun, repeated = request.param
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(begun)
+                while True:
+                    connection.sendall(repeated)
+                    time.sleep(0.01)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"H")],
+    indirect=True,
+    ids=["100 Continue", "a header", "the status line"],
+)
+def test_an_answer_that_does_not_end_holds_up_nobody(
+    waiting: Store, endless: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "ANSWER_SECONDS", 0.5)
+    subscribed(waiting, endless)
+    decide(waiting, 1, "publish")
+    notify.notify(waiting)
+    [delivery] = left(waiting)
+    assert (delivery.tries, delivery.fault) == (1, "The webhook did not answer within 0.5 s.")
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(
@@ -199,7 +243,9 @@ def connected(address: tuple[str, int], timeout: float) -> socket.socket:
 @pytest.mark.parametrize(
     ("setting", "url"),
     [("off", "https://example.org/"), ("public", "http://example.org/"), ("public", "ftp://example.org/"),
-     ("any", "file:///etc/passwd"), ("any", "https://"), ("public", "https://user:secret@example.org/")],
+     ("any", "file:///etc/passwd"), ("any", "https://"), ("public", "https://user:secret@example.org/"),
+     ("any", "https://["), ("any", "https://\u2100.example/"), ("any", "https://example.org:99999/"),
+     ("any", "https://example.org/ a"), ("any", "https://example.org\r\nX: y/"), ("any", "https://\0/")],
 )  # fmt: skip
 def test_a_url_that_the_store_does_not_send_to(tmp_path: Path, setting: str, url: str) -> None:
     store = make_store(tmp_path / "store", webhooks=setting)
