@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from portal import __version__
-from portal.developer.credentials import Account
+from portal.developer.credentials import Account, is_url
 from portal.developer.errors import Problem, SignedOut, Unreachable
 from portal.faults import Fault
 
@@ -93,9 +93,9 @@ class Client:
         """Go to the same store by https where it asks for that; a token is never sent to another host."""
         target = response.headers.get("Location", "")
         base, old = target.removesuffix(path).rstrip("/"), urlsplit(self.url)
-        new = urlsplit(base)
-        if not target.endswith(path) or new.scheme not in ("http", "https"):
+        if not target.endswith(path) or not is_url(base):
             raise Fault(f"{self.url} is no store: it redirects to {target[:200]!r}.")
+        new = urlsplit(base)
         if (new.scheme, new.hostname) != ("https", old.hostname):
             raise SignedOut(f"The store has moved from {self.url} to {base}: if you trust that, `mosis login {base}`.")
         self.url, self._http = base, _pool(base)
@@ -133,7 +133,7 @@ def _pool(url: str) -> urllib3.PoolManager:
 def _json(response: urllib3.BaseHTTPResponse) -> Any:
     try:
         return json.loads(response.data) if response.data else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -38,15 +38,16 @@ class Account:
 def url_of(text: str) -> str:
     """The URL of a store as typed; https where no scheme is named. Raises Fault."""
     url = (text if "://" in text else f"https://{text}").rstrip("/")
-    if not URL.fullmatch(url) or not _has_host(url):
+    if not is_url(url):
         raise Fault(f"{text!r} is not the URL of a store, such as https://store.example.org.")
     return url
 
 
-def _has_host(url: str) -> bool:
+def is_url(url: str) -> bool:
+    """Whether a store can have this URL, which has no slash at its end."""
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        return bool(URL.fullmatch(url) and url.isprintable() and parts.hostname) and parts.port != 0
     except ValueError:  # half of an IPv6 address, or a port that is none
         return False
 

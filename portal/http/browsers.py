@@ -62,7 +62,11 @@ def require_same_origin(settings: Settings, request: LocalRequest) -> None:
 
 
 def _is_own(settings: Settings, request: LocalRequest) -> bool:
-    origin, public = urlsplit(request.get_header("Origin", "").lower()), urlsplit(settings.public_url.lower())
+    try:
+        origin = urlsplit(request.get_header("Origin", "").lower())
+    except ValueError:  # half of an IPv6 address: no browser sends that
+        return False
+    public = urlsplit(settings.public_url.lower())
     if not origin.netloc:
         return False
     return origin[:2] == public[:2] or str(origin.netloc) == host(request)

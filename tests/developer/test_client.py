@@ -110,6 +110,11 @@ def test_a_token_is_never_sent_elsewhere(target: str) -> None:
         (404, {"Content-Type": "text/html"}, b"<h1>Not here"),
         (302, {"Location": "/login?next=x"}, b""),
         (302, {}, b""),
+        (302, {"Location": "https://[/api/me"}, b""),
+        (302, {"Location": "https://example.org:0/api/me"}, b""),
+        (302, {"Location": "https://example.org:x/api/me"}, b""),
+        (302, {"Location": "https://example.org\x1b[2J/api/me"}, b""),
+        (200, {"Content-Type": "application/json"}, b"[" * 100_000),
         (403, {"Content-Type": "text/html"}, b"captive portal"),
     ],
 )

@@ -113,6 +113,7 @@ FOREIGN = [
     {"Sec-Fetch-Site": "cross-site", "Origin": ORIGIN},
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
+    {"Origin": "http://["},
     {"Origin": "http://store.test"},  # plain http
     {"Origin": "https://store.test:8443"},
     {},
