@@ -17,8 +17,11 @@ def has_app(db: sqlite3.Connection, app_id: str) -> bool:
 
 
 def apps(db: sqlite3.Connection) -> list[str]:
-    """The apps that were deleted."""
-    rows = db.execute("SELECT app_id FROM tombstones WHERE version_code = ? ORDER BY app_id", (APP,))
+    """The apps that were deleted and are gone: a former release, to which a host went back, knows no tombstones."""
+    rows = db.execute(
+        "SELECT app_id FROM tombstones WHERE version_code = ? AND app_id NOT IN (SELECT app_id FROM apps) ORDER BY 1",
+        (APP,),
+    )
     return [row["app_id"] for row in rows]
 
 

@@ -12,7 +12,7 @@ from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
 from tests.support.portal import add_developer
-from tests.support.publishing import OWNER, add_app, change, publish
+from tests.support.publishing import OWNER, add_app, change, publish, upload
 
 REASON = "By order of a court."
 ADMIN = audit.Actor("admin", "admin", None, "test")
@@ -105,6 +105,19 @@ def test_cleanup_removes_what_a_crash_left_of_a_deleted_app(full: Store, tmp_pat
     assert leftovers.unnamed(full) == []
     cleanup.cleanup(full, force=True)
     assert named(full) == []
+
+
+def test_cleanup_leaves_an_app_alone_that_a_former_release_has_made_anew(full: Store) -> None:
+    """That release, to which a host went back, knows no tombstones and has acknowledged the upload."""
+    deletion.delete_app(full, ADMIN, APP_ID, REASON)
+    with full.db.write() as tx:
+        [gone] = tx.execute("DELETE FROM tombstones WHERE version_code = 0 RETURNING *").fetchall()
+    add_app(full, APP_ID)
+    package = upload(full, APP_ID, 3)
+    with full.db.write() as tx:
+        tx.execute("INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)", tuple(gone))
+    cleanup.cleanup(full)
+    assert package.exists()
 
 
 def test_cleanup_removes_what_a_crash_left_of_a_deleted_version(full: Store, tmp_path: Path) -> None:
