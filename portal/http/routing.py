@@ -8,6 +8,7 @@ The types of request body and answer are the annotations of `body` and of the re
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
@@ -20,9 +21,12 @@ from portal.settings import Settings
 from portal.store.audit import Actor
 from portal.store.database import Database
 from portal.store.downloads import Counting
+from portal.store.errors import Unavailable
 from portal.store.store import Store
 
 STARTED = "mosis.started"  # in the WSGI environment: when the request began, by time.perf_counter
+COMPARISONS_MAX = 3  # of packages, under way or waiting in a worker, which has at least 4 threads
+COMPARISON_SECONDS = 5  # until it is worth another try
 VERSION_CODE_DIGITS = 16  # of the largest version code that a manifest may have
 VERSION_CODE = rf"[1-9][0-9]{{0,{VERSION_CODE_DIGITS - 1}}}"  # what the filter `code` of a rule matches
 
@@ -37,6 +41,18 @@ class Services:
     downloads: Counting
     decoding: threading.Lock = field(default_factory=threading.Lock)
     """Held while an image is decoded, or packages are compared: one at a time bounds what a worker needs for it."""
+    comparisons: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPARISONS_MAX))
+
+    @contextmanager
+    def comparing(self) -> Iterator[None]:
+        """Held while packages are compared. Raises Unavailable rather than let many threads wait for their turn."""
+        if not self.comparisons.acquire(blocking=False):
+            raise Unavailable("Other packages are being compared: try again in a moment.", COMPARISON_SECONDS)
+        try:
+            with self.decoding:
+                yield
+        finally:
+            self.comparisons.release()
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,13 @@ def _version(
     version = versions.get(db, app_id, version_code)
     waiting = _waiting(call, app, version)
     before = waiting.overview.published
+    with call.services.comparing():
+        files = changes.files(call.store, version, before)
     return rendering.html(
         "review-version.html", KINDS[refused.code].status if refused else 200,
         actor=call.actor, reviewer=True, refused=refused, done=None, waiting=waiting, app=app, version=version,
         before=before, manifest=described(version), note=" ".join(json.loads(version.reasons)),
-        members=changes.members(version, before), files=changes.files(call.store, version, before),
+        members=changes.members(version, before), files=files,
         screenshots=[
             image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)
             if asset.name.startswith("screenshots/")

@@ -1,5 +1,6 @@
 """How a route is declared."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -8,8 +9,22 @@ from bottle import HTTPResponse
 from portal.app import MODULES
 from portal.http import schemas
 from portal.http.responses import Answer
-from portal.http.routing import ANYONE, DEVELOPER, REVIEWER, Call, Operation, PublicCall, Routes
+from portal.http.routing import (
+    ANYONE,
+    COMPARISONS_MAX,
+    DEVELOPER,
+    REVIEWER,
+    Call,
+    Operation,
+    PublicCall,
+    Routes,
+    Services,
+)
+from portal.metrics import Metrics
+from portal.store.downloads import Counting
+from portal.store.errors import Unavailable
 from portal.store.states import TRANSITIONS
+from portal.store.store import Store
 
 SCOPES = {"owner": DEVELOPER.scopes, "reviewer": REVIEWER.scopes}
 
@@ -42,3 +57,17 @@ def test_each_step_of_review_has_a_route_for_those_who_may_take_it() -> None:
     for action, transition in TRANSITIONS.items():
         operation = declared[f"/api/apps/<app_id>/versions/<version_code:code>/{action}"]
         assert operation.access.scopes == frozenset().union(*(SCOPES[who] for who in transition.by))
+
+
+def test_comparisons_of_packages_take_few_threads(store: Store) -> None:
+    """One developer who asks for many at once would have every thread of a worker wait for them."""
+    services = Services(store, Metrics(store), (), Counting(store.db))
+    with ExitStack() as others:
+        for _ in range(COMPARISONS_MAX):
+            services.comparisons.acquire()
+            others.callback(services.comparisons.release)
+        with pytest.raises(Unavailable), services.comparing():
+            pass
+    with services.comparing():
+        assert services.decoding.locked()
+    assert not services.decoding.locked()
