@@ -19,9 +19,14 @@ class Developer:
 
 
 COLUMNS = ", ".join(Developer.__dataclass_fields__)
+SOLD = (
+    "EXISTS (SELECT 1 FROM app_keys JOIN apps USING (app_id)"
+    " WHERE app_keys.key_id = keys.key_id AND apps.developer_id <> keys.developer_id)"
+)
+"""SQL: the key signs an app that has gone to another developer, whose copy of it is the only one that can upload."""
 ENDED = {  # the files of uploads are leftovers, which cleanup removes
     "tokens": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL"),
-    "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", "revoked_at IS NULL"),
+    "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", f"revoked_at IS NULL AND NOT {SOLD}"),
     "uploads": ("DELETE FROM versions", "FROM versions", "status = 'uploading'"),
     "webhooks": ("DELETE FROM webhooks", "FROM webhooks", "TRUE"),
 }
@@ -59,7 +64,8 @@ def require_enabled(db: sqlite3.Connection, developer_id: str) -> None:
 def disable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, reason: str) -> Developer:
     """End all tokens, keys, open uploads and the webhook of a developer; new ones are refused.
 
-    Requests under way place no package more, because its key is revoked. Raises Refused (NOT_FOUND; FORBIDDEN for the
+    A key that signs an app which was transferred stays: its new owner needs it. Requests under way place no package
+    more, because the rows of their uploads are gone. Raises Refused (NOT_FOUND; FORBIDDEN for the
     actor itself: the last administrator would lock everybody out).
     """
     if actor.developer_id == developer_id:

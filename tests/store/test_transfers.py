@@ -95,6 +95,35 @@ def test_a_revoked_key_signs_nothing_for_the_new_owner_either(sold: Store) -> No
     assert "revoked" in str(refused.value.errors)
 
 
+def test_the_key_of_the_app_outlives_the_account_of_the_owner_before(sold: Store) -> None:
+    """Somebody leaves: the apps are transferred, then the account is disabled."""
+    other = Ed25519PrivateKey.generate()
+    with sold.db.write() as tx:
+        keys.register(tx, OWNER, "acme", **registration("acme", other))
+        developers.disable(tx, ADMIN, "acme", "Left.")
+        revoked = {key.key_id for key in keys.of_developer(tx, "acme") if key.revoked_at is not None}
+    assert revoked == {signature.key_id(signature.raw_public_key(other))}
+    upload(sold, 2)
+    for action in ("submit", "publish"):
+        change(sold, APP_ID, 2, action)
+
+
+def test_a_request_under_way_places_nothing_for_a_disabled_developer(store: Store) -> None:
+    add_developer(store, "acme")
+    add_app(store, APP_ID)
+    add_developer(store, "buyer", key=None)
+    publish(store, APP_ID, 1)
+    with uploads.receiving(store, apps.get(store.db.read(), APP_ID)) as incoming:
+        make_package(incoming.package, version_code=2)
+        received = Received(incoming.package.stat().st_size, digest(incoming.package))
+        transfers.transfer(store, ADMIN, APP_ID, "buyer", "Sold.")
+        with store.db.write() as tx:
+            developers.disable(tx, ADMIN, "acme", "Left.")
+        with pytest.raises(Refused):
+            uploads.complete(store, OWNER, incoming, received)
+    assert [one.version_code for one in versions.of_app(store.db.read(), APP_ID)] == [1]
+
+
 def test_tokens_and_uploads_of_the_owner_before_end(store: Store) -> None:
     add_developer(store, "acme")
     add_developer(store, "buyer", key=None)
