@@ -8,10 +8,12 @@ import typer
 from portal.cli.apps import AppId, VersionCode, columns
 from portal.cli.lazy import declaring, example
 from portal.cli.signed_in import AsJson, StoreUrl, connected
-from portal.developer.push import state
 
 REVIEWED = ("in_review", "published", "rejected", "yanked")
 Reason = Annotated[str, typer.Option(help="A note to the developer.")]
+Seen = Annotated[
+    str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
+]
 
 
 def add(app: typer.Typer) -> None:
@@ -20,7 +22,9 @@ def add(app: typer.Typer) -> None:
     group.command(epilog=example("review show org.acme.hello"))(show)
     group.command(epilog=example("review withdraw org.acme.hello 2"))(withdraw)
     group.command("list", epilog=example("review list"))(list_waiting)
-    group.command(epilog=example("review approve org.acme.hello 2"))(approve)
+    group.command(epilog=example("review approve org.acme.hello 2", "review approve org.acme.hello 2 --sha256 DIGEST"))(
+        approve
+    )
     group.command(epilog=example('review reject org.acme.hello 2 --reason "It does not start."'))(reject)
     app.add_typer(group, name="review")
 
@@ -43,21 +47,27 @@ def list_waiting(as_json: AsJson = False, url: StoreUrl = None) -> None:
 
 
 def approve(
-    app_id: AppId, version_code: VersionCode, reason: Reason = "", as_json: AsJson = False, url: StoreUrl = None
-) -> None:  # fmt: skip
+    app_id: AppId,
+    version_code: VersionCode,
+    reason: Reason = "",
+    sha256: Seen = None,
+    as_json: AsJson = False,
+    url: StoreUrl = None,
+) -> None:
     """Publish a version that waits for a review. For reviewers."""
-    _end(app_id, version_code, "publish", reason, as_json, url)
+    _end(app_id, version_code, "publish", {"reason": reason, "sha256": sha256}, as_json, url)
 
 
 def reject(
     app_id: AppId,
     version_code: VersionCode,
     reason: Annotated[str, typer.Option(help="Why; the developer reads it.")],
+    sha256: Seen = None,
     as_json: AsJson = False,
     url: StoreUrl = None,
 ) -> None:
     """Reject a version that waits for a review. For reviewers."""
-    _end(app_id, version_code, "reject", reason, as_json, url)
+    _end(app_id, version_code, "reject", {"reason": reason, "sha256": sha256}, as_json, url)
 
 
 def withdraw(app_id: AppId, version_code: VersionCode, as_json: AsJson = False, url: StoreUrl = None) -> None:
@@ -65,11 +75,8 @@ def withdraw(app_id: AppId, version_code: VersionCode, as_json: AsJson = False, 
     _print([connected(url).post(f"/api/apps/{app_id}/versions/{version_code}/withdraw")], as_json)
 
 
-def _end(app_id: str, code: int, action: str, reason: str, as_json: bool, url: str | None) -> None:
-    """With the digest of what is there now: a version that is replaced meanwhile is not meant."""
-    client = connected(url)
-    body = {"reason": reason, "sha256": state(client, app_id, code)["sha256"]}
-    _print([client.post(f"/api/apps/{app_id}/versions/{code}/{action}", body)], as_json)
+def _end(app_id: str, code: int, action: str, body: dict[str, str | None], as_json: bool, url: str | None) -> None:
+    _print([connected(url).post(f"/api/apps/{app_id}/versions/{code}/{action}", body)], as_json)
 
 
 def _print(versions: list[dict[str, Any]], as_json: bool) -> None:

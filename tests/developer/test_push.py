@@ -150,7 +150,11 @@ def test_a_review_by_the_commands_of_a_reviewer(developer: Developer, front: Fro
     assert f"{app_id}\t1\t1.0.0\t" in developer.done("review", "list", **reviewer)
     assert "draft" in developer.done("review", "withdraw", app_id, "1")
     developer.done("push", app, "--submit")
-    assert "published" in developer.done("review", "approve", app_id, "1", **reviewer)
+    *_, seen = developer.done("review", "list", **reviewer).strip().split("\t")
+    assert "was uploaded anew" in developer.failed(
+        1, "review", "approve", app_id, "1", "--sha256", "0" * 64, **reviewer
+    )
+    assert "published" in developer.done("review", "approve", app_id, "1", "--sha256", seen, **reviewer)
     assert "yanked" in developer.done("yank", app_id, "1", "--reason", "It loses files.")
     assert "published" in developer.done("yank", app_id, "1", "--undo")
     assert "say why" in developer.failed(2, "yank", app_id, "1")
