@@ -13,7 +13,11 @@ from portal.store.clock import now
 from portal.store.tokens import Token
 
 SECONDS = 12 * 3600
+MOST = 20  # of a token: a program that signs in again and again ends the first ones instead of filling the disk
 PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
+OLDEST = """
+    DELETE FROM sessions WHERE token_id = :token_id AND secret_hash NOT IN
+    (SELECT secret_hash FROM sessions WHERE token_id = :token_id ORDER BY created_at DESC LIMIT :kept)"""
 VALID = "SELECT token_id FROM sessions WHERE secret_hash = ? AND expires_at > ?"
 
 
@@ -21,6 +25,7 @@ def start(tx: sqlite3.Connection, actor: audit.Actor, token: Token) -> str:
     """Start a session of the token and return its secret, which is not stored; ended sessions are forgotten."""
     secret, at = secrets.token_urlsafe(32), now()
     tx.execute("DELETE FROM sessions WHERE expires_at <= ?", (at,))
+    tx.execute(OLDEST, {"token_id": token.token_id, "kept": MOST - 1})
     tx.execute(
         "INSERT INTO sessions (secret_hash, token_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
         (_hash(secret), token.token_id, at, min(at + SECONDS, token.expires_at)),

@@ -19,6 +19,7 @@ from portal.store.errors import Refused
 
 Scope = Literal["developer", "reviewer", "admin"]
 DAY = 86400
+OWN_MAX = 100  # tokens for single apps that a developer may have in force
 USE_NOTED_EVERY = 600  # seconds; a write per request would cost an fsync per request
 PATTERN = re.compile(r"mosis_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
@@ -65,8 +66,10 @@ def issue(
 
 
 def issue_own(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, days: int) -> tuple[Token, str]:
-    """Issue a token of the actor that is bound to one of its apps. Raises Refused (NOT_FOUND)."""
+    """Issue a token of the actor that is bound to one of its apps. Raises Refused (NOT_FOUND, QUOTA_EXCEEDED)."""
     apps.owned(tx, app_id, actor.developer_id)
+    if sum(token.is_valid and token.app_id is not None for token in every(tx, actor.developer_id)) >= OWN_MAX:
+        raise Refused("QUOTA_EXCEEDED", f"{OWN_MAX} tokens for single apps are in force, the maximum: end one.")
     return issue(tx, actor, actor.developer_id, "developer", days, app_id)
 
 

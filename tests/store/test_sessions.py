@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from portal.store import audit, developers, sessions, tokens
+from portal.store import apps, audit, developers, sessions, tokens
+from portal.store.errors import Refused
 from portal.store.store import Store
+from tests.packages.samples import APP_ID
 from tests.support import clock
 
 
@@ -76,3 +78,25 @@ def test_sessions_that_are_over_are_forgotten(
     clock.move(monkeypatch, sessions.SECONDS + 1)
     started(store, token)
     assert store.db.read().execute("SELECT count(*) FROM sessions").fetchone()[0] == 1
+
+
+def test_a_token_has_a_bounded_number_of_sessions_the_last_ones(
+    store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    for second in range(sessions.MOST + 2):
+        clock.move(monkeypatch, second)
+        begun.append(started(store, token))
+    of = [sessions.token_of(store.db.read(), secret) for secret in begun]
+    assert of == [None, None, *[token] * sessions.MOST]
+
+
+def test_a_developer_has_a_bounded_number_of_tokens_for_single_apps(store: Store, token: tokens.Token) -> None:
+    dev = audit.Actor("dev", "developer", token.token_id, "test")
+    with store.db.write() as tx:
+        apps.add(tx, dev, APP_ID, "App", "")
+        made = [tokens.issue_own(tx, dev, APP_ID, 1)[0] for _ in range(tokens.OWN_MAX)]
+        with pytest.raises(Refused, match="end one"):
+            tokens.issue_own(tx, dev, APP_ID, 1)
+        tokens.revoke(tx, dev, "dev", made[0].token_id)
+        tokens.issue_own(tx, dev, APP_ID, 1)

@@ -27,7 +27,7 @@ def list_tokens(call: Call) -> schemas.Tokens:
 @routes.add(
     Operation(
         "POST", TOKENS_PATH, "Create a token that is bound to one of my apps", DEVELOPER,
-        status=201, problems=("NOT_FOUND",),
+        status=201, problems=("NOT_FOUND", "QUOTA_EXCEEDED"),
     )
 )  # fmt: skip
 def create_token(call: Call, body: schemas.NewAppToken) -> schemas.IssuedToken:
