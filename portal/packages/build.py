@@ -5,6 +5,7 @@ wrote, so that they never produce a package that a store would refuse.
 """
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,7 +22,12 @@ from portal.packages.limits import DEFAULT_LIMITS, Limits
 from portal.packages.package import Content, Package, inspect, read
 from portal.packages.writer import Writer
 
-_KEY_HEAD = 100  # bytes in which the first line of a private key ends
+_SEARCHED = 64 * 1024  # bytes at the start of a file: what people keep secrets in is small
+_SECRETS = {
+    "a private key": re.compile(rb"^[ \t]*-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[ \t\r]*$", re.MULTILINE),
+    "a token of a store": re.compile(rb"\bmosis_[0-9a-f]{16}_[A-Za-z0-9_-]{43}"),
+}
+"""A key as PEM (RFC 7468), of OpenSSH or PGP, also below a certificate or the attributes that OpenSSL writes."""
 
 
 def pack(
@@ -34,7 +40,7 @@ def pack(
 
     Files that operating systems create, an earlier signature, packages and what `.mosisignore` names are omitted.
     `progress` is called after each file with the bytes packed so far and in total. Raises PackageRejected for content
-    that a store would refuse and for private keys, OSError when files cannot be read or written.
+    that a store would refuse, for private keys and tokens, OSError when files cannot be read or written.
     """
     earlier = Path(os.path.realpath(output))
     found = (pair for pair in _files(directory, _ignored(directory)) if Path(os.path.realpath(pair[1])) != earlier)
@@ -45,8 +51,8 @@ def pack(
         writer, done = Writer(file), 0
         for path, source in files:
             with source.open("rb") as content:
-                if _is_private_key(content.read(_KEY_HEAD)):
-                    reason = f"{quote(path)} is a private key, which everybody could read in the package: move it away."
+                if secret := _secret(content.read(_SEARCHED)):
+                    reason = f"{quote(path)} has {secret}, which everybody could read in the package: move it away."
                     raise PackageRejected([reason])
                 content.seek(0)
                 executable = bool(os.fstat(content.fileno()).st_mode & stat.S_IXUSR)
@@ -111,9 +117,8 @@ def _utf8_name(item: Path) -> str:
         raise PackageRejected([f"{quote(os.fsencode(item))} is not a UTF-8 name."]) from None
 
 
-def _is_private_key(start: bytes) -> bool:
-    """Whether a file that begins so is one, as PEM (RFC 7468) or of OpenSSH."""
-    return start.lstrip().startswith(b"-----BEGIN ") and b"PRIVATE KEY-----" in start
+def _secret(start: bytes) -> str | None:
+    return next((name for name, pattern in _SECRETS.items() if pattern.search(start)), None)
 
 
 @contextmanager

@@ -162,12 +162,35 @@ def test_sign_refuses_what_a_store_refuses(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("start", ["-----BEGIN PRIVATE KEY-----\n", "\n-----BEGIN OPENSSH PRIVATE KEY-----\n"])
+CERTIFICATE = f"-----BEGIN CERTIFICATE-----\n{'M' * 64}\n{'M' * 64}\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "-----BEGIN PRIVATE KEY-----\n",
+        "\n-----BEGIN OPENSSH PRIVATE KEY-----\n",
+        f"{CERTIFICATE}-----BEGIN RSA PRIVATE KEY-----\r\n",
+        "Bag Attributes\n    localKeyID: 01 02\nKey Attributes: <No Attributes>\n-----BEGIN PRIVATE KEY-----\n",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----\n",
+    ],
+)
 def test_a_private_key_is_never_packed(source: Path, tmp_path: Path, start: str) -> None:
     (source / "lib/key.pem").write_text(start)
-    with pytest.raises(PackageRejected, match=r'"lib/key\.pem" is a private key'):
+    with pytest.raises(PackageRejected, match=r'"lib/key\.pem" has a private key'):
         build.pack(source, tmp_path / "a.mosis")
     assert not (tmp_path / "a.mosis").exists()
+
+
+def test_a_token_of_a_store_is_never_packed(source: Path, tmp_path: Path) -> None:
+    (source / ".env").write_text(f"A=b\nMOSIS_TOKEN=mosis_{'a' * 16}_{'b' * 43}\n")
+    with pytest.raises(PackageRejected, match=r'"\.env" has a token of a store'):
+        build.pack(source, tmp_path / "app.mosis")
+
+
+def test_a_program_that_reads_keys_is_packed(source: Path, tmp_path: Path) -> None:
+    (source / "pem.py").write_text(f'HEAD = "-----BEGIN PRIVATE KEY-----"\n{CERTIFICATE}')
+    build.pack(source, tmp_path / "app.mosis")
 
 
 def test_what_is_ignored_is_left_out(source: Path, tmp_path: Path) -> None:
