@@ -19,14 +19,14 @@ class Developer:
 
 
 COLUMNS = ", ".join(Developer.__dataclass_fields__)
-SOLD = (
+TRANSFERRED = (
     "EXISTS (SELECT 1 FROM app_keys JOIN apps USING (app_id)"
     " WHERE app_keys.key_id = keys.key_id AND apps.developer_id <> keys.developer_id)"
 )
 """SQL: the key signs an app that has gone to another developer, whose copy of it is the only one that can upload."""
 ENDED = {  # the files of uploads are leftovers, which cleanup removes
     "tokens": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL"),
-    "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", f"revoked_at IS NULL AND NOT {SOLD}"),
+    "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", f"revoked_at IS NULL AND NOT {TRANSFERRED}"),
     "uploads": ("DELETE FROM versions", "FROM versions", "status = 'uploading'"),
     "webhooks": ("DELETE FROM webhooks", "FROM webhooks", "TRUE"),
 }
