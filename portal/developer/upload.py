@@ -159,8 +159,8 @@ class Upload:
         """
         if self._renewed:
             raise refused
+        self._issued(self._again(lambda: self._client.post(f"/api/uploads/{self._upload_id}/url")))
         self._renewed = True
-        self._issued(self._client.post(f"/api/uploads/{self._upload_id}/url"))
 
     def _complete(self) -> dict[str, Any]:
         try:

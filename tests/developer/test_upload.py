@@ -110,6 +110,22 @@ def test_50_mb_through_ten_cuts_a_killed_portal_and_an_expired_url(store: Store,
     assert carried < source.size + 11 * CHUNK, "more was sent again than what the cuts lost"
 
 
+def test_a_connection_that_is_lost_while_the_url_is_renewed_ends_nothing(store: Store, tmp_path: Path) -> None:
+    class Lost(Slept):
+        lost = False
+
+        def post(self, path, body=None, *, once=False) -> dict:
+            if path.endswith("/url") and not self.lost:
+                self.lost = True
+                raise Unreachable("The connection was reset.")
+            return super().post(path, body, once=once)
+
+    source, client = package(tmp_path, 7, 2 * CHUNK), Lost(Account(store.url, store.token))
+    client.after, client.portal = CHUNK, store.portal
+    version = Upload(client, APP, source, Patience(sleep=store.wake), lambda *_: None).send()
+    assert client.lost and client.renewed and version["status"] == "draft"
+
+
 def test_the_next_command_continues_an_upload_that_was_interrupted(store: Store, tmp_path: Path) -> None:
     source = package(tmp_path, 2, 3 * CHUNK)
 
