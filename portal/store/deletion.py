@@ -20,18 +20,20 @@ OF_THE_OWNER: tuple[Status, ...] = ("draft", "rejected")  # what an owner may de
 APP_TABLES = ("downloads", "app_keys", "assets", "versions", "apps")  # in the order of their references
 
 
-def delete_version(store: Store, actor: audit.Actor, app_id: str, version_code: int, reason: str) -> None:
-    """Delete a version, as its owner or an administrator.
+def delete_version(
+    store: Store, actor: audit.Actor, app_id: str, version_code: int, reason: str, *, as_owner: bool = False
+) -> None:  # fmt: skip
+    """Delete a version, as its owner or an administrator, who has no more rights than an owner if `as_owner`.
 
     Raises Refused (NOT_FOUND; WRONG_STATE unless an owner may delete it; VALIDATION_ERROR for a published version
     without a reason).
     """
-    aside = None
+    aside, any_status = None, actor.scope == "admin" and not as_owner
     with placement.claimed(store.layout, app_id), store.db.write() as tx:
-        if actor.scope != "admin":
+        if not any_status:
             apps.owned(tx, app_id, actor.developer_id)
         version = versions.get(tx, app_id, version_code)
-        if actor.scope != "admin" and version.status not in OF_THE_OWNER:
+        if not any_status and version.status not in OF_THE_OWNER:
             raise Refused(
                 "WRONG_STATE",
                 f"{app_id} {version_code} is {version.status}: an owner deletes a version that is"

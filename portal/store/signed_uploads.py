@@ -203,9 +203,10 @@ def terminate(store: Store, upload_id: str) -> None:
         _discard(store, upload.transfer)
 
 
-def complete(store: Store, actor: audit.Actor, upload_id: str) -> PlacedVersion:
+def complete(store: Store, actor: audit.Actor, upload_id: str, *, replace: bool = False) -> PlacedVersion:
     """Validate the complete body and make it a version; an upload that fails validation ends.
 
+    `replace` is that of `uploads.complete`.
     Raises Refused (UPLOAD_INCOMPLETE, DIGEST_MISMATCH, and as `held` and `uploads.complete` do).
     """
     with held(store, upload_id) as holder:
@@ -219,7 +220,7 @@ def complete(store: Store, actor: audit.Actor, upload_id: str) -> PlacedVersion:
             mismatch = f"The SHA-256 of the body is {received.sha256}, not {transfer.sha256}."
             uploads.fail(store, actor, upload, [mismatch])
             raise Refused("DIGEST_MISMATCH", mismatch)
-        return uploads.complete(store, actor, upload, received)
+        return uploads.complete(store, actor, upload, received, replace=replace)
 
 
 def too_large(transfer: Transfer) -> Refused:

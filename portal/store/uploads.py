@@ -17,7 +17,7 @@ from portal.packages import package as packages
 from portal.packages.errors import PackageRejected
 from portal.packages.limits import Limits
 from portal.packages.package import Package
-from portal.store import apps, audit, files, keys, placement, versions
+from portal.store import apps, audit, deletion, files, keys, placement, versions
 from portal.store.errors import Refused
 from portal.store.store import Store
 from portal.store.versions import PlacedVersion, Version
@@ -104,14 +104,17 @@ def forget(store: Store, upload_id: str) -> bool:
 
 def complete(
     store: Store, actor: audit.Actor, upload: Upload, received: files.Received,
-    *, version_code: int | None = None, version_name: str | None = None,
+    *, version_code: int | None = None, version_name: str | None = None, replace: bool = False,
 ) -> PlacedVersion:  # fmt: skip
     """Validate a package and move it into place. `version_code` and `version_name`, if given, must match the manifest.
 
+    With `replace`, a valid package takes the place of a draft or a rejected version of its code.
     Raises Refused (VALIDATION_ERROR with every reason, VERSION_EXISTS, VERSION_CONFLICT).
     """
     try:
         package = _check(store, upload, version_code, version_name)
+        if replace:
+            _make_way(store, actor, upload.app.app_id, package.manifest.version_code)
         return _place(store, actor, upload, received, package)
     except PackageRejected as rejected:
         fail(store, actor, upload, rejected.errors)
@@ -151,6 +154,16 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
         raise PackageRejected(errors)
     packages.verify(package, keys.get(db, package.key_id).public_key)
     return package
+
+
+def _make_way(store: Store, actor: audit.Actor, app_id: str, version_code: int) -> None:
+    """Delete what an owner may delete of this code, once nothing but the code keeps the new package out."""
+    db = store.db.read()
+    versions.require_newer(db, app_id, version_code)
+    if not versions.is_placed(db, app_id, version_code):
+        return
+    if versions.get(db, app_id, version_code).status in deletion.OF_THE_OWNER:
+        deletion.delete_version(store, actor, app_id, version_code, "Replaced by another package.", as_owner=True)
 
 
 def _place(

@@ -2,17 +2,20 @@
 
 from bottle import HTTPResponse
 
-from portal.http import forms, schemas
+from portal.http import browsers, forms, schemas
 from portal.http.problems import KINDS
 from portal.http.routes import me as api
 from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, Call, Operation, Routes
 from portal.store import apps, keys, tokens
 from portal.store.errors import Refused
+from portal.store.tokens import Token
 from portal.web import rendering
 from portal.web.console import HTML
 from portal.web.sign_in import redirect
 
 PATH = "/console/tokens"
+REVOKE_PATH = f"{PATH}/<token_id:re:[0-9a-f]{{16}}>/revoke"
+REVOKED = "The token is revoked. Browsers that signed in with it are signed out."
 DAYS = (7, 30, 90, 365)  # that a token for one app may last
 
 routes = Routes()
@@ -35,12 +38,31 @@ def create(call: Call) -> HTTPResponse:
     return _page(call, made=made)
 
 
-@routes.add(
-    Operation("POST", f"{PATH}/<token_id:re:[0-9a-f]{{16}}>/end", "End a token of mine", MEMBER, media_type=HTML)
-)
-def end(call: Call, token_id: str) -> HTTPResponse:
+@routes.add(Operation("GET", REVOKE_PATH, "What follows when a token of mine is revoked", MEMBER, media_type=HTML))
+def confirm(call: Call, token_id: str) -> HTTPResponse:
+    found = [token for token in _valid(call) if token.token_id == token_id]
+    if not found:
+        raise tokens.not_found(token_id)
+    actor = call.actor
+    return rendering.html(
+        "revoke.html", actor=actor, reviewer=actor.scope in REVIEWER.scopes, token=found[0],
+        signs_out=token_id == call.token_id,
+    )  # fmt: skip
+
+
+@routes.add(Operation("POST", REVOKE_PATH, "Revoke a token of mine", MEMBER, media_type=HTML))
+def revoke(call: Call, token_id: str) -> HTTPResponse:
+    """The token of this session may be among those that were created with the revoked one."""
     api.end_token(call, token_id)
-    return redirect(f"{PATH}?done=end")
+    if tokens.get(call.db.read(), call.token_id).is_valid:
+        return redirect(f"{PATH}?done=revoke")
+    response = redirect("/sign-in?done=revoke")
+    browsers.keep(call.settings, call.request, response, "")
+    return response
+
+
+def _valid(call: Call) -> list[Token]:
+    return [token for token in tokens.every(call.db.read(), call.actor.developer_id) if token.is_valid]
 
 
 def _page(call: Call, refused: Refused | None = None, made: schemas.IssuedToken | None = None) -> HTTPResponse:
@@ -48,8 +70,8 @@ def _page(call: Call, refused: Refused | None = None, made: schemas.IssuedToken 
     return rendering.html(
         "tokens.html", KINDS[refused.code].status if refused else 200,
         actor=actor, reviewer=actor.scope in REVIEWER.scopes, refused=refused, made=made,
-        done="The token is ended, and so are its sessions." if call.request.query.done == "end" else None,
-        tokens=[token for token in tokens.every(db, actor.developer_id) if token.is_valid],
+        done=REVOKED if call.request.query.done == "revoke" else None,
+        tokens=_valid(call),
         keys=keys.of_developer(db, actor.developer_id), days=DAYS,
         apps=apps.of_developer(db, actor.developer_id) if actor.scope in DEVELOPER.scopes else [],
     )  # fmt: skip

@@ -10,15 +10,17 @@ from pydantic import BaseModel
 
 from portal.http import forms, schemas
 from portal.http.problems import KINDS
+from portal.http.responses import Answer
 from portal.http.routes import apps as api
 from portal.http.routes import images as api_images
+from portal.http.routes import uploads as api_uploads
 from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, Call, Operation, Routes
 from portal.images import ImageRejected
-from portal.store import apps, assets, keys, storefront, versions
+from portal.store import apps, assets, deletion, keys, storefront, versions
 from portal.store.apps import App
 from portal.store.errors import Refused
 from portal.store.layout import image_name
-from portal.store.states import TRANSITIONS, Action
+from portal.store.states import TRANSITIONS, Action, Status
 from portal.store.versions import Version
 from portal.web import rendering
 from portal.web.sign_in import redirect
@@ -41,7 +43,7 @@ class Step:
 
 
 STEPS: dict[Action, Step] = {
-    "submit": Step(api.submit, schemas.Reason, "Submit for review", "Submitted: a reviewer decides next."),
+    "submit": Step(api.submit, schemas.Reason, "Submit for review", "Submitted. It is waiting for a reviewer."),
     "withdraw": Step(api.withdraw, schemas.Reason, "Withdraw from review", "Withdrawn: it is a draft again."),
     "yank": Step(api.yank, schemas.Withdrawal, "Withdraw from the store", "Withdrawn from the store."),
     "unyank": Step(api.unyank, schemas.Reason, "Put back into the store", "It is in the store again."),
@@ -53,16 +55,20 @@ DONE = {name: step.done for name, step in STEPS.items()} | {
     "icon": "The icon is in use.",
     "screenshot": "The screenshot is added.",
     "delete": "The screenshot is deleted.",
+    "delete-version": "The version is deleted. Its code can be used again.",
 }
 NEXT = {
     "uploading": "The upload has not ended. Choose the same file again to continue it.",
-    "draft": "Only you and reviewers see it. It is kept for 30 days; submit it for review.",
-    "in_review": "A reviewer decides next.",
+    "draft": "Only you and reviewers see it. It is kept for 30 days; submit it for review, or replace it"
+    " by another upload of its code.",
+    "in_review": "Waiting for a reviewer.",
     "published": "",
-    "rejected": "Upload a corrected version. This one is deleted after 7 days.",
-    "failed": "It is not stored. Mend what is listed and upload it again.",
+    "rejected": "Upload a corrected version; one of the same code replaces this one, which is deleted after 7 days.",
+    "failed": "It is not stored. Fix what is listed and upload it again.",
     "yanked": "Devices do not get it. For 7 days it can be put back.",
 }
+OVERTAKEN = "A newer version has been published. This one is deleted after 7 days."
+UNPUBLISHED: tuple[Status, ...] = ("draft", "in_review", "rejected")  # of which a list of apps says something
 
 
 @routes.add(Operation("GET", "/console", "My apps", MEMBER, media_type=HTML, app_tokens=True))
@@ -94,7 +100,28 @@ def show_app(call: Call, app_id: str) -> HTTPResponse:
     )
 )  # fmt: skip
 def upload(call: Call, app_id: str) -> HTTPResponse:
-    return _changed(call, app_id, "upload", lambda: api.upload(call, app_id))
+    return _changed(call, app_id, "upload", lambda: api.upload(call, app_id, replace=True))
+
+
+@routes.add(
+    Operation(
+        "POST", f"{APP_PATH}/uploads/<upload_id:re:[0-9a-f]{{32}}>/complete", "Complete an upload of the page",
+        DEVELOPER, status=201, accepted=True,
+    )
+)  # fmt: skip
+def complete(call: Call, app_id: str, upload_id: str) -> Answer[schemas.Version]:
+    """As in the API, but a draft or a rejected version of the same code makes way, as for `mosis push`."""
+    return api_uploads.complete(call, upload_id, replace=True)
+
+
+@routes.add(
+    Operation("POST", f"{VERSION_PATH}/delete", "Delete a draft or a rejected version", DEVELOPER, media_type=HTML)
+)
+def delete_version(call: Call, app_id: str, version_code: int) -> HTTPResponse:
+    return _changed(
+        call, app_id, "delete-version",
+        lambda: deletion.delete_version(call.store, call.actor, app_id, version_code, "", as_owner=True),
+    )  # fmt: skip
 
 
 @routes.add(
@@ -102,10 +129,7 @@ def upload(call: Call, app_id: str) -> HTTPResponse:
 )
 def change(call: Call, app_id: str, version_code: int, action: Action) -> HTTPResponse:
     fields, step = forms.text_fields(call.request, ("reason",)), STEPS[action]
-    return _changed(
-        call, app_id, action,
-        lambda: step.handler(call, forms.validated(step.body, fields), app_id, version_code),
-    )  # fmt: skip
+    return _changed(call, app_id, action, lambda: _step(call, step, fields, app_id, version_code))
 
 
 @routes.add(Operation("POST", f"{APP_PATH}/edit", "Edit an app", DEVELOPER, media_type=HTML))
@@ -159,15 +183,31 @@ def _changed(call: Call, app_id: str, done: str, act: Callable[[], object]) -> H
     return redirect(f"/console/apps/{app_id}?done={done}")
 
 
+def _step(call: Call, step: Step, fields: dict[str, str], app_id: str, version_code: int) -> schemas.Version:
+    if step.body is schemas.Withdrawal and not fields["reason"]:
+        raise Refused("VALIDATION_ERROR", "It needs a reason.", ["reason: Write a reason, which everybody sees."])
+    return step.handler(call, forms.validated(step.body, fields), app_id, version_code)
+
+
 def _my_apps(call: Call, refused: Refused | None = None, fields: dict[str, str] | None = None) -> HTTPResponse:
     db, actor = call.db.read(), call.actor
     mine = [app for app in apps.of_developer(db, actor.developer_id) if actor.app_id in (None, app.app_id)]
-    return _page(call, "console.html", refused, apps=[(app, icon(call, app)) for app in mine], fields=fields or {})
+    shown = [(app, icon(call, app), _unpublished(call, app)) for app in mine]
+    return _page(call, "console.html", refused, apps=shown, fields=fields or {})
+
+
+def _unpublished(call: Call, app: App) -> list[Version]:
+    """Versions that somebody has still to do something about."""
+    db = call.db.read()
+    highest = versions.highest_published(db, app.app_id)
+    found = versions.of_app(db, app.app_id)
+    return [each for each in found if each.status in UNPUBLISHED and (each.version_code or 0) > highest]
 
 
 def _app(call: Call, app_id: str, refused: Refused | None = None) -> HTTPResponse:
     db = call.db.read()
     app = apps.owned(db, app_id, call.actor.developer_id)
+    highest = versions.highest_published(db, app_id)
     images = {asset.name: image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)}
     return _page(
         call, "console-app.html", refused,
@@ -176,13 +216,20 @@ def _app(call: Call, app_id: str, refused: Refused | None = None) -> HTTPRespons
         has_key=any(key.revoked_at is None for key in keys.of_developer(db, app.developer_id)),
         screenshots=[(plain[12:-4], name) for plain, name in images.items() if plain.startswith("screenshots/")],
         package_max=call.settings.package_max_bytes, screenshots_max=assets.SCREENSHOTS_MAX,
-        steps=steps, step_of=STEPS, next_of=NEXT,
+        steps=steps, step_of=STEPS, deletable=deletion.OF_THE_OWNER,
+        next_of=lambda version: following(version, highest),
     )  # fmt: skip
 
 
 def steps(version: Version) -> list[Action]:
     """What the owner may do with the version."""
     return [action for action in STEPS if TRANSITIONS[action].source == version.status]
+
+
+def following(version: Version, highest: int) -> str:
+    """What comes next for the version, when the version code `highest` is the highest ever published."""
+    overtaken = version.status == "rejected" and (version.version_code or 0) <= highest
+    return OVERTAKEN if overtaken else NEXT[version.status]
 
 
 def icon(call: Call, app: App) -> str | None:

@@ -1,9 +1,13 @@
-"""What the faults of a package mean for a developer, and how to mend them."""
+"""What the faults of a package mean for a developer, and how to fix them."""
 
 import re
 from dataclasses import dataclass
 
 REPACK = "Pack it again with `mosis pack`, which writes exactly what the store accepts."
+TAKEN = (
+    "Raise `version_code` in manifest.json: once published, a code names one package for ever. Withdraw the other"
+    " version first if it is in review; a draft or a rejected one is replaced when you upload on this page."
+)
 
 
 @dataclass(frozen=True)
@@ -16,17 +20,23 @@ class Remedy:
 
 REMEDIES = (
     Remedy(r"version_code \d+ must be greater", "Raise `version_code` in manifest.json, and pack and sign it again."),
-    Remedy(r"already has a version", "Raise `version_code` in manifest.json: a code names one package for ever."),
+    Remedy(r"already has a version", TAKEN),
     Remedy(r"^manifest\.json: id is", "The package is another app's: upload it on the page of that app."),
     Remedy(r"^manifest\.json\b.* missing", "Put manifest.json at the root of the archive; `mosis init` writes one."),
     Remedy(
         r"^manifest\.json", "Correct manifest.json, and pack and sign it again. /schemas/manifest.json describes it."
     ),
     Remedy(r"^META-INF/mosis\.sig.* missing", "Sign the package with `mosis sign`; `mosis push` signs by itself."),
-    Remedy(r"is not registered", "Register the key once with `mosis key`, or sign with a key that is registered."),
-    Remedy(r"registered for another developer", "Sign with a key of your own; `mosis key` makes and registers one."),
+    Remedy(
+        r"is not registered",
+        "Register the key once with `mosis key register FILE`, or sign with a key that is registered.",
+    ),
+    Remedy(
+        r"registered for another developer",
+        "Sign with a key of your own; `mosis key generate` makes and registers one.",
+    ),
     Remedy(r"must be signed with key", "Sign with that key. If it is lost, a reviewer can announce its recovery."),
-    Remedy(r"is revoked", "Sign with a key that is in force, and rotate the key of the app to it."),
+    Remedy(r"is revoked", "Sign with a valid key, and rotate the key of the app to it."),
     Remedy(r"signature does not match", "The package changed after it was signed: sign it again as the last step."),
     Remedy(r"more than the \d+ allowed|allowed\.$", "Remove what the app does not need, or ask the operator for more."),
     Remedy(r"SHA-256 of the body", "The file changed on its way or on the disk: upload it again."),
@@ -36,5 +46,5 @@ REMEDIES = (
 
 
 def remedy(fault: str) -> str:
-    """How to mend the fault of this sentence."""
+    """How to fix the fault of this sentence."""
     return next((each.text for each in REMEDIES if re.search(each.pattern, fault)), REPACK)

@@ -12,6 +12,7 @@ from portal.http.routing import PublicCall
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.web import static, text
+from portal.web.form_faults import form_faults
 from portal.web.remedies import remedy
 
 CSP = (
@@ -39,8 +40,10 @@ def environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters |= {
-        name: getattr(text, name) for name in ("date", "host", "hue", "initial", "inline", "notes", "size", "web_page")
+        name: getattr(text, name)
+        for name in ("date", "host", "hue", "initial", "inline", "moment", "notes", "size", "web_page")
     }
+    made.filters["form_faults"] = form_faults
     made.filters["remedy"] = remedy
     made.filters["rfc3339"] = rfc3339
     made.globals |= {"static": static.url, "image_name": image_name}

@@ -21,7 +21,7 @@ from portal.web.sign_in import redirect
 from portal.web.storefront import described
 
 VERSION_PATH = "/review/<app_id>/<version_code:code>"
-DONE = {"publish": "Published: devices get it now.", "reject": "Rejected: the developer sees the reason."}
+DONE = {"publish": "Published. Devices find it within a minute.", "reject": "Rejected: the developer sees the reason."}
 TEMPLATES = (
     "It crashes or does not start.",
     "It does not do what its description says.",
@@ -77,6 +77,8 @@ def reject(call: Call, app_id: str, version_code: int) -> HTTPResponse:
     chosen = fields["template"] if fields["template"] in TEMPLATES else ""
     values = {"reason": f"{chosen} {fields['reason']}".strip(), "sha256": fields["sha256"]}
     try:
+        if not values["reason"]:
+            raise Refused("VALIDATION_ERROR", "A rejection needs a reason.", ["reason: Choose a reason or write one."])
         api.reject(call, forms.validated(schemas.Rejection, values), app_id, version_code)
     except Refused as refused:
         return _version(call, app_id, version_code, refused, fields)

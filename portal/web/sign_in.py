@@ -15,10 +15,12 @@ INSIDE = re.compile(r"/(?:console|review|status)(?:/[a-z0-9._-]+)*")
 """Where a reader may be sent after signing in: pages of ours alone, so that no link leads through here elsewhere."""
 LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?")
 
+DONE = {"revoke": "The token is revoked, and you are signed out. Sign in with another token."}
+
 routes = Routes()
 
 
-@routes.add(Operation("GET", "/sign-in", "Sign in", ANYONE, query=("next",), media_type="text/html"))
+@routes.add(Operation("GET", "/sign-in", "Sign in", ANYONE, query=("next", "done"), media_type="text/html"))
 def sign_in_page(call: PublicCall) -> HTTPResponse:
     following = inside(call.request.query.next)
     if call.actor is not None:
@@ -70,4 +72,12 @@ def _page(
 ) -> HTTPResponse:
     encrypted = browsers.scheme(call.settings, call.request) == "https"
     safe = encrypted or LOOPBACK.fullmatch(browsers.host(call.request)) is not None
-    return rendering.html("sign-in.html", status, headers, following=following, fault=fault, safe=safe)
+    return rendering.html(
+        "sign-in.html",
+        status,
+        headers,
+        following=following,
+        fault=fault,
+        safe=safe,
+        done=DONE.get(call.request.query.done),
+    )

@@ -38,6 +38,12 @@ def date(at: int) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(rfc3339(at), f"{day.day} {day:%b %Y}")
 
 
+def moment(at: int) -> Markup:
+    """Seconds since 1970 as a day and a time in UTC."""
+    then = datetime.fromtimestamp(at, UTC)
+    return Markup('<time datetime="{}">{}</time>').format(rfc3339(at), f"{then.day} {then:%b %Y, %H:%M} UTC")
+
+
 def size(number: int) -> str:
     """Bytes, in units of 1000."""
     value, unit = float(number), 0

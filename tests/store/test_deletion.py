@@ -1,5 +1,6 @@
 """What is deleted for good leaves nothing behind but a tombstone, whatever cuts its removal short."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import pytest
 
 from portal.jobs import cleanup
 from portal.recovery import records
-from portal.store import apps, assets, audit, deletion, files, known_files, leftovers, tombstones, versions
+from portal.store import apps, assets, audit, deletion, files, known_files, leftovers, tombstones, uploads, versions
 from portal.store.errors import Refused
 from portal.store.store import Store
-from tests.packages.samples import APP_ID
+from tests.packages.samples import APP_ID, make_package
 from tests.support.portal import add_developer
 from tests.support.publishing import OWNER, add_app, change, publish, upload
 
@@ -139,3 +140,50 @@ def test_a_package_that_only_shares_the_code_of_a_deleted_one_stays(full: Store,
         tx.execute("DELETE FROM versions WHERE version_id = ?", (version.version_id,))
         audit.append(tx, ADMIN, "version.delete", f"{APP_ID}/2", version_id="0" * 32)
     assert leftovers.unnamed(full) == [directory]
+
+
+@pytest.mark.parametrize(
+    ("steps", "refusal"),
+    [(("submit",), "already has a version 3"), (("submit", "publish"), "must be greater than 3")],
+    ids=["in review", "published"],
+)
+def test_an_administrator_replaces_no_more_than_an_owner(store: Store, steps: tuple[str, ...], refusal: str) -> None:
+    drafted(store, 3)
+    for step in steps:
+        change(store, APP_ID, 3, step)
+    before = versions.get(store.db.read(), APP_ID, 3)
+    with pytest.raises(Refused, match=refusal):
+        replace(store, 3, ADMIN)
+    assert versions.get(store.db.read(), APP_ID, 3) == before
+
+
+def test_a_package_that_could_not_be_placed_replaces_no_draft(store: Store) -> None:
+    """A newer version has been published since: the draft stays, with its files."""
+    drafted(store, 1)
+    publish(store, APP_ID, 2)
+    with pytest.raises(Refused, match="must be greater than 2"):
+        replace(store, 1, OWNER)
+    assert versions.get(store.db.read(), APP_ID, 1).status == "draft"
+    assert store.layout.package("acme", APP_ID, 1).exists()
+
+
+def test_a_package_replaces_a_draft_and_its_files(store: Store) -> None:
+    drafted(store, 1)
+    before = store.layout.package("acme", APP_ID, 1).read_bytes()
+    replaced = replace(store, 1, OWNER)
+    content = store.layout.package("acme", APP_ID, 1).read_bytes()
+    assert content != before
+    assert replaced.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def drafted(store: Store, code: int) -> None:
+    add_developer(store, "acme")
+    add_app(store, APP_ID)
+    upload(store, APP_ID, code)
+
+
+def replace(store: Store, code: int, actor: audit.Actor) -> versions.PlacedVersion:
+    with uploads.receiving(store, apps.get(store.db.read(), APP_ID)) as incoming:
+        make_package(incoming.package, app_id=APP_ID, version_code=code, payload_bytes=9)
+        received = files.Received(incoming.package.stat().st_size, files.digest(incoming.package))
+        return uploads.complete(store, actor, incoming, received, replace=True)

@@ -1,7 +1,5 @@
 """Tokens and keys in the console."""
 
-import re
-
 import httpx
 import pytest
 from playwright.sync_api import expect
@@ -13,7 +11,7 @@ APP = "org.tokens.app"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_a_developer_creates_and_ends_a_token_for_one_app(
+def test_a_developer_creates_and_revokes_a_token_for_one_app(
     site: Portal, front: str, visit: Visiting, width: int, scheme: str
 ) -> None:
     app_id = f"{APP}{width}"
@@ -33,16 +31,45 @@ def test_a_developer_creates_and_ends_a_token_for_one_app(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     me = httpx.get(f"{front}/api/me", headers={"Authorization": f"Bearer {text}"}).json()
     assert me["app_id"] == app_id
-    page.get_by_role("button", name=f"End token {me['token_id']}").click()
-    page.wait_for_url("**?done=end")
+    page.get_by_role("link", name=f"Revoke token {me['token_id']}").click()
+    shown.accessible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.get_by_text("You are signed in with this token").count() == 0
+    page.get_by_role("button", name="Revoke token").click()
+    page.wait_for_url("**?done=revoke")
+    expect(page.get_by_role("status")).to_contain_text("The token is revoked")
     assert text not in page.content()
     assert httpx.get(f"{front}/api/me", headers={"Authorization": f"Bearer {text}"}).status_code == 401
-    page.get_by_role("button", name=f"End token {re.split('_', token)[1]}").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")  # with the token, this session has ended
 
 
-def test_nobody_ends_the_token_of_another_developer(site: Portal, front: str) -> None:
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+def test_revoking_the_token_of_this_session_needs_a_second_step_and_is_explained(
+    site: Portal, front: str, visit: Visiting, script: bool
+) -> None:
+    token = add_developer(site.store, f"own-token-{script}".lower(), key=None)
+    bearer = {"Authorization": f"Bearer {token}"}
+    page = visit("/sign-in", java_script_enabled=script).page
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console")
+    page.get_by_role("link", name="Tokens").click()
+    revoke = page.get_by_role("link", name=f"Revoke token {token.split('_')[1]}")
+    revoke.click()
+    expect(page.get_by_text("You will be signed out")).to_be_visible()
+    page.get_by_role("link", name="Cancel").click()
+    assert httpx.get(f"{front}/api/me", headers=bearer).status_code == 200
+    revoke.click()
+    page.get_by_role("button", name="Revoke token").click()
+    page.wait_for_url("**/sign-in?done=revoke")
+    expect(page.get_by_role("status")).to_contain_text("you are signed out")
+    assert page.context.cookies() == []
+    assert httpx.get(f"{front}/api/me", headers=bearer).status_code == 401
+
+
+def test_nobody_revokes_the_token_of_another_developer(site: Portal, front: str) -> None:
     mine, theirs = (add_developer(site.store, name, key=None) for name in ("token-mine", "token-theirs"))
     bearer = {"Authorization": f"Bearer {mine}"}
-    assert httpx.post(f"{front}/console/tokens/{theirs.split('_')[1]}/end", headers=bearer).status_code == 404
+    revoke = f"{front}/console/tokens/{theirs.split('_')[1]}/revoke"
+    assert httpx.get(revoke, headers=bearer).status_code == 404
+    assert httpx.post(revoke, headers=bearer).status_code == 404
     assert httpx.get(f"{front}/api/me", headers={"Authorization": f"Bearer {theirs}"}).status_code == 200

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Page, Route, expect
 
+from portal.store import versions
 from tests.http.test_images import png
 from tests.packages.samples import make_package
 from tests.support import publishing
@@ -61,6 +62,10 @@ def upload(page: Page, path: Path) -> None:
 def statuses(site: Portal, app_id: str) -> list[str]:
     rows = site.store.db.read().execute("SELECT status FROM versions WHERE app_id = ? ORDER BY created_at", (app_id,))
     return [row["status"] for row in rows]
+
+
+def placed(site: Portal, app_id: str) -> list[tuple[int, str, str]]:
+    return [(v.version_code, v.status, v.sha256) for v in versions.placed_of_app(site.store.db.read(), app_id)]
 
 
 def test_a_first_app_gets_from_nothing_into_review(
@@ -189,18 +194,116 @@ def test_each_fault_of_a_package_stands_beside_what_mends_it(
     expect(page.get_by_text("Register the key once")).to_be_visible()
 
 
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+@pytest.mark.parametrize("status", ["draft", "rejected"])
+def test_a_valid_package_replaces_a_draft_or_a_rejected_version_of_its_code(
+    site: Portal, token: str, mine: str, visit: Visiting, tmp_path: Path, script: bool, status: str
+) -> None:
+    page = signed_in(visit, token, f"/console/apps/{mine}", java_script_enabled=script, faulty=True)
+    upload(page, package(tmp_path, mine, payload_bytes=1))
+    page.wait_for_url("**?done=upload")
+    if status == "rejected":
+        publishing.change(site.store, mine, 1, "submit")
+        publishing.change(site.store, mine, 1, "reject", "It crashes.")
+    before = placed(site, mine)
+    page.goto(f"/console/apps/{mine}")
+    upload(page, package(tmp_path, mine, key=Ed25519PrivateKey.generate()))
+    page.get_by_text("is not registered").first.wait_for()
+    assert placed(site, mine) == before  # an invalid package replaces nothing
+    upload(page, package(tmp_path, mine, payload_bytes=2))
+    page.wait_for_url("**?done=upload")
+    [(code, now, sha256)] = placed(site, mine)
+    assert (code, now) == (1, "draft")
+    assert sha256 != before[0][2]
+
+
+def test_what_waits_for_a_review_is_not_replaced(
+    site: Portal, token: str, mine: str, visit: Visiting, tmp_path: Path
+) -> None:
+    page = signed_in(visit, token, f"/console/apps/{mine}", faulty=True)
+    upload(page, package(tmp_path, mine, payload_bytes=1))
+    page.wait_for_url("**?done=upload")
+    publishing.change(site.store, mine, 1, "submit")
+    before = placed(site, mine)
+    upload(page, package(tmp_path, mine, payload_bytes=2))
+    expect(page.get_by_text("Withdraw the other version first")).to_be_visible()
+    assert placed(site, mine) == before
+
+
+@pytest.mark.parametrize(("status", "label"), [("draft", "Delete draft"), ("rejected", "Delete")])
+def test_a_draft_or_a_rejected_version_is_deleted_in_two_steps(
+    site: Portal, token: str, mine: str, visit: Visiting, status: str, label: str
+) -> None:
+    publishing.upload(site.store, mine, 1, key=SIGNER)
+    if status == "rejected":
+        publishing.change(site.store, mine, 1, "submit")
+        publishing.change(site.store, mine, 1, "reject", "It crashes.")
+    page = signed_in(visit, token, f"/console/apps/{mine}", java_script_enabled=False)
+    delete = page.get_by_role("button", name=f"{label} 1.0.0", exact=True)
+    expect(delete).to_be_hidden()
+    page.locator("summary").get_by_text(label).click()
+    delete.click()
+    page.wait_for_url("**?done=delete-version")
+    assert placed(site, mine) == []
+
+
+def test_nobody_deletes_what_waits_for_a_review_or_is_published(
+    site: Portal, front: str, token: str, mine: str
+) -> None:
+    bearer = {"Authorization": f"Bearer {token}"}
+    publishing.upload(site.store, mine, 1, key=SIGNER)
+    for step in ("submit", "publish"):
+        publishing.change(site.store, mine, 1, step)
+        answer = httpx.post(f"{front}/console/apps/{mine}/versions/1/delete", headers=bearer)
+        assert answer.status_code == 409
+        assert len(placed(site, mine)) == 1
+    page = httpx.get(f"{front}/console/apps/{mine}", headers=bearer).text
+    assert "versions/1/delete" not in page
+
+
+def test_a_rejected_version_that_a_newer_one_has_overtaken_asks_for_nothing(
+    site: Portal, token: str, mine: str, visit: Visiting
+) -> None:
+    for code, decision in ((1, "reject"), (2, "publish")):
+        publishing.upload(site.store, mine, code, key=SIGNER)
+        publishing.change(site.store, mine, code, "submit")
+        page = signed_in(visit, token)
+        in_review = page.locator(".card", has_text=mine).get_by_text("in review")
+        expect(in_review).to_be_visible()
+        publishing.change(site.store, mine, code, decision, "It crashes.")
+        page.goto(f"/console/apps/{mine}")
+        expect(page.get_by_text("Upload a corrected version")).to_have_count(2 - code)
+    expect(page.get_by_text("A newer version has been published.")).to_be_visible()
+
+
+def test_a_field_that_is_wrong_says_so_in_a_sentence(token: str, visit: Visiting) -> None:
+    visited = visit("/sign-in", faulty=True)
+    page = visited.page
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console")
+    page.get_by_label("App ID").fill("Reader")
+    page.get_by_label("Name").fill("Reader")
+    page.get_by_role("button", name="Create app").click()
+    wrong = "App ID: must be a reverse-DNS identifier in lower-case ASCII, such as org.example.reader."
+    expect(page.get_by_role("alert")).to_have_text(wrong)
+    expect(page.get_by_label("App ID")).to_have_accessible_description(re.compile(re.escape(wrong)))
+    expect(page.get_by_label("App ID")).to_have_attribute("aria-invalid", "true")
+    visited.accessible()
+
+
 def test_the_console_works_without_javascript(
     site: Portal, token: str, mine: str, visit: Visiting, tmp_path: Path
 ) -> None:
     page = signed_in(visit, token, f"/console/apps/{mine}", java_script_enabled=False, faulty=True)
     upload(page, package(tmp_path, mine))
     page.wait_for_url("**?done=upload")
-    upload(page, package(tmp_path, mine))
-    expect(page.get_by_role("alert")).to_contain_text("already has a version 1")
     page.get_by_role("button", name="Submit for review").click()
     page.wait_for_url("**?done=submit")
+    upload(page, package(tmp_path, mine))
+    expect(page.get_by_role("alert")).to_contain_text("already has a version 1")
     publishing.change(site.store, mine, 1, "publish")
-    page.reload()
+    page.goto(f"/console/apps/{mine}")
     page.get_by_text("Withdraw from the store").click()
     page.get_by_label("Reason").fill("It loses data.")
     page.get_by_role("button", name="Withdraw 1.0.0 from the store").click()

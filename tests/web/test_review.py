@@ -58,6 +58,7 @@ def test_a_reviewer_sees_what_changes_and_approves_by_keyboard(
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/review/{app_id}/2")
     text = page.locator("main").inner_text()
+    assert re.search(r"operator · \d+ \w+ \d+, \d\d:\d\d UTC", text), text
     for shown in ("Please look at the sync.", "New permissions: camera", "Changes since 1.0.0"):
         assert shown in text
     assert re.search(r"\d+ (added|changed)\n", text), text
@@ -65,7 +66,7 @@ def test_a_reviewer_sees_what_changes_and_approves_by_keyboard(
     page.keyboard.press("Enter")
     page.wait_for_url("**/review?done=publish")
     assert status(site, app_id, 2) == "published"
-    expect(page.get_by_role("status")).to_contain_text("Published")
+    expect(page.get_by_role("status")).to_have_text("Published. Devices find it within a minute.")
 
 
 def test_a_rejection_needs_a_reason_and_can_take_one_from_the_list(
@@ -75,10 +76,11 @@ def test_a_rejection_needs_a_reason_and_can_take_one_from_the_list(
     page = signed_in(visit, reviewer, faulty=True)
     page.goto(f"/review/{app_id}/1")
     page.get_by_role("button", name="Reject").click()
-    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_text("Choose a reason or write one.")
+    expect(page.get_by_label("What to fix")).to_have_attribute("aria-invalid", "true")
     assert status(site, app_id, 1) == "in_review"
     page.get_by_label("Reason").select_option("It crashes or does not start.")
-    page.get_by_label("What to mend").fill("On API level 3.")
+    page.get_by_label("What to fix").fill("On API level 3.")
     page.get_by_role("button", name="Reject").click()
     page.wait_for_url("**/review?done=reject")
     assert versions.get(site.store.db.read(), app_id, 1).reason == "It crashes or does not start. On API level 3."

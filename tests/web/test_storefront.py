@@ -241,3 +241,14 @@ def test_long_words_of_a_developer_do_not_widen_the_page(site: Portal, app_id: s
     for path in ("/?q=wwwwww", f"/apps/{app_id}"):
         shown = visit(path, viewport={"width": 360, "height": 800})
         assert shown.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_the_whole_command_for_a_new_device_can_be_copied(
+    site: Portal, front: str, app_id: str, visit: Visiting
+) -> None:
+    publishing.publish(site.store, app_id, 1)
+    page = visit(f"/apps/{app_id}").page
+    copied = [button.get_attribute("data-copy") for button in page.get_by_role("button", name="Copy").all()]
+    commands = [page.locator(f"#{name}").inner_text() for name in copied]
+    known = f"mosis install {app_id} --from https://store.test"
+    assert commands == [known, f"{known} --trust-first-use"]

@@ -122,7 +122,7 @@ def show_changes(call: Call, app_id: str, version_code: int) -> schemas.Changes:
         problems=("INVALID_FILE", "VERSION_EXISTS", "VERSION_CONFLICT", "UPLOAD_EXPIRED"),
     )
 )  # fmt: skip
-def upload(call: Call, app_id: str) -> schemas.Version:
+def upload(call: Call, app_id: str, *, replace: bool = False) -> schemas.Version:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     limit = call.settings.package_max_bytes
     with call.metrics.upload("package") as measured, uploads.receiving(call.store, app) as incoming:
@@ -137,6 +137,7 @@ def upload(call: Call, app_id: str) -> schemas.Version:
         version = uploads.complete(
             call.store, call.actor, incoming, received,
             version_code=_integer(fields.get("version_code")), version_name=fields.get("version_name"),
+            replace=replace,
         )  # fmt: skip
     return schemas.Version.of(version, call.settings.public_url)
 

@@ -212,13 +212,13 @@ def renew(call: Call, upload_id: str) -> Answer[SignedUpload]:
                   "DIGEST_MISMATCH", "VERSION_EXISTS", "VERSION_CONFLICT"),
     )
 )  # fmt: skip
-def complete(call: Call, upload_id: str) -> Answer[schemas.Version]:
+def complete(call: Call, upload_id: str, *, replace: bool = False) -> Answer[schemas.Version]:
     version = _owned(call, upload_id)
     if version.status == "uploading":
         if awaited.want(call.store, upload_id):
             return Answer(_version(call, version), {"Retry-After": AWAITED_SECONDS}, status=202)
         with call.metrics.upload("package", seconds=now() - version.created_at) as measured:
-            placed = signed_uploads.complete(call.store, call.actor, upload_id)
+            placed = signed_uploads.complete(call.store, call.actor, upload_id, replace=replace)
             measured.bytes = placed.size
         return Answer(_version(call, placed))
     return Answer(_version(call, version))

@@ -63,7 +63,7 @@ async function done(id) {
   await forget(id);
 }
 
-// What ended the upload, in words; a package that was refused is listed among the versions, with what to mend.
+// What ended the upload, in words; a package that was refused is listed among the versions, with what to fix.
 async function ended(error, ticket) {
   if (error instanceof FileGone) {
     await forget(ticket.id);

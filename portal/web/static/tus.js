@@ -127,7 +127,7 @@ export class Transfer {
   async #complete() {
     this.watch.state("Checking the package…");
     for (;;) {
-      const [response, version] = await call("POST", `/api/uploads/${this.ticket.id}/complete`);
+      const [response, version] = await call("POST", `/console/apps/${this.app}/uploads/${this.ticket.id}/complete`);
       if (response.status !== 202) return version;
       await this.#sleep(Number(response.headers.get("Retry-After") ?? 2), "Checking the package…");
     }
