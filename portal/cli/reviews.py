@@ -7,7 +7,8 @@ import typer
 
 from portal.cli.apps import AppId, VersionCode, columns
 from portal.cli.lazy import declaring, example
-from portal.cli.signed_in import AsJson, StoreUrl, connected
+from portal.cli.signed_in import AsJson, StoreUrl, connected, outcome
+from portal.developer.client import Client
 from portal.developer.push import state
 
 REVIEWED = ("in_review", "published", "rejected", "yanked")
@@ -28,7 +29,12 @@ def add(app: typer.Typer) -> None:
 def show(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
     """Show the reviews of an app's versions: code, version, status, since when, and the reasons."""
     found = connected(url).get(f"/api/apps/{app_id}/versions")["versions"]
-    _print([version for version in found if version["status"] in REVIEWED], as_json)
+    reviewed = [version for version in found if version["status"] in REVIEWED]
+    if as_json:
+        print(json.dumps(reviewed))
+        return
+    for version in reviewed:
+        print("\t".join(columns(version)))
 
 
 def list_waiting(as_json: AsJson = False, url: StoreUrl = None) -> None:
@@ -62,19 +68,16 @@ def reject(
 
 def withdraw(app_id: AppId, version_code: VersionCode, as_json: AsJson = False, url: StoreUrl = None) -> None:
     """Take a version back from review: it is a draft again."""
-    _print([connected(url).post(f"/api/apps/{app_id}/versions/{version_code}/withdraw")], as_json)
+    client = connected(url)
+    _print(client, client.post(f"/api/apps/{app_id}/versions/{version_code}/withdraw"), as_json)
 
 
 def _end(app_id: str, code: int, action: str, reason: str, as_json: bool, url: str | None) -> None:
     """With the digest of what is there now: a version that is replaced meanwhile is not meant."""
     client = connected(url)
     body = {"reason": reason, "sha256": state(client, app_id, code)["sha256"]}
-    _print([client.post(f"/api/apps/{app_id}/versions/{code}/{action}", body)], as_json)
+    _print(client, client.post(f"/api/apps/{app_id}/versions/{code}/{action}", body), as_json)
 
 
-def _print(versions: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(versions))
-        return
-    for version in versions:
-        print("\t".join(columns(version)))
+def _print(client: Client, version: dict[str, Any], as_json: bool) -> None:
+    print(json.dumps([version]) if as_json else outcome(version, client.url))
