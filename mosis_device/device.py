@@ -157,7 +157,8 @@ class Device:
     def _update(self, app_id: str, found: bytes | None, traits: Traits, progress: Progress) -> Outcome:
         if found is None:
             raise Refused("unknown-app", f"The catalogue has no app {app_id}: check the ID; if it has just been"
-                          " published, run the command again in ten minutes.")  # fmt: skip
+                          " published, run the command again in a minute, or in seven if it asks a mirror or a"
+                          " CDN.")  # fmt: skip
         app, home, record = document.parse(found, app_id), self._home(app_id), self._record(app_id)
         _tidy(home, record)
         installed = record.get("version_code", 0)

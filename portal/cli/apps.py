@@ -7,7 +7,8 @@ import typer
 
 from portal.cli.lazy import example
 from portal.cli.parameters import app_id as app_id_of
-from portal.cli.signed_in import AsJson, StoreUrl, connected
+from portal.cli.signed_in import AsJson, StoreUrl, connected, outcome
+from portal.cli.usage import WrongUsage
 
 AppId = Annotated[str, typer.Argument(parser=app_id_of, metavar="APP_ID", help="The app's id.")]
 VersionCode = Annotated[int, typer.Argument(min=1, metavar="VERSION_CODE", help="The version's code.")]
@@ -52,10 +53,11 @@ def yank(
 ) -> None:
     """Withdraw a published version from the store: devices no longer get it, and show the reason."""
     if not undo and not reason.strip():
-        raise typer.BadParameter("say why: everyone can read it.", param_hint="--reason")
+        raise WrongUsage("Say with --reason why the version is withdrawn: everyone can read it.")
     action, body = ("unyank", {}) if undo else ("yank", {"reason": reason})
-    version = connected(url).post(f"/api/apps/{app_id}/versions/{version_code}/{action}", body)
-    print(json.dumps(version) if as_json else "\t".join(columns(version)))
+    client = connected(url)
+    version = client.post(f"/api/apps/{app_id}/versions/{version_code}/{action}", body)
+    print(json.dumps(version) if as_json else outcome(version, client.url))
 
 
 def columns(version: dict[str, Any]) -> tuple[str, ...]:

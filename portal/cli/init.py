@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from portal.cli.lazy import example
+from portal.cli.usage import WrongUsage
 from portal.developer import credentials, manifests
 
 
@@ -40,5 +41,5 @@ def init(
 
 def _asked(question: str, option: str, default: str | None) -> str:
     if not credentials.interactive():
-        raise typer.BadParameter("is needed where nobody can be asked.", param_hint=option)
+        raise WrongUsage(f"There is no terminal to ask on: give {option}.")
     return str(typer.prompt(question, default=default, err=True))

@@ -11,15 +11,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from portal.cli.keyfile import OwnKey, own_key
 from portal.cli.lazy import example
 from portal.cli.progress import progress
-from portal.cli.signed_in import AsJson, StoreUrl, connected, note
+from portal.cli.signed_in import AsJson, StoreUrl, connected, note, outcome
+from portal.cli.usage import WrongUsage
 from portal.developer import credentials, signing, source
 from portal.developer import push as pushing
 from portal.developer.manifests import Bump, bumped
 from portal.developer.patience import Patience
-from portal.developer.push import Push, Store, Version
+from portal.developer.push import Push, Store, Version, require_open
 from portal.developer.source import Prepared
 from portal.faults import Fault
 
+UNCHANGED = {"draft": "a draft", "in_review": "in review", "published": "published"}
+REMEDY = "If it should be a new version, push with --bump."
 EXITS = (
     "\b\nExit status: 0 done, 1 failed, 2 wrong usage, 3 rejected by a reviewer,\n"
     "4 not signed in, 5 the store cannot be reached, 130 interrupted."
@@ -50,31 +53,34 @@ def push(
     Everything that the store would refuse is found before the upload. A lost connection only delays it. After Ctrl-C,
     the same command continues it.
     """
+    if raised and path.is_file():
+        raise WrongUsage("With --bump, push the app's directory: the version in a package cannot be raised.")
     client = connected(url)
     manifest = source.manifest_of(path)
     store = pushing.look(client, manifest.id)
     run = Push(client, Patience(report=note), note)
     with tempfile.TemporaryDirectory(prefix="mosis-") as scratch:
         prepared = _prepared(path, key, raised, store, Path(scratch), dry_run)
-        version = pushing.already(store, prepared)
+        version = unchanged = pushing.already(store, prepared)
         if version is None:
             pushing.require_possible(store, prepared)
             if dry_run:
-                _show(prepared, {"status": "would be pushed", "app_id": manifest.id}, as_json)
+                _show(client.url, prepared, {"status": "would be pushed", "app_id": manifest.id}, as_json)
                 return
             version = _uploaded(run, store, prepared)
+    require_open(version)
     if (submit or wait) and version["status"] == "draft" and not dry_run:
         version = run.submit(version)
     if wait and not dry_run:
         version = run.wait(version)
-    _show(prepared, version, as_json)
+    if version == unchanged:
+        note(f"This package is already {UNCHANGED[version['status']]}; nothing to upload. {REMEDY}")
+    _show(client.url, prepared, version, as_json)
 
 
 def _prepared(
     path: Path, named: Path | None, raised: Bump | None, store: Store, scratch: Path, dry_run: bool
 ) -> Prepared:  # fmt: skip
-    if raised and not path.is_dir():
-        raise typer.BadParameter("needs the app's directory, not a package.", param_hint="--bump")
     key = None if named is None and source.is_signed(path) else _key(named, store, dry_run)
     if store.is_free(source.manifest_of(path).version_code):
         raised = None  # an earlier push raised it, and did not come to its end
@@ -83,8 +89,10 @@ def _prepared(
 
 
 def _uploaded(run: Push, store: Store, prepared: Prepared) -> Version:
-    run.register(store, prepared)
-    run.add_app(store, prepared.package.manifest)
+    key = run.to_register(store, prepared)
+    run.add_app(store, prepared.package.manifest)  # first, since somebody else may have the app
+    if key:
+        run.register(store, key)
     run.replace(store, prepared.package.manifest)
     try:
         with progress("Uploading", sent=True) as run.progress:
@@ -108,9 +116,7 @@ def _key(named: Path | None, store: Store, dry_run: bool) -> Ed25519PrivateKey:
     return made
 
 
-def _show(prepared: Prepared, version: Version, as_json: bool) -> None:
+def _show(url: str, prepared: Prepared, version: Version, as_json: bool) -> None:
     manifest = prepared.package.manifest
-    if as_json:
-        print(json.dumps({"version_code": manifest.version_code, "sha256": prepared.sha256, **version}))
-    else:
-        print(f"{manifest.id} {manifest.version_name} ({manifest.version_code}): {version['status']}")
+    shown = {"version_code": manifest.version_code, "sha256": prepared.sha256, **version}
+    print(json.dumps(shown) if as_json else outcome({"version": manifest.version_name, **shown}, url))

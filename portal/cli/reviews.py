@@ -7,7 +7,8 @@ import typer
 
 from portal.cli.apps import AppId, VersionCode, columns
 from portal.cli.lazy import declaring, example
-from portal.cli.signed_in import AsJson, StoreUrl, connected
+from portal.cli.signed_in import AsJson, StoreUrl, connected, outcome
+from portal.developer.client import Client
 
 REVIEWED = ("in_review", "published", "rejected", "yanked")
 Reason = Annotated[str, typer.Option(help="A note to the developer.")]
@@ -32,7 +33,12 @@ def add(app: typer.Typer) -> None:
 def show(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
     """Show the reviews of an app's versions: code, version, status, since when, and the reasons."""
     found = connected(url).get(f"/api/apps/{app_id}/versions")["versions"]
-    _print([version for version in found if version["status"] in REVIEWED], as_json)
+    reviewed = [version for version in found if version["status"] in REVIEWED]
+    if as_json:
+        print(json.dumps(reviewed))
+        return
+    for version in reviewed:
+        print("\t".join(columns(version)))
 
 
 def list_waiting(as_json: AsJson = False, url: StoreUrl = None) -> None:
@@ -72,16 +78,14 @@ def reject(
 
 def withdraw(app_id: AppId, version_code: VersionCode, as_json: AsJson = False, url: StoreUrl = None) -> None:
     """Take a version back from review: it is a draft again."""
-    _print([connected(url).post(f"/api/apps/{app_id}/versions/{version_code}/withdraw")], as_json)
+    client = connected(url)
+    _print(client, client.post(f"/api/apps/{app_id}/versions/{version_code}/withdraw"), as_json)
 
 
 def _end(app_id: str, code: int, action: str, body: dict[str, str | None], as_json: bool, url: str | None) -> None:
-    _print([connected(url).post(f"/api/apps/{app_id}/versions/{code}/{action}", body)], as_json)
+    client = connected(url)
+    _print(client, client.post(f"/api/apps/{app_id}/versions/{code}/{action}", body), as_json)
 
 
-def _print(versions: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(versions))
-        return
-    for version in versions:
-        print("\t".join(columns(version)))
+def _print(client: Client, version: dict[str, Any], as_json: bool) -> None:
+    print(json.dumps([version]) if as_json else outcome(version, client.url))

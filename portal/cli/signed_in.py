@@ -1,13 +1,15 @@
 """The store that a developer's command talks to."""
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from portal.developer import credentials
 from portal.developer.client import Client
 from portal.developer.credentials import Account
+from portal.developer.push import spoken
 
 StoreUrl = Annotated[
     str | None,
@@ -26,6 +28,11 @@ def connected(url: str | None) -> Client:
             credentials.keep(Account(new, account.token))
 
     return Client(account, moved)
+
+
+def outcome(version: Mapping[str, Any], url: str) -> str:
+    """What a command has made of a version in the store at `url`, as a line for people."""
+    return f"{version['app_id']} {version['version']} ({version['version_code']}): {spoken(version['status'])} at {url}"
 
 
 def note(text: str) -> None:

@@ -9,8 +9,12 @@ DEVICE = "For devices"
 OPERATOR = "For operators"
 HOST = "Run by the deploy and its schedules"
 INTERRUPTED = 130  # the exit status of a command that Ctrl-C ended
-NEEDS = {DEVICE: ("mosis[device]", "tuf"), OPERATOR: ("mosis[server]", "bottle"), HOST: ("mosis[server]", "bottle")}
-"""What is installed for whose commands, and a module by which that is noticed."""
+NEEDS = {
+    DEVICE: ("./mosis[device]", "tuf"),
+    OPERATOR: ("./mosis[server]", "bottle"),
+    HOST: ("./mosis[server]", "bottle"),
+}
+"""What is installed for whose commands, and a module by which that is noticed: a clone, since no index has Mosis."""
 OWN = ("portal", "mosis_device")
 
 
@@ -80,8 +84,8 @@ def needed_extra(module: str | None, words: Sequence[str]) -> str:
     if row is None or row.reader not in NEEDS or (module or "").partition(".")[0] in OWN:
         return ""
     extra, _ = NEEDS[row.reader]
-    part = "the server" if extra == "mosis[server]" else "more packages"
-    return f"'mosis {row.name}' needs {part}: pip install '{extra}'"
+    part = "more packages" if row.reader == DEVICE else "the server"
+    return f"'mosis {row.name}' needs {part}: run this beside the clone of Mosis: pip install '{extra}'"
 
 
 def _installed(reader: str) -> bool:

@@ -1,6 +1,7 @@
 """A client of a store's HTTP API: one request at a time, each refusal an exception with cause and remedy."""
 
 import json
+import ssl
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ MOVED = (301, 302, 307, 308)
 BUSY = (408, 423, 429, 500, 502, 503, 504)  # a later try may succeed
 PROBLEM_TYPE = "application/problem+json"
 MOST_MOVES = 5
+NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")  # as releases of OpenSSL call plain HTTP
 
 
 class Busy(Unreachable):
@@ -87,6 +89,8 @@ class Client:
                 method, self.url + path, body=body, headers=headers, retries=False, redirect=False
             )
         except urllib3.exceptions.HTTPError as error:
+            if _speaks_http(error):
+                raise Fault(f"{self.url} speaks HTTP: try http{self.url.removeprefix('https')}.") from error
             raise Unreachable(f"{self.url} cannot be reached: {_cause(error)}.") from error
 
     def _follow(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
@@ -109,11 +113,11 @@ class Client:
             raise Busy(self._said(response, document), _seconds(response.headers.get("Retry-After")))
         if not _is_problem(document) and response.data:
             raise Fault(f"{self.url} is no store: it answered {response.status} with {_kind(response)}.")
-        raise _problem(response.status, document or {})
+        raise _problem(response.status, document or {}, self.url)
 
     def _said(self, response: urllib3.BaseHTTPResponse, document: Any) -> str:
         if _is_problem(document):
-            return str(_problem(response.status, document))
+            return str(_problem(response.status, document, self.url))
         return f"{self.url} answered {response.status}: it is busy or restarting. Try again later."
 
 
@@ -146,10 +150,10 @@ def _is_refusal(document: Any) -> bool:
     return _is_problem(document) and document["code"] in ("QUOTA_EXCEEDED", "INTERNAL_ERROR")
 
 
-def _problem(status: int, document: Mapping[str, Any]) -> Problem:
+def _problem(status: int, document: Mapping[str, Any], url: str) -> Problem:
     reasons = tuple(str(reason) for reason in document.get("errors") or ())
     detail = str(document.get("detail") or document.get("title") or f"The store answered {status}.")
-    return Problem(status, str(document.get("code", "")), detail, reasons)
+    return Problem(status, str(document.get("code", "")), detail, reasons, url)
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -160,10 +164,21 @@ def _kind(response: urllib3.BaseHTTPResponse) -> str:
     return response.headers.get("Content-Type", "no type").partition(";")[0]
 
 
-def _cause(error: Exception) -> str:
-    """What the system says, or urllib3 without its objects."""
+def _speaks_http(error: Exception) -> bool:
+    """Whether the answer to a TLS handshake was none of TLS."""
+    cause = _innermost(error)
+    return isinstance(cause, ssl.SSLError) and cause.reason in NOT_TLS
+
+
+def _innermost(error: Exception) -> BaseException:
     cause: BaseException = error
     while inner := next((e for e in (cause.__cause__, *cause.args[::-1]) if isinstance(e, BaseException)), None):
         cause = inner
+    return cause
+
+
+def _cause(error: Exception) -> str:
+    """What the system says, or urllib3 without its objects."""
+    cause = _innermost(error)
     text = str(getattr(cause, "strerror", None) or cause).rpartition("): ")[2].rstrip(".")
     return text[:1].lower() + text[1:]

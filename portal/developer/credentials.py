@@ -89,6 +89,11 @@ def keep(found: Account) -> str:
     return "the keyring" if in_keyring else str(_path())
 
 
+def current() -> str | None:
+    """The URL of the store that commands use without MOSIS_URL or --url. Raises CredentialsUnusable."""
+    return _read().current
+
+
 def forget(url: str | None = None) -> str:
     """Forget the token of a store, the chosen one by default; returns its URL. Raises SignedOut."""
     known = _read()
@@ -137,7 +142,7 @@ def _read() -> _Known:
     except FileNotFoundError:
         return _Known(None, {})
     except (ValueError, KeyError, TypeError):
-        raise CredentialsUnusable(f"{path} is damaged: delete it, then run `mosis login`.") from None
+        raise CredentialsUnusable(f"{path} is damaged: delete it, then run `mosis login URL`.") from None
 
 
 def _write(known: _Known) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from portal.developer import signing, source
 from portal.developer.client import Client
-from portal.developer.errors import Rejected, Unreachable
+from portal.developer.errors import Problem, Rejected, Unreachable
 from portal.developer.patience import Patience
 from portal.developer.upload import Upload
 from portal.faults import Fault
@@ -16,6 +18,11 @@ from portal.packages.manifest import Manifest
 PLACED = ("draft", "in_review", "published", "rejected", "yanked")
 REPLACEABLE = ("draft", "rejected")  # another package may have the code of such a version
 PUBLISHED = ("published", "yanked")
+ENDED = {
+    "rejected": ("was rejected", "Change the files and push again, or push with --bump."),
+    "yanked": ("was withdrawn from the store", "Push a new version with --bump."),
+}
+"""Of a status in which the same package cannot be submitted again: what happened, and the remedy."""
 POLL_SECONDS = 5
 
 Version = dict[str, Any]
@@ -57,15 +64,42 @@ def look(client: Client, app_id: str) -> Store:
     me = client.get("/api/me")
     app = next((app for app in client.get("/api/apps")["apps"] if app["app_id"] == app_id), None)
     found = client.get(f"/api/apps/{app_id}/versions")["versions"] if app else []
+    if app is None and not me.get("app_id"):
+        _require_not_taken(client, app_id)
     options = client.request("OPTIONS", f"/api/apps/{app_id}/uploads")
     placed = tuple(version for version in found if version["status"] in PLACED)
     return Store(me["developer_id"], bool(me.get("app_id")), app, placed, int(options.headers.get("Tus-Max-Size", 0)))
+
+
+def _require_not_taken(client: Client, app_id: str) -> None:
+    """Raises Problem for an app that another developer has published; one that is not published shows at the push."""
+    try:
+        client.get(f"/api/store/apps/{app_id}")
+    except Problem as problem:
+        if problem.code == "NOT_FOUND":
+            return
+        if problem.code != "YANKED":
+            raise
+    raise Problem(409, "APP_EXISTS", f"The app ID {app_id} is already in use.")
 
 
 def already(store: Store, prepared: source.Prepared) -> Version | None:
     """The version that an earlier push of the same bytes has made."""
     version = store.version(prepared.package.manifest.version_code)
     return version if version and version["sha256"] == prepared.sha256 else None
+
+
+def require_open(version: Version) -> None:
+    """Raises Rejected for a version whose package, byte for byte, cannot be submitted again."""
+    if version["status"] in ENDED:
+        happened, remedy = ENDED[version["status"]]
+        subject = f"{version['app_id']} {version['version_code']} {happened}"
+        raise Rejected(" ".join((f"{subject}:" if version["reasons"] else f"{subject}.", *version["reasons"], remedy)))
+
+
+def spoken(status: str) -> str:
+    """A status for people."""
+    return status.replace("_", " ")
 
 
 def require_possible(store: Store, prepared: source.Prepared) -> None:
@@ -78,7 +112,7 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
     if taken and taken["status"] not in REPLACEABLE:
         withdraw = f", withdraw it with `mosis review withdraw {manifest.id} {code}`"
         raise Fault(
-            f"{manifest.id} has a version {code} already, which is {taken['status']}: raise version_code to"
+            f"{manifest.id} has a version {code} already, which is {spoken(taken['status'])}: raise version_code to"
             f" {store.next_code}{withdraw if taken['status'] == 'in_review' else ''}, or push with --bump."
         )
     if code <= store.highest_published:
@@ -108,15 +142,19 @@ class Push:
     report: Callable[[str], None] = lambda text: None
     progress: Callable[[int, int], None] = lambda done, total: None
 
-    def register(self, store: Store, prepared: source.Prepared) -> None:
-        """Make sure that the store takes packages of the key. Raises Problem, Fault."""
-        key, key_id = prepared.key, prepared.package.key_id
-        if store.bound:
-            return
-        if key and signing.register(self.client, store.developer_id, key):
-            self.report(f"Registered key {key_id}.")
-        elif not key and not signing.is_registered(self.client, store.developer_id, key_id):
+    def to_register(self, store: Store, prepared: source.Prepared) -> Ed25519PrivateKey | None:
+        """The key, if the store does not know it yet. Raises Problem; Fault for one that cannot be registered here."""
+        key_id = prepared.package.key_id
+        if store.bound or signing.is_registered(self.client, store.developer_id, key_id):
+            return None
+        if prepared.key is None:
             raise Fault(f"The package is signed with key {key_id}, which is not registered: `mosis key register FILE`.")
+        return prepared.key
+
+    def register(self, store: Store, key: Ed25519PrivateKey) -> None:
+        """Raises Problem."""
+        signing.register(self.client, store.developer_id, key)
+        self.report(f"Registered key {signing.id_of(key)}.")
 
     def add_app(self, store: Store, manifest: Manifest) -> None:
         if store.app is None:
@@ -128,7 +166,7 @@ class Push:
         """Delete a draft or a rejected version of this code. Raises Problem."""
         if earlier := store.version(manifest.version_code):
             self.client.request("DELETE", f"/api/apps/{manifest.id}/versions/{manifest.version_code}")
-            self.report(f"Deleted version {manifest.version_code}, which was {earlier['status']}.")
+            self.report(f"Deleted version {manifest.version_code}, which was {spoken(earlier['status'])}.")
 
     def upload(self, store: Store, prepared: source.Prepared) -> Version:
         """Raises Problem, Unreachable, Fault."""
@@ -153,10 +191,9 @@ class Push:
                 continue
             if now["status"] == "published":
                 return now
+            require_open(now)
             if now["status"] != "in_review":
-                raise Rejected(
-                    " ".join((f"{now['app_id']} {now['version_code']} is {now['status']}.", *now["reasons"]))
-                )
+                raise Rejected(f"{now['app_id']} {now['version_code']} was withdrawn from review: it is a draft again.")
             self.patience.sleep(POLL_SECONDS)
 
 

@@ -27,7 +27,7 @@ def is_there(named: Path | None) -> bool:
 
 
 def generate(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
-    """Make the developer's own key. Raises FileExistsError: keys are never overwritten."""
+    """Make the developer's own key. Raises KeyExists: keys are never overwritten."""
     path.parent.mkdir(mode=private_file.DIRECTORY_MODE, parents=True, exist_ok=True)
     return keys.generate(path, passphrase)
 

@@ -14,15 +14,22 @@ class KeyUnusable(Fault):
     """A private key file cannot be used; the message is a sentence for the developer."""
 
 
+class KeyExists(KeyUnusable):
+    """There is a file at the path of a new key."""
+
+
 def generate(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
-    """Generate a private key in `path` with mode 600. Raises FileExistsError: keys are never overwritten."""
+    """Generate a private key in `path` with mode 600. Raises KeyExists: keys are never overwritten."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption(),
     )
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise KeyExists(f"{path} exists already, and only the key in it can sign updates: name another file.") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(pem)
         file.flush()

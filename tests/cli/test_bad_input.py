@@ -202,6 +202,26 @@ def test_an_identifier_that_is_none_is_named_with_what_it_should_be(monkeypatch:
     assert "'DEVELOPER_ID': 'Acme' is not a lower-case slug" in text
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["init", "{}/new"],
+        ["login"],
+        ["push", "{}/package.mosis", "--bump", "patch"],
+        ["yank", "org.example.app", "1"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_a_sentence(
+    typed: list[str], good: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a BadParameter, click makes "Invalid value for --id: is needed"."""
+    monkeypatch.delenv("MOSIS_URL")
+    status, text = run(monkeypatch, [word.format(tmp_path) for word in typed])
+    assert "Invalid value" not in text
+    assert (status, text[-2:]) == (2, ".\n")
+
+
 def test_a_package_whose_signature_nobody_checked_does_not_verify(
     good: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

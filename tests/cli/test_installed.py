@@ -89,6 +89,7 @@ def test_a_command_of_the_server_says_what_to_install(row: Command, installed: P
     ran = mosis(installed, machine, row.name, *words)
     if ran.returncode:
         extra, _ = NEEDS[row.reader]
+        assert extra.startswith("./"), "no index has Mosis: anybody could take the name there"
         assert (ran.returncode, ran.stdout) == (1, "")
         assert ran.stderr.startswith(f"'mosis {row.name}' needs ")
         assert ran.stderr.endswith(f"pip install '{extra}'\n")

@@ -33,7 +33,9 @@ def test_a_key_is_made_and_registered_in_one_step(publisher: Publisher, tmp_path
     key_id, state = listed.split("\t")
     assert state == "valid" and mosis(store, "developer", "keys", developer).stdout == f"{listed}\n"
     assert machine.done("key", "register").startswith(f"already registered: key {key_id}")
-    assert machine.failed(1, "key", "generate").endswith("exists already: delete it, or name another file.\n")
+    assert machine.failed(1, "key", "generate") == (
+        f"{machine.config}/key.pem exists already, and only the key in it can sign updates: name another file.\n"
+    )
     assert (machine.config / "key.pem").stat().st_mode & 0o077 == 0
     machine.done("key", "revoke", key_id)
     assert machine.done("key", "list") == f"{key_id}\trevoked\n"

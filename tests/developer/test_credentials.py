@@ -35,14 +35,14 @@ class Locked(Keyring):
 
 
 def on_a_terminal(machine: Machine, *words: str, typed: str = "", **environment: str) -> tuple[int, str]:
-    """Exit status and what the terminal shows; `typed` is sent when the command first asks for something."""
+    """Exit status and what the terminal shows; a line of `typed` is sent each time that the command asks."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [MOSIS, *words], cwd=machine.work, env=machine.environ(**environment), stdin=slave, stdout=slave, stderr=slave,
         start_new_session=True,
     )  # fmt: skip
     os.close(slave)
-    shown, sent = b"", not typed
+    shown, lines = b"", typed.splitlines(keepends=True)
     while True:
         select.select([master], [], [], 120)
         try:
@@ -52,9 +52,8 @@ def on_a_terminal(machine: Machine, *words: str, typed: str = "", **environment:
         if not chunk:
             break
         shown += chunk
-        if not sent and shown.endswith(b": "):
-            os.write(master, typed.encode())
-            sent = True
+        if lines and shown.endswith(b": "):
+            os.write(master, lines.pop(0).encode())
     os.close(master)
     return process.wait(120), shown.decode()
 
@@ -105,20 +104,57 @@ def test_a_wrong_token_is_not_kept(developer: Developer) -> None:
     assert not developer.config.exists()
 
 
-def test_a_token_that_no_longer_works_names_the_remedy(developer: Developer, front: Front) -> None:
+def test_a_token_that_no_longer_works_is_named_with_one_wording(developer: Developer, front: Front) -> None:
     developer.sign_in()
     with front.portal.store.db.write() as tx:
         tx.execute("UPDATE tokens SET revoked_at = 1 WHERE token_id = ?", (developer.token.split("_")[1],))
-    assert developer.failed(4, "apps").endswith(" Run `mosis login`, or set MOSIS_TOKEN to a valid token.\n")
+    wording = f"{front.url} does not accept the token: it is unknown, expired or revoked. "
+    remedy = f"Run `mosis login {front.url}`, or set MOSIS_TOKEN to a valid token.\n"
+    app = developer.app(developer.developer_id)
+    for words in (("apps",), ("push", app), ("key", "list"), ("review", "list")):
+        assert developer.failed(4, *words) == wording + remedy
+    typed = f"{developer.token}\n"
+    assert developer.failed(4, "login", typed=typed) == f"{wording}The store's operator issues tokens.\n"
 
 
 def test_signed_out(developer: Developer) -> None:
     assert "run `mosis login URL`, or set MOSIS_URL and MOSIS_TOKEN" in developer.failed(4, "apps")
     assert "Not signed in" in developer.failed(4, "logout")
     developer.sign_in()
-    assert developer.done("logout") == f"Signed out of {developer.url}.\n"
+    assert developer.done("logout") == (
+        f"Signed out of {developer.url}. No store is chosen now: `mosis login URL` chooses one.\n"
+    )
     assert developer.token not in (developer.config / "credentials.json").read_text()
     developer.failed(4, "apps")
+
+
+def test_login_without_a_url_is_to_the_store_of_the_last_login(developer: Developer) -> None:
+    refused = developer.failed(2, "login", typed=developer.token)
+    assert refused.endswith("No store is known yet: name its URL, as in `mosis login https://store.example.org`.\n")
+    developer.sign_in()
+    assert developer.sign_in() == developer.done("login", typed=developer.token)
+    status, shown = on_a_terminal(developer, "login", typed=f"\n{developer.token}\n")
+    assert status == 0 and f"URL of the store [{developer.url}]: " in shown, shown
+
+
+def test_logout_says_which_store_is_the_chosen_one_now(developer: Developer) -> None:
+    developer.sign_in()
+    other = developer.url.replace("127.0.0.1", "localhost")
+    developer.sign_in(other)
+    assert developer.done("logout") == f"Signed out of {other}. Commands use {developer.url} now.\n"
+
+
+def test_login_at_a_page_of_the_store_names_the_store(developer: Developer) -> None:
+    assert developer.failed(1, "login", f"{developer.url}/console", typed=developer.token) == (
+        f"There is no store at {developer.url}/console: try {developer.url}.\n"
+    )
+
+
+def test_login_by_https_at_a_store_that_speaks_http_names_the_scheme(developer: Developer) -> None:
+    wrong = developer.url.replace("http:", "https:")
+    assert developer.failed(1, "login", wrong, typed=developer.token) == (
+        f"{wrong} speaks HTTP: try {developer.url}.\n"
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"current": 1}', '{"current": null, "stores": {"a": 3}}'])
@@ -127,7 +163,7 @@ def test_a_damaged_file_names_the_remedy(developer: Developer, content: str) -> 
     path = developer.config / "credentials.json"
     path.write_text(content)
     path.chmod(0o600)
-    assert developer.failed(1, "apps") == f"{path} is damaged: delete it, then run `mosis login`.\n"
+    assert developer.failed(1, "apps") == f"{path} is damaged: delete it, then run `mosis login URL`.\n"
 
 
 def test_a_file_that_others_can_read_is_refused(developer: Developer) -> None:

@@ -10,13 +10,15 @@ from tests.developer.conftest import Developer, Front
 from tests.packages.samples import make_package
 from tests.support.portal import add_developer
 
+REJECTED = "{} 1 was rejected: It does not start. Change the files and push again, or push with --bump.\n"
+
 
 def test_a_first_app_takes_three_commands_and_an_update_one(developer: Developer, front: Front) -> None:
     app_id = f"org.example.{developer.developer_id}"
     developer.done("login", front.url, typed=f"{developer.token}\n")
     developer.done("init", "--id", app_id)
     pushed = developer.done("push", "--submit")
-    assert pushed.endswith(": in_review\n")
+    assert pushed == f"{app_id} 1.0.0 (1): in review at {front.url}\n"
     front.review(app_id, 1, "publish")
     developer.done("push", "--bump", "minor", "--submit")
     front.review(app_id, 2, "publish")
@@ -42,7 +44,7 @@ def test_what_the_store_would_refuse_is_said_before_the_upload(developer: Develo
     developer.done("push", app, "--submit")
     (app / "payload.bin").write_bytes(b"changed")
     assert developer.failed(1, "push", app) == (
-        f"{app_id} has a version 1 already, which is in_review: raise version_code to 2, withdraw it with"
+        f"{app_id} has a version 1 already, which is in review: raise version_code to 2, withdraw it with"
         f" `mosis review withdraw {app_id} 1`, or push with --bump.\n"
     )
     front.review(app_id, 1, "publish")
@@ -65,6 +67,35 @@ def test_a_draft_and_a_rejected_version_are_replaced(developer: Developer, front
         front.review(app_id, 1, "reject", reason="It does not start.")
 
 
+@pytest.mark.parametrize("words", [(), ("--submit",), ("--wait",), ("--submit", "--json"), ("--dry-run",)])
+def test_the_bytes_that_were_rejected_are_no_success(
+    developer: Developer, front: Front, words: tuple[str, ...]
+) -> None:
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app, "--submit")
+    front.review(app_id, 1, "reject", reason="It does not start.")
+    ran = developer.mosis("push", app, *words)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", REJECTED.format(app_id))
+    assert developer.done("push", app, "--bump", "patch", "--submit").startswith(f"{app_id} 1.0.1 (2): in review at ")
+
+
+def test_the_bytes_that_are_published_already_are_said_to_be(developer: Developer, front: Front) -> None:
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app, "--submit")
+    front.review(app_id, 1, "publish")
+    again = developer.mosis("push", app, "--submit")
+    assert (again.returncode, again.stdout) == (0, f"{app_id} 1.0.0 (1): published at {front.url}\n")
+    assert again.stderr == (
+        "This package is already published; nothing to upload. If it should be a new version, push with --bump.\n"
+    )
+    front.review(app_id, 1, "yank", reason="It loses files.")
+    assert developer.failed(3, "push", app, "--submit") == (
+        f"{app_id} 1 was withdrawn from the store: It loses files. Push a new version with --bump.\n"
+    )
+
+
 def test_a_dry_run_changes_nothing(developer: Developer, front: Front) -> None:
     developer.sign_in()
     app = developer.app(developer.developer_id)
@@ -75,7 +106,9 @@ def test_a_dry_run_changes_nothing(developer: Developer, front: Front) -> None:
     assert (developer.done("apps"), developer.done("key", "list")) == ("", "")
     developer.done("push", app)
     (app / "payload.bin").write_bytes(b"changed")
-    assert developer.done("push", app, "--dry-run", "--bump", "patch").endswith("1.0.1 (2): would be pushed\n")
+    assert developer.done("push", app, "--dry-run", "--bump", "patch").endswith(
+        f"1.0.1 (2): would be pushed at {developer.url}\n"
+    )
     assert (app / "manifest.json").read_bytes() == manifest
 
 
@@ -89,7 +122,7 @@ def test_waiting_for_the_review(developer: Developer, front: Front, action: str,
     ran = developer.mosis("push", app, "--wait")
     assert ran.returncode == status, ran.stderr
     if status:
-        assert ran.stderr == f"{app_id} 1 is rejected. It does not start.\n"
+        assert ran.stderr == REJECTED.format(app_id)
         assert "rejected" in developer.done("review", "show", app_id)
 
 
@@ -140,6 +173,22 @@ def test_an_app_of_another_developer_is_not_taken(developer: Developer, front: F
     token = add_developer(front.portal.store, f"{developer.developer_id}-other", key=None)
     other.done("login", typed=token)
     assert "choose another id in manifest.json" in other.failed(1, "push", app)
+    assert other.done("key", "list") == "", "a key was registered for an app that could not be pushed"
+
+
+@pytest.mark.parametrize("status", ["published", "yanked"])
+def test_a_dry_run_sees_an_app_that_another_developer_has_published(
+    developer: Developer, front: Front, tmp_path: Path, status: str
+) -> None:
+    developer.sign_in()
+    app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
+    developer.done("push", app, "--submit")
+    front.review(app_id, 1, "publish")
+    if status == "yanked":
+        front.review(app_id, 1, "yank", reason="It loses files.")
+    other = Developer.at(tmp_path / "other", MOSIS_URL=front.url)
+    other.done("login", typed=add_developer(front.portal.store, f"{developer.developer_id}-other", key=None))
+    assert "choose another id in manifest.json" in other.failed(1, "push", app, "--dry-run")
 
 
 def test_a_review_by_the_commands_of_a_reviewer(developer: Developer, front: Front) -> None:
@@ -148,16 +197,19 @@ def test_a_review_by_the_commands_of_a_reviewer(developer: Developer, front: Fro
     developer.done("push", app, "--submit")
     reviewer = {"MOSIS_TOKEN": front.reviewer}
     assert f"{app_id}\t1\t1.0.0\t" in developer.done("review", "list", **reviewer)
-    assert "draft" in developer.done("review", "withdraw", app_id, "1")
+    assert developer.done("review", "withdraw", app_id, "1") == f"{app_id} 1.0.0 (1): draft at {front.url}\n"
     developer.done("push", app, "--submit")
     *_, seen = developer.done("review", "list", **reviewer).strip().split("\t")
     assert "was uploaded anew" in developer.failed(
         1, "review", "approve", app_id, "1", "--sha256", "0" * 64, **reviewer
     )
-    assert "published" in developer.done("review", "approve", app_id, "1", "--sha256", seen, **reviewer)
-    assert "yanked" in developer.done("yank", app_id, "1", "--reason", "It loses files.")
+    approved = developer.done("review", "approve", app_id, "1", "--sha256", seen, **reviewer)
+    assert approved == f"{app_id} 1.0.0 (1): published at {front.url}\n"
+    yanked = developer.done("yank", app_id, "1", "--reason", "It loses files.")
+    assert yanked == f"{app_id} 1.0.0 (1): yanked at {front.url}\n"
     assert "published" in developer.done("yank", app_id, "1", "--undo")
-    assert "say why" in developer.failed(2, "yank", app_id, "1")
     (app / "payload.bin").write_bytes(b"changed")
     developer.done("push", app, "--bump", "patch", "--submit")
-    assert "Bad." in developer.done("review", "reject", app_id, "2", "--reason", "Bad.", **reviewer)
+    rejected = developer.done("review", "reject", app_id, "2", "--reason", "Bad.", **reviewer)
+    assert rejected == f"{app_id} 1.0.1 (2): rejected at {front.url}\n"
+    assert "Bad." in developer.done("review", "show", app_id)

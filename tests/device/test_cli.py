@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.jobs import table
 from tests.device.shelf import Copy, Shelf
 from tests.device.test_device import NOBODY
 from tests.packages.samples import APP_ID
@@ -52,6 +53,14 @@ def test_one_json_object_per_app(copy: Copy, root: Path, tmp_path: Path) -> None
         "path": f"{tmp_path}/p/apps/{APP_ID}/1",
     }  # fmt: skip
     assert refused["reason"] == "unknown-app"
+
+
+def test_an_app_that_was_just_published_is_worth_another_try_when_the_schedules_have_run(
+    copy: Copy, root: Path, tmp_path: Path
+) -> None:
+    assert (table.BY_NAME["catalogue"].time, table.BY_NAME["mirror"].time) == ("* * * * *", "*/5 * * * *")
+    done = run("org.example.unknown", "--from", copy.url, "--into", tmp_path / "p", "--root", root)
+    assert "run the command again in a minute, or in seven if it asks a mirror or a CDN." in done.stdout + done.stderr
 
 
 def test_the_root_is_remembered_and_all_apps_are_updated(copy: Copy, root: Path, tmp_path: Path, shelf: Shelf) -> None:

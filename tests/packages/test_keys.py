@@ -24,7 +24,7 @@ def test_written_and_read(passphrase: str | None, tmp_path: Path) -> None:
 def test_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     path.write_text("precious")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(keys.KeyExists):
         keys.generate(path)
     assert path.read_text() == "precious"
 
