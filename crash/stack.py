@@ -155,6 +155,8 @@ class Stack:
         for name, found in pids.items():
             if found[0] in victims:
                 self._processes[name].wait()
+            if what == "everything":
+                _kill_group(found[0])  # a worker that was made meanwhile
         while any(map(_runs, victims)):  # a process that is dying may still take connections
             time.sleep(POLL_SECONDS / 10)
         return what
@@ -182,10 +184,14 @@ class Stack:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 process.wait()
+            _kill_group(process.pid)
 
     def _started(self, name: str, command: Sequence[str | Path]) -> subprocess.Popen[bytes]:
         with (self.layout.root / f"log/{name}.log").open("ab") as log:
-            return subprocess.Popen(command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            return subprocess.Popen(
+                command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
         return os.environ | {"MOSIS_CONFIG": str(self.layout.root / "etc/mosis.toml")}
@@ -197,6 +203,11 @@ def replication(root: Path) -> Sequence[str | Path]:
     if any(command.name == "replicate" for command in COMMANDS):
         return [MOSIS, "replicate", root, config]
     return [MOSIS.with_name("litestream"), "replicate", "-config", config]
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _runs(pid: int) -> bool:
