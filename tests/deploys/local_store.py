@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from deploys.plan.render import CHECKOUT
 from deploys.remote import down
+from tests.support.portal import free_port
 
 DEPLOYED = [
     "deploy.py",
@@ -108,10 +108,7 @@ def local_store() -> Iterator[LocalStore]:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    store = LocalStore(root / "checkout", root / "store", port)
+    store = LocalStore(root / "checkout", root / "store", free_port())
     try:
         yield store
     finally:

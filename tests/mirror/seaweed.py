@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from portal.mirror.client import Bucket, MirrorError
 from portal.mirror.objects import Listed, listed
 from portal.settings import S3
 from tests.mirror import filer_dump
+from tests.support.portal import free_port
 
 ACCESS_KEY, SECRET_KEY = "mosis-test", "not-a-secret"
 UPLOAD_KEY = "mosis-uploads"  # with the same secret; it may only write
@@ -134,7 +134,7 @@ def running_seaweed() -> Iterator[Seaweed]:
     with ExitStack() as stack:
         place = Path(tempfile.mkdtemp(prefix="mosis-s3-"))
         stack.callback(shutil.rmtree, place, ignore_errors=True)
-        ports = free_ports(2 * len(SERVERS))
+        ports = [free_port() for _ in range(2 * len(SERVERS))]
         credentials = place / "credentials"
         credentials.write_text(f"{ACCESS_KEY}\n{SECRET_KEY}\n")
         endpoint = f"http://127.0.0.1:{ports[2 * SERVERS.index('s3')]}"
@@ -162,15 +162,6 @@ def _options(place: Path, ports: list[int]) -> list[str]:
     pinned += [f"-{server}.port.grpc={ports[2 * i + 1]}" for i, server in enumerate(SERVERS)]
     fixed = "-ip=127.0.0.1 -ip.bind=127.0.0.1 -webdav=false -admin.ui=false -s3.port.iceberg=0 -s3.port.lance=0"
     return [*fixed.split(), "-s3.autoCreateBucket=false", f"-s3.config={place}/s3.json", f"-dir={place}", *pinned]
-
-
-def free_ports(count: int) -> list[int]:
-    """All different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def _client(engine: S3) -> Any:

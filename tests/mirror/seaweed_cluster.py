@@ -13,7 +13,8 @@ from pathlib import Path
 
 from portal.mirror.client import Bucket, MirrorError
 from portal.settings import S3
-from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, START_SECONDS, free_ports, make_bucket, write_identity
+from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, START_SECONDS, make_bucket, write_identity
+from tests.support.portal import free_port
 
 WEED = Path(sys.executable).with_name("weed")
 BOTH = "001"  # replication: one more copy, on another server of the same rack
@@ -34,7 +35,7 @@ def seaweed_cluster() -> Iterator[Cluster]:
     with ExitStack() as stack:
         place = Path(tempfile.mkdtemp(prefix="mosis-s3-"))
         stack.callback(shutil.rmtree, place, ignore_errors=True)
-        ports = iter(free_ports(12))
+        ports = iter([free_port() for _ in range(12)])
         master, filer, s3 = next(ports), next(ports), next(ports)
         servers = f"127.0.0.1:{master}.{next(ports)}"
         write_identity(place / "s3.json")

@@ -1,13 +1,14 @@
 """A store on disk and a portal that really runs, for tests."""
 
 import base64
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,9 +59,25 @@ def registration(developer_id: str, key: Ed25519PrivateKey) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens at, and that no other test process is given soon.
+
+    The kernel would give one that is free to two processes, and servers of granian would then share it in silence.
+    """
+    for port in PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
+
+
+def _ports() -> Iterator[int]:
+    """Ever different ones, below those that the kernel gives to connections; each worker of a run begins elsewhere."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    begin = os.getppid() + worker * 5_000 if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    return (10_000 + (begin + step) % 20_000 for step in itertools.count())
+
+
+PORTS = _ports()
 
 
 def mosis(store: Store, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
