@@ -118,6 +118,7 @@ class Upload:
             "Content-Length": str(part.size),
             "Upload-Offset": str(offset),
         }
+        # urllib3 wants no more of a file than `read`.
         answer = self._client.request("PATCH", self._target, part, headers, signed=True)  # type: ignore[arg-type]
         return int(answer.headers["Upload-Offset"])
 

@@ -77,20 +77,12 @@ def https_before(url: str, directory: Path) -> Iterator[str]:
     """The https URL of a reverse proxy, as people put one before a store at home, with a certificate of its own."""
     directory.mkdir()
     certificate, key = _certificate(directory)
-    for _ in range(5):
-        port = free_port()
-        config = directory / "nginx.conf"
-        config.write_text(HTTPS.format(directory=directory, port=port, certificate=certificate, key=key, url=url))
-        with (directory / "log").open("ab") as log:
-            process = subprocess.Popen([NGINX, "-c", config], stdout=log, stderr=log)
-        try:
-            if listens(process, port):
-                yield f"https://store.test:{port}"
-                return
-        finally:
-            process.terminate()
-            process.wait(START_SECONDS)
-    raise RuntimeError((directory / "log").read_text())
+
+    def site(port: int) -> str:
+        return HTTPS.format(directory=directory, port=port, certificate=certificate, key=key, url=url)
+
+    with running(site, directory) as plain:
+        yield plain.replace("http://127.0.0.1", "https://store.test")
 
 
 HTTPS = """\
