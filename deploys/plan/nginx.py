@@ -1,11 +1,15 @@
 """nginx's configuration: one site in every runtime, whose own errors come from the portal's table of problems."""
 
 import json
-from dataclasses import dataclass, replace
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import sha256
 
 from deploys.plan.data import HostData
 from deploys.plan.render import render
-from portal.http import problems
+from portal.http import people, problems
 from portal.settings import MIB, Settings
 
 SMALL_BODY_MAX = 96 * 1024
@@ -13,32 +17,78 @@ SMALL_BODY_MAX = 96 * 1024
 
 
 @dataclass(frozen=True)
+class Representation:
+    """An error as programs or as browsers get it: the address is that of the error with `suffix`."""
+
+    suffix: str
+    content_type: str
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parameter(self) -> str:
+        """The text as a parameter of nginx's configuration, which knows no escape for `$`."""
+        escaped = self.text.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+
+
+@dataclass(frozen=True)
 class Error:
     """An error that nginx itself answers.
 
-    `statuses` are those that nginx raises; 494 is its own for headers that are too large. `retry_after` in seconds.
+    `statuses` are those that nginx raises; 494 is its own for headers that are too large. `retry_after` in seconds,
+    `hint` for readers instead of that of the code.
     """
 
     statuses: tuple[int, ...]
     code: str
     detail: str
     retry_after: int | None = None
+    hint: str = ""
 
     @property
     def status(self) -> int:
         return problems.KINDS[self.code].status
 
     @property
-    def body(self) -> str:
-        """The JSON text as a parameter of nginx's configuration, which knows no escape for `$`."""
-        text = json.dumps(problems.body(self.code, self.detail)).replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{text}'"
+    def representations(self) -> tuple[Representation, Representation]:
+        """What programs and what browsers get."""
+        problem, style = problems.body(self.code, self.detail), _style()
+        hint = self.hint or people.HINTS[self.code]
+        page = render("nginx/error.html.j2", problem=problem, hint=hint, style=style)
+        return (
+            Representation("", problems.CONTENT_TYPE, json.dumps(problem), {"X-Content-Type-Options": "nosniff"}),
+            Representation("-page", "text/html; charset=utf-8", _one_line(page), _page_headers(style)),
+        )
+
+
+@cache
+def _style() -> str:
+    return _one_line(render("nginx/error.css"))
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks, after which a template might indent it."""
+    return "".join(text.splitlines())
+
+
+def _page_headers(style: str) -> dict[str, str]:
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    return {
+        "Content-Security-Policy": f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 UNAVAILABLE = Error(
     (502, 503, 504), "UNAVAILABLE", "The store is busy or restarting; try again shortly.", retry_after=2
 )
-STANDBY = replace(UNAVAILABLE, detail="This host is a standby and serves nobody.", retry_after=60)
+STANDBY = replace(
+    UNAVAILABLE, detail="This host is a standby and serves nobody.", retry_after=60,
+    hint="Ask the operator for the address of the store.",
+)  # fmt: skip
 
 ERRORS = (
     Error((400,), "INVALID_REQUEST", "The request is not valid HTTP."),
@@ -88,6 +138,7 @@ def render_nginx(template: str, data: HostData, settings: Settings, **variables:
         "senders_per_client": min(data.senders_per_client, senders // 2),
         "conditional_max": conditional,
         "conditional_per_client": max(1, conditional // 4),
+        "program_paths": people.PROGRAM_PATHS,
         "errors": ERRORS,
         "file_errors": FILE_ERRORS,
         "standby_errors": STANDBY_ERRORS,

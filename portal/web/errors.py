@@ -5,17 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-from portal.http import problems
+from portal.http import people, problems
 from portal.http.draining import Wsgi
 from portal.web import rendering
 from portal.web.sign_in import inside
-
-FOR_PROGRAMS = ("/api/", "/assets/", "/catalogue/", "/static/")
-HINTS = {
-    "NOT_FOUND": "It may have been removed, or never published. Check the address, or search for the app.",
-    "RATE_LIMITED": "The limit protects everybody's store.",
-    "UNAVAILABLE": "Nothing is lost: try again in a moment.",
-}
 
 
 def readable(app: Wsgi) -> Wsgi:
@@ -25,7 +18,8 @@ def readable(app: Wsgi) -> Wsgi:
     """
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if not _is_person(environ):
+        path = environ.get("PATH_INFO", "")
+        if not people.reads_pages(environ.get("HTTP_ACCEPT", ""), path):
             return app(environ, start_response)
         started: list[tuple[Any, ...]] = []
         answer = app(environ, lambda *arguments: started.append(arguments))
@@ -33,21 +27,23 @@ def readable(app: Wsgi) -> Wsgi:
         if ("Content-Type", problems.CONTENT_TYPE) not in headers:
             start_response(*started[0])
             return answer
-        kept = [(name, value) for name, value in headers if name not in ("Content-Type", "Content-Length")]
-        problem = json.loads(b"".join(answer))
-        if problem["code"] == "UNAUTHENTICATED":
-            target = f"/sign-in?{urlencode({'next': inside(environ['PATH_INFO'])})}"
+        if status.startswith("401 "):
+            target = f"/sign-in?{urlencode({'next': inside(path)})}"
             start_response("303 See Other", [("Location", target), ("Cache-Control", rendering.PRIVATE)], *rest)
             return []
-        content = rendering.render("error.html", problem=problem, hint=HINTS.get(problem["code"], "")).encode()
-        fields = {"Content-Type": rendering.HTML, "Content-Length": str(len(content)), "Vary": "Accept"}
-        start_response(status, [*kept, *fields.items(), *rendering.SECURITY.items()], *rest)
+        content = _page(b"".join(answer))  # none if the request is a HEAD
+        fields = {"Content-Type": rendering.HTML, "Vary": "Accept", **rendering.SECURITY}
+        if content:
+            fields["Content-Length"] = str(len(content))
+        kept = [(name, value) for name, value in headers if name not in ("Content-Type", "Content-Length")]
+        start_response(status, [*kept, *fields.items()], *rest)
         return [content]
 
     return wsgi
 
 
-def _is_person(environ: dict[str, Any]) -> bool:
-    accepted = environ.get("HTTP_ACCEPT", "")
-    path = environ.get("PATH_INFO", "")
-    return "text/html" in accepted and not path.startswith(FOR_PROGRAMS) and environ["REQUEST_METHOD"] != "HEAD"
+def _page(problem: bytes) -> bytes:
+    if not problem:
+        return b""
+    shown = json.loads(problem)
+    return rendering.render("error.html", problem=shown, hint=people.HINTS.get(shown["code"], "")).encode()

@@ -18,6 +18,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploys.plan.nginx import FILE_ERRORS
+from portal.http import people
 from portal.http.conditional import http_date
 from tests.support.nginx import NGINX, USER
 from tests.support.nginx import running as serving
@@ -64,6 +65,7 @@ error_log stderr;
 events {{ }}
 http {{
     access_log off;
+    include {root}/readers.conf;
     client_body_temp_path {root}/nginx-body;
     proxy_temp_path {root}/nginx-proxy;
     fastcgi_temp_path {root}/nginx-fastcgi;
@@ -177,6 +179,8 @@ def nginx(root: Path, portal_port: int) -> Iterator[int]:
     (root / "files.conf").write_text(
         templates.get_template("nginx/files.conf.j2").render(root=root / "store", file_errors=FILE_ERRORS)
     )
+    readers = templates.get_template("nginx/problems.conf.j2").module.readers(people.PROGRAM_PATHS)
+    (root / "readers.conf").write_text(readers)
     with serving(lambda port: NGINX_CONF.format(user=USER, root=root, port=port, portal=portal_port), root) as url:
         yield int(url.rpartition(":")[2])
 

@@ -1,21 +1,24 @@
-"""What nginx itself answers is a problem of the portal's table: one code has one type and one title."""
+"""What nginx itself answers: for a program a problem of the portal's table, for a browser a page that says the same."""
 
+import html
 import json
 import re
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import httpx
 import pytest
 
-from deploys.plan.nginx import SMALL_BODY_MAX
-from portal.http import problems
-from tests.support.nginx import NGINX, nginx_before
+from deploys.plan.nginx import ERRORS, SMALL_BODY_MAX, Error
+from portal.http import people, problems
+from portal.web import rendering
+from tests.support.nginx import NGINX, configuration, nginx_before, running
 from tests.support.portal import Portal, free_port, make_store
 
 PATIENCE = 60  # seconds until a test gives up
 HOST = "Host: x\r\n"
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 LONG = "x" * 40_000
 
 REQUESTS = {
@@ -38,6 +41,16 @@ REQUESTS = {
     "a long header": (f"GET / HTTP/1.1\r\n{HOST}X-Long: {LONG}\r\n\r\n", "HEADERS_TOO_LARGE"),
     "HTTP/3 over TCP": (f"GET / HTTP/3.0\r\n{HOST}\r\n", "HTTP_VERSION_NOT_SUPPORTED"),
 }
+BEFORE_HEADERS = ("not HTTP", "no Host", "a path with NUL", "a long address", "HTTP/3 over TCP")
+"""Requests that nginx refuses before it has read what the client accepts."""
+
+NEVER = {
+    **dict.fromkeys((401, 402, 406, 409, 410, 415, 507), "of modules that are not used"),
+    408: "a silent connection is closed",
+    429: "limit_conn answers 503",
+    **dict.fromkeys((421, 495, 496, 497), "TLS ends at a proxy"),
+}
+SECURITY = {name: value for name, value in rendering.SECURITY.items() if name != "Content-Security-Policy"}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +77,7 @@ def whole(received: bytes) -> bool:
     return bool(blank) and length is not None and len(body) >= int(length[1])
 
 
-def answered(front: httpx.URL, sent: str) -> tuple[int, dict[str, str], dict[str, object]]:
+def answered(front: httpx.URL, sent: str) -> tuple[int, dict[str, str], str]:
     """Status, headers and body of the answer to these bytes."""
     with socket.create_connection((front.host, front.port), timeout=PATIENCE) as connection:
         connection.sendall(sent.encode())
@@ -74,7 +87,22 @@ def answered(front: httpx.URL, sent: str) -> tuple[int, dict[str, str], dict[str
     head, _, body = received.decode().partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    return int(status.split()[1]), headers, json.loads(body)
+    return int(status.split()[1]), headers, body
+
+
+def is_problem(code: str, headers: Mapping[str, str], body: str) -> bool:
+    shown = json.loads(body)
+    assert shown == problems.body(code, shown["detail"])
+    return headers["content-type"] == problems.CONTENT_TYPE
+
+
+def is_page(code: str, headers: Mapping[str, str], body: str) -> bool:
+    for text in (problems.KINDS[code].title, people.HINTS[code], headers["x-request-id"], 'href="/"'):
+        assert text in html.unescape(body)
+    assert re.findall(r"(?:src|href)=\"([^\"]*)\"", body) == ["data:,", "", "/"], "nothing is asked of a portal"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert {name: headers[name.lower()] for name in SECURITY} == SECURITY
+    return headers["content-type"] == rendering.HTML
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -82,18 +110,85 @@ def test_an_error_of_nginx_is_a_problem_of_the_table(front: httpx.URL, name: str
     sent, code = REQUESTS[name]
     status, headers, body = answered(front, sent)
     assert status == problems.KINDS[code].status
-    assert body == problems.body(code, str(body["detail"]))
-    assert (headers["content-type"], headers["cache-control"]) == (problems.CONTENT_TYPE, "no-store")
+    assert is_problem(code, headers, body)
+    assert headers["cache-control"] == "no-store"
     assert re.fullmatch("[0-9a-f]{32}", headers["x-request-id"])
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if name not in BEFORE_HEADERS])
+def test_an_error_of_nginx_is_a_page_for_a_browser(front: httpx.URL, name: str) -> None:
+    sent, code = REQUESTS[name]
+    status, headers, body = answered(front, sent.replace(HOST, f"{HOST}Accept: {BROWSER['Accept']}\r\n"))
+    assert status == problems.KINDS[code].status
+    for_programs = sent.split()[1].startswith(people.PROGRAM_PATHS)
+    assert (is_problem if for_programs else is_page)(code, headers, body)
+    assert (headers["cache-control"], headers["vary"]) == ("no-store", "Accept")
+
+
+@pytest.fixture(scope="module")
+def returning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """nginx in front of a portal that is not running: it answers the status that the address names, by itself."""
+    if NGINX is None:
+        pytest.skip("nginx is not installed")
+    portal = Portal(make_store(tmp_path_factory.mktemp("returning") / "store", port=free_port()))
+    statuses = sorted(status for error in ERRORS for status in error.statuses)
+    asked = "".join(f"    location = /return/{status} {{ return {status}; }}\n" for status in statuses)
+
+    def site(port: int) -> str:
+        return configuration(portal, port).replace("    location / {", f"{asked}    location / {{", 1)
+
+    with running(site, portal.store.layout.root / "run") as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("status", "error"), [(status, error) for error in ERRORS for status in error.statuses])
+def test_each_status_of_nginx_has_both_forms(returning: httpx.Client, status: int, error: Error) -> None:
+    for headers, shows in ((BROWSER, is_page), ({}, is_problem)):
+        answers = [returning.request(method, f"/return/{status}", headers=headers) for method in ("GET", "POST")]
+        for answer in answers:
+            assert answer.status_code == error.status
+            assert shows(error.code, answer.headers, answer.text)
+            assert answer.headers.get("retry-after") == (str(error.retry_after) if error.retry_after else None)
+        head = returning.head(f"/return/{status}", headers=headers)
+        unlike = {"date", "x-request-id", "connection"}
+        assert [(name, value) for name, value in head.headers.items() if name not in unlike] == [
+            (name, value) for name, value in answers[0].headers.items() if name not in unlike
+        ]
+
+
+def test_no_other_status_is_one_that_nginx_can_answer() -> None:
+    """nginx has a page of its own for each of these (ngx_http_special_response.c)."""
+    answered_by = {status for error in ERRORS for status in error.statuses}
+    assert answered_by | NEVER.keys() == {
+        *range(400, 407),
+        *range(408, 417),
+        421,
+        429,
+        *range(494, 498),
+        *range(500, 506),
+        507,
+    }
+    assert not answered_by & NEVER.keys()
+
+
+def test_nginx_sends_nobody_elsewhere(front: httpx.URL) -> None:
+    """It would lead a reader who came by https to plain http."""
+    for path in ("/catalogue", "/api", "/assets", "/static", "/apps", "/_files", "/_files/range"):
+        answer = httpx.get(front.join(path), headers=BROWSER)
+        assert (answer.status_code, answer.headers.get("location")) == (404, None), path
 
 
 def test_a_portal_that_is_down_is_a_problem_of_the_table(front: httpx.URL, portal: Portal) -> None:
     portal.stop(signal.SIGKILL)
     try:
         for method in ("GET", "POST", "PUT"):
-            answer = httpx.request(method, front.join(f"/api/uploads/{'0' * 32}"), content=bytes(100_000))
-            body = answer.json()
-            assert body == problems.body("UNAVAILABLE", body["detail"])
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            for path, headers, shows in (
+                (f"/api/uploads/{'0' * 32}", BROWSER, is_problem),
+                ("/console", {}, is_problem),
+                ("/console", BROWSER, is_page),
+            ):
+                answer = httpx.request(method, front.join(path), headers=headers, content=bytes(50_000))
+                assert shows("UNAVAILABLE", answer.headers, answer.text)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     finally:
         portal.start()

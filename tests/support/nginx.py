@@ -49,17 +49,18 @@ def running(configured: Callable[[int], str], place: Path) -> Iterator[str]:
 @contextmanager
 def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
     """The URL at which nginx answers for the portal; its access log is in the store's root. `data` is host data."""
-    root = portal.store.layout.root
-
-    def site(port: int) -> str:
-        host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
-        return render_nginx(
-            "nginx/nginx.conf.j2", host, portal.store.settings, run=root / "run", cache=root / "run/cache",
-            log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
-        )  # fmt: skip
-
-    with running(site, root / "run") as url:
+    with running(lambda port: configuration(portal, port, **data), portal.store.layout.root / "run") as url:
         yield url
+
+
+def configuration(portal: Portal, port: int, **data: object) -> str:
+    """What a deploy would have nginx read in front of the portal."""
+    root = portal.store.layout.root
+    host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
+    return render_nginx(
+        "nginx/nginx.conf.j2", host, portal.store.settings, run=root / "run", cache=root / "run/cache",
+        log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
+    )  # fmt: skip
 
 
 def listens(process: subprocess.Popen[bytes], port: int) -> bool:
