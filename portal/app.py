@@ -8,17 +8,29 @@ from bottle import Bottle
 
 from portal.http.dispatch import application
 from portal.http.draining import Wsgi, drained
-from portal.http.routes import accounts, app_keys, apps, catalogue, images, me, service, store, updates, uploads
+from portal.http.routes import (
+    accounts,
+    app_keys,
+    apps,
+    catalogue,
+    images,
+    me,
+    previews,
+    service,
+    store,
+    updates,
+    uploads,
+)
 from portal.http.routing import STARTED, Services
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.downloads import Counting
 from portal.store.store import open_store
-from portal.web import account, console, csp_report, review, sign_in, static, storefront
+from portal.web import account, console, csp_report, preview, review, sign_in, static, storefront
 from portal.web.errors import readable
 
-MODULES = (accounts, me, apps, app_keys, uploads, images, store, updates, catalogue, service)
-PAGES = (storefront, sign_in, console, account, review, csp_report, static)
+MODULES = (accounts, me, apps, previews, app_keys, uploads, images, store, updates, catalogue, service)
+PAGES = (storefront, preview, sign_in, console, account, review, csp_report, static)
 
 
 def create_app(settings: Settings) -> Wsgi:

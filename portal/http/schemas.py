@@ -10,7 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, VersionCode
 from portal.packages.manifest import WebPage
 from portal.packages.signature import KeyId
-from portal.store import app_keys, apps, assets, changes, developers, downloads, keys, tokens, versions, webhooks
+from portal.store import (
+    app_keys,
+    apps,
+    assets,
+    changes,
+    developers,
+    downloads,
+    keys,
+    previews,
+    tokens,
+    versions,
+    webhooks,
+)  # fmt: skip
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.store.states import Status
@@ -409,6 +421,29 @@ class Downloads(BaseModel):
 class SignedDownload(BaseModel):
     url: str = Field(description="works without a token until it expires")
     expires_at: Time
+
+
+class NewPreview(Body):
+    days: int = Field(7, ge=1, le=previews.DAYS_MAX, description="days until it expires")
+
+
+class Preview(BaseModel):
+    preview_id: str
+    developer_id: str = Field(description="who created it")
+    created_at: Time
+    expires_at: Time
+
+    @classmethod
+    def of(cls, preview: previews.Preview) -> "Preview":
+        return cls.model_validate(preview, from_attributes=True)
+
+
+class CreatedPreview(Preview):
+    url: str = Field(description="the page, for everybody who has this URL; shown only once")
+
+
+class Previews(BaseModel):
+    previews: list[Preview]
 
 
 class Versions(BaseModel):

@@ -21,12 +21,13 @@ APP_TABLES = ("downloads", "app_keys", "assets", "versions", "apps")  # in the o
 
 
 def delete_version(
-    store: Store, actor: audit.Actor, app_id: str, version_code: int, reason: str, *, as_owner: bool = False
+    store: Store, actor: audit.Actor, app_id: str, version_code: int, reason: str,
+    *, as_owner: bool = False, successor: str = "",
 ) -> None:  # fmt: skip
     """Delete a version, as its owner or an administrator, who has no more rights than an owner if `as_owner`.
 
-    Raises Refused (NOT_FOUND; WRONG_STATE unless an owner may delete it; VALIDATION_ERROR for a published version
-    without a reason).
+    Preview links go on to the version whose id is `successor`, if there is one. Raises Refused (NOT_FOUND; WRONG_STATE
+    unless an owner may delete it; VALIDATION_ERROR for a published version without a reason).
     """
     aside, any_status = None, actor.scope == "admin" and not as_owner
     with placement.claimed(store.layout, app_id), store.db.write() as tx:
@@ -39,6 +40,10 @@ def delete_version(
                 f"{app_id} {version_code} is {version.status}: an owner deletes a version that is"
                 f" {' or '.join(OF_THE_OWNER)}, an administrator any.",
             )
+        if successor:
+            tx.execute(
+                "UPDATE previews SET version_id = ? WHERE version_id = ?", (successor, version.version_id)
+            )  # fmt: skip
         _delete_row(tx, actor, version, reason)
         if version.published_at is not None:
             versions.note_current(tx, app_id, audit.stamp(tx))

@@ -29,6 +29,7 @@ ENDED = {  # the files of uploads are leftovers, which cleanup removes
     "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", f"revoked_at IS NULL AND NOT {TRANSFERRED}"),
     "uploads": ("DELETE FROM versions", "FROM versions", "status = 'uploading'"),
     "webhooks": ("DELETE FROM webhooks", "FROM webhooks", "TRUE"),
+    "previews": ("DELETE FROM previews", "FROM previews", "TRUE"),
 }
 """What ends with a developer: how, where it is, and which rows; their numbers are in the audit log."""
 
@@ -62,7 +63,7 @@ def require_enabled(db: sqlite3.Connection, developer_id: str) -> None:
 
 
 def disable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, reason: str) -> Developer:
-    """End all tokens, keys, open uploads and the webhook of a developer; new ones are refused.
+    """End all tokens, keys, open uploads, preview links and the webhook of a developer; new ones are refused.
 
     A key that signs an app which was transferred stays: its new owner needs it. Requests under way place no package
     more, because the rows of their uploads are gone. Raises Refused (NOT_FOUND; FORBIDDEN for the

@@ -99,8 +99,8 @@ def note_use(db: sqlite3.Connection, token: Token) -> None:
 
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:
-    """Revoke a token, and the developer's tokens that were created with it, effective from the next request in every
-    worker: whoever stole a token may have created others. Raises Refused (NOT_FOUND).
+    """Revoke a token, and the developer's tokens and preview links that were created with it, effective from the next
+    request in every worker: whoever stole a token may have created others. Raises Refused (NOT_FOUND).
     """
     changed = tx.execute(
         "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?1)"
@@ -110,6 +110,7 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_
     revoked = {row["token_id"] for row in changed}
     if token_id not in revoked:
         raise not_found(token_id)
+    tx.executemany("DELETE FROM previews WHERE token_id = ?", ((each,) for each in revoked))
     others = {"with": sorted(revoked - {token_id})} if len(revoked) > 1 else {}
     audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id, **others)
 

@@ -114,7 +114,7 @@ def complete(
     try:
         package = _check(store, upload, version_code, version_name)
         if replace:
-            _make_way(store, actor, upload.app.app_id, package.manifest.version_code)
+            _make_way(store, actor, upload, package.manifest.version_code)
         return _place(store, actor, upload, received, package)
     except PackageRejected as rejected:
         fail(store, actor, upload, rejected.errors)
@@ -156,14 +156,17 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
     return package
 
 
-def _make_way(store: Store, actor: audit.Actor, app_id: str, version_code: int) -> None:
+def _make_way(store: Store, actor: audit.Actor, upload: Upload, version_code: int) -> None:
     """Delete what an owner may delete of this code, once nothing but the code keeps the new package out."""
-    db = store.db.read()
+    db, app_id = store.db.read(), upload.app.app_id
     versions.require_newer(db, app_id, version_code)
     if not versions.is_placed(db, app_id, version_code):
         return
     if versions.get(db, app_id, version_code).status in deletion.OF_THE_OWNER:
-        deletion.delete_version(store, actor, app_id, version_code, "Replaced by another package.", as_owner=True)
+        deletion.delete_version(
+            store, actor, app_id, version_code, "Replaced by another package.",
+            as_owner=True, successor=upload.upload_id,
+        )  # fmt: skip
 
 
 def _place(

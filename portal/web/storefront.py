@@ -1,6 +1,7 @@
 """The store as everybody sees it: apps, search, one app with its versions, feeds."""
 
 import json
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from portal.http.routing import ANYONE, Operation, PublicCall, Routes
 from portal.http.schemas import DESCRIBED, download_path
 from portal.packages.identifiers import LARGEST_INTEGER, valid_app_id
 from portal.store import app_keys, apps, assets, developers, downloads, storefront
+from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.database import Database
 from portal.store.errors import Refused
@@ -71,18 +73,25 @@ def app(call: PublicCall, app_id: str) -> HTTPResponse:
     versions = storefront.history(db, app_id, before=before, limit=VERSIONS + 2)
     if not versions:
         raise apps.not_found(app_id)
+    return rendering.public(call, "app.html", first=before > LARGEST_INTEGER, base="", **about(db, found, versions))
+
+
+def about(db: sqlite3.Connection, app: App, versions: list[PlacedVersion]) -> dict[str, Any]:
+    """What the page of an app shows of these versions, the highest code first, of which it lists VERSIONS."""
     shown = listed(versions[: VERSIONS + 1])[:VERSIONS]
-    images = {asset.name: image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)}
-    return rendering.public(
-        call, "app.html",
-        app=found, developer=developers.get(db, found.developer_id), versions=shown,
-        current=next((each for each in shown if each.version.version_code == found.published_code), None),
-        older=shown[-1].version.version_code if len(versions) > VERSIONS else None, first=before > LARGEST_INTEGER,
-        icon=images.get("icon-128.png"),
-        screenshots=[name for plain, name in images.items() if plain.startswith("screenshots/")],
-        downloads=sum(downloads.totals(db, app_id).values()),
-        signing=app_keys.history(db, app_id), recovery=app_keys.pending(db, app_id),
-    )  # fmt: skip
+    images = {asset.name: image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app.app_id)}
+    return {
+        "app": app,
+        "developer": developers.get(db, app.developer_id),
+        "versions": shown,
+        "current": next((each for each in shown if each.version.version_code == app.published_code), None),
+        "older": shown[-1].version.version_code if len(versions) > VERSIONS else None,
+        "icon": images.get("icon-128.png"),
+        "screenshots": [name for plain, name in images.items() if plain.startswith("screenshots/")],
+        "downloads": sum(downloads.totals(db, app.app_id).values()),
+        "signing": app_keys.history(db, app.app_id),
+        "recovery": app_keys.pending(db, app.app_id),
+    }
 
 
 @routes.add(Operation("GET", "/apps/<app_id>/qr.svg", "A QR code of the page", ANYONE, media_type="image/svg+xml"))

@@ -119,6 +119,7 @@ def test_a_bound_token_reaches_nothing_but_its_app(
     """Every route that requires a token, with another app of the same developer in its path or none at all."""
     values = {"app_id": other_app(publisher), "developer_id": publisher.developer_id, "version_code": "1"}
     values |= {"number": "1", "token_id": "0" * 16, "key_id": "0" * 32, "upload_id": "0" * 32}
+    values |= {"preview_id": "0" * 16}
     path = re.sub(r"<(\w+)(?::[^>]*)?>", lambda name: values[name[1]], operation.rule)
     answer = bound.request(operation.method, path)
     assert answer.status_code in (403, 404)

@@ -36,7 +36,7 @@ def named(route: Route) -> str:
 def send(client: httpx.Client, route: Route, publisher: Publisher) -> httpx.Response:
     """A request to the route about the publisher's app, its developer and its published version."""
     values = {"app_id": publisher.app_id, "developer_id": publisher.developer_id, "version_code": "1", "number": "1"}
-    values |= {"token_id": HEX[:16], "key_id": HEX, "upload_id": HEX}
+    values |= {"token_id": HEX[:16], "key_id": HEX, "upload_id": HEX, "preview_id": HEX[:16]}
     path = re.sub(r"<(\w+)(?::[^>]*)?>", lambda name: values[name[1]], route.operation.rule)
     body = BODIES.get(route.body, {}) if route.body else None
     return client.request(route.operation.method, path, json=body)

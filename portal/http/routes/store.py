@@ -86,7 +86,7 @@ def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
 )  # fmt: skip
 def download_latest(call: PublicCall, app_id: str) -> HTTPResponse:
     version = versions.current(call.db.read(), apps.get(call.db.read(), app_id))
-    return _send_package(call, version, LATEST_CACHE, mutable=True)
+    return send_package(call, version, LATEST_CACHE, mutable=True)
 
 
 @routes.add(
@@ -106,7 +106,7 @@ def download(call: PublicCall, developer_id: str, app_id: str, version_code: int
     )
     if not (shown or _holds_url(call, version)):
         raise versions.yanked(version) if version.status == "yanked" else versions.not_found(app_id, version_code)
-    return _send_package(call, version, IMMUTABLE_CACHE if version.status == "published" else UNPUBLISHED_CACHE)
+    return send_package(call, version, IMMUTABLE_CACHE if version.status == "published" else UNPUBLISHED_CACHE)
 
 
 @routes.add(
@@ -135,10 +135,14 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     app = apps.get(call.db.read(), app_id)
     if app.published_code is None and not access.is_insider(call.actor, app.developer_id):
         raise apps.not_found(app_id)
-    mutable = name == plain_name(name)
-    cache_control = ASSET_CACHE if mutable else IMAGE_CACHE
     if app.published_code is None:
-        cache_control = UNPUBLISHED_CACHE
+        return send_image(call, app_id, name, UNPUBLISHED_CACHE)
+    return send_image(call, app_id, name, ASSET_CACHE if name == plain_name(name) else IMAGE_CACHE)
+
+
+def send_image(call: PublicCall, app_id: str, name: str, cache_control: str) -> HTTPResponse:
+    """An image of an app, whoever may have it. Raises Refused (NOT_FOUND)."""
+    mutable = name == plain_name(name)
 
     def image() -> Representation:
         # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
@@ -150,9 +154,10 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     return _send(call, "asset", image)
 
 
-def _send_package(
+def send_package(
     call: PublicCall, version: PlacedVersion, cache_control: str, *, mutable: bool = False
 ) -> HTTPResponse:
+    """The package of a version, whoever may have it."""
     response = _package_response(call, version, cache_control, mutable=mutable)
     if version.status == "published" and call.request.method == "GET" and _begins(response):
         call.services.downloads.add(version.app_id, version.version_code)
