@@ -23,7 +23,15 @@ from portal.store.store import Store, open_store
 MOSIS = Path(sys.executable).with_name("mosis")
 EATMYDATA = "libeatmydata.so"
 NEEDED = {"go": "golang-go", "wrk": "wrk", "nginx": "nginx-light", EATMYDATA: "libeatmydata1"}
-NO_LIMIT = {"uploads_per_hour": 10**9, "open_uploads_max": 10**6, "open_uploads_max_bytes": 10**12}
+NO_LIMIT = {
+    "uploads_per_hour": 10**9,
+    "open_uploads_max": 10**6,
+    "open_uploads_max_bytes": 10**12,
+    "apps_max": 10**6,
+    "developer_max_bytes": 10**15,
+    "unpublished_max": 10**6,
+    "storage_budget_bytes": 10**15,
+}
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,13 @@ class Settings(BaseModel):
     auth_failures_per_minute: int = Field(60, ge=1, description="wrong tokens taken from an address")
     uploads_per_hour: int = Field(120, ge=1, description="uploads taken from a developer")
     upload_url_seconds: int = Field(900, ge=60, le=3600, description="how long a signed upload URL is valid, seconds")
+    apps_max: int = Field(500, ge=0, description="apps that a developer may have")
+    developer_max_bytes: int = Field(
+        20 * 1024 * MIB, ge=0, description="packages in any status, images and open uploads of a developer, bytes"
+    )
+    unpublished_max: int = Field(
+        200, ge=0, description="versions of a developer that are being uploaded, drafts or in review"
+    )
     open_uploads_max: int = Field(8, ge=1, description="signed uploads a developer may have open")
     open_uploads_max_bytes: int = Field(200 * MIB, ge=1024, description="sum of their sizes, bytes")
     webhooks: Literal["off", "public", "any"] = Field(
@@ -172,7 +179,8 @@ class Settings(BaseModel):
     storage_budget_bytes: int = Field(
         100 * 1024 * MIB,
         ge=1,
-        description=f"disk budget, bytes; status and an alert warn above {thresholds.STORAGE_NEARLY_FULL:.0%} of it",
+        description=f"disk budget, bytes: uploads beyond it are answered 507; status and an alert warn above"
+        f" {thresholds.STORAGE_NEARLY_FULL:.0%} of it",
     )
     job_max_ages: dict[str, int] = Field(
         default_factory=dict,

@@ -9,7 +9,7 @@ from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked
 from portal.http.schemas import Name
-from portal.store import developers, files, keys, tokens
+from portal.store import developers, files, keys, quotas, tokens
 from portal.store.audit import OPERATOR
 from portal.store.clock import now, rfc3339
 from portal.store.store import open_store
@@ -34,6 +34,7 @@ def add(app: typer.Typer) -> None:
     )
     people.command("disable", epilog=example('developer disable acme --reason "Has left."'))(developer_disable)
     people.command("enable", epilog=example("developer enable acme"))(developer_enable)
+    people.command("quota", epilog=example("developer quota acme apps=1000 bytes=default"))(developer_quota)
     app.add_typer(people, name="developer")
     issued = declaring("Tokens for the API.")
     issued.command("create", epilog=example("token create acme --days 90 --output acme.token"))(token_create)
@@ -75,6 +76,37 @@ def developer_enable(developer_id: DeveloperId) -> None:
     with open_store(settings.load()).db.write() as tx:
         developers.enable(tx, OPERATOR, developer_id)
     print(f"enabled developer {developer_id}")
+
+
+def developer_quota(
+    developer_id: DeveloperId,
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=NUMBER]...", help="A quota for this developer; `default`: that of the settings."),
+    ] = None,
+) -> None:
+    """Show what a developer uses and may use, after changing that: name, use, quota, its origin."""
+    store, values = open_store(settings.load()), dict(map(_quota, changes or []))
+    if values:
+        with store.db.write() as tx:
+            quotas.change(tx, developer_id, values)
+    db = store.db.read()
+    developers.get(db, developer_id)
+    used, most, own = (
+        quotas.usage(db, developer_id),
+        quotas.limits(db, store.settings, developer_id),
+        quotas.own(db, developer_id),
+    )
+    for name in quotas.NAMES:
+        print(f"{name}\t{used[name]}\t{most[name]}\t{'own' if name in own else 'default'}")
+
+
+def _quota(text: str) -> tuple[str, int | None]:
+    name, _, value = text.partition("=")
+    if name not in quotas.NAMES or not (value == "default" or (value.isascii() and value.isdigit())):
+        names = ", ".join(quotas.NAMES)
+        raise typer.BadParameter(f"{text!r} must be NAME=NUMBER or NAME=default; the names are {names}.")
+    return name, None if value == "default" else int(value)
 
 
 def developer_keys(developer_id: DeveloperId) -> None:

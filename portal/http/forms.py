@@ -82,6 +82,12 @@ def _reason(fault: ErrorDetails, model: type[BaseModel]) -> str:
     return fault["msg"].removeprefix("Value error, ")
 
 
+def announced(request: BaseRequest, limit: int) -> int:
+    """The bytes that the body of a form may take, of which more than `limit` are refused anyway."""
+    length: int = request.content_length  # -1 without one
+    return min(max(length, 0), limit)
+
+
 def multipart_file(
     request: BaseRequest, name: str, open_sink: Callable[[], Sink], limit: int, fields: tuple[str, ...] = ()
 ) -> tuple[Received, dict[str, str]]:

@@ -158,6 +158,8 @@ def _codes(route: Route) -> set[str]:
         codes.add("NOT_FOUND")
     if route.body or operation.form_file:
         codes |= {"DIGEST_MISMATCH", "FILE_TOO_LARGE", "LENGTH_REQUIRED", "UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"}
+    if operation.rate_limited:
+        codes |= {"QUOTA_EXCEEDED", "STORAGE_FULL"}
     if operation.idempotency_key:
         codes |= {"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_MISMATCH"}
     return codes

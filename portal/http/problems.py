@@ -25,6 +25,7 @@ KINDS = {
     "INVALID_PROOF": Kind(400, "The proof does not verify"),
     "UNAUTHENTICATED": Kind(401, "Authentication required"),
     "FORBIDDEN": Kind(403, "Forbidden"),
+    "QUOTA_EXCEEDED": Kind(403, "Quota exceeded"),
     "NOT_FOUND": Kind(404, "Not found"),
     "FILE_NOT_FOUND": Kind(404, "The file is missing"),
     "URL_EXPIRED": Kind(403, "The signed URL has expired"),
@@ -59,7 +60,6 @@ KINDS = {
     "VALIDATION_ERROR": Kind(422, "Validation failed"),
     "UPLOAD_LOCKED": Kind(423, "Another request is using the upload"),
     "PRECONDITION_REQUIRED": Kind(428, "Precondition required"),
-    "QUOTA_EXCEEDED": Kind(429, "Quota exceeded"),
     "RATE_LIMITED": Kind(429, "Too many requests"),
     "HEADERS_TOO_LARGE": Kind(431, "Request header fields too large"),
     "CHECKSUM_MISMATCH": Kind(460, "The chunk does not match its checksum"),  # the status that tus defines
@@ -67,6 +67,7 @@ KINDS = {
     "NOT_IMPLEMENTED": Kind(501, "Not implemented"),
     "HTTP_VERSION_NOT_SUPPORTED": Kind(505, "HTTP version not supported"),
     "STORAGE_ERROR": Kind(507, "Storage error"),
+    "STORAGE_FULL": Kind(507, "No room for more files"),
     "UNAVAILABLE": Kind(503, "Service unavailable"),
 }
 

@@ -106,10 +106,22 @@ class NewAppToken(Body):
     days: int = Field(ge=1, le=APP_TOKEN_DAYS_MAX, description="days until it expires")
 
 
+class Quotas(BaseModel):
+    """What counts for a developer; as `usage` what there is, as `quota` the most there may be."""
+
+    apps: int
+    bytes: int = Field(description="of packages in any status, images and open uploads")
+    open_uploads: int
+    open_upload_bytes: int
+    unpublished: int = Field(description="versions that are being uploaded, drafts or in review")
+
+
 class Me(Token):
     """The token of the request, and its developer."""
 
     name: str = Field(description="of the developer")
+    usage: Quotas
+    quota: Quotas
 
 
 class Tokens(BaseModel):

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.store import apps, audit, placement
+from portal.store import apps, audit, budget, placement
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.errors import Refused
@@ -74,7 +74,7 @@ def put_icon(store: Store, actor: audit.Actor, app: App, sizes: dict[int, bytes]
 
 
 def add_screenshot(store: Store, actor: audit.Actor, app: App, png: bytes) -> Asset:
-    """Store a screenshot under the lowest free number. Raises Refused (TOO_MANY_SCREENSHOTS)."""
+    """Store a screenshot under the lowest free number. Raises Refused (TOO_MANY_SCREENSHOTS, and as `_put`)."""
     with placement.staged(store.layout, [png]) as images, store.db.write() as tx:
         taken = {asset.name for asset in of_app(tx, app.app_id)}
         name = next((name for name in map(_screenshot, range(1, SCREENSHOTS_MAX + 1)) if name not in taken), None)
@@ -114,10 +114,15 @@ def _screenshot(number: int) -> str:
 def _put(
     store: Store, tx: sqlite3.Connection, actor: audit.Actor, app: App, action: str, images: dict[str, Staged]
 ) -> list[Asset]:
-    """Place images and commit their rows in the caller's transaction, so that requests never mix theirs."""
+    """Place images and commit their rows in the caller's transaction, so that requests never mix theirs.
+
+    Raises Refused (QUOTA_EXCEEDED, STORAGE_FULL; NOT_FOUND for an app that is another's by now).
+    """
     apps.owned(tx, app.app_id, app.developer_id)  # it may have been deleted or transferred meanwhile
     present = of_app(tx, app.app_id)
     replaced = [asset for asset in present if asset.name in images]
+    more = sum(image.size for image in images.values()) - sum(asset.size for asset in replaced)
+    budget.require(tx, store, app.developer_id, max(more, 0))
     put = [Asset(app.app_id, name, image.size, image.sha256, now()) for name, image in images.items()]
     placement.place_images(store.layout, app.app_id, images, {asset.name for asset in present})
     tx.executemany(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import FileIO
 from typing import Literal
 
-from portal.store import apps, audit, files, retention, uploads
+from portal.store import apps, audit, files, quotas, retention, uploads
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.locks import lock
@@ -112,19 +112,20 @@ class Held:
 
 
 def issue(store: Store, app: apps.App, size: int, sha256: str | None, via: Via = "portal") -> Transfer:
-    """Create an upload of `size` bytes. Raises Refused (FILE_TOO_LARGE, QUOTA_EXCEEDED)."""
+    """Create an upload of `size` bytes. Raises Refused (FILE_TOO_LARGE, QUOTA_EXCEEDED, STORAGE_FULL)."""
     settings = store.settings
     if size > settings.package_max_bytes:
         raise Refused("FILE_TOO_LARGE", f"A package may have at most {settings.package_max_bytes} bytes, not {size}.")
-    if _quota_fault(store.db.read(), store, app.developer_id, size):
+    try:
+        _require_quota(store, store.db.read(), app.developer_id, size)
+    except Refused:
         _discard_expired(store, app.developer_id)
-    upload = uploads.new(store, app)
+    upload = uploads.new(store, app, size)
     files.write_file(upload.package, b"")
     try:
         with store.db.write() as tx:
-            if fault := _quota_fault(tx, store, app.developer_id, size):
-                raise Refused("QUOTA_EXCEEDED", fault)
-            uploads.note(tx, upload)
+            _require_quota(store, tx, app.developer_id, size)
+            uploads.note(tx, store, upload)
             tx.execute(
                 "INSERT INTO uploads (upload_id, developer_id, size, sha256, expires_at, via)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -227,19 +228,8 @@ def too_large(transfer: Transfer) -> Refused:
     return Refused("FILE_TOO_LARGE", f"The URL is signed for {transfer.size} bytes; the body has more.")
 
 
-def _quota_fault(db: sqlite3.Connection, store: Store, developer_id: str, size: int) -> str | None:
-    settings = store.settings
-    number, taken = db.execute(
-        f"SELECT count(*), coalesce(sum(size), 0) FROM ({OPEN} AND uploads.developer_id = ?)", (developer_id,)
-    ).fetchone()
-    if number >= settings.open_uploads_max:
-        return f"{number} uploads are open, the maximum: complete or terminate one."
-    if taken + size > settings.open_uploads_max_bytes:
-        return (
-            f"Open uploads may have {settings.open_uploads_max_bytes} bytes in total, and have {taken}:"
-            f" {size} more exceed the maximum."
-        )
-    return None
+def _require_quota(store: Store, db: sqlite3.Connection, developer_id: str, size: int) -> None:
+    quotas.require(db, store.settings, developer_id, unpublished=1, bytes=size, open_uploads=1, open_upload_bytes=size)
 
 
 def _discard_expired(store: Store, developer_id: str) -> None:

@@ -1,12 +1,13 @@
 """The store: its settings, database and paths."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from portal.settings import Settings
 from portal.store import schema, writing
 from portal.store.database import Database
 from portal.store.errors import DatabaseUnusable
 from portal.store.layout import Layout
+from portal.store.overhead import Overhead
 from portal.store.read_only import ReadOnlyDatabase
 
 
@@ -15,6 +16,7 @@ class Store:
     settings: Settings
     db: Database
     layout: Layout
+    overhead: Overhead = field(default_factory=Overhead, compare=False)
 
 
 def open_store(settings: Settings) -> Store:

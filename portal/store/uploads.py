@@ -17,7 +17,7 @@ from portal.packages import package as packages
 from portal.packages.errors import PackageRejected
 from portal.packages.limits import Limits
 from portal.packages.package import Package
-from portal.store import apps, audit, deletion, files, keys, placement, versions
+from portal.store import apps, audit, budget, deletion, files, keys, placement, quotas, versions
 from portal.store.errors import Refused
 from portal.store.store import Store
 from portal.store.versions import PlacedVersion, Version
@@ -27,11 +27,12 @@ REASONS_LOGGED = 3  # in the audit log, which is kept forever; the version has a
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload in progress."""
+    """An upload in progress, of at most `reserved` bytes."""
 
     upload_id: str
     app: apps.App
     directory: Path
+    reserved: int = 0
 
     @property
     def package(self) -> Path:
@@ -39,9 +40,12 @@ class Upload:
 
 
 @contextmanager
-def receiving(store: Store, app: apps.App) -> Iterator[Upload]:
-    """An upload that ends with the block; if the block raises, it leaves nothing on disk."""
-    upload = new(store, app)
+def receiving(store: Store, app: apps.App, reserved: int = 0) -> Iterator[Upload]:
+    """An upload that ends with the block; if the block raises, it leaves nothing on disk.
+
+    Raises Refused (QUOTA_EXCEEDED, STORAGE_FULL) if there is no room for the `reserved` bytes.
+    """
+    upload = new(store, app, reserved)
     try:
         begin(store, upload)
         yield upload
@@ -50,27 +54,33 @@ def receiving(store: Store, app: apps.App) -> Iterator[Upload]:
         raise
 
 
-def new(store: Store, app: apps.App) -> Upload:
+def new(store: Store, app: apps.App, reserved: int = 0) -> Upload:
     """A new upload, without row or directory yet."""
     upload_id = secrets.token_hex(16)
-    return Upload(upload_id, app, store.layout.staging(upload_id))
+    store.overhead.measure(store.layout)
+    return Upload(upload_id, app, store.layout.staging(upload_id), reserved)
 
 
-def note(tx: sqlite3.Connection, upload: Upload) -> None:
-    """Insert the version's row. Raises Refused (NOT_FOUND) if the app is another developer's by now, or deleted."""
-    apps.owned(tx, upload.app.app_id, upload.app.developer_id)
+def note(tx: sqlite3.Connection, store: Store, upload: Upload) -> None:
+    """Insert the version's row, which reserves the bytes of the upload.
+
+    Raises Refused (NOT_FOUND if the app is another developer's by now, or deleted; QUOTA_EXCEEDED, STORAGE_FULL).
+    """
+    app = apps.owned(tx, upload.app.app_id, upload.app.developer_id)
+    quotas.require(tx, store.settings, app.developer_id, unpublished=1)
+    budget.require(tx, store, app.developer_id, upload.reserved)
     at = audit.stamp(tx)
     tx.execute(
-        "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at)"
-        " VALUES (?, ?, ?, 'uploading', ?, ?)",
-        (upload.upload_id, upload.app.app_id, upload.app.developer_id, at, at),
+        "INSERT INTO versions (version_id, app_id, developer_id, status, status_at, created_at, size)"
+        " VALUES (?, ?, ?, 'uploading', ?, ?, ?)",
+        (upload.upload_id, app.app_id, app.developer_id, at, at, upload.reserved),
     )
 
 
 def begin(store: Store, upload: Upload) -> None:
     """Insert the row of an upload and create its directory."""
     with store.db.write(durable=False) as tx:  # no request has been answered yet
-        note(tx, upload)
+        note(tx, store, upload)
     upload.directory.mkdir()
 
 
@@ -201,7 +211,7 @@ def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -
     """Mark the upload as failed for these reasons, and remove its files."""
     with store.db.write() as tx:
         changed = tx.execute(
-            "UPDATE versions SET status = 'failed', status_at = ?, reasons = ?"
+            "UPDATE versions SET status = 'failed', status_at = ?, reasons = ?, size = NULL"
             " WHERE version_id = ? AND status = 'uploading'",
             (audit.stamp(tx), json.dumps(reasons), upload.upload_id),
         )

@@ -50,6 +50,18 @@ def test_an_app_is_renamed_and_transferred(full: Store) -> None:
     assert apps.get(full.db.read(), APP_ID).developer_id == "buyer"
 
 
+def test_a_developer_gets_quotas_of_its_own(full: Store) -> None:
+    assert ran(full, "developer", "quota", "acme").splitlines()[0] == "apps\t1\t500\tdefault"
+    changed = ran(full, "developer", "quota", "acme", "apps=1000", "bytes=10").splitlines()
+    assert changed[0] == "apps\t1\t1000\town"
+    assert changed[1].endswith("\t10\town")
+    assert ran(full, "developer", "quota", "acme", "apps=default").splitlines()[0].endswith("\t500\tdefault")
+    assert ran(full, "developer", "quota", "buyer").splitlines()[1].endswith("\tdefault")
+    for wrong in ("app=1", "apps=-1", "apps=", "apps"):
+        assert mosis(full, "developer", "quota", "acme", wrong).returncode == 2
+    assert mosis(full, "developer", "quota", "nobody", "apps=1").returncode == 1
+
+
 def test_a_dry_run_deletes_nothing_and_names_what_would_go(full: Store) -> None:
     said = ran(full, "app", "delete", APP_ID, *REASON, "--dry-run")
     assert f"would delete {APP_ID} 1 (published" in said

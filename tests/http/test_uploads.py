@@ -218,15 +218,15 @@ def test_digests_of_forms_and_json_are_checked(publisher: Publisher) -> None:
 def test_quota_is_reserved_and_given_back(publisher: Publisher, body: bytes) -> None:
     store = publisher.portal.store
     uploads = [issued(publisher, size=len(body)) for _ in range(store.settings.open_uploads_max)]
-    problem(issue(publisher, size=1), 429, "QUOTA_EXCEEDED")
+    problem(issue(publisher, size=1), 403, "QUOTA_EXCEEDED")
     given_up = httpx.delete(publisher.portal.url + uploads.pop()["url"], headers={"Tus-Resumable": "1.0.0"})
     assert given_up.status_code == 204
     put(publisher, uploads[0], body)
     uploads.append(issued(publisher, size=1))
-    problem(issue(publisher, size=1), 429, "QUOTA_EXCEEDED")
+    problem(issue(publisher, size=1), 403, "QUOTA_EXCEEDED")
     assert complete(publisher, uploads[0]).status_code == 201
     uploads.append(issued(publisher, size=1))
-    problem(issue(publisher, size=1), 429, "QUOTA_EXCEEDED")
+    problem(issue(publisher, size=1), 403, "QUOTA_EXCEEDED")
     expired = uploads.pop()["upload_id"]
     with store.db.write() as tx:
         tx.execute("UPDATE uploads SET expires_at = ? WHERE upload_id = ?", (now(), expired))
@@ -243,7 +243,7 @@ def test_quota_counts_bytes(publisher: Publisher) -> None:
         issued(publisher, size=largest)
         left -= largest
     assert 0 < left < largest
-    problem(issue(publisher, size=left + 1), 429, "QUOTA_EXCEEDED")
+    problem(issue(publisher, size=left + 1), 403, "QUOTA_EXCEEDED")
     issued(publisher, size=left)
 
 

@@ -326,8 +326,8 @@ def test_tus_works_with_the_portal_alone(publisher: Publisher) -> None:
 def test_uploads_through_the_bucket_count_among_the_open_ones(publisher: Publisher) -> None:
     for _ in range(publisher.portal.store.settings.open_uploads_max):
         issued(publisher, size=10, via="mirror")
-    problem(issue(publisher, size=10), 429, "QUOTA_EXCEEDED")
-    problem(issue(publisher, size=10, via="mirror"), 429, "QUOTA_EXCEEDED")
+    problem(issue(publisher, size=10), 403, "QUOTA_EXCEEDED")
+    problem(issue(publisher, size=10, via="mirror"), 403, "QUOTA_EXCEEDED")
 
 
 def test_what_nobody_waits_for_is_deleted_and_what_may_be_of_another_store_stays(

@@ -100,7 +100,7 @@ def test_a_function_that_writes_reads_inside_its_transaction(store: Store, write
     assets.put_screenshot(store, ACTOR, app, 5, b"png")
     files.write_file(upload(store, app).package, b"")
     with store.db.write() as tx:
-        uploads.note(tx, upload(store, app))
+        uploads.note(tx, store, upload(store, app))
         tx.execute("INSERT INTO uploads (upload_id, developer_id, size, expires_at) VALUES ('open', 'acme', 1, 0)")
 
     statements: list[str] = []

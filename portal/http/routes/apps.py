@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from portal.http import access, forms, schemas
 from portal.http.routing import ADMIN, DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
-from portal.store import apps, deletion, listing, reviews, transfers, uploads, versions
+from portal.store import apps, deletion, listing, quotas, reviews, transfers, uploads, versions
 from portal.store.errors import Refused
 from portal.store.files import Sink
 from portal.store.states import TRANSITIONS, Action
@@ -33,11 +33,12 @@ def list_apps(call: Call) -> schemas.Apps:
         DEVELOPER,
         status=201,
         idempotency_key=True,
-        problems=("APP_EXISTS", "APP_DELETED"),
+        problems=("APP_EXISTS", "APP_DELETED", "QUOTA_EXCEEDED"),
     )
 )
 def add_app(call: Call, body: schemas.NewApp) -> schemas.App:
     with call.db.write() as tx:
+        quotas.require(tx, call.settings, call.actor.developer_id, apps=1)
         app = apps.add(tx, call.actor, body.app_id, body.name, body.description)
     return schemas.App.of(call.db.read(), app)
 
@@ -125,7 +126,10 @@ def show_changes(call: Call, app_id: str, version_code: int) -> schemas.Changes:
 def upload(call: Call, app_id: str, *, replace: bool = False) -> schemas.Version:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     limit = call.settings.package_max_bytes
-    with call.metrics.upload("package") as measured, uploads.receiving(call.store, app) as incoming:
+    with (
+        call.metrics.upload("package") as measured,
+        uploads.receiving(call.store, app, forms.announced(call.request, limit)) as incoming,
+    ):
         received, fields = forms.multipart_file(
             call.request,
             "package",

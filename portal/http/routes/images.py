@@ -9,7 +9,8 @@ from portal import images
 from portal.http import forms, schemas
 from portal.http.routing import DEVELOPER, Call, Operation, Routes
 from portal.metrics import Measured
-from portal.store import apps, assets
+from portal.store import apps, assets, budget
+from portal.store.apps import App
 from portal.store.files import Sink
 
 SCREENSHOTS_PATH = "/api/apps/<app_id>/screenshots"
@@ -28,7 +29,7 @@ routes = Routes()
 def put_icon(call: Call, app_id: str) -> schemas.Assets:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     with call.metrics.upload("icon") as measured:
-        with _received(call, "icon", call.settings.icon_max_bytes, measured) as path, call.services.decoding:
+        with _received(call, app, "icon", call.settings.icon_max_bytes, measured) as path, call.services.decoding:
             sizes = images.icon(path, max_pixels=call.settings.image_max_pixels)
         put = assets.put_icon(call.store, call.actor, app, sizes)
     return schemas.Assets(assets=[schemas.Asset.of(asset, call.settings.public_url) for asset in put])
@@ -42,7 +43,7 @@ def put_icon(call: Call, app_id: str) -> schemas.Assets:
 )  # fmt: skip
 def add_screenshot(call: Call, app_id: str) -> schemas.Asset:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
-    asset = assets.add_screenshot(call.store, call.actor, app, _screenshot(call))
+    asset = assets.add_screenshot(call.store, call.actor, app, _screenshot(call, app))
     return schemas.Asset.of(asset, call.settings.public_url)
 
 
@@ -54,7 +55,7 @@ def add_screenshot(call: Call, app_id: str) -> schemas.Asset:
 )  # fmt: skip
 def put_screenshot(call: Call, app_id: str, number: str) -> schemas.Asset:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
-    asset = assets.put_screenshot(call.store, call.actor, app, int(number), _screenshot(call))
+    asset = assets.put_screenshot(call.store, call.actor, app, int(number), _screenshot(call, app))
     return schemas.Asset.of(asset, call.settings.public_url)
 
 
@@ -64,19 +65,21 @@ def delete_screenshot(call: Call, app_id: str, number: str) -> None:
     assets.delete_screenshot(call.store, call.actor, app, int(number))
 
 
-def _screenshot(call: Call) -> bytes:
+def _screenshot(call: Call, app: App) -> bytes:
     limit = call.settings.screenshot_max_bytes
     with (
         call.metrics.upload("screenshot") as measured,
-        _received(call, "screenshot", limit, measured) as path,
+        _received(call, app, "screenshot", limit, measured) as path,
         call.services.decoding,
     ):
         return images.screenshot(path, max_pixels=call.settings.image_max_pixels)
 
 
 @contextmanager
-def _received(call: Call, kind: str, limit: int, measured: Measured) -> Iterator[Path]:
+def _received(call: Call, app: App, kind: str, limit: int, measured: Measured) -> Iterator[Path]:
     """The file of the form, on disk: an image that waits to be decoded takes no memory."""
+    call.store.overhead.measure(call.store.layout)
+    budget.require(call.db.read(), call.store, app.developer_id, forms.announced(call.request, limit))
     with tempfile.TemporaryDirectory(dir=call.store.layout.area("temp"), prefix="image-") as directory:
         path = Path(directory) / kind
         file, _ = forms.multipart_file(call.request, kind, lambda: Sink(path, limit, durable=False), limit)

@@ -2,7 +2,7 @@
 
 from portal.http import schemas
 from portal.http.routing import DEVELOPER, MEMBER, Call, Operation, Routes
-from portal.store import developers, tokens, webhooks
+from portal.store import developers, quotas, tokens, webhooks
 
 ME_PATH = "/api/me"
 TOKENS_PATH = f"{ME_PATH}/tokens"
@@ -13,8 +13,13 @@ routes = Routes()
 
 @routes.add(Operation("GET", ME_PATH, "Describe the token of this request", MEMBER, app_tokens=True))
 def show(call: Call) -> schemas.Me:
-    token = tokens.get(call.db.read(), call.token_id)
-    return schemas.Me(**vars(token), name=developers.get(call.db.read(), token.developer_id).name)
+    db, token = call.db.read(), tokens.get(call.db.read(), call.token_id)
+    return schemas.Me(
+        **vars(token),
+        name=developers.get(db, token.developer_id).name,
+        usage=schemas.Quotas(**quotas.usage(db, token.developer_id)),
+        quota=schemas.Quotas(**quotas.limits(db, call.settings, token.developer_id)),
+    )
 
 
 @routes.add(Operation("GET", TOKENS_PATH, "List my tokens", MEMBER))

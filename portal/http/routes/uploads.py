@@ -56,7 +56,7 @@ class SignedUpload(BaseModel):
     Operation(
         "POST", UPLOADS_PATH, "Create an upload: a signed URL for one package, also for tus", DEVELOPER,
         request_headers=("Upload-Length", "Upload-Metadata"), status=201, response_headers=LOCATED,
-        idempotency_key=True, rate_limited=True, problems=("QUOTA_EXCEEDED", "TUS_VERSION"),
+        idempotency_key=True, rate_limited=True, problems=("TUS_VERSION",),
     )
 )  # fmt: skip
 def issue(call: Call, body: NewUpload, app_id: str) -> Answer[SignedUpload]:

@@ -3,6 +3,7 @@
 const PIECE = 8 * 1024 * 1024; // bytes; smaller pieces are slower, larger ones lose more with a connection
 const WAITS = [1, 2, 4, 8, 15]; // seconds before each further try
 const SILENCE = 60; // seconds without a byte after which a connection is given up
+const FINAL = ["QUOTA_EXCEEDED", "STORAGE_FULL"]; // the same request is refused again until somebody makes room
 const TUS = { "Tus-Resumable": "1.0.0" };
 
 // What the store answered instead of doing what it was asked; `problem` is its JSON object, or null.
@@ -135,6 +136,7 @@ export class Transfer {
 
   async #mend(error, seconds) {
     const status = error instanceof Refusal ? error.status : 0;
+    if (FINAL.includes(error.problem?.code)) throw error;
     if (status === 403 && !this.#renewed) { // HEAD has no body that could say that the URL has expired
       this.#stale = true;
       return;
