@@ -202,7 +202,7 @@ def test_a_link_ends_with_what_it_depends_on(store: Store, owner: httpx.Client, 
 def test_a_version_has_a_bounded_number_of_links(owner: httpx.Client) -> None:
     for _ in range(previews.MOST):
         shared(owner)
-    problem(owner.post(PREVIEWS), 429, "QUOTA_EXCEEDED")
+    problem(owner.post(PREVIEWS), 403, "QUOTA_EXCEEDED")
 
 
 def test_a_reviewer_may_share_a_version_and_each_link_is_in_the_audit_log(store: Store, owner: httpx.Client) -> None:
