@@ -478,6 +478,13 @@ class Assets(BaseModel):
     assets: list[Asset]
 
 
+class Order(Body):
+    order: list[Annotated[int, Field(ge=1, le=assets.SCREENSHOTS_MAX)]] = Field(
+        max_length=assets.SCREENSHOTS_MAX,
+        description="the present number of each screenshot; they are numbered anew in this order",
+    )
+
+
 class Release(BaseModel):
     """What a device needs to decide about a version, to download and to verify it."""
 

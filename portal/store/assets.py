@@ -1,8 +1,9 @@
 """Icons and screenshots of an app: PNG files that devices download."""
 
 import sqlite3
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from portal.store import apps, audit, budget, placement
@@ -13,6 +14,7 @@ from portal.store.layout import IMAGE_DIGITS, Layout, image_name, plain_name
 from portal.store.placement import Staged
 from portal.store.store import Store
 
+SCREENSHOTS = "screenshots/"
 SCREENSHOTS_MAX = 5
 NAMES = rf"(?:icon-(?:32|64|128)|screenshots/[1-{SCREENSHOTS_MAX}])(?:\.[0-9a-f]{{{IMAGE_DIGITS}}})?\.png"
 """A pattern: the names of images, plain or with their digest."""
@@ -105,10 +107,60 @@ def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -
             store.layout.asset(app.app_id, name).unlink(missing_ok=True)
 
 
+def order_screenshots(store: Store, actor: audit.Actor, app: App, order: Sequence[int]) -> list[Asset]:
+    """Renumber the screenshots from 1 on: `order` has the present number of each. Returns them in that order.
+
+    Raises Refused (NOT_FOUND; VALIDATION_ERROR unless `order` has each present number once).
+    """
+    with store.db.write() as tx:
+        apps.owned(tx, app.app_id, app.developer_id)
+        present = {asset.name: asset for asset in of_app(tx, app.app_id) if asset.name.startswith(SCREENSHOTS)}
+        if sorted(f"{SCREENSHOTS}{number}.png" for number in order) != [*present]:
+            raise Refused("VALIDATION_ERROR", "The order is invalid.", ["order: Name each screenshot exactly once."])
+        before = [present[_screenshot(number)] for number in order]
+        after = [_renamed(asset, _screenshot(at)) for at, asset in enumerate(before, start=1)]
+        if after != [*present.values()]:
+            _renumber(store, tx, actor, before, after)
+    return after
+
+
+def _renamed(asset: Asset, name: str) -> Asset:
+    return asset if name == asset.name else replace(asset, name=name, updated_at=now())
+
+
+def _renumber(
+    store: Store, tx: sqlite3.Connection, actor: audit.Actor, before: list[Asset], after: list[Asset]
+) -> None:  # fmt: skip
+    """Commit the rows `after` instead of `before`, which are of the same images; their files get a second name."""
+    old, new = (({_file(store.layout, asset): asset for asset in found}) for found in (before, after))
+    placement.link_images(
+        {path: _stored(store.layout, asset) for path, asset in zip(new, before, strict=True) if path not in old}
+    )
+    tx.executemany("DELETE FROM assets WHERE app_id = ? AND name = ?", [(a.app_id, a.name) for a in before])
+    _insert(tx, after)
+    audit.append(tx, actor, "screenshot.put", after[0].app_id, sha256={asset.name: asset.sha256 for asset in after})
+    tx.execute("COMMIT")
+    with suppress(OSError):  # the images are complete; cleanup finishes this
+        _finish(store.layout, after, [])
+        gone = old.keys() | {store.layout.asset(a.app_id, a.name) for a in before}
+        for path in gone - new.keys() - {store.layout.asset(a.app_id, a.name) for a in after}:
+            path.unlink(missing_ok=True)
+
+
+def _file(layout: Layout, asset: Asset) -> Path:
+    return layout.image(asset.app_id, asset.name, asset.sha256)
+
+
+def _stored(layout: Layout, asset: Asset) -> Path:
+    """The file of an image, which an older release stored under its plain name."""
+    path = _file(layout, asset)
+    return path if path.exists() else layout.asset(asset.app_id, asset.name)
+
+
 def _screenshot(number: int) -> str:
     if not 1 <= number <= SCREENSHOTS_MAX:
         raise Refused("NOT_FOUND", f"Screenshot numbers are 1 to {SCREENSHOTS_MAX}.")
-    return f"screenshots/{number}.png"
+    return f"{SCREENSHOTS}{number}.png"
 
 
 def _put(
@@ -125,10 +177,7 @@ def _put(
     budget.require(tx, store, app.developer_id, max(more, 0))
     put = [Asset(app.app_id, name, image.size, image.sha256, now()) for name, image in images.items()]
     placement.place_images(store.layout, app.app_id, images, {asset.name for asset in present})
-    tx.executemany(
-        f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)",
-        [(a.app_id, a.name, a.size, a.sha256, a.updated_at) for a in put],
-    )
+    _insert(tx, put)
     audit.append(tx, actor, action, app.app_id, sha256={asset.name: asset.sha256 for asset in put})
     tx.execute("COMMIT")
     with suppress(OSError):  # the images are complete; cleanup finishes this
@@ -136,11 +185,17 @@ def _put(
     return put
 
 
+def _insert(tx: sqlite3.Connection, put: Iterable[Asset]) -> None:
+    tx.executemany(
+        f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)", [astuple(asset) for asset in put]
+    )
+
+
 def _finish(layout: Layout, put: list[Asset], replaced: list[Asset]) -> None:
-    kept = {asset.name: layout.image(asset.app_id, asset.name, asset.sha256) for asset in put}
+    kept = {asset.name: _file(layout, asset) for asset in put}
     for asset in put:
         placement.name_image(kept[asset.name], layout.asset(asset.app_id, asset.name))
     for asset in replaced:
-        path = layout.image(asset.app_id, asset.name, asset.sha256)
+        path = _file(layout, asset)
         if path != kept[asset.name]:
             path.unlink(missing_ok=True)

@@ -153,6 +153,14 @@ def place_images(layout: Layout, app_id: str, images: Mapping[str, Staged], pres
         _flush(directory, directory if directory in flushed else layout.area("assets"))
 
 
+def link_images(sources: Mapping[Path, Path]) -> None:
+    """Give images further names, durably; the keys are these names, in directories that have rows already."""
+    for path, source in sources.items():
+        name_image(source, path)
+    for directory in {path.parent for path in sources}:
+        files.flush_directory(directory)
+
+
 def name_image(path: Path, plain: Path) -> None:
     """Make the plain name of an image a link to its file. Call it after the COMMIT, before the next writer's turn."""
     beside = path.with_name(f".{plain.name}.{os.getpid()}.{secrets.token_hex(4)}")

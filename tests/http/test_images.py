@@ -1,11 +1,13 @@
 """Icons and screenshots, over real HTTP."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import httpx
 from PIL import Image
 
+from portal.store import apps, assets, audit
 from tests.support.portal import Publisher, problem
 
 
@@ -86,6 +88,20 @@ def test_screenshots_sent_at_once_have_numbers_of_their_own(publisher: Publisher
     for name, shot in added.items():
         stored = httpx.get(f"{publisher.portal.url}/assets/{publisher.app_id}/{name}").raise_for_status().content
         assert pixels(stored) == pixels(shot)
+
+
+def test_the_order_of_screenshots_is_that_of_the_store_and_of_its_page(publisher: Publisher) -> None:
+    publisher.publish(1)
+    store, url = publisher.portal.store, f"/api/apps/{publisher.app_id}/screenshots"
+    app, owner = apps.get(store.db.read(), publisher.app_id), audit.Actor("dev", "developer", None, "test")
+    added = [assets.add_screenshot(store, owner, app, png).sha256 for png in (b"one", b"two", b"three")]
+    answer = publisher.client.put(url, json={"order": [3, 1, 2]}).raise_for_status().json()
+    wanted = [added[2], added[0], added[1]]
+    shown = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").json()["assets"]
+    page = httpx.get(f"{publisher.portal.url}/apps/{publisher.app_id}").text
+    assert [asset["sha256"] for asset in answer["assets"]] == [asset["sha256"] for asset in shown] == wanted
+    assert re.findall(r'src="/assets/[^"]+/screenshots/[0-9]\.([0-9a-f]+)', page) == [sha[:16] for sha in wanted]
+    problem(publisher.client.put(url, json={"order": [1, 2]}), 422, "VALIDATION_ERROR")
 
 
 def pixels(data: bytes) -> bytes:

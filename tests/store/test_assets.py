@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.store import apps, assets, audit, known_files
+from portal.store import apps, assets, audit, files, known_files
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
@@ -145,3 +145,55 @@ def test_who_reads_an_image_while_it_is_replaced_gets_the_new_one(
     found, path = assets.located(store.db.read(), store.layout, APP_ID, old.name)
     assert (found.size, path.read_bytes()) == (3, b"new")
     assert path == store.layout.image(APP_ID, old.name, found.sha256)
+
+
+def shots(store: Store) -> list[tuple[str, bytes]]:
+    """Each screenshot as its row, its file and its plain name have it."""
+    found = [asset for asset in assets.of_app(store.db.read(), APP_ID) if asset.name.startswith(assets.SCREENSHOTS)]
+    paths = [assets.located(store.db.read(), store.layout, APP_ID, asset.name)[1] for asset in found]
+    for asset, path in zip(found, paths, strict=True):
+        assert path.samefile(store.layout.asset(APP_ID, asset.name))
+        assert files.digest(path) == asset.sha256
+    here = {path.name for path in (store.layout.area("assets") / APP_ID / "screenshots").iterdir()}
+    assert here == {
+        name for asset, path in zip(found, paths, strict=True) for name in (path.name, Path(asset.name).name)
+    }
+    return [(asset.name[-5], path.read_bytes()) for asset, path in zip(found, paths, strict=True)]
+
+
+@pytest.mark.parametrize("order", [[1, 2, 4], [2, 1, 4], [4, 2, 1], [4, 1, 2]])
+def test_screenshots_are_numbered_anew_in_their_order(store: Store, app: apps.App, order: list[int]) -> None:
+    pngs = {1: b"first", 2: b"second", 4: b"first"}  # one image twice, and a number that was deleted
+    for number, png in pngs.items():
+        assets.put_screenshot(store, DEVELOPER, app, number, png)
+    ordered = assets.order_screenshots(store, DEVELOPER, app, order)
+    assert [asset.name for asset in ordered] == [f"screenshots/{number}.png" for number in (1, 2, 3)]
+    assert shots(store) == [(str(at), pngs[number]) for at, number in enumerate(order, start=1)]
+    assert audit.first_fault(store.db.read()) is None
+
+
+def test_an_image_that_an_older_release_stored_is_ordered_too(store: Store, app: apps.App) -> None:
+    for png in (b"one", b"two"):
+        asset = assets.add_screenshot(store, DEVELOPER, app, png)
+        store.layout.image(APP_ID, asset.name, asset.sha256).unlink()
+    assets.order_screenshots(store, DEVELOPER, app, [2, 1])
+    assert shots(store) == [("1", b"two"), ("2", b"one")]
+
+
+@pytest.mark.parametrize("order", [[], [1], [1, 1], [1, 2, 3], [2, 1, 2]])
+def test_an_order_names_each_screenshot_once(store: Store, app: apps.App, order: list[int]) -> None:
+    for png in (b"one", b"two"):
+        assets.add_screenshot(store, DEVELOPER, app, png)
+    with pytest.raises(Refused, match="order is invalid"):
+        assets.order_screenshots(store, DEVELOPER, app, order)
+    assert shots(store) == [("1", b"one"), ("2", b"two")]
+
+
+def test_an_order_that_cannot_be_committed_leaves_the_one_before(store: Store, app: apps.App) -> None:
+    for png in (b"one", b"two"):
+        assets.add_screenshot(store, DEVELOPER, app, png)
+    store.db.read().execute("CREATE TEMP TRIGGER broken AFTER INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        assets.order_screenshots(store, DEVELOPER, app, [2, 1])
+    found = [assets.located(store.db.read(), store.layout, APP_ID, f"screenshots/{n}.png") for n in (1, 2)]
+    assert [path.read_bytes() for _, path in found] == [b"one", b"two"]

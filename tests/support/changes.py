@@ -103,6 +103,7 @@ CHANGES: Mapping[str, Callable[[Store, World], object]] = {
     "a screenshot added": lambda store, world: assets.add_screenshot(store, DEVELOPER, _app(store), b"new 3"),
     "a screenshot replaced": lambda store, world: assets.put_screenshot(store, DEVELOPER, _app(store), 1, b"new 1"),
     "a screenshot deleted": lambda store, world: assets.delete_screenshot(store, DEVELOPER, _app(store), 2),
+    "screenshots ordered": lambda store, world: assets.order_screenshots(store, DEVELOPER, _app(store), [2, 1]),
     "a draft deleted": lambda store, world: deletion.delete_version(store, DEVELOPER, APP_ID, 1, ""),
     "an app deleted": lambda store, world: deletion.delete_app(store, audit.OPERATOR, APP_ID, "By order of a court."),
     "a draft expired": lambda store, world: cleanup.cleanup(store, force=True),

@@ -47,6 +47,13 @@ def add_screenshot(call: Call, app_id: str) -> schemas.Asset:
     return schemas.Asset.of(asset, call.settings.public_url)
 
 
+@routes.add(Operation("PUT", SCREENSHOTS_PATH, "Set the order of the screenshots", DEVELOPER))
+def order_screenshots(call: Call, body: schemas.Order, app_id: str) -> schemas.Assets:
+    app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
+    ordered = assets.order_screenshots(call.store, call.actor, app, body.order)
+    return schemas.Assets(assets=[schemas.Asset.of(asset, call.settings.public_url) for asset in ordered])
+
+
 @routes.add(
     Operation(
         "POST", SCREENSHOT_PATH, "Replace a screenshot", DEVELOPER,
