@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from mosis_device.device import Device, Options, Outcome, refused
 from mosis_device.document import CHANNELS
@@ -83,9 +83,9 @@ def _begin_trust(device: Device, root: Path | None, *, trust_first_use: bool) ->
         _say(f"Trusting the root with the fingerprint {device.trust()}: compare it with the store's operator.")
 
 
-def _say(line: str) -> None:
+def _say(line: str, to: TextIO | None = None) -> None:
     """Print a line without control characters: it may quote a developer, who must not control the terminal."""
-    print("".join(character if character.isprintable() else " " for character in line), file=sys.stderr)
+    print("".join(character if character.isprintable() else " " for character in line), file=to or sys.stderr)
 
 
 def _bar(done: int, size: int) -> None:
@@ -100,4 +100,5 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
     elif outcome.outcome == "refused":
         _say(f"{outcome.app_id}: {outcome.detail}" if outcome.app_id else str(outcome.detail))
     else:
-        print(f"{outcome.app_id} {outcome.version_name} ({outcome.version_code}) is {outcome.outcome}: {outcome.path}")
+        installed = f"{outcome.app_id} {outcome.version_name} ({outcome.version_code})"
+        _say(f"{installed} is {outcome.outcome}: {outcome.path}", sys.stdout)

@@ -1,6 +1,5 @@
 """The `mosis` command. Exit status: 0 done, 1 failed with a sentence on standard error, 2 wrong usage."""
 
-import io
 import sys
 from typing import Annotated
 
@@ -8,8 +7,9 @@ import typer
 from typer._click.exceptions import ClickException
 
 from portal import __version__
-from portal.cli.faults import FAULTS, plain, sentences
+from portal.cli.faults import FAULTS, plainly, sentences
 from portal.cli.lazy import LazyGroup
+from portal.cli.output import plain
 from portal.cli.table import INTERRUPTED, needed_extra
 
 app = typer.Typer(
@@ -41,23 +41,27 @@ def mosis(
 
 def main() -> None:
     """Entry point of the `mosis` script."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that this locale cannot write must fail no command
-            stream.reconfigure(errors="backslashreplace")
+    with plain():
+        status = _ran()
+    sys.exit(status)
+
+
+def _ran() -> int:
+    """The exit status of the command line; what went wrong is printed."""
     try:
         status = app(standalone_mode=False)
     except ClickException as wrong:
-        wrong.message = plain(wrong.message)
+        wrong.message = plainly(wrong.message)
         wrong.show()
-        sys.exit(wrong.exit_code)
+        return wrong.exit_code
     except typer.Abort:  # at a question
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except ModuleNotFoundError as missing:
         if not (extra := needed_extra(missing.name, sys.argv[1:])):
             raise
         print(extra, file=sys.stderr)
-        sys.exit(1)
+        return 1
     except FAULTS as fault:
         print(sentences(fault), file=sys.stderr)
-        sys.exit(getattr(fault, "exit_status", 1))
-    sys.exit(status if isinstance(status, int) else 0)
+        return int(getattr(fault, "exit_status", 1))
+    return status if isinstance(status, int) else 0

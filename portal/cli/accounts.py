@@ -7,6 +7,7 @@ import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
+from portal.cli.output import table
 from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked
 from portal.http.schemas import Name
 from portal.store import developers, files, keys, quotas, tokens
@@ -51,9 +52,12 @@ def developer_add(developer_id: DeveloperId, name: DeveloperName) -> None:
 
 
 def developer_list() -> None:
-    """List developers: id, name, and whether they are disabled."""
-    for developer in developers.every(open_store(settings.load()).db.read()):
-        print(f"{developer.developer_id}\t{developer.name}" + ("\tdisabled" if developer.disabled_at else ""))
+    """List developers: id, name, state."""
+    found = developers.every(open_store(settings.load()).db.read())
+    table(
+        ("developer", "name", "state"),
+        [(one.developer_id, one.name, "disabled" if one.disabled_at else "enabled") for one in found],
+    )
 
 
 def developer_disable(
@@ -113,8 +117,8 @@ def developer_keys(developer_id: DeveloperId) -> None:
     """List a developer's registered keys: id and state."""
     db = open_store(settings.load()).db.read()
     developers.get(db, developer_id)
-    for key in keys.of_developer(db, developer_id):
-        print(f"{key.key_id}\t{'revoked' if key.revoked_at else 'valid'}")
+    found = keys.of_developer(db, developer_id)
+    table(("key", "state"), [(key.key_id, "revoked" if key.revoked_at else "valid") for key in found])
 
 
 def developer_revoke_key(developer_id: DeveloperId, key_id: KeyId) -> None:
@@ -151,10 +155,10 @@ def token_create(
 
 def token_list() -> None:
     """List tokens without their secrets: id, developer, scope, state, expiry, last use."""
-    for token in tokens.every(open_store(settings.load()).db.read()):
-        state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now() else "valid"
-        used = rfc3339(token.last_used_at) if token.last_used_at else "never"
-        print(f"{token.token_id}\t{token.developer_id}\t{token.scope}\t{state}\t{rfc3339(token.expires_at)}\t{used}")
+    table(
+        ("token", "developer", "scope", "state", "expires", "last used"),
+        map(_token_row, tokens.every(open_store(settings.load()).db.read())),
+    )
 
 
 def token_revoke(developer_id: DeveloperId, token_id: TokenId) -> None:
@@ -162,3 +166,9 @@ def token_revoke(developer_id: DeveloperId, token_id: TokenId) -> None:
     with open_store(settings.load()).db.write() as tx:
         tokens.revoke(tx, OPERATOR, developer_id, token_id)
     print(f"revoked token {token_id} of {developer_id}")
+
+
+def _token_row(token: tokens.Token) -> tuple[object, ...]:
+    state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now() else "valid"
+    used = rfc3339(token.last_used_at) if token.last_used_at else "never"
+    return token.token_id, token.developer_id, token.scope, state, rfc3339(token.expires_at), used

@@ -1,16 +1,19 @@
 """`mosis apps`, `versions` and `yank`: what a developer has in a store."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from portal.cli.lazy import example
+from portal.cli.output import newest_first, table
 from portal.cli.parameters import app_id as app_id_of
 from portal.cli.signed_in import AsJson, StoreUrl, connected, outcome
 from portal.cli.usage import WrongUsage
+from portal.developer.answers import Apps, Placed, Version, Versions
 
 AppId = Annotated[str, typer.Argument(parser=app_id_of, metavar="APP_ID", help="The app's id.")]
+HEADS = ("code", "version", "status", "since", "size", "reasons")
 VersionCode = Annotated[int, typer.Argument(min=1, metavar="VERSION_CODE", help="The version's code.")]
 
 
@@ -25,22 +28,20 @@ def add(app: typer.Typer) -> None:
 
 def apps(as_json: AsJson = False, url: StoreUrl = None) -> None:
     """List your apps: id, published version code, name."""
-    found = connected(url).get("/api/apps")["apps"]
+    found = connected(url).get("/api/apps", Apps)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(found.as_sent()["apps"]))
         return
-    for app in found:
-        print(f"{app['app_id']}\t{app['published_code'] or '-'}\t{app['name']}")
+    table(("app", "published", "name"), [(app.app_id, app.published_code, app.name) for app in found.apps])
 
 
 def versions(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
-    """List the versions of an app: code, version, status, since when, size in bytes, reasons."""
-    found = connected(url).get(f"/api/apps/{app_id}/versions")["versions"]
+    """List the versions of an app, the newest first: code, version, status, since when, size in bytes, reasons."""
+    found = connected(url).get(f"/api/apps/{app_id}/versions", Versions)
     if as_json:
-        print(json.dumps(found))
-        return
-    for version in found:
-        print("\t".join(columns(version)))
+        print(json.dumps(found.as_sent()["versions"]))
+    else:
+        table(HEADS, map(columns, newest_first(found.versions)))
 
 
 def yank(
@@ -56,11 +57,11 @@ def yank(
         raise WrongUsage("Say with --reason why the version is withdrawn: everyone can read it.")
     action, body = ("unyank", {}) if undo else ("yank", {"reason": reason})
     client = connected(url)
-    version = client.post(f"/api/apps/{app_id}/versions/{version_code}/{action}", body)
-    print(json.dumps(version) if as_json else outcome(version, client.url))
+    version = client.post(f"/api/apps/{app_id}/versions/{version_code}/{action}", Placed, body)
+    print(json.dumps(version.as_sent()) if as_json else outcome(version, client.url))
 
 
-def columns(version: dict[str, Any]) -> tuple[str, ...]:
-    """A version as a line of text."""
-    shown = (version[name] for name in ("version_code", "version", "status", "status_at", "size"))
-    return (*("-" if value is None else str(value) for value in shown), "; ".join(version["reasons"]))
+def columns(version: Version) -> tuple[object, ...]:
+    """A row below HEADS."""
+    reasons = "; ".join(version.reasons)
+    return (version.version_code, version.version, version.status, version.status_at, version.size, reasons)

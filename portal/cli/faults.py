@@ -19,7 +19,7 @@ VALUES = (
 """What is wrong with a value, as pydantic says it and as a person does."""
 
 
-def plain(message: str) -> str:
+def plainly(message: str) -> str:
     """The message of a wrong usage in plain words."""
     for pattern, words in VALUES:
         message = re.sub(pattern, words, message)

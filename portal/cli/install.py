@@ -1,10 +1,13 @@
 """`mosis install`: the device's client, which stands alone in `mosis_device`; this hands the words over."""
 
+import sys
+from contextlib import redirect_stderr
 from typing import Annotated
 
 import typer
 
 from portal.cli.lazy import example
+from portal.cli.output import beneath
 
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -24,4 +27,5 @@ def install(
     """Install or update an app on this device, after verifying the signatures of the store and of the developer."""
     from mosis_device.cli import main
 
-    raise typer.Exit(main(words or [], prog="mosis install"))
+    with redirect_stderr(beneath(sys.stderr)):  # it draws a bar, and sees itself to what it quotes
+        raise typer.Exit(main(words or [], prog="mosis install"))

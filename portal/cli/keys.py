@@ -9,9 +9,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.cli.keyfile import Passphrase, load_key, own_key
 from portal.cli.lazy import declaring, example
+from portal.cli.output import table
 from portal.cli.parameters import KeyId, app_id, developer_id
 from portal.cli.signed_in import AsJson, StoreUrl, connected
 from portal.developer import signing
+from portal.developer.answers import Document, Keys, Me
 from portal.developer.client import Client
 from portal.packages import keys as key_files
 
@@ -58,12 +60,11 @@ def register(path: KeyFile = None, url: StoreUrl = None) -> None:
 def list_registered(as_json: AsJson = False, url: StoreUrl = None) -> None:
     """List your registered keys: id and state."""
     client = connected(url)
-    found = client.get(f"/api/developers/{_me(client)}/keys")["keys"]
+    found = client.get(f"/api/developers/{_me(client)}/keys", Keys)
     if as_json:
-        print(json.dumps(found))
-        return
-    for key in found:
-        print(f"{key['key_id']}\t{'revoked' if key['revoked_at'] else 'valid'}")
+        print(json.dumps(found.as_sent()["keys"]))
+    else:
+        table(("key", "state"), [(key.key_id, "revoked" if key.revoked_at else "valid") for key in found.keys])
 
 
 def revoke(key_id: KeyId, url: StoreUrl = None) -> None:
@@ -92,7 +93,7 @@ def rotate(
         return
     client = connected(url)
     _register(client, pair[1])
-    client.post(f"/api/apps/{app}/key-rotations", body)
+    client.post(f"/api/apps/{app}/key-rotations", Document, body)
     print(f"{app} is signed with key {body['new_key_id']} from version code {from_version_code} on")
 
 
@@ -110,4 +111,4 @@ def _register(client: Client, key: Ed25519PrivateKey) -> None:
 
 
 def _me(client: Client) -> str:
-    return str(client.get("/api/me")["developer_id"])
+    return client.get("/api/me", Me).developer_id

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 import typer
 
 from portal.cli.lazy import example
+from portal.cli.output import line
 from portal.cli.signed_in import note
 from portal.cli.usage import WrongUsage
 from portal.developer import credentials
+from portal.developer.answers import Me
 from portal.developer.client import Client
 from portal.developer.credentials import Account
 from portal.developer.errors import NOT_ACCEPTED, Problem, SignedOut
@@ -45,8 +47,8 @@ def login(
     account = Account(base, credentials.token_of(_asked()))
     described = _checked(client := Client(account))
     place = credentials.keep(Account(client.url, account.token))
-    who, until = f"{described['developer_id']}, scope {described['scope']}", described["expires_at"][:10]
-    print(f"Signed in to {client.url} as {who}, until {until}. The token is in {place}.")
+    who, until = f"{described.developer_id}, scope {described.scope}", described.expires_at[:10]
+    line(f"Signed in to {client.url} as {who}, until {until}. The token is in {place}.")
     if os.environ.get(credentials.TOKEN_VARIABLE):
         note(f"{credentials.TOKEN_VARIABLE} is set: commands use that token instead.")
 
@@ -76,10 +78,10 @@ def _asked() -> str:
     return "" if sys.stdin is None else sys.stdin.readline()
 
 
-def _checked(client: Client) -> dict[str, str]:
+def _checked(client: Client) -> Me:
     """What the token is. Raises SignedOut, Fault."""
     try:
-        described: dict[str, str] = client.get("/api/me")
+        return client.get("/api/me", Me)
     except Problem as problem:
         if problem.code == "UNAUTHENTICATED":
             raise SignedOut(f"{NOT_ACCEPTED.format(url=client.url)} The store's operator issues tokens.") from None
@@ -88,4 +90,3 @@ def _checked(client: Client) -> dict[str, str]:
         if problem.status == 404:
             raise Fault(f"{client.url} is older than this client: ask its operator to upgrade it.") from None
         raise
-    return described

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from portal.cli.output import beneath
+
 
 @contextmanager
 def progress(title: str, *, sent: bool = False) -> Iterator[Callable[[int, int], None]]:
@@ -14,8 +16,9 @@ def progress(title: str, *, sent: bool = False) -> Iterator[Callable[[int, int],
     from rich.console import Console  # here, because cron never needs it
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    name = TextColumn("{task.description}")
+    name = TextColumn("{task.description}", markup=False)
     transfer = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*transfer if sent else Progress.get_default_columns(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(title)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    console = Console(file=beneath(sys.stderr))
+    with Progress(*transfer if sent else Progress.get_default_columns(), console=console) as bar:
+        task = bar.add_task(title, total=None, visible=False)  # until how much there is to do is known
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -15,9 +15,10 @@ from portal.cli.signed_in import AsJson, StoreUrl, connected, note, outcome
 from portal.cli.usage import WrongUsage
 from portal.developer import credentials, signing, source
 from portal.developer import push as pushing
+from portal.developer.answers import Placed
 from portal.developer.manifests import Bump, bumped
 from portal.developer.patience import Patience
-from portal.developer.push import Push, Store, Version, require_open
+from portal.developer.push import Push, Store, require_open, spoken
 from portal.developer.source import Prepared
 from portal.faults import Fault
 
@@ -65,17 +66,18 @@ def push(
         if version is None:
             pushing.require_possible(store, prepared)
             if dry_run:
-                _show(client.url, prepared, {"status": "would be pushed", "app_id": manifest.id}, as_json)
+                _show(client.url, _unsent(prepared), as_json)
                 return
             version = _uploaded(run, store, prepared)
     require_open(version)
-    if (submit or wait) and version["status"] == "draft" and not dry_run:
+    if (submit or wait) and version.status == "draft" and not dry_run:
         version = run.submit(version)
     if wait and not dry_run:
         version = run.wait(version)
     if version == unchanged:
-        note(f"This package is already {UNCHANGED[version['status']]}; nothing to upload. {REMEDY}")
-    _show(client.url, prepared, version, as_json)
+        what = UNCHANGED.get(version.status, spoken(version.status))
+        note(f"This package is already {what}; nothing to upload. {REMEDY}")
+    _show(client.url, version, as_json)
 
 
 def _prepared(
@@ -88,7 +90,7 @@ def _prepared(
         return source.prepare(path, key, scratch, packed)
 
 
-def _uploaded(run: Push, store: Store, prepared: Prepared) -> Version:
+def _uploaded(run: Push, store: Store, prepared: Prepared) -> Placed:
     key = run.to_register(store, prepared)
     run.add_app(store, prepared.package.manifest)  # first, since somebody else may have the app
     if key:
@@ -116,7 +118,13 @@ def _key(named: Path | None, store: Store, dry_run: bool) -> Ed25519PrivateKey:
     return made
 
 
-def _show(url: str, prepared: Prepared, version: Version, as_json: bool) -> None:
+def _unsent(prepared: Prepared) -> Placed:
     manifest = prepared.package.manifest
-    shown = {"version_code": manifest.version_code, "sha256": prepared.sha256, **version}
-    print(json.dumps(shown) if as_json else outcome({"version": manifest.version_name, **shown}, url))
+    return Placed(
+        app_id=manifest.id, version_code=manifest.version_code, version=manifest.version_name,
+        status="would be pushed", size=prepared.size, sha256=prepared.sha256, reasons=[],
+    )  # fmt: skip
+
+
+def _show(url: str, version: Placed, as_json: bool) -> None:
+    print(json.dumps(version.as_sent()) if as_json else outcome(version, url))

@@ -6,6 +6,7 @@ import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
+from portal.cli.output import table
 from portal.cli.store_apps import AppId, Code
 from portal.http import schemas
 from portal.store import apps, reviews, versions
@@ -30,11 +31,12 @@ def add(app: typer.Typer) -> None:
 
 
 def list_waiting() -> None:
-    """List what waits, the longest wait first: app, code, name, since, owner, size."""
-    print("app\tcode\tname\tsince\towner\tsize")
-    for one in versions.in_review(open_store(settings.load()).db.read()):
-        since = rfc3339(one.status_at)
-        print(f"{one.app_id}\t{one.version_code}\t{one.version_name}\t{since}\t{one.developer_id}\t{one.size}")
+    """List what waits, the longest wait first: app, code, version, since, owner, size."""
+    waiting = versions.in_review(open_store(settings.load()).db.read())
+    table(
+        ("app", "code", "version", "since", "owner", "size"),
+        [(v.app_id, v.version_code, v.version_name, rfc3339(v.status_at), v.developer_id, v.size) for v in waiting],
+    )
 
 
 def show(app_id: AppId, version_code: Code) -> None:

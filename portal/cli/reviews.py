@@ -1,13 +1,15 @@
 """`mosis review`: the state of a review for a developer, the queue for a reviewer."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from portal.cli.apps import AppId, VersionCode, columns
+from portal.cli.apps import HEADS, AppId, VersionCode, columns
 from portal.cli.lazy import declaring, example
+from portal.cli.output import newest_first, table
 from portal.cli.signed_in import AsJson, StoreUrl, connected, outcome
+from portal.developer.answers import Placed, Queue, Versions
 from portal.developer.client import Client
 
 REVIEWED = ("in_review", "published", "rejected", "yanked")
@@ -31,25 +33,25 @@ def add(app: typer.Typer) -> None:
 
 
 def show(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
-    """Show the reviews of an app's versions: code, version, status, since when, and the reasons."""
-    found = connected(url).get(f"/api/apps/{app_id}/versions")["versions"]
-    reviewed = [version for version in found if version["status"] in REVIEWED]
+    """Show the reviews of an app's versions: code, version, status, since when, size, and the reasons."""
+    found = connected(url).get(f"/api/apps/{app_id}/versions", Versions)
+    reviewed = [version for version in found.versions if version.status in REVIEWED]
     if as_json:
-        print(json.dumps(reviewed))
-        return
-    for version in reviewed:
-        print("\t".join(columns(version)))
+        print(json.dumps([version.as_sent() for version in reviewed]))
+    else:
+        table(HEADS, map(columns, newest_first(reviewed)))
 
 
 def list_waiting(as_json: AsJson = False, url: StoreUrl = None) -> None:
     """List what waits for a review, the oldest first: app, code, version, since when, size, digest. For reviewers."""
-    found = connected(url).get("/api/review")["versions"]
+    found = connected(url).get("/api/review", Queue)
     if as_json:
-        print(json.dumps(found))
-        return
-    for version in found:
-        waiting = ("app_id", "version_code", "version", "status_at", "size", "sha256")
-        print("\t".join(str(version[name]) for name in waiting))
+        print(json.dumps(found.as_sent()["versions"]))
+    else:
+        table(
+            ("app", "code", "version", "since", "size", "sha256"),
+            [(v.app_id, v.version_code, v.version, v.status_at, v.size, v.sha256) for v in found.versions],
+        )
 
 
 def approve(
@@ -79,13 +81,13 @@ def reject(
 def withdraw(app_id: AppId, version_code: VersionCode, as_json: AsJson = False, url: StoreUrl = None) -> None:
     """Take a version back from review: it is a draft again."""
     client = connected(url)
-    _print(client, client.post(f"/api/apps/{app_id}/versions/{version_code}/withdraw"), as_json)
+    _print(client, client.post(f"/api/apps/{app_id}/versions/{version_code}/withdraw", Placed), as_json)
 
 
 def _end(app_id: str, code: int, action: str, body: dict[str, str | None], as_json: bool, url: str | None) -> None:
     client = connected(url)
-    _print(client, client.post(f"/api/apps/{app_id}/versions/{code}/{action}", body), as_json)
+    _print(client, client.post(f"/api/apps/{app_id}/versions/{code}/{action}", Placed, body), as_json)
 
 
-def _print(client: Client, version: dict[str, Any], as_json: bool) -> None:
-    print(json.dumps([version]) if as_json else outcome(version, client.url))
+def _print(client: Client, version: Placed, as_json: bool) -> None:
+    print(json.dumps([version.as_sent()]) if as_json else outcome(version, client.url))

@@ -1,15 +1,16 @@
 """The store that a developer's command talks to."""
 
 import sys
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from portal.developer import credentials
+from portal.developer.answers import Placed
 from portal.developer.client import Client
 from portal.developer.credentials import Account
 from portal.developer.push import spoken
+from portal.printable import printable
 
 StoreUrl = Annotated[
     str | None,
@@ -30,11 +31,12 @@ def connected(url: str | None) -> Client:
     return Client(account, moved)
 
 
-def outcome(version: Mapping[str, Any], url: str) -> str:
+def outcome(version: Placed, url: str) -> str:
     """What a command has made of a version in the store at `url`, as a line for people."""
-    return f"{version['app_id']} {version['version']} ({version['version_code']}): {spoken(version['status'])} at {url}"
+    name = printable(version.version)
+    return f"{version.app_id} {name} ({version.version_code}): {spoken(version.status)} at {url}"
 
 
 def note(text: str) -> None:
     """A line for people, beside the output for programs."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)

@@ -1,12 +1,14 @@
 """`mosis app`: the apps of this host's store, for its operator."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
+from portal.cli.output import line, newest_first, table
 from portal.cli.parameters import DeveloperId, app_id, checked, developer_id
 from portal.http.schemas import Name
 from portal.packages.identifiers import LARGEST_INTEGER
@@ -25,7 +27,6 @@ COPIES = (
     "Copies stay until they expire: older generations on the drive, snapshots and the replica of the database. The"
     " audit log keeps ids, names and digests."
 )
-HEADS = "app\towner\tcurrent\tupdated\tname"
 
 
 def add(app: typer.Typer) -> None:
@@ -53,31 +54,30 @@ def list_apps(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """List apps, published or not: id, owner, current version code, last change, name."""
-    if not as_json:
-        print(HEADS)
-    for app in apps.every(open_store(settings.load()).db.read(), developer):
-        if as_json:
-            print(
-                json.dumps(vars(app) | {"updated_at": rfc3339(app.updated_at), "created_at": rfc3339(app.created_at)})
-            )
-        else:
-            print(
-                f"{app.app_id}\t{app.developer_id}\t{app.published_code or '-'}\t{rfc3339(app.updated_at)}\t{app.name}"
-            )
+    found = apps.every(open_store(settings.load()).db.read(), developer)
+    if as_json:
+        for app in found:
+            times = {"updated_at": rfc3339(app.updated_at), "created_at": rfc3339(app.created_at)}
+            print(json.dumps(vars(app) | times))
+    else:
+        rows = [(app.app_id, app.developer_id, app.published_code, rfc3339(app.updated_at), app.name) for app in found]
+        table(("app", "owner", "current", "updated", "name"), rows)
 
 
 def show(app_id: AppId) -> None:
     """Show an app and its versions."""
     db = open_store(settings.load()).db.read()
     app = apps.get(db, app_id)
-    print(f"{app.app_id}, {app.name}, of {app.developer_id}")
     counts = downloads.totals(db, app_id)
-    print("code\tname\tstatus\tsince\tsize\tdownloads\treasons")
-    for version in versions.of_app(db, app_id):
-        reasons = " ".join(json.loads(version.reasons))
-        since = rfc3339(version.status_at)
-        words = (version.version_code, version.version_name, version.status, since, version.size)
-        print(*words, counts.get(version.version_code or 0, 0), reasons, sep="\t")
+    line(f"{app.app_id}, {app.name}, of {app.developer_id}")
+    heads = ("code", "version", "status", "since", "size", "downloads", "reasons")
+    table(heads, [_row(version, counts) for version in newest_first(versions.of_app(db, app_id))])
+
+
+def _row(version: versions.Version, downloaded: Mapping[int, int]) -> tuple[object, ...]:
+    code, reasons = version.version_code, " ".join(json.loads(version.reasons))
+    since, number = rfc3339(version.status_at), downloaded.get(code or 0, 0)
+    return code, version.version_name, version.status, since, version.size, number, reasons
 
 
 def rename(
@@ -108,8 +108,8 @@ def delete(
 ) -> None:
     """Delete an app, or one version, for good: files go at once, catalogue and bucket follow, no id is used again."""
     store = open_store(settings.load())
-    for line in _doomed(store, app_id, version_code):
-        print(f"{'would delete' if dry_run else 'deleting'} {line}")
+    for subject in _doomed(store, app_id, version_code):
+        line("would delete" if dry_run else "deleting", subject)
     if not dry_run:
         if version_code is None:
             deletion.delete_app(store, OPERATOR, app_id, reason)

@@ -5,22 +5,28 @@ import ssl
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from pydantic import ValidationError
 
 from portal import __version__
+from portal.developer import answers
+from portal.developer.answers import D, ProblemDocument
 from portal.developer.credentials import Account, is_url
 from portal.developer.errors import Problem, SignedOut, Unreachable
 from portal.faults import Fault
+from portal.printable import printable
 
 CONNECT_SECONDS, SILENCE_SECONDS = 15, 60
 MOVED = (301, 302, 307, 308)
 BUSY = (408, 423, 429, 500, 502, 503, 504)  # a later try may succeed
-PROBLEM_TYPE = "application/problem+json"
+REFUSALS = ("QUOTA_EXCEEDED", "INTERNAL_ERROR")  # for which waiting a little would change nothing
 MOST_MOVES = 5
+ANSWER_MAX = 32 * 1024 * 1024  # bytes of JSON; 10,000 apps are 8 MB
+NUMBER_DIGITS_MAX = 16
 NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")  # as releases of OpenSSL call plain HTTP
 
 
@@ -34,11 +40,22 @@ class Busy(Unreachable):
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, headers and body of a request that succeeded; `document` is the JSON of the body, None without one."""
+    """What a request that succeeded got; `document` is the JSON of the body, None without one."""
 
-    status: int
+    asked: str  # method and URL
     headers: Mapping[str, str]
-    document: Any
+    document: object
+
+    def read(self, kind: type[D]) -> D:
+        """Raises Fault for an answer of another shape."""
+        return answers.read(kind, self.document, self.asked)
+
+    def number(self, header: str) -> int:
+        """Raises Fault for a header that is missing or no number."""
+        text = self.headers.get(header, "")
+        if not (text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX):
+            raise Fault(f"The answer to {self.asked} is not what a store sends ({header}: no number): check the URL.")
+        return int(text)
 
 
 class Client:
@@ -50,16 +67,16 @@ class Client:
         self._moved = moved
         self._http = _pool(account.url)
 
-    def get(self, path: str) -> Any:
-        """The JSON at `path`. Raises Problem, Unreachable, Fault."""
-        return self.request("GET", path).document
+    def get(self, path: str, kind: type[D]) -> D:
+        """The document at `path`. Raises Problem, Unreachable, Fault."""
+        return self.request("GET", path).read(kind)
 
-    def post(self, path: str, body: Mapping[str, object] | None = None, *, once: bool = False) -> Any:
-        """The JSON that answers; `once` marks a request that creates something, so that a repeated one does not."""
+    def post(self, path: str, kind: type[D], body: Mapping[str, object] | None = None, *, once: bool = False) -> D:
+        """The document that answers; `once` marks a request that creates something, so that a repeated one does not."""
         headers = {"Content-Type": "application/json"}
         if once:
             headers["Idempotency-Key"] = uuid.uuid4().hex
-        return self.request("POST", path, json.dumps(body or {}).encode(), headers).document
+        return self.request("POST", path, json.dumps(body or {}).encode(), headers).read(kind)
 
     def request(
         self,
@@ -75,23 +92,34 @@ class Client:
         if not signed:
             sent["Authorization"] = f"Bearer {self._token}"
         for _ in range(MOST_MOVES):
-            response = self._send(method, path, body, sent)
+            response, content = self._send(method, path, body, sent)
             if response.status not in MOVED:
-                return self._answer(response)
+                return self._answer(f"{method} {self.url}{path.partition('?')[0]}", response, content)
             self._follow(response, path)
         raise Fault(f"{self.url} redirects in a circle: check the URL of the store.")
 
     def _send(
         self, method: str, path: str, body: bytes | IO[bytes] | None, headers: Mapping[str, str]
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+        """The head and the body of the answer."""
         try:
-            return self._http.request(
-                method, self.url + path, body=body, headers=headers, retries=False, redirect=False
-            )
+            response = self._http.request(
+                method, self.url + path, body=body, headers=headers, retries=False, redirect=False,
+                preload_content=False, decode_content=False,
+            )  # fmt: skip
+            return response, self._body(response)
         except urllib3.exceptions.HTTPError as error:
             if _speaks_http(error):
                 raise Fault(f"{self.url} speaks HTTP: try http{self.url.removeprefix('https')}.") from error
             raise Unreachable(f"{self.url} cannot be reached: {_cause(error)}.") from error
+
+    def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        content = response.read(ANSWER_MAX + 1)
+        if len(content) > ANSWER_MAX:
+            response.close()
+            raise Fault(f"{self.url} is no store: it answered with more than {ANSWER_MAX >> 20} MiB.")
+        response.release_conn()
+        return content
 
     def _follow(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
         """Go to the same store by https where it asks for that; a token is never sent to another host."""
@@ -105,19 +133,23 @@ class Client:
         self.url, self._http = base, _pool(base)
         self._moved(base)
 
-    def _answer(self, response: urllib3.BaseHTTPResponse) -> Answer:
-        document = _json(response)
-        if response.status < 300 and (document is not None or not response.data):
-            return Answer(response.status, response.headers, document)
-        if response.status in BUSY and not _is_refusal(document):
-            raise Busy(self._said(response, document), _seconds(response.headers.get("Retry-After")))
-        if not _is_problem(document) and response.data:
+    def _answer(self, asked: str, response: urllib3.BaseHTTPResponse, content: bytes) -> Answer:
+        document = _json(content)
+        if response.status < 300 and (document is not None or not content):
+            return Answer(asked, response.headers, document)
+        problem = _problem(document)
+        if response.status in BUSY and not (problem and problem.code in REFUSALS):
+            said = str(self._raised(response, problem)) if problem else ""
+            raise Busy(said or self._busy(response), _seconds(response.headers.get("Retry-After")))
+        if not problem and content:
             raise Fault(f"{self.url} is no store: it answered {response.status} with {_kind(response)}.")
-        raise _problem(response.status, document or {}, self.url)
+        raise self._raised(response, problem or ProblemDocument(code=""))
 
-    def _said(self, response: urllib3.BaseHTTPResponse, document: Any) -> str:
-        if _is_problem(document):
-            return str(_problem(response.status, document, self.url))
+    def _raised(self, response: urllib3.BaseHTTPResponse, problem: ProblemDocument) -> Problem:
+        detail = problem.detail or problem.title or f"The store answered {response.status}."
+        return Problem(response.status, problem.code, detail, tuple(problem.errors), self.url)
+
+    def _busy(self, response: urllib3.BaseHTTPResponse) -> str:
         return f"{self.url} answered {response.status}: it is busy or restarting. Try again later."
 
 
@@ -134,26 +166,18 @@ def _pool(url: str) -> urllib3.PoolManager:
         raise Fault(f"The proxy {proxy!r} of the environment cannot be used: {error}.") from None
 
 
-def _json(response: urllib3.BaseHTTPResponse) -> Any:
+def _json(content: bytes) -> object:
     try:
-        return json.loads(response.data) if response.data else None
+        return json.loads(content) if content else None
     except (ValueError, RecursionError):
         return None
 
 
-def _is_problem(document: Any) -> bool:
-    return isinstance(document, dict) and isinstance(document.get("code"), str)
-
-
-def _is_refusal(document: Any) -> bool:
-    """Whether waiting a little would change nothing."""
-    return _is_problem(document) and document["code"] in ("QUOTA_EXCEEDED", "INTERNAL_ERROR")
-
-
-def _problem(status: int, document: Mapping[str, Any], url: str) -> Problem:
-    reasons = tuple(str(reason) for reason in document.get("errors") or ())
-    detail = str(document.get("detail") or document.get("title") or f"The store answered {status}.")
-    return Problem(status, str(document.get("code", "")), detail, reasons, url)
+def _problem(document: object) -> ProblemDocument | None:
+    try:
+        return ProblemDocument.model_validate(document)
+    except ValidationError:
+        return None
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -161,7 +185,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _kind(response: urllib3.BaseHTTPResponse) -> str:
-    return response.headers.get("Content-Type", "no type").partition(";")[0]
+    return printable(response.headers.get("Content-Type", "no type").partition(";")[0][:100])
 
 
 def _speaks_http(error: Exception) -> bool:
@@ -181,4 +205,4 @@ def _cause(error: Exception) -> str:
     """What the system says, or urllib3 without its objects."""
     cause = _innermost(error)
     text = str(getattr(cause, "strerror", None) or cause).rpartition("): ")[2].rstrip(".")
-    return text[:1].lower() + text[1:]
+    return printable(text[:1].lower() + text[1:])

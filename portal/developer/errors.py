@@ -1,6 +1,7 @@
 """What ends a developer's command: cause, remedy, and the exit status by which a script tells them apart."""
 
 from portal.faults import Fault
+from portal.printable import printable
 
 REMEDIES = {
     "UNAUTHENTICATED": "Run `mosis login {url}`, or set MOSIS_TOKEN to a valid token.",
@@ -36,7 +37,9 @@ class Problem(Fault):
     """A refusal of the store at `url` (RFC 9457): `reasons` has a sentence for each fault that it found."""
 
     def __init__(self, status: int, code: str, detail: str, reasons: tuple[str, ...] = (), url: str = "URL") -> None:
-        self.status, self.code, self.reasons = status, code, reasons
         self.exit_status = STATUS.get(code, 1)
-        sentences = "\n".join(reasons) or (NOT_ACCEPTED.format(url=url) if code == "UNAUTHENTICATED" else detail)
+        self.status, self.code, self.reasons = status, code, tuple(map(printable, reasons))
+        sentences = "\n".join(self.reasons) or (
+            NOT_ACCEPTED.format(url=url) if code == "UNAUTHENTICATED" else printable(detail)
+        )
         super().__init__(f"{sentences} {REMEDIES[code].format(url=url)}" if code in REMEDIES else sentences)

@@ -1,19 +1,20 @@
 """A push: every check that needs no upload comes first, so that what the store would refuse costs no waiting."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.developer import signing, source
+from portal.developer import answers, signing, source
+from portal.developer.answers import App, Apps, Document, Me, Placed, Versions
 from portal.developer.client import Client
 from portal.developer.errors import Problem, Rejected, Unreachable
 from portal.developer.patience import Patience
 from portal.developer.upload import Upload
 from portal.faults import Fault
 from portal.packages.manifest import Manifest
+from portal.printable import printable
 
 PLACED = ("draft", "in_review", "published", "rejected", "yanked")
 REPLACEABLE = ("draft", "rejected")  # another package may have the code of such a version
@@ -25,8 +26,6 @@ ENDED = {
 """Of a status in which the same package cannot be submitted again: what happened, and the remedy."""
 POLL_SECONDS = 5
 
-Version = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Store:
@@ -34,16 +33,16 @@ class Store:
 
     developer_id: str
     bound: bool  # the token is for one app, and does not see the developer's keys
-    app: Mapping[str, Any] | None
-    versions: tuple[Version, ...]
+    app: App | None
+    versions: tuple[Placed, ...]
     max_bytes: int
 
-    def version(self, code: int) -> Version | None:
-        return next((version for version in self.versions if version["version_code"] == code), None)
+    def version(self, code: int) -> Placed | None:
+        return next((version for version in self.versions if version.version_code == code), None)
 
     @property
     def highest_published(self) -> int:
-        return max((v["version_code"] for v in self.versions if v["status"] in PUBLISHED), default=0)
+        return max((v.version_code for v in self.versions if v.status in PUBLISHED), default=0)
 
     def is_free(self, code: int) -> bool:
         """Whether no version has this code or needs a lower one."""
@@ -56,25 +55,32 @@ class Store:
 
     @property
     def next_code(self) -> int:
-        return max((v["version_code"] for v in self.versions), default=0) + 1
+        return max((v.version_code for v in self.versions), default=0) + 1
 
 
 def look(client: Client, app_id: str) -> Store:
     """Raises Problem, Unreachable."""
-    me = client.get("/api/me")
-    app = next((app for app in client.get("/api/apps")["apps"] if app["app_id"] == app_id), None)
-    found = client.get(f"/api/apps/{app_id}/versions")["versions"] if app else []
-    if app is None and not me.get("app_id"):
+    me = client.get("/api/me", Me)
+    app = next((app for app in client.get("/api/apps", Apps).apps if app.app_id == app_id), None)
+    found = client.get(f"/api/apps/{app_id}/versions", Versions) if app else Versions(versions=[])
+    if app is None and me.app_id is None:
         _require_not_taken(client, app_id)
     options = client.request("OPTIONS", f"/api/apps/{app_id}/uploads")
-    placed = tuple(version for version in found if version["status"] in PLACED)
-    return Store(me["developer_id"], bool(me.get("app_id")), app, placed, int(options.headers.get("Tus-Max-Size", 0)))
+    return Store(me.developer_id, me.app_id is not None, app, _placed(found), options.number("Tus-Max-Size"))
+
+
+def _placed(found: Versions) -> tuple[Placed, ...]:
+    return tuple(
+        answers.read(Placed, version.as_sent(), f"the versions of {version.app_id}")
+        for version in found.versions
+        if version.status in PLACED
+    )
 
 
 def _require_not_taken(client: Client, app_id: str) -> None:
     """Raises Problem for an app that another developer has published; one that is not published shows at the push."""
     try:
-        client.get(f"/api/store/apps/{app_id}")
+        client.get(f"/api/store/apps/{app_id}", Document)
     except Problem as problem:
         if problem.code == "NOT_FOUND":
             return
@@ -83,23 +89,25 @@ def _require_not_taken(client: Client, app_id: str) -> None:
     raise Problem(409, "APP_EXISTS", f"The app ID {app_id} is already in use.")
 
 
-def already(store: Store, prepared: source.Prepared) -> Version | None:
+def already(store: Store, prepared: source.Prepared) -> Placed | None:
     """The version that an earlier push of the same bytes has made."""
     version = store.version(prepared.package.manifest.version_code)
-    return version if version and version["sha256"] == prepared.sha256 else None
+    return version if version and version.sha256 == prepared.sha256 else None
 
 
-def require_open(version: Version) -> None:
+def require_open(version: Placed) -> None:
     """Raises Rejected for a version whose package, byte for byte, cannot be submitted again."""
-    if version["status"] in ENDED:
-        happened, remedy = ENDED[version["status"]]
-        subject = f"{version['app_id']} {version['version_code']} {happened}"
-        raise Rejected(" ".join((f"{subject}:" if version["reasons"] else f"{subject}.", *version["reasons"], remedy)))
+    if version.status in ENDED:
+        happened, remedy = ENDED[version.status]
+        subject = f"{version.app_id} {version.version_code} {happened}"
+        raise Rejected(
+            " ".join((f"{subject}:" if version.reasons else f"{subject}.", *map(printable, version.reasons), remedy))
+        )
 
 
 def spoken(status: str) -> str:
     """A status for people."""
-    return status.replace("_", " ")
+    return printable(status.replace("_", " "))
 
 
 def require_possible(store: Store, prepared: source.Prepared) -> None:
@@ -109,11 +117,11 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
     if 0 < store.max_bytes < prepared.size:
         raise Fault(f"The package has {prepared.size} bytes; the store takes at most {store.max_bytes}.")
     taken = store.version(code)
-    if taken and taken["status"] not in REPLACEABLE:
+    if taken and taken.status not in REPLACEABLE:
         withdraw = f", withdraw it with `mosis review withdraw {manifest.id} {code}`"
         raise Fault(
-            f"{manifest.id} has a version {code} already, which is {spoken(taken['status'])}: raise version_code to"
-            f" {store.next_code}{withdraw if taken['status'] == 'in_review' else ''}, or push with --bump."
+            f"{manifest.id} has a version {code} already, which is {spoken(taken.status)}: raise version_code to"
+            f" {store.next_code}{withdraw if taken.status == 'in_review' else ''}, or push with --bump."
         )
     if code <= store.highest_published:
         raise Fault(
@@ -127,9 +135,9 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
         )
 
 
-def _signer(app: Mapping[str, Any] | None, code: int) -> str | None:
+def _signer(app: App | None, code: int) -> str | None:
     """The key that the app is pinned to; None before the first publish."""
-    keys = [key["key_id"] for key in (app["signing"]["keys"] if app else ()) if key["from_version_code"] <= code]
+    keys = [printable(key.key_id) for key in (app.signing.keys if app else ()) if key.from_version_code <= code]
     return keys[-1] if keys else None
 
 
@@ -159,48 +167,46 @@ class Push:
     def add_app(self, store: Store, manifest: Manifest) -> None:
         if store.app is None:
             described = {"name": manifest.name, "description": manifest.description or ""}
-            self.client.post("/api/apps", {"app_id": manifest.id, **described}, once=True)
+            self.client.post("/api/apps", Document, {"app_id": manifest.id, **described}, once=True)
             self.report(f"Added app {manifest.id}.")
 
     def replace(self, store: Store, manifest: Manifest) -> None:
         """Delete a draft or a rejected version of this code. Raises Problem."""
         if earlier := store.version(manifest.version_code):
             self.client.request("DELETE", f"/api/apps/{manifest.id}/versions/{manifest.version_code}")
-            self.report(f"Deleted version {manifest.version_code}, which was {spoken(earlier['status'])}.")
+            self.report(f"Deleted version {manifest.version_code}, which was {spoken(earlier.status)}.")
 
-    def upload(self, store: Store, prepared: source.Prepared) -> Version:
+    def upload(self, store: Store, prepared: source.Prepared) -> Placed:
         """Raises Problem, Unreachable, Fault."""
         opened = source.opened(prepared)
         with opened.file:
             app_id = prepared.package.manifest.id
             return Upload(self.client, app_id, opened, self.patience, self.progress).send()
 
-    def submit(self, version: Version) -> Version:
-        path = f"/api/apps/{version['app_id']}/versions/{version['version_code']}/submit"
-        submitted: Version = self.client.post(path)
-        return submitted
+    def submit(self, version: Placed) -> Placed:
+        """Raises Problem, Unreachable."""
+        return self.client.post(f"/api/apps/{version.app_id}/versions/{version.version_code}/submit", Placed)
 
-    def wait(self, version: Version) -> Version:
+    def wait(self, version: Placed) -> Placed:
         """The version when its review has ended with a publish. Raises Rejected, Unreachable, Problem."""
         while True:
             try:
-                now = state(self.client, version["app_id"], version["version_code"])
+                now = state(self.client, version.app_id, version.version_code)
                 self.patience.succeeded()
             except Unreachable as fault:
                 self.patience.wait(fault)
                 continue
-            if now["status"] == "published":
+            if now.status == "published":
                 return now
             require_open(now)
-            if now["status"] != "in_review":
-                raise Rejected(f"{now['app_id']} {now['version_code']} was withdrawn from review: it is a draft again.")
+            if now.status != "in_review":
+                raise Rejected(f"{now.app_id} {now.version_code} was withdrawn from review: it is a draft again.")
             self.patience.sleep(POLL_SECONDS)
 
 
-def state(client: Client, app_id: str, code: int) -> Version:
+def state(client: Client, app_id: str, code: int) -> Placed:
     """One version of an app. Raises Fault, Problem, Unreachable."""
-    for version in client.get(f"/api/apps/{app_id}/versions")["versions"]:
-        if version["version_code"] == code:
-            found: Version = version
-            return found
+    found = _placed(client.get(f"/api/apps/{app_id}/versions", Versions))
+    if version := next((version for version in found if version.version_code == code), None):
+        return version
     raise Fault(f"{app_id} has no version {code}: `mosis versions {app_id}` lists them.")

@@ -3,14 +3,15 @@
 import base64
 import os
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.developer import places, private_file
+from portal.developer.answers import Document, Keys
 from portal.developer.client import Client
 from portal.faults import Fault
 from portal.packages import keys, signature
+from portal.printable import printable
 
 KEY_VARIABLE = "MOSIS_KEY"  # the path of a key file, or its text, as CI services keep secrets
 PEM = "-----BEGIN "
@@ -59,14 +60,15 @@ def register(client: Client, developer_id: str, key: Ed25519PrivateKey) -> bool:
     """Whether the key was new to the store. Raises Problem; Fault for one that was revoked."""
     if is_registered(client, developer_id, id_of(key)):
         return False
-    client.post(f"/api/developers/{developer_id}/keys", registration(developer_id, key))
+    client.post(f"/api/developers/{developer_id}/keys", Document, registration(developer_id, key))
     return True
 
 
 def is_registered(client: Client, developer_id: str, key_id: str) -> bool:
     """Raises Problem; Fault for a key that was revoked."""
-    found: list[dict[str, Any]] = client.get(f"/api/developers/{developer_id}/keys")["keys"]
-    known = next((key for key in found if key["key_id"] == key_id), None)
-    if known and known["revoked_at"]:
-        raise Fault(f"Key {key_id} was revoked on {known['revoked_at']}: sign with another one, named with --key.")
+    found = client.get(f"/api/developers/{developer_id}/keys", Keys).keys
+    known = next((key for key in found if key.key_id == key_id), None)
+    if known and known.revoked_at:
+        when = printable(known.revoked_at)
+        raise Fault(f"Key {key_id} was revoked on {when}: sign with another one, named with --key.")
     return known is not None

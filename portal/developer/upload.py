@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import IO, TypeVar
 
 from portal.developer import places, private_file
+from portal.developer.answers import OpenUpload, Placed
 from portal.developer.client import Client
 from portal.developer.errors import Problem, Unreachable
 from portal.developer.patience import Patience
@@ -19,6 +20,9 @@ CHUNK = 8 * 1024 * 1024  # bytes in one request
 TUS = {"Tus-Resumable": "1.0.0"}
 GONE = ("NOT_FOUND", "UPLOAD_EXPIRED", "UPLOAD_USED")
 MOST_STARTS = 3
+UPLOAD_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Upload:
         self._upload_id, self._target = "", ""
         self._renewed = False  # and nothing has been sent since
 
-    def send(self) -> dict[str, Any]:
+    def send(self) -> Placed:
         """Upload the package and complete it; returns the version. Raises Problem, Unreachable, Fault."""
         for _ in range(MOST_STARTS):
             try:
@@ -82,7 +86,7 @@ class Upload:
         if upload_id is None:
             return False
         try:
-            self._issued(self._again(lambda: self._client.post(f"/api/uploads/{upload_id}/url")))
+            self._issued(self._again(lambda: self._client.post(f"/api/uploads/{upload_id}/url", OpenUpload)))
         except Problem:
             self._forget()
             return False
@@ -91,14 +95,12 @@ class Upload:
     def _create(self) -> None:
         body = {"size": self._source.size, "sha256": self._source.sha256}
         path = f"/api/apps/{self._app_id}/uploads"
-        self._issued(self._again(lambda: self._client.post(path, body, once=True)))
+        self._issued(self._again(lambda: self._client.post(path, OpenUpload, body, once=True)))
         self._remember()
 
-    def _issued(self, document: dict[str, Any]) -> None:
+    def _issued(self, opened: OpenUpload) -> None:
         """The URL may name the store as devices see it; this client goes the way that it came."""
-        self._upload_id = document["upload_id"]
-        parts = urlsplit(document["url"])
-        self._target = f"{parts.path}?{parts.query}"
+        self._upload_id, self._target = opened.upload_id, opened.target
 
     def _send_all(self) -> None:
         offset = self._offset()
@@ -120,7 +122,10 @@ class Upload:
         }
         # urllib3 wants no more of a file than `read`.
         answer = self._client.request("PATCH", self._target, part, headers, signed=True)  # type: ignore[arg-type]
-        return int(answer.headers["Upload-Offset"])
+        reached = answer.number("Upload-Offset")
+        if not offset < reached <= self._source.size:
+            raise Fault(f"{self._client.url} is no store: it received bytes and has {reached} of {self._source.size}.")
+        return reached
 
     def _after(self, fault: Unreachable | Problem, offset: int) -> int:
         """The offset to continue at. Raises `fault` where trying again is of no use."""
@@ -148,9 +153,9 @@ class Upload:
                     raise
                 self._renew(problem)
                 answer = self._client.request("HEAD", self._target, headers=TUS, signed=True)
-            return int(answer.headers["Upload-Offset"])
+            return answer.number("Upload-Offset")
 
-        offset: int = self._again(ask)
+        offset = self._again(ask)
         self._progress(offset, self._source.size)
         return offset
 
@@ -160,18 +165,18 @@ class Upload:
         """
         if self._renewed:
             raise refused
-        self._issued(self._again(lambda: self._client.post(f"/api/uploads/{self._upload_id}/url")))
+        self._issued(self._again(lambda: self._client.post(f"/api/uploads/{self._upload_id}/url", OpenUpload)))
         self._renewed = True
 
-    def _complete(self) -> dict[str, Any]:
+    def _complete(self) -> Placed:
         try:
-            version: dict[str, Any] = self._again(lambda: self._client.post(f"/api/uploads/{self._upload_id}/complete"))
+            version = self._again(lambda: self._client.post(f"/api/uploads/{self._upload_id}/complete", Placed))
         except Problem:
             self._forget()  # it cannot be completed a second time
             raise
         return version
 
-    def _again(self, ask: Callable[[], Any]) -> Any:
+    def _again(self, ask: Callable[[], T]) -> T:
         """The answer of `ask`, tried until the store can be reached."""
         while True:
             try:
@@ -183,7 +188,8 @@ class Upload:
 
     def _remembered(self) -> str | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads(self._note.read_bytes())["upload_id"])
+            noted = str(json.loads(self._note.read_bytes())["upload_id"])
+            return noted if UPLOAD_ID.fullmatch(noted) else None
         return None
 
     def _remember(self) -> None:

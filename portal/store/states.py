@@ -27,3 +27,22 @@ TRANSITIONS: dict[Action, Transition] = {
     "yank": Transition("published", "yanked", frozenset({"owner", "reviewer"}), needs_reason=True),
     "unyank": Transition("yanked", "published", frozenset({"owner", "reviewer"}), within_days=7),
 }
+
+SPOKEN: dict[Status, str] = {
+    "uploading": "being uploaded",
+    "draft": "a draft",
+    "in_review": "in review",
+    "published": "published",
+    "rejected": "rejected",
+    "failed": "failed",
+    "yanked": "yanked",
+}
+DONE: dict[Action, str] = {
+    "submit": "submitted",
+    "withdraw": "withdrawn from review",
+    "publish": "published",
+    "reject": "rejected",
+    "yank": "yanked",
+    "unyank": "published again",
+}
+"""What a version is in a status, and after an action, in a sentence."""

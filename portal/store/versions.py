@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from portal.store import app_keys, apps, audit, keys, tombstones
 from portal.store.errors import Refused
-from portal.store.states import TRANSITIONS, Action, Status
+from portal.store.states import DONE, SPOKEN, TRANSITIONS, Action, Status
 
 DAY = 86400
 
@@ -200,8 +200,8 @@ def change(
     if step.needs_reason and not reason.strip():
         raise Refused("VALIDATION_ERROR", f"To {action} a version, give a reason.", ["reason: Field required."])
     if version.status != step.source:
-        raise Refused("WRONG_STATE", f"To {action} a version, its status must be {step.source}; "
-                      f"{app.app_id} {version_code} is {version.status}.")  # fmt: skip
+        raise Refused("WRONG_STATE", f"Only a version that is {SPOKEN[step.source]} can be {DONE[action]};"
+                      f" {app.app_id} {version_code} is {SPOKEN[version.status]}.")  # fmt: skip
     at = audit.stamp(tx)
     if step.within_days is not None and at - version.status_at > step.within_days * DAY:
         raise Refused("WRONG_STATE", f"{app.app_id} {version_code} has been {version.status} for more than"

@@ -29,7 +29,7 @@ def test_on_standard_output_and_standard_error(store: Store, narrow: dict[str, s
     with store.db.write() as tx:
         developers.add(tx, audit.OPERATOR, "acme", "→ 店")
     listed = run(store, narrow, "developer", "list")
-    assert (listed.returncode, listed.stdout) == (0, "acme\t\\u2192 \\u5e97\n")
+    assert (listed.returncode, listed.stdout) == (0, "acme\t\\u2192 \\u5e97\tenabled\n")
     failed = run(store, narrow, "pack", "/nowhere/→", "/tmp/none.mosis")
     assert failed.returncode == 1
     assert "does not exist" in failed.stderr

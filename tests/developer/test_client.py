@@ -1,5 +1,6 @@
 """The client of the API: proxies, stores that moved, and what is no store."""
 
+import gzip
 import json
 import shutil
 import ssl
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.developer.client import Client
+from portal.developer.answers import Document
+from portal.developer.client import ANSWER_MAX, Client
 from portal.developer.credentials import Account
 from portal.developer.errors import SignedOut, Unreachable
 from portal.faults import Fault
@@ -37,7 +39,7 @@ def serving(respond: Respond, certificate: Path | None = None) -> Iterator[tuple
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_DELETE = handle_one  # noqa: N815
+        do_GET = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = handle_one  # noqa: N815
 
         def log_message(self, *words: object) -> None:
             pass
@@ -89,7 +91,11 @@ def test_a_store_that_moved_to_https_is_followed_once(certificate: Path, monkeyp
         redirect: Respond = lambda request: (308, {"Location": new + request.path}, b"")  # noqa: E731
         with serving(redirect) as (old, at_old):
             client = Client(Account(old, TOKEN), moved.append)
-            assert client.post("/api/apps", {"b": 2}) == client.get("/api/me") == {"a": 1}
+            assert (
+                client.post("/api/apps", Document, {"b": 2}).as_sent()
+                == client.get("/api/me", Document).as_sent()
+                == {"a": 1}
+            )
     assert (moved, len(at_old)) == ([new], 1)
     assert seen == [("/api/apps", f"Bearer {TOKEN}"), ("/api/me", f"Bearer {TOKEN}")]
 
@@ -100,7 +106,7 @@ def test_a_store_that_moved_to_https_is_followed_once(certificate: Path, monkeyp
 def test_a_token_is_never_sent_elsewhere(target: str) -> None:
     redirect: Respond = lambda request: (302, {"Location": target.format(path=request.path)}, b"")  # noqa: E731
     with serving(redirect) as (url, _), pytest.raises(SignedOut, match=r"has moved from .* if you trust that"):
-        Client(Account(url, TOKEN)).get("/api/me")
+        Client(Account(url, TOKEN)).get("/api/me", Document)
 
 
 @pytest.mark.parametrize(
@@ -116,18 +122,21 @@ def test_a_token_is_never_sent_elsewhere(target: str) -> None:
         (302, {"Location": "https://example.org\x1b[2J/api/me"}, b""),
         (200, {"Content-Type": "application/json"}, b"[" * 100_000),
         (403, {"Content-Type": "text/html"}, b"captive portal"),
+        (200, {"Content-Type": "application/json"}, b" " * ANSWER_MAX + b"{}"),
+        (200, {"Content-Encoding": "gzip"}, gzip.compress(b"{}")),
+        (418, {"Content-Type": "application/problem+json"}, b'{"code": 7}'),
     ],
 )
 def test_what_is_no_store_is_said_to_be_none(status: int, headers: dict[str, str], body: bytes) -> None:
     with serving(lambda request: (status, headers, body)) as (url, _), pytest.raises(Fault, match=f"{url} is no store"):
-        Client(Account(url, TOKEN)).get("/api/me")
+        Client(Account(url, TOKEN)).get("/api/me", Document)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_busy_store_is_worth_another_try(status: int) -> None:
     respond: Respond = lambda request: (status, {"Content-Type": "text/html", "Retry-After": "7"}, b"<h1>Busy")  # noqa: E731
     with serving(respond) as (url, _), pytest.raises(Unreachable) as busy:
-        Client(Account(url, TOKEN)).get("/api/me")
+        Client(Account(url, TOKEN)).get("/api/me", Document)
     assert busy.value.retry_after == 7
     assert busy.value.exit_status == 5
 
@@ -135,18 +144,18 @@ def test_a_busy_store_is_worth_another_try(status: int) -> None:
 def test_the_proxy_of_the_environment_is_used_and_no_proxy_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(answers(200, {"by": "proxy"})) as (proxy, _), serving(answers(200, {"by": "itself"})) as (url, _):
         monkeypatch.setenv("http_proxy", proxy)
-        assert Client(Account("http://store.invalid", TOKEN)).get("/api/me") == {"by": "proxy"}
+        assert Client(Account("http://store.invalid", TOKEN)).get("/api/me", Document).as_sent() == {"by": "proxy"}
         monkeypatch.setenv("no_proxy", "localhost")
-        assert Client(Account(url, TOKEN)).get("/api/me") == {"by": "itself"}
+        assert Client(Account(url, TOKEN)).get("/api/me", Document).as_sent() == {"by": "itself"}
 
 
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     with pytest.raises(Fault, match=r"The proxy 'socks5://127.0.0.1:1' of the environment cannot be used"):
-        Client(Account("http://store.invalid", TOKEN)).get("/api/me")
+        Client(Account("http://store.invalid", TOKEN)).get("/api/me", Document)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_named(certificate: Path) -> None:
     with serving(answers(200, {}), certificate) as (url, seen), pytest.raises(Unreachable, match="certificate"):
-        Client(Account(url, TOKEN)).get("/api/me")
+        Client(Account(url, TOKEN)).get("/api/me", Document)
     assert seen == []

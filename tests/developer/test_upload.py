@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from portal.developer.answers import Document
 from portal.developer.client import Answer, Client
 from portal.developer.credentials import Account
 from portal.developer.errors import Problem, Unreachable
@@ -46,9 +47,9 @@ class Slept(Client):
 
     after, portal, renewed, sent = 0, None, False, 0
 
-    def post(self, path, body=None, *, once=False) -> dict:
+    def post(self, path, kind, body=None, *, once=False):
         self.renewed |= path.endswith("/url")
-        return super().post(path, body, once=once)
+        return super().post(path, kind, body, once=once)
 
     def request(self, method, path, body=None, headers=None, *, signed=False) -> Answer:
         if signed:
@@ -73,7 +74,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     try:
         with nginx_before(portal) as url:
             token = add_developer(made, "dev", KEY)
-            Client(Account(url, token)).post("/api/apps", {"app_id": APP, "name": "Upload"})
+            Client(Account(url, token)).post("/api/apps", Document, {"app_id": APP, "name": "Upload"})
             yield Store(portal, url, token)
     finally:
         portal.stop()
@@ -106,7 +107,7 @@ def test_50_mb_through_ten_cuts_a_killed_portal_and_an_expired_url(store: Store,
         version = Upload(client, APP, source, Patience(sleep=store.wake), progress).send()
         carried, cuts_left = network.carried, network.cuts_left
     assert killed and cuts_left == 0 and client.renewed
-    assert (version["status"], version["sha256"], version["size"]) == ("draft", source.sha256, source.size)
+    assert (version.status, version.sha256, version.size) == ("draft", source.sha256, source.size)
     assert carried < source.size + 11 * CHUNK, "more was sent again than what the cuts lost"
 
 
@@ -114,16 +115,16 @@ def test_a_connection_that_is_lost_while_the_url_is_renewed_ends_nothing(store: 
     class Lost(Slept):
         lost = False
 
-        def post(self, path, body=None, *, once=False) -> dict:
+        def post(self, path, kind, body=None, *, once=False):
             if path.endswith("/url") and not self.lost:
                 self.lost = True
                 raise Unreachable("The connection was reset.")
-            return super().post(path, body, once=once)
+            return super().post(path, kind, body, once=once)
 
     source, client = package(tmp_path, 7, 2 * CHUNK), Lost(Account(store.url, store.token))
     client.after, client.portal = CHUNK, store.portal
     version = Upload(client, APP, source, Patience(sleep=store.wake), lambda *_: None).send()
-    assert client.lost and client.renewed and version["status"] == "draft"
+    assert client.lost and client.renewed and version.status == "draft"
 
 
 def test_the_next_command_continues_an_upload_that_was_interrupted(store: Store, tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_the_next_command_continues_an_upload_that_was_interrupted(store: Store,
     version = Upload(
         Client(account), APP, source, Patience(sleep=store.wake), lambda position, total: seen.append(position)
     ).send()
-    assert seen[0] >= CHUNK and version["sha256"] == source.sha256
+    assert seen[0] >= CHUNK and version.sha256 == source.sha256
     assert not list((tmp_path / "cache").rglob("*.json"))
 
 
@@ -158,7 +159,7 @@ def test_an_upload_that_the_store_gave_up_meanwhile_starts_anew(store: Store, tm
                 tx.execute("DELETE FROM uploads WHERE upload_id = ?", (upload_id,))
                 tx.execute("DELETE FROM versions WHERE version_id = ?", (upload_id,))
 
-    assert Upload(client, APP, source, Patience(sleep=store.wake), progress).send()["sha256"] == source.sha256
+    assert Upload(client, APP, source, Patience(sleep=store.wake), progress).send().sha256 == source.sha256
     assert ended
 
 

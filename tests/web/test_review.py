@@ -92,7 +92,7 @@ def test_a_decision_is_about_what_was_seen(site: Portal, reviewer: str, app_id: 
     page.goto(f"/review/{app_id}/1")
     publishing.change(site.store, app_id, 1, "withdraw")
     page.get_by_role("button", name="Publish").click()
-    expect(page.get_by_role("alert")).to_contain_text("status must be in_review")
+    expect(page.get_by_role("alert")).to_contain_text("Only a version that is in review can be")
     assert status(site, app_id, 1) == "draft"
 
 
