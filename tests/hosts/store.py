@@ -128,14 +128,14 @@ class Store:
 
     def copied(self, backup: str, uploads: "dict[int, Upload]") -> bool:
         """Whether the newest generation in the backup directory has every upload byte for byte."""
-        newest = self.machine.ssh(f"sudo sh -c 'ls -d {backup}/generations/*' | tail -1").strip()
+        *_, newest = self.machine.ssh(f"sudo sh -c 'ls -d {backup}/generations/*'").splitlines()
         copies = [self.files(code).replace(self.root, newest) for code in uploads]
         sums = [self.machine.ssh(f"sudo sha256sum {copy}/package.mosis").split()[0] for copy in copies]
         return sums == [upload.sha256 for upload in uploads.values()]
 
     def snapshot_has(self, uploads: "dict[int, Upload]") -> bool:
         """Whether the newest nightly copy of the database knows every upload as published."""
-        newest = self.machine.ssh(f"sudo sh -c 'ls {self.root}/backups/snapshots/*.db | tail -1'").strip()
+        *_, newest = self.machine.ssh(f"sudo sh -c 'ls {self.root}/backups/snapshots/*.db'").splitlines()
         rows = self.sql(newest, "SELECT version_code FROM versions WHERE status = 'published' ORDER BY 1")
         return rows == [[code] for code in uploads]
 
