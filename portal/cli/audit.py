@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -19,10 +20,26 @@ from portal.store.store import open_store
 words = checked(Annotated[str, Field(pattern="^[!-~]*$")], "a word of printable ASCII characters")
 
 
+def _time(value: str | int) -> int:
+    """Seconds since 1970 of a date or a time (ISO 8601), UTC unless it names another zone."""
+    if isinstance(value, int):
+        return value
+    try:
+        found = datetime.fromisoformat(value)
+        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{value!r} is not a date or a time such as 2026-11-26T12:30:00Z.") from None
+
+
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
     group = declaring("The log of every change.")
-    group.command("list", epilog=example("audit list --subject org.example.reader --last 20"))(list_entries)
+    group.command(
+        "list",
+        epilog=example(
+            "audit list --subject org.example.reader --last 20", "audit list --since 2026-11-01 --until 2026-12-01"
+        ),
+    )(list_entries)
     group.command("verify", epilog=example("audit verify"))(verify)
     app.add_typer(group, name="audit")
 
@@ -43,14 +60,17 @@ def list_entries(
     subject: Annotated[
         str, typer.Option(parser=words, metavar="SUBJECT", help="Only about this app, developer, token or key.")
     ] = "",
+    since: Annotated[
+        int, typer.Option(parser=_time, metavar="TIME", help="Only from this time on, such as 2026-11-26 (UTC).")
+    ] = 0,
+    until: Annotated[
+        int, typer.Option(parser=_time, metavar="TIME", help="Only before this time, such as 2026-11-26T12:30:00Z.")
+    ] = 0,
     last: Annotated[int, typer.Option(min=0, max=LARGEST_INTEGER, help="Only that many rows at the end; 0: all.")] = 0,
 ) -> None:
     """Print the rows, oldest first."""
-    found = audit.filtered(
-        open_store(settings.load()).db.read(), actor=actor, action=action, subject=subject, last=last
-    )
-    if not as_json:
-        print("row\tat\tactor token address\taction\tsubject\tdetail")
+    db = open_store(settings.load()).db.read()
+    found = audit.filtered(db, actor=actor, action=action, subject=subject, since=since, until=until, last=last)
     for entry in found:
         at = rfc3339(entry.at)
         if as_json:

@@ -18,7 +18,6 @@ from portal.store import clock_trust
 from portal.store.clock import now
 
 GENESIS = "0" * 64
-RECENT = 20_000  # rows that are looked through for a subject, of which there is no index
 CONTINUED = "continues"  # in the detail of the first row: origins of logs before this one
 
 
@@ -134,29 +133,44 @@ def entries(db: sqlite3.Connection, after: int = 0) -> Iterator[Entry]:
     return (Entry(*row) for row in db.execute(f"SELECT {COLUMNS} FROM audit WHERE seq > ? ORDER BY seq", (after,)))
 
 
+CONDITIONS = {
+    "actor": "actor = :actor",
+    "action": "(action = :action OR action > :action || '.' AND action < :action || '/')",
+    "subject": "(subject = :subject OR subject > :subject || '/' AND subject < :subject || '0')",
+    "since": "at >= :since",
+    "until": "at < :until",
+}
+"""What each filter means, in a form for which SQLite has an index; `/` follows `.` in ASCII, and `0` follows `/`."""
+
+
 def filtered(
-    db: sqlite3.Connection, *, actor: str = "", action: str = "", subject: str = "", last: int = 0
+    db: sqlite3.Connection,
+    *,
+    actor: str = "",
+    action: str = "",
+    subject: str = "",
+    since: int = 0,
+    until: int = 0,
+    last: int = 0,
 ) -> Iterator[Entry]:
     """The rows of one actor, about one subject and what belongs to it, oldest first; empty and 0 mean all.
 
-    An action without a dot means all that begin with it.
+    An action without a dot means all that begin with it; `since` and, before which they were written, `until` are
+    seconds since 1970.
     """
+    wanted = {"actor": actor, "action": action, "subject": subject, "since": since, "until": until}
+    conditions = " AND ".join(CONDITIONS[name] for name, value in wanted.items() if value) or "TRUE"
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM (SELECT {COLUMNS} FROM audit WHERE (:actor = '' OR actor = :actor)"
-        " AND (:action = '' OR action = :action OR action LIKE :action || '.%')"
-        " AND (:subject = '' OR subject = :subject OR substr(subject, 1, length(:subject) + 1) = :subject || '/')"
-        " ORDER BY seq DESC LIMIT :last) ORDER BY seq",
-        {"actor": actor, "action": action, "subject": subject, "last": last or -1},
+        f"SELECT {COLUMNS} FROM (SELECT {COLUMNS} FROM audit WHERE {conditions} ORDER BY seq DESC LIMIT :last)"
+        " ORDER BY seq",
+        {**wanted, "last": last or -1},
     )
     return (Entry(*row) for row in rows)
 
 
-def recent(db: sqlite3.Connection, subject: str) -> list[tuple[Entry, dict[str, object]]]:
-    """The rows about the subject among the last RECENT ones, oldest first, with their details."""
-    rows = db.execute(
-        f"SELECT {COLUMNS} FROM (SELECT * FROM audit ORDER BY seq DESC LIMIT {RECENT}) WHERE subject = ? ORDER BY seq",
-        (subject,),
-    )
+def about(db: sqlite3.Connection, subject: str) -> list[tuple[Entry, dict[str, object]]]:
+    """The rows about exactly this subject, oldest first, with their details."""
+    rows = db.execute(f"SELECT {COLUMNS} FROM audit WHERE subject = ? ORDER BY seq", (subject,))
     return [(entry, json.loads(entry.detail)) for entry in (Entry(*row) for row in rows)]
 
 

@@ -110,7 +110,7 @@ def _version(
             image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)
             if asset.name.startswith("screenshots/")
         ],
-        trail=audit.recent(db, f"{app_id}/{version_code}"), templates=TEMPLATES, fields=fields or {},
+        trail=audit.about(db, f"{app_id}/{version_code}"), templates=TEMPLATES, fields=fields or {},
         path=schemas.download_path(version), own=call.actor.developer_id == app.developer_id,
         icon_name=storefront.ICON,
     )  # fmt: skip

@@ -100,4 +100,7 @@ def test_rows_of_the_audit_log_are_filtered(full: Store) -> None:
     assert actions("--action", "version.publish") == ["version.publish"]
     assert actions("--subject", APP_ID, "--last", "2") == ["version.upload", "version.submit"]
     assert set(actions("--action", "developer")) == {"developer.add"}
+    assert actions("--until", "2000-01-01") == actions("--since", "2999-12-31T00:00:00+01:00") == []
+    assert actions("--since", "2000-01-01", "--until", "2999-12-31") == actions()
+    assert mosis(full, "audit", "list", "--since", "yesterday").returncode == 2
     assert len(actions("--actor", "acme")) < audit.head(full.db.read()).seq

@@ -62,3 +62,46 @@ def test_a_head_stands_for_the_log_before_it(logged: Store) -> None:
     assert audit.contains(db, audit.Head(0, audit.GENESIS))
     assert not audit.contains(db, audit.Head(noted.seq, "0" * 64))
     assert not audit.contains(db, audit.Head(noted.seq + 5, noted.hash))
+
+
+SUBJECTS = ("org.acme.a", "org.acme.a/1", "org.acme.ab", "org.acme.a-b")
+ACTIONS = ("version.publish", "versions", "version")
+
+
+@pytest.fixture
+def years(store: Store) -> Store:
+    """A log of rows one second apart, from 1000 on."""
+    with store.db.write() as tx:
+        for number in range(300):
+            row = (5000 + number, 1000 + number, f"dev{number % 3}", ACTIONS[number % 3], SUBJECTS[number % 4])
+            tx.execute(f"INSERT INTO audit ({audit.COLUMNS}) VALUES (?, ?, ?, NULL, 'host', ?, ?, '{{}}', '')", row)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows"),
+    [
+        ({"subject": "org.acme.a"}, lambda n: n % 4 in (0, 1)),
+        ({"subject": "org.acme.a/1"}, lambda n: n % 4 == 1),
+        ({"action": "version"}, lambda n: n % 3 in (0, 2)),
+        ({"actor": "dev1"}, lambda n: n % 3 == 1),
+        ({"since": 1010, "until": 1020}, lambda n: 10 <= n < 20),
+        ({"actor": "dev1", "since": 1100, "subject": "org.acme.ab"}, lambda n: n % 3 == 1 and n >= 100 and n % 4 == 2),
+    ],
+)
+def test_a_filter_reads_its_rows_by_an_index(years: Store, wanted: dict[str, str | int], rows) -> None:
+    db = years.db.read()
+    found = [entry.at - 1000 for entry in audit.filtered(db, **wanted) if entry.seq >= 5000]
+    assert found == [number for number in range(300) if rows(number)]
+    assert [entry.at - 1000 for entry in audit.filtered(db, **wanted, last=3)] == found[-3:]
+    if "action" not in wanted:
+        asked: list[str] = []
+        db.set_trace_callback(asked.append)
+        list(audit.filtered(db, **wanted))
+        db.set_trace_callback(None)
+        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+        assert not [step for step in plan if step == "SCAN audit"], plan
+
+
+def test_what_happened_to_a_subject_is_found_however_long_ago(years: Store) -> None:
+    assert [entry.at for entry, _ in audit.about(years.db.read(), "org.acme.a/1")] == [*range(1001, 1300, 4)]
