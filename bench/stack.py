@@ -25,6 +25,7 @@ EATMYDATA = "libeatmydata.so"
 NEEDED = {"go": "golang-go", "wrk": "wrk", "nginx": "nginx-light", EATMYDATA: "libeatmydata1"}
 NO_LIMIT = {
     "uploads_per_hour": 10**9,
+    "changes_per_hour": 10**9,
     "open_uploads_max": 10**6,
     "open_uploads_max_bytes": 10**12,
     "apps_max": 10**6,

@@ -155,6 +155,9 @@ class Settings(BaseModel):
     screenshot_max_bytes: int = Field(10_000_000, ge=1024, description="largest screenshot as uploaded, bytes")
     image_max_pixels: int = Field(4096 * 4096, ge=1024, description="most pixels an uploaded image may have")
     auth_failures_per_minute: int = Field(60, ge=1, description="wrong tokens taken from an address")
+    changes_per_hour: int = Field(
+        1200, ge=1, description="requests of a developer that change something, uploads and sign-ins among them"
+    )
     uploads_per_hour: int = Field(120, ge=1, description="uploads taken from a developer")
     upload_url_seconds: int = Field(900, ge=60, le=3600, description="how long a signed upload URL is valid, seconds")
     apps_max: int = Field(500, ge=0, description="apps that a developer may have")
@@ -162,7 +165,7 @@ class Settings(BaseModel):
         20 * 1024 * MIB, ge=0, description="packages in any status, images and open uploads of a developer, bytes"
     )
     unpublished_max: int = Field(
-        200, ge=0, description="versions of a developer that are being uploaded, drafts or in review"
+        1000, ge=0, description="versions of a developer that are being uploaded, drafts or in review"
     )
     open_uploads_max: int = Field(8, ge=1, description="signed uploads a developer may have open")
     open_uploads_max_bytes: int = Field(200 * MIB, ge=1024, description="sum of their sizes, bytes")

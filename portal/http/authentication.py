@@ -10,7 +10,7 @@ from portal.settings import Settings
 from portal.store import sessions, tokens
 from portal.store.audit import Actor
 from portal.store.errors import Refused
-from portal.store.rate_limit import RateLimit
+from portal.store.rate_limit import RateLimit, rate_limit
 from portal.store.store import Store
 
 TOKEN_PARAMETERS = {"access_token", "token"}
@@ -58,8 +58,7 @@ class Authentication:
 
 def wrong_tokens(store: Store) -> RateLimit:
     """The limit of wrong tokens from an address, shared by all that open it."""
-    path, count = store.layout.area("data") / "auth-failures.limit", store.settings.auth_failures_per_minute
-    return RateLimit(path, "wrong tokens from this address", count, 60)
+    return rate_limit(store.settings, "auth-failures")
 
 
 def checked(store: Store, failures: RateLimit, request: LocalRequest, text: str) -> tokens.Token:

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from portal.http import access, digests, forms, idempotency, tus
+from portal.http import access, browsers, digests, forms, idempotency, tus
 from portal.http.authentication import Authentication
 from portal.http.problems import CODE_OF_STATUS
 from portal.http.responses import Answer, problem, revalidated
@@ -17,7 +17,7 @@ from portal.http.routing import VERSION_CODE, PublicCall, Route, Services
 from portal.images import ImageRejected
 from portal.store import tokens
 from portal.store.errors import DatabaseBusy, Later, Refused
-from portal.store.rate_limit import RateLimit
+from portal.store.rate_limit import rate_limit
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class Dispatch:
     def __init__(self, services: Services) -> None:
         self._services, store = services, services.store
         self._authentication = Authentication(store)
-        path, count = store.layout.area("data") / "uploads.limit", store.settings.uploads_per_hour
-        self._uploads = RateLimit(path, "uploads of this developer", count, 3600)
+        self._changes = rate_limit(store.settings, "changes")
+        self._uploads = rate_limit(store.settings, "uploads")
 
     def callback(self, route: Route) -> Callable[..., HTTPResponse]:
         """What the framework calls with the parameters of the path."""
@@ -75,6 +75,8 @@ class Dispatch:
     def _answer(self, route: Route, parameters: Mapping[str, object]) -> HTTPResponse:
         operation = route.operation
         actor = access.confined(self._authentication.actor(request, operation.access), operation, parameters)
+        if operation.access.scopes and request.method not in browsers.SAFE and actor:
+            self._changes.take(actor.developer_id)
         if operation.rate_limited and actor:
             self._uploads.take(actor.developer_id)
         digests.guard(request)

@@ -10,15 +10,45 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from portal.settings import Settings
 from portal.store.errors import RateLimited
+from portal.store.layout import Layout
 
 SLOTS = 1 << 18
 SLOT = struct.Struct("<q")  # nanoseconds since 1970
 SECOND = 10**9
+EVERYBODY = "everybody"  # the key of a limit that all share
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At most `count` events of a key in `seconds`; `count` is a number, or the name of a setting.
+
+    `what` names the events in the error message.
+    """
+
+    what: str
+    count: int | str
+    seconds: int
+
+    def number(self, settings: Settings) -> int:
+        return self.count if isinstance(self.count, int) else int(getattr(settings, self.count))
+
+
+RATES: Mapping[str, Rate] = {
+    "auth-failures": Rate("wrong tokens from this address", "auth_failures_per_minute", 60),
+    "changes": Rate("changes of this developer", "changes_per_hour", 3600),
+    "uploads": Rate("uploads of this developer", "uploads_per_hour", 3600),
+    "chunks": Rate("chunks of this developer's uploads", 20_000, 3600),  # by tus, each of which is noted and flushed
+    "csp-reports": Rate("reports from this address", 10, 60),  # text of strangers, and the log is on the disk
+    "all-csp-reports": Rate("reports", 1000, 3600),
+}
+"""Whatever can be repeated without end and writes something, or guesses."""
 
 
 class RateLimit:
@@ -61,3 +91,10 @@ class RateLimit:
                 yield
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def rate_limit(settings: Settings, name: str) -> RateLimit:
+    """One of RATES, shared by all that open it."""
+    rate = RATES[name]
+    path = Layout(settings.root).area("data") / f"{name}.limit"
+    return RateLimit(path, rate.what, rate.number(settings), rate.seconds)

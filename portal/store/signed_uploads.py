@@ -90,7 +90,8 @@ class Held:
         if found and transfer.sha256 not in (None, found):
             self._save(0, None)
             raise Refused("DIGEST_MISMATCH", f"The SHA-256 of the body is {found}, not {transfer.sha256}.")
-        self._save(at, found)
+        if at > transfer.received:  # an empty chunk writes nothing
+            self._save(at, found)
 
     def restart(self) -> None:
         """Discard the received bytes."""

@@ -102,14 +102,16 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_
     """Revoke a token, and the developer's tokens and preview links that were created with it, effective from the next
     request in every worker: whoever stole a token may have created others. Raises Refused (NOT_FOUND).
     """
+    if get(tx, token_id).developer_id != developer_id:
+        raise not_found(token_id)
     changed = tx.execute(
-        "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?1)"
-        " WHERE developer_id = ?2 AND (token_id = ?3 OR created_by = ?3) RETURNING token_id",
+        "UPDATE tokens SET revoked_at = ?1 WHERE revoked_at IS NULL"
+        " AND developer_id = ?2 AND (token_id = ?3 OR created_by = ?3) RETURNING token_id",
         (now(), developer_id, token_id),
     )
     revoked = {row["token_id"] for row in changed}
-    if token_id not in revoked:
-        raise not_found(token_id)
+    if not revoked:
+        return  # nothing changes, so the log says nothing
     tx.executemany("DELETE FROM previews WHERE token_id = ?", ((each,) for each in revoked))
     others = {"with": sorted(revoked - {token_id})} if len(revoked) > 1 else {}
     audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id, **others)

@@ -10,10 +10,9 @@ from portal.http.authentication import rate_limit_key, remote_address
 from portal.http.routing import ANYONE, Operation, PublicCall, Routes
 from portal.store import tokens
 from portal.store.errors import RateLimited
-from portal.store.rate_limit import RateLimit
+from portal.store.rate_limit import EVERYBODY, rate_limit
 
 BYTES_MAX = 8192
-PER_MINUTE = 10  # of an address: a report is text of a stranger, and the log is on the disk
 MEMBERS = ("effective-directive", "blocked-uri", "document-uri", "source-file", "line-number")
 CHARACTERS_MAX = 200  # of a member
 
@@ -27,9 +26,11 @@ def report(call: PublicCall) -> HTTPResponse:
     with suppress(RateLimited, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         sent = json.loads(body)["csp-report"]
         found = {name: str(sent.get(name, ""))[:CHARACTERS_MAX] for name in MEMBERS}
-        with closing(
-            RateLimit(call.store.layout.area("data") / "csp-reports.limit", "reports", PER_MINUTE, 60)
-        ) as limit:
-            limit.take(rate_limit_key(remote_address(call.settings, call.request)))
+        for name, key in (
+            ("csp-reports", rate_limit_key(remote_address(call.settings, call.request))),
+            ("all-csp-reports", EVERYBODY),
+        ):
+            with closing(rate_limit(call.settings, name)) as limit:
+                limit.take(key)
         log.warning("a browser reports: %s", tokens.redacted(json.dumps(found)))
     return HTTPResponse(status=204)

@@ -9,6 +9,7 @@ from portal.http import authentication, browsers, forms
 from portal.http.routing import ANYONE, MEMBER, Call, Operation, PublicCall, Routes
 from portal.store import sessions
 from portal.store.errors import RateLimited, Refused
+from portal.store.rate_limit import rate_limit
 from portal.web import rendering
 
 INSIDE = re.compile(r"/(?:console|review|status)(?:/[a-z0-9._-]+)*")
@@ -36,6 +37,8 @@ def sign_in(call: PublicCall) -> HTTPResponse:
     try:
         with closing(authentication.wrong_tokens(call.store)) as failures:
             token = authentication.checked(call.store, failures, call.request, fields["token"])
+        with closing(rate_limit(call.settings, "changes")) as changes:
+            changes.take(token.developer_id)
     except RateLimited as refused:
         return _page(call, following, refused.detail, 429, {"Retry-After": str(refused.retry_after)})
     except Refused as refused:

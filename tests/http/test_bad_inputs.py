@@ -25,7 +25,7 @@ from tests.support.portal import Portal, add_developer, children, free_port, mak
 
 ROWS = [row for module in (requests, bodies, packages, images) for row in module.rows()]
 WORKER_RSS_MAX = 300 * 1024  # KiB
-ROOMY = {"auth_failures_per_minute": 1_000_000, "uploads_per_hour": 1_000_000}
+ROOMY = {"auth_failures_per_minute": 1_000_000, "uploads_per_hour": 1_000_000, "changes_per_hour": 1_000_000}
 
 
 RECORDS = {Path(name).stem for name in (records.DEVELOPER, records.APP, records.VERSION)}

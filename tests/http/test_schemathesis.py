@@ -16,7 +16,7 @@ from tests.support.portal import Portal, Publisher, add_developer, free_port, ma
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMATHESIS = Path(sys.executable).with_name("st")
-ROOMY = {"auth_failures_per_minute": 1_000_000, "uploads_per_hour": 1_000_000}
+ROOMY = {"auth_failures_per_minute": 1_000_000, "uploads_per_hour": 1_000_000, "changes_per_hour": 1_000_000}
 EXAMPLES = 5  # of every operation and phase
 STRICTER = "positive_data_acceptance"  # what a schema cannot say, such as device names, is refused all the same
 REFUSALS = [400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429]  # 412 is tus's for a version it does not speak

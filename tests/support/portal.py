@@ -23,7 +23,7 @@ from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
 from tests.packages.samples import KEY, make_package
 
-UNLIMITED = {"auth_failures_per_minute": 10**6, "uploads_per_hour": 10**6}
+UNLIMITED = {"auth_failures_per_minute": 10**6, "uploads_per_hour": 10**6, "changes_per_hour": 10**6}
 """Tests that share a portal must not use up each other's limits."""
 
 MOSIS = Path(sys.executable).with_name("mosis")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import urlencode
 
 from bottle import BaseRequest, HTTPResponse
@@ -16,6 +17,7 @@ from portal.mirror.client import Bucket, MirrorError
 from portal.store import apps, awaited, presign, signed_uploads
 from portal.store.clock import now
 from portal.store.errors import Refused, Unavailable
+from portal.store.rate_limit import rate_limit
 from portal.store.signed_uploads import Transfer, Via
 from portal.store.versions import Version
 
@@ -104,6 +106,7 @@ def put(call: PublicCall, upload_id: str) -> HTTPResponse:
     _require_grant(call, upload_id)
     length = call.request.content_length
     with call.metrics.upload_part("package"), signed_uploads.held(call.store, upload_id) as upload:
+        _count_chunk(call, upload.transfer)
         if upload.transfer.whole:
             raise Refused("UPLOAD_USED", "The body is already uploaded: complete the upload.")
         _require_plain(call.request)
@@ -137,6 +140,7 @@ def patch(call: PublicCall, upload_id: str) -> HTTPResponse:
     offset, length = tus.number(call.request, "Upload-Offset"), call.request.content_length
     with call.metrics.upload_part("package"), signed_uploads.held(call.store, upload_id) as upload:
         transfer = upload.transfer
+        _count_chunk(call, transfer)
         if offset != transfer.received:
             raise Refused("OFFSET_CONFLICT", f"The upload offset is {transfer.received}, not {offset}.")
         if offset + length > transfer.size:
@@ -272,6 +276,12 @@ def _require_grant(call: PublicCall, upload_id: str) -> None:
     query = {name: call.request.query.getall(name) for name in call.request.query}
     path, signing_keys = f"/api/uploads/{upload_id}", presign.load(call.store.layout.presign_keys)
     presign.verify(signing_keys, "PUT", path, upload_id, query)
+
+
+def _count_chunk(call: PublicCall, transfer: Transfer) -> None:
+    """Each costs a flush, however small it is. Raises RateLimited."""
+    with closing(rate_limit(call.settings, "chunks")) as chunks:
+        chunks.take(transfer.developer_id)
 
 
 def _chunks(request: BaseRequest) -> Iterator[bytes]:

@@ -1,0 +1,131 @@
+"""Whatever writes something can be repeated only so often: by developer, by address, and in all."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from portal.app import MODULES, PAGES, create_app
+from portal.http.browsers import SAFE
+from portal.store import audit, keys, rate_limit, signed_uploads, tokens
+from portal.store.apps import App
+from portal.store.clock import now
+from portal.store.rate_limit import Rate
+from portal.store.store import Store
+from tests.packages.samples import APP_ID
+from tests.support.portal import add_developer, make_store, problem
+from tests.support.publishing import OWNER, add_app
+
+WITHOUT_A_TOKEN = {
+    "/csp-report": "limited by address and in all",
+    "/sign-in": "wrong tokens are limited by address, right ones by developer",
+    "/api/store/updates": "writes nothing",
+    "/api/uploads/<upload_id:re:[0-9a-f]{32}>": "each needs a signed URL: chunks are limited by developer",
+}
+"""Routes that change something, or seem to, which strangers can reach, and what bounds them."""
+
+
+@contextmanager
+def calling(store: Store, token: str | None = None, address: str = "192.0.2.1") -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    transport = httpx.WSGITransport(create_app(store.settings), remote_addr=address)
+    with httpx.Client(transport=transport, base_url="http://portal", headers=headers) as client:
+        yield client
+
+
+def rows(store: Store) -> int:
+    return audit.head(store.db.read()).seq
+
+
+def limited(answer: httpx.Response) -> None:
+    assert "changes of this developer" in problem(answer, 429, "RATE_LIMITED")["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_changes_are_limited_for_each_developer(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", changes_per_hour=3, webhooks="public")
+    first, second = (add_developer(store, name, key=None) for name in ("first", "second"))
+    with closing(store.db), calling(store, first) as client:
+        for number in range(3):
+            made = client.post("/api/apps", json={"app_id": f"org.example.app{number}", "name": "App"})
+            assert made.status_code == 201
+        written = rows(store)
+        limited(client.post("/api/apps", json={"app_id": "org.example.app3", "name": "App"}))
+        limited(client.patch("/api/apps/org.example.app0", json={"name": "Another"}))
+        limited(client.post("/api/me/tokens", json={"app_id": "org.example.app0", "days": 1}))
+        limited(client.put("/api/me/webhook", json={"url": "https://hooks.example.org"}))
+        limited(client.delete("/api/me/webhook"))
+        limited(client.delete(f"/api/me/tokens/{first.split('_')[1]}"))
+        page = client.post("/sign-in", data={"token": first}, headers={"Origin": "http://portal"})
+        assert page.status_code == 429
+        assert "set-cookie" not in page.headers
+        assert rows(store) == written
+        assert client.get("/api/apps").status_code == 200
+        with calling(store, second) as other:
+            assert other.post("/api/apps", json={"app_id": "org.example.else", "name": "App"}).status_code == 201
+
+
+def test_what_changes_something_without_a_token_is_bounded_otherwise() -> None:
+    found = {
+        route.operation.rule
+        for module in (*MODULES, *PAGES)
+        for route in module.routes
+        if route.operation.method not in SAFE and not route.operation.access.scopes
+    }
+    assert found == set(WITHOUT_A_TOKEN)
+
+
+def test_revoking_what_is_revoked_writes_nothing(store: Store) -> None:
+    token = tokens.authenticate(store.db.read(), add_developer(store, "acme"))
+    [key] = keys.of_developer(store.db.read(), "acme")
+    assert token is not None
+    for _ in range(2):
+        with store.db.write() as tx:
+            tokens.revoke(tx, OWNER, "acme", token.token_id)
+            keys.revoke(tx, OWNER, "acme", key.key_id)
+        assert [entry.action for entry in audit.entries(store.db.read())][-2:] == ["token.revoke", "key.revoke"]
+    assert sum(entry.action == "token.revoke" for entry in audit.entries(store.db.read())) == 1
+
+
+def test_reports_of_all_browsers_together_are_limited(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(rate_limit.RATES, "all-csp-reports", Rate("reports", 5, 3600))
+    with caplog.at_level(logging.WARNING):
+        for number in range(9):
+            with calling(store, address=f"198.51.100.{number}") as browser:
+                assert browser.post("/csp-report", json={"csp-report": {}}).status_code == 204
+    assert sum("a browser reports" in line for line in caplog.messages) == 5
+
+
+@pytest.fixture
+def transfer(store: Store) -> signed_uploads.Transfer:
+    add_developer(store, "acme")
+    add_app(store, APP_ID)
+    return signed_uploads.issue(store, App(APP_ID, "acme", "", "", None, 0, now()), 10, None)
+
+
+def test_an_empty_chunk_writes_nothing(store: Store, transfer: signed_uploads.Transfer) -> None:
+    statements: list[str] = []
+    store.db.read().set_trace_callback(statements.append)
+    with signed_uploads.held(store, transfer.upload_id) as upload:
+        upload.append(iter([b""]))
+        upload.append(iter([]))
+    assert not any(statement.startswith(("BEGIN", "UPDATE")) for statement in statements)
+
+
+def test_chunks_are_limited(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rate_limit.RATES, "chunks", Rate("chunks of this developer's uploads", 3, 3600))
+    with calling(store, add_developer(store, "dev", key=None)) as client:
+        client.post("/api/apps", json={"app_id": "org.example.dev", "name": "App"}).raise_for_status()
+        url = client.post("/api/apps/org.example.dev/uploads", json={"size": 10}).json()["url"]
+        kind = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+        for at in range(3):
+            sent = client.patch(url, content=b"x", headers=kind | {"Upload-Offset": str(at)})
+            assert sent.status_code == 204
+        again = client.patch(url, content=b"x", headers=kind | {"Upload-Offset": "3"})
+        for refused in (again, client.put(url, content=bytes(10))):
+            assert "chunks" in problem(refused, 429, "RATE_LIMITED")["detail"]
