@@ -10,7 +10,7 @@ from portal.cli.lazy import declaring, example
 from portal.cli.output import table
 from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked
 from portal.http.schemas import Name
-from portal.store import developers, files, keys, quotas, tokens
+from portal.store import developers, files, keys, passkeys, quotas, tokens
 from portal.store.audit import OPERATOR
 from portal.store.clock import now, rfc3339
 from portal.store.store import open_store
@@ -32,6 +32,10 @@ def add(app: typer.Typer) -> None:
     people.command("keys", epilog=example("developer keys acme"))(developer_keys)
     people.command("revoke-key", epilog=example("developer revoke-key acme 0123456789abcdef0123456789abcdef"))(
         developer_revoke_key
+    )
+    people.command("passkeys", epilog=example("developer passkeys acme"))(developer_passkeys)
+    people.command("remove-passkey", epilog=example("developer remove-passkey acme 0123456789abcdef"))(
+        developer_remove_passkey
     )
     people.command("disable", epilog=example('developer disable acme --reason "Has left."'))(developer_disable)
     people.command("enable", epilog=example("developer enable acme"))(developer_enable)
@@ -65,7 +69,7 @@ def developer_disable(
     reason: Annotated[str, typer.Option(help="Why, for the audit log.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would end; change nothing.")] = False,
 ) -> None:
-    """End all tokens, keys, open uploads, links and the webhook of a developer at once; the apps stay published."""
+    """End all tokens, passkeys, keys, open uploads, links and the webhook of a developer; the apps stay published."""
     store = open_store(settings.load())
     ending = developers.ending(store.db.read(), developer_id)
     if not dry_run:
@@ -76,7 +80,7 @@ def developer_disable(
 
 
 def developer_enable(developer_id: DeveloperId) -> None:
-    """Let a disabled developer have new tokens and keys; the old ones stay revoked."""
+    """Let a disabled developer have new tokens, passkeys and keys; the old ones stay revoked."""
     with open_store(settings.load()).db.write() as tx:
         developers.enable(tx, OPERATOR, developer_id)
     print(f"enabled developer {developer_id}")
@@ -128,6 +132,23 @@ def developer_revoke_key(developer_id: DeveloperId, key_id: KeyId) -> None:
     print(f"revoked key {key_id} of {developer_id}")
 
 
+def developer_passkeys(developer_id: DeveloperId) -> None:
+    """List a developer's passkeys in force: id, scope, registration, expiry, last use, name."""
+    db = open_store(settings.load()).db.read()
+    developers.get(db, developer_id)
+    table(
+        ("passkey", "scope", "registered", "expires", "last used", "name"),
+        map(_passkey_row, passkeys.of_developer(db, developer_id)),
+    )
+
+
+def developer_remove_passkey(developer_id: DeveloperId, token_id: TokenId) -> None:
+    """Remove a developer's passkey: browsers that signed in with it are signed out at once."""
+    with open_store(settings.load()).db.write() as tx:
+        passkeys.remove(tx, OPERATOR, developer_id, token_id)
+    print(f"removed passkey {token_id} of {developer_id}")
+
+
 def token_create(
     developer_id: DeveloperId,
     scope: Annotated[tokens.Scope, typer.Option(help="What the token may do.")] = "developer",
@@ -154,9 +175,9 @@ def token_create(
 
 
 def token_list() -> None:
-    """List tokens without their secrets: id, developer, scope, state, expiry, last use."""
+    """List tokens without their secrets: id, developer, scope, state, expiry, last use, and kind: token or passkey."""
     table(
-        ("token", "developer", "scope", "state", "expires", "last used"),
+        ("token", "developer", "scope", "state", "expires", "last used", "kind"),
         map(_token_row, tokens.every(open_store(settings.load()).db.read())),
     )
 
@@ -170,5 +191,14 @@ def token_revoke(developer_id: DeveloperId, token_id: TokenId) -> None:
 
 def _token_row(token: tokens.Token) -> tuple[object, ...]:
     state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now() else "valid"
-    used = rfc3339(token.last_used_at) if token.last_used_at else "never"
-    return token.token_id, token.developer_id, token.scope, state, rfc3339(token.expires_at), used
+    kind = "token" if token.passkey is None else "passkey"
+    return token.token_id, token.developer_id, token.scope, state, rfc3339(token.expires_at), _last_use(token), kind
+
+
+def _passkey_row(passkey: tokens.Token) -> tuple[object, ...]:
+    created, expires = rfc3339(passkey.created_at), rfc3339(passkey.expires_at)
+    return passkey.token_id, passkey.scope, created, expires, _last_use(passkey), passkey.passkey
+
+
+def _last_use(token: tokens.Token) -> str:
+    return rfc3339(token.last_used_at) if token.last_used_at else "never"

@@ -91,6 +91,7 @@ class Token(BaseModel):
     revoked_at: Time | None
     last_used_at: Time | None
     app_id: str | None = Field(description="the one app that the token is bound to")
+    passkey: str | None = Field(description="the name of a passkey, which is a token that only an authenticator has")
 
     @classmethod
     def of(cls, token: tokens.Token) -> "Token":

@@ -25,7 +25,8 @@ TRANSFERRED = (
 )
 """SQL: the key signs an app that has gone to another developer, whose copy of it is the only one that can upload."""
 ENDED = {  # the files of uploads are leftovers, which cleanup removes
-    "tokens": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL"),
+    "tokens": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL AND passkey IS NULL"),
+    "passkeys": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL AND passkey IS NOT NULL"),
     "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", f"revoked_at IS NULL AND NOT {TRANSFERRED}"),
     "uploads": ("DELETE FROM versions", "FROM versions", "status = 'uploading'"),
     "webhooks": ("DELETE FROM webhooks", "FROM webhooks", "TRUE"),
@@ -63,7 +64,7 @@ def require_enabled(db: sqlite3.Connection, developer_id: str) -> None:
 
 
 def disable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, reason: str) -> Developer:
-    """End all tokens, keys, open uploads, preview links and the webhook of a developer; new ones are refused.
+    """End all tokens, passkeys, keys, open uploads, preview links and the webhook of a developer; no new ones.
 
     A key that signs an app which was transferred stays: its new owner needs it. Requests under way place no package
     more, because the rows of their uploads are gone. Raises Refused (NOT_FOUND; FORBIDDEN for the

@@ -1,4 +1,4 @@
-"""Sessions of browsers: whoever signed in with a token keeps a cookie instead of the token.
+"""Sessions of browsers: whoever signed in with a token, or with a passkey, keeps a cookie instead.
 
 A session ends after SECONDS, when it is signed out, and as soon as its token expires or is revoked.
 """
@@ -47,6 +47,11 @@ def end(tx: sqlite3.Connection, actor: audit.Actor, secret: str) -> None:
     """End a session, effective from the next request in every worker."""
     tx.execute("DELETE FROM sessions WHERE secret_hash = ?", (_hash(secret),))
     audit.append(tx, actor, "session.end", actor.token_id or "")
+
+
+def end_all(tx: sqlite3.Connection) -> None:
+    """End every session: a database that comes from an older copy has those again that were ended since."""
+    tx.execute("DELETE FROM sessions")
 
 
 def _hash(secret: str) -> bytes:

@@ -26,7 +26,10 @@ PATTERN = re.compile(r"mosis_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True)
 class Token:
-    """A token without its secret, bound to the app `app_id` unless that is None; times are seconds since 1970."""
+    """A token without its secret, bound to the app `app_id` unless that is None; times are seconds since 1970.
+
+    `passkey` is the name of a passkey, which is a token that only an authenticator has; see `passkeys`.
+    """
 
     token_id: str
     developer_id: str
@@ -36,6 +39,7 @@ class Token:
     revoked_at: int | None
     last_used_at: int | None
     app_id: str | None
+    passkey: str | None = None
 
     @property
     def is_valid(self) -> bool:
@@ -43,6 +47,14 @@ class Token:
 
 
 COLUMNS = ", ".join(Token.__dataclass_fields__)
+REVOKED = """
+    WITH RECURSIVE made (token_id) AS (
+        VALUES (:token_id) UNION
+        SELECT tokens.token_id FROM tokens JOIN made ON created_by = made.token_id WHERE developer_id = :developer_id
+    )
+    UPDATE tokens SET revoked_at = :at
+    WHERE revoked_at IS NULL AND developer_id = :developer_id AND token_id IN (SELECT token_id FROM made)
+    RETURNING token_id"""
 
 
 def issue(
@@ -99,22 +111,20 @@ def note_use(db: sqlite3.Connection, token: Token) -> None:
 
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:
-    """Revoke a token, and the developer's tokens and preview links that were created with it, effective from the next
-    request in every worker: whoever stole a token may have created others. Raises Refused (NOT_FOUND).
+    """Revoke a token or passkey of the developer, and what was created with it, or with one of those: tokens, passkeys
+    and preview links. Effective from the next request in every worker: whoever stole a token may have created others.
+    Raises Refused (NOT_FOUND).
     """
     if get(tx, token_id).developer_id != developer_id:
         raise not_found(token_id)
-    changed = tx.execute(
-        "UPDATE tokens SET revoked_at = ?1 WHERE revoked_at IS NULL"
-        " AND developer_id = ?2 AND (token_id = ?3 OR created_by = ?3) RETURNING token_id",
-        (now(), developer_id, token_id),
-    )
+    changed = tx.execute(REVOKED, {"at": now(), "developer_id": developer_id, "token_id": token_id})
     revoked = {row["token_id"] for row in changed}
     if not revoked:
         return  # nothing changes, so the log says nothing
     tx.executemany("DELETE FROM previews WHERE token_id = ?", ((each,) for each in revoked))
     others = {"with": sorted(revoked - {token_id})} if len(revoked) > 1 else {}
-    audit.append(tx, actor, "token.revoke", token_id, developer_id=developer_id, **others)
+    action = "token.revoke" if get(tx, token_id).passkey is None else "passkey.remove"
+    audit.append(tx, actor, action, token_id, developer_id=developer_id, **others)
 
 
 def not_found(token_id: str) -> Refused:
@@ -138,10 +148,10 @@ def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[Token
 
 
 def ending(db: sqlite3.Connection, days: int) -> list[Token]:
-    """Tokens in use that expire within that many days, the first one first."""
+    """Tokens in use that expire within that many days, the first one first; passkeys end with theirs."""
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM tokens WHERE revoked_at IS NULL AND last_used_at IS NOT NULL AND expires_at > ?"
-        " AND expires_at <= ? ORDER BY expires_at, token_id",
+        f"SELECT {COLUMNS} FROM tokens WHERE revoked_at IS NULL AND last_used_at IS NOT NULL AND passkey IS NULL"
+        " AND expires_at > ? AND expires_at <= ? ORDER BY expires_at, token_id",
         (now(), now() + days * DAY),
     )
     return [Token(*row) for row in rows]

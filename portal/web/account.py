@@ -9,13 +9,17 @@ from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, Call, Operation, Ro
 from portal.store import apps, keys, tokens
 from portal.store.errors import Refused
 from portal.store.tokens import Token
-from portal.web import rendering
+from portal.web import passkeys, rendering
 from portal.web.console import HTML
 from portal.web.sign_in import redirect
 
 PATH = "/console/tokens"
 REVOKE_PATH = f"{PATH}/<token_id:re:[0-9a-f]{{16}}>/revoke"
-REVOKED = "The token is revoked. Browsers that signed in with it are signed out."
+DONE = {
+    "passkey": "The passkey is registered. Next time, choose “Sign in with a passkey”.",
+    "remove": "The passkey is removed. Browsers that signed in with it are signed out. Delete it on your device too.",
+    "revoke": "The token is revoked. Browsers that signed in with it are signed out.",
+}
 DAYS = (7, 30, 90, 365)  # that a token for one app may last
 
 routes = Routes()
@@ -53,10 +57,11 @@ def confirm(call: Call, token_id: str) -> HTTPResponse:
 @routes.add(Operation("POST", REVOKE_PATH, "Revoke a token of mine", MEMBER, media_type=HTML))
 def revoke(call: Call, token_id: str) -> HTTPResponse:
     """The token of this session may be among those that were created with the revoked one."""
+    done = "revoke" if tokens.get(call.db.read(), token_id).passkey is None else "remove"
     api.end_token(call, token_id)
     if tokens.get(call.db.read(), call.token_id).is_valid:
-        return redirect(f"{PATH}?done=revoke")
-    response = redirect("/sign-in?done=revoke")
+        return redirect(f"{PATH}?done={done}")
+    response = redirect(f"/sign-in?done={done}")
     browsers.keep(call.settings, call.request, response, "")
     return response
 
@@ -66,12 +71,13 @@ def _valid(call: Call) -> list[Token]:
 
 
 def _page(call: Call, refused: Refused | None = None, made: schemas.IssuedToken | None = None) -> HTTPResponse:
-    db, actor = call.db.read(), call.actor
+    db, actor, valid = call.db.read(), call.actor, _valid(call)
     return rendering.html(
         "tokens.html", KINDS[refused.code].status if refused else 200,
         actor=actor, reviewer=actor.scope in REVIEWER.scopes, refused=refused, made=made,
-        done=REVOKED if call.request.query.done == "revoke" else None,
-        tokens=_valid(call),
+        done=DONE.get(call.request.query.done), passkey_host=passkeys.host(call),
+        tokens=[token for token in valid if token.passkey is None],
+        passkeys=[token for token in valid if token.passkey is not None],
         keys=keys.of_developer(db, actor.developer_id), days=DAYS,
         apps=apps.of_developer(db, actor.developer_id) if actor.scope in DEVELOPER.scopes else [],
     )  # fmt: skip

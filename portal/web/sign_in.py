@@ -10,13 +10,16 @@ from portal.http.routing import ANYONE, MEMBER, Call, Operation, PublicCall, Rou
 from portal.store import sessions
 from portal.store.errors import RateLimited, Refused
 from portal.store.rate_limit import rate_limit
-from portal.web import rendering
+from portal.web import passkeys, rendering
 
 INSIDE = re.compile(r"/(?:console|review|status)(?:/[a-z0-9._-]+)*")
 """Where a reader may be sent after signing in: pages of ours alone, so that no link leads through here elsewhere."""
 LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?")
 
-DONE = {"revoke": "The token is revoked, and you are signed out. Sign in with another token."}
+DONE = {
+    "remove": "The passkey is removed, and you are signed out. Delete it on your device too.",
+    "revoke": "The token is revoked, and you are signed out. Sign in with another token.",
+}
 
 routes = Routes()
 
@@ -83,4 +86,5 @@ def _page(
         fault=fault,
         safe=safe,
         done=DONE.get(call.request.query.done),
+        passkey_host=passkeys.host(call),
     )

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from portal.store import apps, audit, versions
+from portal.store import apps, audit, passkeys, tokens, versions
+from portal.store.authenticators import RelyingParty
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
+from tests.support.authenticator import Authenticator
 from tests.support.portal import add_developer, mosis
 from tests.support.publishing import add_app, change, publish
 
@@ -75,12 +77,28 @@ def test_a_dry_run_deletes_nothing_and_names_what_would_go(full: Store) -> None:
 
 
 def test_a_developer_is_disabled_and_enabled(full: Store) -> None:
-    assert "1 tokens, 1 keys" in ran(full, "developer", "disable", "acme", *REASON, "--dry-run")
+    assert "1 tokens, 0 passkeys, 1 keys" in ran(full, "developer", "disable", "acme", *REASON, "--dry-run")
     assert "disabled" not in ran(full, "developer", "list")
     ran(full, "developer", "disable", "acme", *REASON)
     assert mosis(full, "token", "create", "acme").returncode == 1
     ran(full, "developer", "enable", "acme")
     ran(full, "token", "create", "acme")
+
+
+def test_passkeys_of_a_developer_are_listed_and_removed(full: Store) -> None:
+    party, device = RelyingParty("store.test", "https://store.test"), Authenticator("https://store.test")
+    [token] = tokens.every(full.db.read(), "acme")
+    acme = audit.Actor("acme", "developer", token.token_id, "test")
+    made = device.make(passkeys.registration(full, party, acme, token))
+    passkey = passkeys.register(full, party, acme, token, "Laptop of Ada", made)
+    [line] = ran(full, "developer", "passkeys", "acme").splitlines()
+    found = line.split("\t")
+    assert (found[0], found[1], *found[4:]) == (passkey.token_id, "developer", "never", "Laptop of Ada")
+    assert [line[-7:] for line in ran(full, "token", "list").splitlines()].count("passkey") == 1
+    assert mosis(full, "developer", "remove-passkey", "acme", token.token_id).returncode == 1
+    ran(full, "developer", "remove-passkey", "acme", passkey.token_id)
+    assert ran(full, "developer", "passkeys", "acme") == ""
+    assert tokens.get(full.db.read(), token.token_id).is_valid
 
 
 def test_the_queue_is_listed_shown_and_decided(full: Store) -> None:

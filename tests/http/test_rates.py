@@ -22,6 +22,7 @@ from tests.support.publishing import OWNER, add_app
 WITHOUT_A_TOKEN = {
     "/csp-report": "limited by address and in all",
     "/sign-in": "wrong tokens are limited by address, right ones by developer",
+    "/sign-in/passkey": "the same with passkeys",
     "/api/store/updates": "writes nothing",
     "/api/uploads/<upload_id:re:[0-9a-f]{32}>": "each needs a signed URL: chunks are limited by developer",
 }

@@ -24,7 +24,7 @@ from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
 from portal.settings import S3, Follow
-from portal.store import developers, failure_marks, known_files, locks, writing
+from portal.store import developers, failure_marks, known_files, locks, sessions, tokens, writing
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.errors import DatabaseBusy
@@ -180,6 +180,20 @@ def test_what_the_replaced_database_had_beyond_the_copy_is_said(store: Store) ->
     report = restored(store, replace_database=True)
     assert [note for note in report.database.notes if "It has 1 later change, the last made 2" in note]
     assert names(report.set_aside / "portal.db") == ["first", "second"]
+
+
+def test_a_restore_signs_everybody_out(store: Store) -> None:
+    """Who signed out since the copy was made would be signed in again."""
+    change(store, "dev")
+    with store.db.write() as tx:
+        token, _ = tokens.issue(tx, OPERATOR, "dev", "developer", 1)
+        secret = sessions.start(tx, OPERATOR, token)
+    backup.database(store)
+    lose_database(store)
+    restored(store)
+    db = open_store(store.settings).db.read()
+    assert sessions.token_of(db, secret) is None
+    assert tokens.get(db, token.token_id).is_valid
 
 
 def test_what_a_restore_left_out_never_wins_again(store: Store) -> None:

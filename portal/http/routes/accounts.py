@@ -31,7 +31,7 @@ def list_developers(call: Call) -> schemas.Developers:
 @routes.add(
     Operation(
         "DELETE", f"{DEVELOPERS_PATH}/<developer_id>",
-        "Disable a developer: tokens, keys and open uploads end at once, and the apps stay", ADMIN,
+        "Disable a developer: tokens, passkeys, keys and open uploads end at once, and the apps stay", ADMIN,
     )
 )  # fmt: skip
 def disable_developer(call: Call, body: schemas.Reason, developer_id: str) -> schemas.Developer:
