@@ -26,11 +26,11 @@ from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.downloads import Counting
 from portal.store.store import open_store
-from portal.web import account, console, csp_report, passkeys, preview, review, sign_in, static, storefront
+from portal.web import account, console, csp_report, passkeys, preview, review, sign_in, static, status, storefront
 from portal.web.errors import readable
 
 MODULES = (accounts, me, apps, previews, app_keys, uploads, images, store, updates, catalogue, service)
-PAGES = (storefront, preview, sign_in, passkeys, console, account, review, csp_report, static)
+PAGES = (storefront, preview, sign_in, passkeys, console, account, review, status, csp_report, static)
 
 
 def create_app(settings: Settings) -> Wsgi:

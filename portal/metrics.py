@@ -24,7 +24,7 @@ from portal.jobs import recovery_figures, table
 from portal.mirror import scan
 from portal.recovery import mending, replica
 from portal.settings import METRICS_VARIABLE, Settings
-from portal.store import clock_trust, files, job_runs, versions
+from portal.store import clock_trust, job_runs, usage, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.layout import Layout
@@ -155,14 +155,7 @@ class _StoreCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         db, layout = self._store.db.read(), self._store.layout
-        sizes = {
-            "packages": db.execute(
-                f"SELECT coalesce(sum(size), 0) FROM versions WHERE {versions.PLACED}"
-            ).fetchone()[0],
-            "assets": db.execute("SELECT coalesce(sum(size), 0) FROM assets").fetchone()[0],
-            **{area: files.disk_usage([layout.area(area)]).bytes for area in ("data", "catalogue", "temp", "backups")},
-        }  # fmt: skip
-        yield _gauge("storage_bytes", "Bytes in use.", "area", sizes)
+        yield _gauge("storage_bytes", "Bytes in use.", "area", usage.by_area(db, layout))
         budget = self._store.settings.storage_budget_bytes
         yield _value("storage_budget_bytes", "Bytes that may be in use.", budget)
         nearly = thresholds.STORAGE_NEARLY_FULL * budget

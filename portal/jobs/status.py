@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -48,6 +48,8 @@ PROBE_SECONDS = 5
 COPIES_NAMED = TOKENS_NAMED = 3
 TOKEN_DAYS = 14  # before its end a token in use is named
 SKEW_SECONDS = 300  # by which a clock may be set back without a fault
+GLANCE = ("tokens", "clock", "replica", "jobs", "recovery", "bucket", "access keys", "signatures")
+"""Parts that read only rows and small files."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,19 @@ def status(settings: Settings) -> list[Line]:
         return lines + list(_store(store))
     finally:
         store.db.close()
+
+
+def glance(store: Store) -> list[Line]:
+    """The facts that a page can show at once: none of the store's files is counted or read."""
+    return [_disk(store.settings), *_store(store, GLANCE)]
+
+
+def jobs(store: Store) -> list[tuple[Job, Line]]:
+    """The jobs that this store should run, and the state of each."""
+    db, expected = store.db.read(), table.expected(store.settings)
+    runs = job_runs.with_marks(job_runs.every(db), failure_marks.every(store.db.directory))
+    since = job_runs.expected_since(db, [job.name for job in expected])
+    return [(job, _job(job, runs.get(job.name), since[job.name])) for job in expected]
 
 
 def to_json(lines: list[Line]) -> str:
@@ -150,7 +165,8 @@ def _packages(store: Store) -> Iterator[Line]:
         yield Line("packages", False, f"{text}, else `mosis rebuild --replace-database --ignore-copies`")
 
 
-def _store(store: Store) -> Iterator[Line]:
+def _store(store: Store, names: Collection[str] = ()) -> Iterator[Line]:
+    """All parts, or those with these names."""
     parts = {"versions": _versions, "storage": _storage, "audit": _audit}
     if not store.settings.follow:  # the rest is the work of the store that this host follows
         parts |= {
@@ -169,6 +185,8 @@ def _store(store: Store) -> Iterator[Line]:
             "signatures": _signatures,
         }
     for name, part in parts.items():
+        if names and name not in names:
+            continue
         try:
             yield from part(store)
         except (Fault, OSError, sqlite3.Error) as error:
@@ -255,11 +273,7 @@ def _oldest(found: list[Generation]) -> str:
 
 
 def _jobs(store: Store) -> Iterator[Line]:
-    db, jobs = store.db.read(), table.expected(store.settings)
-    runs = job_runs.with_marks(job_runs.every(db), failure_marks.every(store.db.directory))
-    since = job_runs.expected_since(db, [job.name for job in jobs])
-    for job in jobs:
-        yield _job(job, runs.get(job.name), since[job.name])
+    yield from (line for _, line in jobs(store))
 
 
 def _recovery(store: Store) -> Iterator[Line]:

@@ -6,16 +6,15 @@ the next run compares each object with the bucket again.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from portal.store.audit import Head
+from portal.store.disposable import Format
 from portal.store.layout import Layout
 
-VERSION = 2
-SCHEMA = f"""
-BEGIN;
+SCHEMA = """
 CREATE TABLE objects ( -- found in the bucket, complete
     key            TEXT PRIMARY KEY,
     app_id         TEXT NOT NULL,
@@ -39,12 +38,8 @@ CREATE TABLE names ( -- what bins and documents of the catalogue lead devices to
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX names_of_key ON names (key);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-PRAGMA user_version = {VERSION};
-COMMIT;
 """
-BUSY_SECONDS = 5
-PRIMARY_CODE = 0xFF  # mask of a result code of SQLite
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+FORMAT = Format(SCHEMA, version=2)
 
 
 class Pending(NamedTuple):
@@ -71,33 +66,17 @@ class Record:
     @classmethod
     def open(cls, layout: Layout) -> Self:
         """The record of this host; begun anew if it is damaged or of another release. Raises sqlite3.Error."""
-        path = _path(layout)
-        try:
-            return cls(_opened(path))
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & PRIMARY_CODE not in DAMAGED:
-                raise  # a full disk or a lock destroys nothing
-            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-                path.with_name(name).unlink(missing_ok=True)
-            return cls(_opened(path))
+        return cls(FORMAT.open(_path(layout)))
 
     @classmethod
     def read(cls, layout: Layout) -> Self:
         """The record for reading; an empty one if it cannot be read."""
-        with suppress(sqlite3.DatabaseError):
-            connection = sqlite3.connect(f"{_path(layout).absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-            with suppress(sqlite3.DatabaseError):
-                if _version(connection) == VERSION:
-                    return cls(connection)
-            connection.close()
-        return cls.empty()
+        return cls(FORMAT.read(_path(layout)))
 
     @classmethod
     def empty(cls) -> Self:
         """A record of nothing, in memory."""
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        connection.executescript(SCHEMA)
-        return cls(connection)
+        return cls(FORMAT.empty())
 
     def copy(self) -> Self:
         """A copy in memory, which may be changed without a trace."""
@@ -312,29 +291,3 @@ class Record:
 
 def _path(layout: Layout) -> Path:
     return layout.area("data") / "mirror.db"
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")  # /metrics reads it while a run writes
-        connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut undoes is compared again
-        if _version(connection) == 0:
-            connection.executescript(SCHEMA)
-        if _version(connection) != VERSION:
-            raise _of_another_release()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _of_another_release() -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError("of another release")
-    error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
-    return error
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version

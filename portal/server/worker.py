@@ -19,8 +19,10 @@ def worker() -> "Wsgi":
     stopping.stop_worker()
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)
     from portal.app import create_app  # here: it imports the metrics, which read the environment then
+    from portal.server import sampling
 
     chosen = settings.load()
     stalled.start(chosen.port, chosen.stall_seconds)
     recording.start(chosen)
+    sampling.start(chosen)
     return create_app(chosen)

@@ -35,6 +35,11 @@ class Layout:
         return self.root / "data" / "portal.db-wal"
 
     @property
+    def history(self) -> Path:
+        """What the portal measured of itself; see `store.history`."""
+        return self.root / "data" / "history.db"
+
+    @property
     def litestream_state(self) -> Path:
         """What Litestream keeps beside the database: copies of the WAL on their way to the replica."""
         return self.root / "data" / ".portal.db-litestream"

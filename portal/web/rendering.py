@@ -41,7 +41,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         name: getattr(text, name)
-        for name in ("date", "host", "hue", "initial", "inline", "moment", "notes", "size", "web_page")
+        for name in ("date", "host", "hue", "initial", "inline", "moment", "notes", "period", "size", "web_page")
     }
     made.filters["form_faults"] = form_faults
     made.filters["remedy"] = remedy

@@ -53,6 +53,22 @@ def size(number: int) -> str:
     return f"{value:.{digits}f} {UNITS[unit]}"
 
 
+def seconds(number: float) -> str:
+    """A duration, in milliseconds below a second."""
+    if number < 0.9995:
+        return f"{number * 1000:.{0 if number >= 0.01 else 1}f} ms"
+    return f"{number:.{0 if number >= 10 else 1}f} s"
+
+
+def period(number: float) -> str:
+    """Seconds in the largest unit that divides them, such as `26 hours`."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if number % length == 0 and (number > length or unit != "day"):
+            count = int(number // length)
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{number:g} seconds"
+
+
 def web_page(url: object) -> str | None:
     """The URL if it is one of http or https with a host, so that no script hides behind a link."""
     if not isinstance(url, str):

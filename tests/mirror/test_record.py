@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.mirror import record as module
 from portal.mirror.record import Pending, Record
+from portal.store import disposable
 from portal.store.layout import Layout
 
 
@@ -51,7 +51,7 @@ def test_one_of_another_release_is_begun_anew(layout: Layout, path: Path) -> Non
 
 
 def test_one_that_is_locked_is_kept(layout: Layout, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(disposable, "BUSY_SECONDS", 0)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")

@@ -1,0 +1,73 @@
+"""SQLite files beside the store's database that may be lost: begun anew when damaged or written by another release."""
+
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+BUSY_SECONDS = 5
+PRIMARY_CODE = 0xFF  # mask of a result code of SQLite
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file contains: the statements that create it, and their version, at least 1."""
+
+    schema: str
+    version: int
+
+    def open(self, path: Path) -> sqlite3.Connection:
+        """A connection for reading and writing, in autocommit mode. Raises sqlite3.Error."""
+        try:
+            return self._opened(path)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & PRIMARY_CODE not in DAMAGED:
+                raise  # a full disk or a lock destroys nothing
+            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+                path.with_name(name).unlink(missing_ok=True)
+            return self._opened(path)
+
+    def read(self, path: Path) -> sqlite3.Connection:
+        """A connection for reading; to an empty database if the file cannot be read."""
+        with suppress(sqlite3.DatabaseError):
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            with suppress(sqlite3.DatabaseError):
+                if _version(connection) == self.version:
+                    return connection
+            connection.close()
+        return self.empty()
+
+    def empty(self) -> sqlite3.Connection:
+        """A connection to an empty database in memory."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._create(connection)
+        return connection
+
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")  # others read while one writes
+            connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo the last writes
+            if _version(connection) == 0:
+                self._create(connection)
+            if _version(connection) != self.version:
+                raise _of_another_release()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.executescript(f"BEGIN IMMEDIATE; {self.schema} PRAGMA user_version = {self.version}; COMMIT;")
+
+
+def _of_another_release() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("of another release")
+    error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
+    return error
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version

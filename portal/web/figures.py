@@ -1,0 +1,95 @@
+"""From the rows of a history to figures that mean something: rates, shares, quantiles, and when storage is full."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.store.history import DAY, Figures, Row
+from portal.web import text
+
+FORECAST_DAYS = 14
+FORECAST_DAYS_MAX = 3650
+GROWTH_MIN = 0.001  # part of what is in use, below which it does not grow
+
+
+def labelled(figures: Figures, figure: str) -> dict[str, int]:
+    """The values of one figure by its label."""
+    return {name.partition("/")[2]: value for name, value in figures.items() if name.startswith(f"{figure}/")}
+
+
+def total(figures: Figures, figure: str) -> int:
+    return sum(labelled(figures, figure).values())
+
+
+def rate(row: Row, figure: str) -> float | None:
+    """How often per second; None if nothing was measured."""
+    return total(row.counted, figure) / row.seconds if row.seconds else None
+
+
+def share(row: Row, figure: str, label: str) -> float | None:
+    """The part that has this label, 0 to 1; None if there was nothing."""
+    whole = total(row.counted, figure)
+    return row.counted.get(f"{figure}/{label}", 0) / whole if whole else None
+
+
+def quantile(row: Row, figure: str, part: float) -> float | None:
+    """The value below which this part of a histogram is, interpolated in its bucket; None if it is empty.
+
+    What is in the last bucket, which has no end, counts as its beginning.
+    """
+    buckets = sorted((float(edge), count) for edge, count in labelled(row.counted, figure).items())
+    if not buckets or not buckets[-1][1]:
+        return None
+    rank, low, below = part * buckets[-1][1], 0.0, 0.0
+    for edge, count in buckets:
+        if count >= rank and count > below:
+            return low if edge == float("inf") else low + (edge - low) * (rank - below) / (count - below)
+        low, below = edge, count
+    return low
+
+
+def merged(rows: Sequence[Row]) -> Row:
+    """Several rows as one; at least one."""
+    names = {name for row in rows for name in row.counted}
+    counted = {name: sum(row.counted.get(name, 0) for row in rows) for name in names}
+    return Row(rows[0].at, sum(row.seconds for row in rows), counted, rows[-1].noted)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Bytes per day over so many days."""
+
+    per_day: float
+    days: float
+
+
+def growth(rows: Sequence[Row]) -> Growth | None:
+    """The growth of what is in use, by least squares over the last FORECAST_DAYS; None if that is less than a day."""
+    points = [(row.at / DAY, total(row.noted, "storage")) for row in rows if row.noted]
+    points = [point for point in points if points[-1][0] - point[0] <= FORECAST_DAYS]
+    days = points[-1][0] - points[0][0] if points else 0.0
+    if days < 1:
+        return None
+    day, size = (sum(values) / len(points) for values in zip(*points, strict=True))
+    slope = sum((x - day) * (y - size) for x, y in points) / sum((x - day) ** 2 for x, _ in points)
+    return Growth(slope, days)
+
+
+def forecast(rows: Sequence[Row], budget: int) -> str:
+    """When the budget is spent, or the disk is full if that is sooner; a sentence, or none without a sample."""
+    if not rows:
+        return ""
+    used, free = total(rows[-1].noted, "storage"), rows[-1].noted.get("disk/free", float("inf"))
+    if used >= budget:
+        return f"The budget is exceeded by {text.size(used - budget)}."
+    found = growth(rows)
+    if found is None:
+        return "A forecast needs the figures of a day."
+    over = f"the last {round(found.days)} days" if round(found.days) > 1 else "the last day"
+    if found.per_day * found.days <= GROWTH_MIN * used:
+        return f"No growth in {over}."
+    left, what = min((budget - used, "Budget spent"), (free, "Disk full"))
+    days = left / found.per_day
+    when = f"in about {days:.0f} days" if days >= 1.5 else "in about a day"
+    if days > FORECAST_DAYS_MAX:
+        when = "in more than ten years"
+    return f"{what} {when} at the growth of {over}, {text.size(int(found.per_day))} a day."

@@ -1,0 +1,81 @@
+"""The state of the store for its operator: what needs attention, and 90 days of figures."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from bottle import HTTPResponse
+
+from portal import thresholds
+from portal.http.routing import ADMIN, Call, Operation, Routes
+from portal.jobs import status as job
+from portal.store import versions
+from portal.store.clock import now
+from portal.store.history import PERIOD, RINGS, Figures, History, Row
+from portal.store.states import STATUSES
+from portal.web import charts, figures, rendering, status_charts, text
+from portal.web.console import HTML
+from portal.web.status_charts import AREAS, COLUMNS, VIEWS, Steps
+
+LATE_SECONDS = 3 * PERIOD  # since the last sample
+
+routes = Routes()
+
+
+@dataclass(frozen=True)
+class Area:
+    """Bytes in an area, and its place on the bar of the budget."""
+
+    name: str
+    size: int
+    begin: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many versions have a status, and how many more than when the history begins; None without one."""
+
+    status: str
+    number: int
+    more: int | None
+
+
+@routes.add(Operation("GET", "/status", "The state of the store", ADMIN, query=("view",), media_type=HTML))
+def show(call: Call) -> HTTPResponse:
+    view, budget = VIEWS.get(call.request.query.view) or VIEWS["day"], call.settings.storage_budget_bytes
+    with closing(History.read(call.store.layout)) as history:
+        rows, long, sampled_at = history.rows(view.ring), history.rows(RINGS[-1]), history.sampled_at()
+    steps, newest = Steps.of(view, rows), long[-1].noted if long else {}
+    used = figures.total(newest, "storage")
+    lines = [*_storage(used, budget), *job.glance(call.store)]
+    return rendering.html(
+        "status.html", actor=call.actor, reviewer=True, views=VIEWS, view=view, times=steps.times(),
+        faults=[line for line in lines if not line.ok], jobs=job.jobs(call.store), versions=_versions(call, long),
+        sampled_at=sampled_at, late=sampled_at is not None and now() - sampled_at > LATE_SECONDS,
+        used=used, budget=budget, nearly=thresholds.STORAGE_NEARLY_FULL * charts.WIDTH, areas=_areas(newest, budget),
+        forecast=figures.forecast(long, budget),
+        charts=status_charts.every(steps, budget), columns=list(COLUMNS), table=status_charts.table(steps),
+    )  # fmt: skip
+
+
+def _storage(used: int, budget: int) -> Iterator[job.Line]:
+    """Only if there is a fault."""
+    if used > thresholds.STORAGE_NEARLY_FULL * budget:
+        yield job.Line("storage", False, f"{text.size(used)} of {text.size(budget)} in use")
+
+
+def _areas(newest: Figures, budget: int) -> list[Area]:
+    sizes = [newest.get(f"storage/{name}", 0) for name in AREAS]
+    places = charts.bar(sizes, budget)
+    return [Area(name, size, *place) for name, size, place in zip(AREAS, sizes, places, strict=True)]
+
+
+def _versions(call: Call, rows: Sequence[Row]) -> list[Counted]:
+    counts = dict[str, int](versions.count(call.db.read()).items())
+    before = figures.labelled(rows[0].noted, "versions") if rows else None
+
+    def more(status: str) -> int | None:
+        return None if before is None else counts.get(status, 0) - before.get(status, 0)
+
+    return [Counted(status, counts.get(status, 0), more(status)) for status in STATUSES]
