@@ -101,6 +101,15 @@ def test_every_setting_metric_and_alert_that_is_named_exists() -> None:
     assert named - known == set()
 
 
+@pytest.mark.parametrize("page", PRESENT, ids=lambda page: page.name)
+def test_a_request_that_the_store_refuses_shows_why(page: Path) -> None:
+    """`curl --fail` drops the answer, and without any of its options a refusal ends in success."""
+    shell = re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    requests = [line for code in shell for line in code.splitlines() if re.search(r"\bcurl -", line)]
+    assert [line for line in requests if not re.search(r" --fail-with-body | -\w*I ", line)] == []
+    assert not [line for line in requests if re.search(r" --fail | -(?!-)\w*f", line)]
+
+
 ABSENT: set[str] = set()  # commands that pages name although they do not exist yet
 
 

@@ -185,10 +185,18 @@ def test_down_says_what_it_did(deployed: LocalStore, capsys: pytest.CaptureFixtu
     assert fault and f"{deployed.root.parent} is not a store" in fault
 
 
-@pytest.mark.parametrize("command", [["mv"], ["cp", "-a"]], ids=["renamed", "on another file system"])
-def test_a_store_that_was_moved_while_it_ran_is_found(command: list[str], deployed: LocalStore) -> None:
-    """`cp` and `rm` are what `mv` does between file systems."""
+@pytest.mark.parametrize(
+    ("command", "supervised"),
+    [(["mv"], False), (["cp", "-a"], True)],
+    ids=["renamed, its supervisor killed", "on another file system"],
+)
+def test_a_store_that_was_moved_while_it_ran_is_found(
+    command: list[str], supervised: bool, deployed: LocalStore
+) -> None:
+    """`cp` and `rm` are what `mv` does between file systems: only the number of the supervisor is left then."""
     running, moved = deployed.pids(), deployed.root.with_name("moved")
+    if not supervised:
+        os.kill(running.pop("supervisor"), signal.SIGKILL)
     subprocess.run([*command, deployed.root, moved], check=True)
     shutil.rmtree(deployed.root, ignore_errors=True)
     try:

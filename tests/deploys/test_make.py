@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deploys.make import deploy, place
 from deploys.make.steps import Steps
 from deploys.plan.render import CHECKOUT
 from deploys.remote import down
@@ -217,6 +218,21 @@ def test_make_down_fails_for_a_root_that_is_no_store(checkout: Path) -> None:
     assert f"{checkout} is not a store" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "used"), [("plain", True), ("a blank", False), ("Müller", False), ("not/there", False)]
+)
+def test_pyinfra_is_given_a_temporary_directory_whose_name_its_commands_can_hold(
+    name: str, used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = tmp_path / name
+    if name != "not/there":
+        wanted.mkdir()
+    monkeypatch.setenv("TMPDIR", str(wanted))
+    chosen = deploy._temporary()
+    assert (chosen == str(wanted)) is used
+    assert Path(chosen).is_dir() and not place.not_plain(chosen)
+
+
 def test_the_cause_of_a_failure_is_the_last_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -280,11 +296,13 @@ def test_a_run_in_short(ending: str, failed: bool, printed: list[str], capsys: p
     assert shown[1 : 1 + len(printed)] == printed
 
 
-def test_a_deploy_moves_a_store_only_where_a_port_is_named() -> None:
+def test_a_deploy_moves_a_store_only_where_a_port_is_named(tmp_path: Path) -> None:
+    temporary = tmp_path / "a blank"  # which pyinfra could not use
+    temporary.mkdir()
     with local_store() as store:
         elsewhere = free_port()
         deployed, again, moved = [
-            make(CHECKOUT, "deploy", ROOT=str(store.root), **port)
+            make(CHECKOUT, "deploy", ROOT=str(store.root), TMPDIR=str(temporary), **port)
             for port in ({"PORT": str(store.port)}, {}, {"PORT": str(elsewhere)})
         ]
     assert deployed.returncode == again.returncode == moved.returncode == 0, again.stdout + again.stderr

@@ -1,13 +1,16 @@
 """What the plan writes, judged by the programs that read it."""
 
+import re
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from deploys.plan import plan
 from deploys.plan.release import Release
+from deploys.services.base import PACKAGES
 
 EXPOSURE_MAX = 2.0  # of systemd-analyze security, 10 is the worst
 
@@ -34,6 +37,13 @@ def test_nginx_takes_the_site(release: Release, tmp_path: Path) -> None:
     main = f"pid {tmp_path}/nginx.pid; error_log stderr; events {{}} http {{ include {tmp_path}/site.conf; }}\n"
     (tmp_path / "nginx.conf").write_text(main)
     assert "test is successful" in run("nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
+
+
+def test_debian_rotates_what_nginx_logs(release: Release) -> None:
+    """By a rule of the package nginx-common, which does not depend on what reads the rule."""
+    logs = re.findall(r"^ *access_log (\S+)", services(release)["mosis.conf"], re.MULTILINE)
+    assert logs and all(fnmatch(log, "/var/log/nginx/*.log") for log in logs)
+    assert "logrotate" in PACKAGES
 
 
 @needs("nginx")
