@@ -16,6 +16,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal import settings
+from portal.jobs import status
 from portal.packages import signature
 from portal.store import developers, files, keys, presign, schema, tokens
 from portal.store.audit import OPERATOR
@@ -73,7 +74,8 @@ def free_port() -> int:
 def _ports() -> Iterator[int]:
     """Ever different ones, below those that the kernel gives to connections; each worker of a run begins elsewhere."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    begin = os.getppid() + worker * 5_000 if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    begin = os.getppid() + worker * (20_000 // workers) if workers > 1 else os.getpid()
     return (10_000 + (begin + step) % 20_000 for step in itertools.count())
 
 
@@ -116,10 +118,9 @@ class Portal:
             [MOSIS, "serve"], env=environ(self.store), stdout=log, stderr=log, start_new_session=True
         )
         log.close()
-        ready = mosis(self.store, "status", "--wait", "30")
-        if ready.returncode != 0:
+        if not status.wait_ready(self.store.settings, 30):
             self.stop(signal.SIGKILL)
-            raise RuntimeError(f"{ready.stderr}\n{(self.store.layout.root / 'portal.log').read_text()}")
+            raise RuntimeError((self.store.layout.root / "portal.log").read_text())
         return self
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
