@@ -20,6 +20,16 @@ hypothesis.settings.load_profile("busy machine")
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest begin first, so that `--dist loadfile` leaves no worker alone with one at the end."""
+
+    def seconds(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("seconds")
+        return mark.args[0] if mark else 0
+
+    items.sort(key=seconds, reverse=True)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = make_store(tmp_path / "store")

@@ -32,7 +32,10 @@ from tests.support.cdn import cdn_before, make_public
 from tests.support.nginx import NGINX
 from tests.support.portal import MOSIS, Portal, Publisher, environ, free_port, make_store, only_publisher
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = [
+    pytest.mark.seconds(50),
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
+]
 
 NOBODY = "http://127.0.0.1:9"  # the port of discard(7), which nobody serves here
 APPS = ("org.example.app", "org.example.reader", "org.example.clock")

@@ -19,6 +19,8 @@ from portal.packages.limits import Limits
 from tests.packages.hostile import Item
 from tests.support.growth import LINEAR, growth
 
+pytestmark = pytest.mark.seconds(40)
+
 Parse = Callable[[bytes], object]
 Make = Callable[[int], bytes]
 

@@ -11,6 +11,8 @@ import pytest
 from tests.support.pages import REPOSITORY, block
 from tests.support.portal import free_port
 
+pytestmark = pytest.mark.seconds(90)
+
 WALKTHROUGHS = (
     ("README.md", "walkthrough"),
     ("README.md", "device"),

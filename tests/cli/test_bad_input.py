@@ -15,6 +15,8 @@ from tests.cli.commands import leaves
 from tests.packages.samples import make_package
 from tests.support.portal import add_developer, environ
 
+pytestmark = pytest.mark.seconds(80)
+
 LOCAL = {
     ("pack",),
     ("sign",),

@@ -20,6 +20,8 @@ from deploys.remote import down
 from tests.deploys.local_store import local_store
 from tests.support.portal import free_port
 
+pytestmark = pytest.mark.seconds(170)
+
 # What builds the checkout into the environment, out of the real lock: enough to be whole, and installed in seconds.
 BUILDERS = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers")
 

@@ -12,6 +12,8 @@ from tests.device.shelf import FILES, Copy, Shelf
 from tests.packages.samples import APP_ID
 from tests.support import injection
 
+pytestmark = pytest.mark.seconds(80)
+
 SHARDS = 4  # which run in parallel
 NEW_FILES = FILES | {"lib/reader.txt": b"Hello again\n"}
 READING = ("openat",)

@@ -14,6 +14,8 @@ from portal.store.audit import OPERATOR
 from tests.packages.samples import APP_ID, KEY
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
 
+pytestmark = pytest.mark.seconds(110)
+
 REPOSITORY = Path(__file__).parents[2]
 SCHEMATHESIS = Path(sys.executable).with_name("st")
 ROOMY = {"auth_failures_per_minute": 1_000_000, "uploads_per_hour": 1_000_000, "changes_per_hour": 1_000_000}

@@ -24,6 +24,8 @@ from portal.store.store import Store
 from tests.support.litestream import replicate
 from tests.support.portal import MOSIS, Publisher, add_developer, children, environ, make_store, mosis
 
+pytestmark = pytest.mark.seconds(70)
+
 
 @pytest.fixture
 def kept(published: Publisher) -> Store:

@@ -31,6 +31,8 @@ from tests.support.cutting import CuttingProxy
 from tests.support.many import OWNER, fill, flip
 from tests.support.portal import MOSIS, Publisher, environ, make_store, mosis
 
+pytestmark = pytest.mark.seconds(120)
+
 APPS, VERSIONS = 4, 5
 FILES = APPS * (2 * VERSIONS + 1)  # a package and a manifest each, and a screenshot per app
 

@@ -33,6 +33,8 @@ from tests.support.many import OWNER, add_version, fill, flip
 from tests.support.portal import MOSIS, environ, make_store, mosis
 from tests.support.tuf_device import TufDevice
 
+pytestmark = pytest.mark.seconds(100)
+
 TIMESTAMP = module.TIMESTAMP
 FIRST = "org.example.app0"
 PATIENCE = 60  # seconds until a test gives up

@@ -32,6 +32,8 @@ from tests.support import dying
 from tests.support.keeper import Keeper, litestream
 from tests.support.portal import make_store
 
+pytestmark = pytest.mark.seconds(400)
+
 _names = count(1)
 
 

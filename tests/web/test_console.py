@@ -16,6 +16,8 @@ from tests.support.cutting import CuttingProxy
 from tests.support.portal import Portal, add_developer
 from tests.web.conftest import PATIENCE, Visiting
 
+pytestmark = pytest.mark.seconds(40)
+
 expect.set_options(timeout=PATIENCE)
 SIGNER = Ed25519PrivateKey.generate()
 AFTER = 30_000  # bytes of a connection that is cut
