@@ -34,13 +34,13 @@ from portal.http.routes import store
 from portal.jobs.table import JOBS
 from portal.metrics import standby_exposition
 from portal.mirror import wanted
-from portal.settings import S3, Backup, Follow, Settings
+from portal.settings import S3, Backup, Follow, Issuer, Settings
 from portal.store import catalogue_files
 from portal.store.retention import HOUR, RULES
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
-NESTED: Mapping[str, type[BaseModel]] = {"backup": Backup, "mirror": S3, "follow": Follow}
+NESTED: Mapping[str, type[BaseModel]] = {"issuers": Issuer, "backup": Backup, "mirror": S3, "follow": Follow}
 SCOPES = ("developer", "reviewer", "admin")
 PLACE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -79,7 +79,7 @@ def shown(default: object) -> str:
         return "required"
     if default is None:
         return "none"
-    if default in ("", {}):
+    if default in ("", {}, ()):
         return "empty"
     if isinstance(default, tuple):
         return f"`{', '.join(map(str, default))}`"

@@ -16,6 +16,7 @@ from portal.http.routes import (
     images,
     me,
     previews,
+    publishing,
     service,
     store,
     updates,
@@ -29,7 +30,7 @@ from portal.store.store import open_store
 from portal.web import account, console, csp_report, passkeys, preview, review, sign_in, static, status, storefront
 from portal.web.errors import readable
 
-MODULES = (accounts, me, apps, previews, app_keys, uploads, images, store, updates, catalogue, service)
+MODULES = (accounts, me, apps, previews, publishing, app_keys, uploads, images, store, updates, catalogue, service)
 PAGES = (storefront, preview, sign_in, passkeys, console, account, review, status, csp_report, static)
 
 

@@ -22,6 +22,7 @@ from pydantic import (
     IPvAnyNetwork,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 
 from portal import thresholds
@@ -119,6 +120,29 @@ class Follow(BaseModel):
     ssh_config: AbsolutePath = Field(description="ssh_config(5) file that says how to reach it")
 
 
+class Issuer(BaseModel):
+    """A CI service whose ID tokens (OpenID Connect) may publish apps that trust a repository of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(pattern=r"^https?://[!-~]+$", description="its URL, exactly as in the claim `iss`")
+    jwks_url: str = Field(
+        "", pattern=r"^(https?://[!-~]+)?$", description="URL of its public keys (JWKS), which the job `issuers` reads"
+    )
+    jwks_file: AbsolutePath | None = Field(
+        None, description="file of its public keys instead, where the host does not reach it"
+    )
+    repository_claim: str = Field(
+        "repository_id", pattern="^[a-z_]+$", description="claim with the repository's id; GitLab's is `project_id`"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Issuer":
+        if bool(self.jwks_url) == (self.jwks_file is not None):
+            raise ValueError("requires either jwks_url or jwks_file")
+        return self
+
+
 def _offloadable(download: str, info: ValidationInfo) -> str:
     mirror = info.data.get("mirror")
     is_refused = "mirror" not in info.data  # for a reason of its own, which is the only one to report
@@ -174,6 +198,12 @@ class Settings(BaseModel):
         description="where developers may have the store report the end of a review; `public`: https URLs with public"
         " addresses, `any`: others too, such as in the network of the host",
     )
+    issuers: tuple[Issuer, ...] = Field(
+        (), description="CI services whose jobs may publish without a stored token; none: no trusted publishing"
+    )
+    audience: str = Field(
+        "", pattern=r"^[!-~]*$", description="the claim `aud` of their ID tokens for this store; empty: `public_url`"
+    )
     own_reviews: Literal["auto", "never", "always"] = Field(
         "auto",
         description="whether a reviewer may publish versions of an own app; `auto`: only where nobody else could, or"
@@ -208,6 +238,16 @@ class Settings(BaseModel):
     @property
     def catalogue_key_directory(self) -> Path:
         return self.catalogue_keys or self.root / "secrets" / "catalogue"
+
+    @property
+    def id_token_audience(self) -> str:
+        return self.audience or self.public_url
+
+    @model_validator(mode="after")
+    def _an_audience(self) -> "Settings":
+        if self.issuers and not self.id_token_audience:
+            raise ValueError("issuers require public_url or audience, so that no token for another store is taken")
+        return self
 
     def to_toml(self) -> str:
         """The settings file that `load` reads back to an equal object; what stands at its default is left out."""

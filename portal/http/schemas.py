@@ -19,6 +19,7 @@ from portal.store import (
     downloads,
     keys,
     previews,
+    publishers,
     tokens,
     versions,
     webhooks,
@@ -45,6 +46,7 @@ Name = Annotated[
 DOWNLOAD_DAYS = 90
 TOKEN_DAYS_MAX = 3650
 APP_TOKEN_DAYS_MAX = 365
+ID_TOKEN_MAX = 16 * 1024  # characters; those of GitHub have 2,000
 DESCRIBED = ("min_api", "permissions", "changelog", "author", "license", "homepage")
 """Members of a manifest that devices see before they download the package."""
 INSTALLED_MAX = 500  # apps of one device, for which it asks at once
@@ -100,6 +102,46 @@ class Token(BaseModel):
 
 class IssuedToken(Token):
     token: str = Field(description="the token itself, shown only once")
+
+
+class Audience(BaseModel):
+    audience: str = Field(description="the claim `aud` of an ID token for this store")
+
+
+class IdToken(Body):
+    token: str = Field(min_length=1, max_length=ID_TOKEN_MAX, description="ID token of a CI service (OpenID Connect)")
+    app_id: AppId
+
+
+class NewPublisher(Body):
+    issuer: str = Field(max_length=500, description="URL of the CI service; one that the store trusts")
+    repository_id: str = Field(
+        pattern=r"^[!-~]{1,200}$", description="id of the repository there, which outlives its name"
+    )
+    ref: str = Field(
+        "", pattern=r"^(refs/[!-~]{1,250})?$",
+        description="only jobs of this ref, such as `refs/heads/main`, or of all that begin as it does before a `*`",
+    )  # fmt: skip
+    environment: str = Field("", pattern=r"^[ -~]{0,255}$", description="only jobs of this environment")
+
+
+class Publisher(BaseModel):
+    number: int
+    app_id: str
+    issuer: str
+    repository_id: str
+    ref: str = Field(description="empty: any")
+    environment: str = Field(description="empty: any, or none")
+    created_at: Time
+    created_by: str
+
+    @classmethod
+    def of(cls, publisher: publishers.Publisher) -> "Publisher":
+        return cls.model_validate(publisher, from_attributes=True)
+
+
+class Publishers(BaseModel):
+    publishers: list[Publisher]
 
 
 class NewAppToken(Body):

@@ -17,7 +17,7 @@ from portal.store.store import Store
 from portal.store.versions import PlacedVersion
 
 OF_THE_OWNER: tuple[Status, ...] = ("draft", "rejected")  # what an owner may delete; its code can be uploaded again
-APP_TABLES = ("downloads", "app_keys", "assets", "versions", "apps")  # in the order of their references
+APP_TABLES = ("publishers", "downloads", "app_keys", "assets", "versions", "apps")  # in the order of their references
 
 
 def delete_version(

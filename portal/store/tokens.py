@@ -65,15 +65,43 @@ def issue(
     Raises Refused (NOT_FOUND, DEVELOPER_DISABLED).
     """
     developers.require_enabled(tx, developer_id)
-    token_id, secret, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
-    token = Token(token_id, developer_id, scope, at, at + days * DAY, None, None, app_id)
-    tx.execute(
-        "INSERT INTO tokens (token_id, developer_id, scope, secret_hash, created_at, expires_at, app_id, created_by)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (token_id, developer_id, scope, _hash(secret, app_id), at, token.expires_at, app_id, actor.token_id),
-    )
+    token, text = _insert(tx, actor, developer_id, scope, days * DAY, app_id, None)
     bound = {"app_id": app_id} if app_id else {}
-    audit.append(tx, actor, "token.issue", token_id, developer_id=developer_id, scope=scope, days=days, **bound)
+    audit.append(tx, actor, "token.issue", token.token_id, developer_id=developer_id, scope=scope, days=days, **bound)
+    return token, text
+
+
+def issue_to_job(
+    tx: sqlite3.Connection, actor: audit.Actor, app_id: str, seconds: int, publisher: int, subject: str
+) -> tuple[Token, str]:
+    """Issue a token of the app's owner, the actor, to a job of a CI service that has proved its `subject`."""
+    token, text = _insert(tx, actor, actor.developer_id, "developer", seconds, app_id, publisher)
+    audit.append(
+        tx, actor, "token.issue", token.token_id, developer_id=actor.developer_id, scope="developer", app_id=app_id,
+        seconds=seconds, publisher=publisher, job=subject,
+    )  # fmt: skip
+    return token, text
+
+
+def forget_ended_of_jobs(tx: sqlite3.Connection) -> None:
+    """Forget tokens of jobs that ended days ago: each job has its own, and the audit log names them all."""
+    tx.execute(
+        "DELETE FROM tokens WHERE publisher IS NOT NULL AND expires_at < ?"
+        " AND NOT EXISTS (SELECT 1 FROM idempotency WHERE idempotency.token_id = tokens.token_id)",
+        (now() - 2 * DAY,),
+    )
+
+
+def _insert(
+    tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, scope: Scope, seconds: int, app_id: str | None,
+    publisher: int | None,
+) -> tuple[Token, str]:  # fmt: skip
+    token_id, secret, at = secrets.token_hex(8), secrets.token_urlsafe(32), now()
+    token = Token(token_id, developer_id, scope, at, at + seconds, None, None, app_id)
+    row = (*vars(token).values(), _hash(secret, app_id), actor.token_id, publisher)
+    tx.execute(
+        f"INSERT INTO tokens ({COLUMNS}, secret_hash, created_by, publisher) VALUES ({', '.join('?' * len(row))})", row
+    )
     return token, f"mosis_{token_id}_{secret}"
 
 
@@ -148,10 +176,12 @@ def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[Token
 
 
 def ending(db: sqlite3.Connection, days: int) -> list[Token]:
-    """Tokens in use that expire within that many days, the first one first; passkeys end with theirs."""
+    """Tokens in use that expire within that many days, the first one first; passkeys end with theirs, and those of CI
+    jobs within minutes.
+    """
     rows = db.execute(
         f"SELECT {COLUMNS} FROM tokens WHERE revoked_at IS NULL AND last_used_at IS NOT NULL AND passkey IS NULL"
-        " AND expires_at > ? AND expires_at <= ? ORDER BY expires_at, token_id",
+        " AND publisher IS NULL AND expires_at > ? AND expires_at <= ? ORDER BY expires_at, token_id",
         (now(), now() + days * DAY),
     )
     return [Token(*row) for row in rows]

@@ -15,7 +15,8 @@ APP_RECORD = "app.json"  # see recovery/records.py
 
 
 def transfer(store: Store, actor: audit.Actor, app_id: str, developer_id: str, reason: str) -> App:
-    """Make `developer_id` the owner; open uploads, preview links and tokens that are bound to the app end.
+    """Make `developer_id` the owner; open uploads, preview links, publishers and tokens that are bound to the app
+    end.
 
     The caller has checked that the actor is an administrator. Raises Refused (NOT_FOUND, DEVELOPER_DISABLED,
     VALIDATION_ERROR without a reason).
@@ -31,6 +32,7 @@ def transfer(store: Store, actor: audit.Actor, app_id: str, developer_id: str, r
             tx.execute("UPDATE apps SET developer_id = ?, updated_at = ? WHERE app_id = ?", (developer_id, at, app_id))
             tx.execute("DELETE FROM versions WHERE app_id = ? AND status = 'uploading'", (app_id,))
             tx.execute(f"DELETE FROM previews WHERE {previews.OF_APP}", (app_id,))
+            tx.execute("DELETE FROM publishers WHERE app_id = ?", (app_id,))
             tx.execute("UPDATE tokens SET revoked_at = ? WHERE app_id = ? AND revoked_at IS NULL", (at, app_id))
             audit.append(
                 tx, actor, "app.transfer", app_id, developer_id=developer_id, before=app.developer_id, reason=reason

@@ -18,6 +18,7 @@ BODIES: dict[type, dict[str, object]] = {
     schemas.NewToken: {"scope": "developer", "days": 1},
     schemas.NewAppToken: {"app_id": "org.example.nowhere", "days": 1},
     schemas.NewKey: {"public_key": "", "proof": ""},
+    schemas.NewPublisher: {"issuer": "https://ci.example.org", "repository_id": "1"},
     schemas.NewApp: {"app_id": "org.example.of-a-role", "name": "New"},
     schemas.NewRotation: {"new_key_id": HEX, "from_version_code": 2, "old_signature": "", "new_signature": ""},
     schemas.NewRecovery: {"new_key_id": HEX, "reason": "Lost."},
