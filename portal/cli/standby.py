@@ -7,7 +7,7 @@ from portal.cli.lazy import example
 from portal.jobs import follow as following
 from portal.jobs import standby
 from portal.recovery import initialize, lineage
-from portal.store import audit, files, sessions
+from portal.store import files
 from portal.store.clock import rfc3339
 from portal.store.layout import Layout
 from portal.store.store import open_store
@@ -36,7 +36,6 @@ def promote() -> None:
             return
         initialize.initialize(chosen, print)
         with open_store(chosen).db.write() as tx:
-            detail = {"copied_at": copy.success_at, "timeline": lineage.point(tx).timeline + 1}
-            sessions.end_all(tx)
-            audit.append(tx, audit.OPERATOR, lineage.PROMOTED, copy.store, **detail)
+            timeline = lineage.point(tx).timeline + 1
+            lineage.begin(tx, lineage.PROMOTED, copy.store, timeline, copied_at=copy.success_at)
     print(f"promoted: this host has the data of {copy.store} as of {rfc3339(copy.success_at)}")

@@ -130,7 +130,7 @@ def _make(
         tx.execute(f"UPDATE apps SET published_code = ({CURRENT}) WHERE published_code IS NOT ({CURRENT})")
         continued = {audit.CONTINUED: log.origins} if log.origins else {}
         detail = {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
-        audit.append(tx, audit.OPERATOR, lineage.RESTORED, NAME, timeline=log.timeline, **continued)
+        lineage.begin(tx, lineage.RESTORED, NAME, log.timeline, **continued)
         audit.append(tx, audit.OPERATOR, "store.rebuild", NAME, **detail)
         tx.execute("COMMIT")
         tx.execute("PRAGMA wal_checkpoint(TRUNCATE)")

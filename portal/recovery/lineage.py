@@ -16,7 +16,7 @@ from pathlib import Path
 from portal.recovery import copies
 from portal.recovery.copies import Source
 from portal.recovery.errors import BackupError
-from portal.store import audit, schema
+from portal.store import audit, schema, sessions
 from portal.store.clock import rfc3339
 from portal.store.errors import DatabaseUnusable
 
@@ -182,6 +182,15 @@ def point(db: sqlite3.Connection) -> Point:
     last = db.execute("SELECT at FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     timeline = max((number for _, number in _timelines(db)), default=0)
     return Point(timeline, audit.head(db), last[0] if last else 0, audit.origin(db))
+
+
+def begin(tx: sqlite3.Connection, action: str, name: str, timeline: int, **detail: object) -> None:
+    """Begin a timeline in a database that was a copy called `name`; `action` is RESTORED or PROMOTED.
+
+    Its sessions end, since they may have been ended after the copy was made.
+    """
+    sessions.end_all(tx)
+    audit.append(tx, audit.OPERATOR, action, name, timeline=timeline, **detail)
 
 
 def _timelines(db: sqlite3.Connection) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ from portal.recovery import copies, lineage, ownership, replica, set_aside
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Copy, Found, Point
 from portal.settings import Settings
-from portal.store import audit, schema, sessions
+from portal.store import schema
 from portal.store.clock import rfc3339
 from portal.store.database import connect
 from portal.store.layout import Layout
@@ -211,8 +211,7 @@ def _begin_timeline(path: Path, timeline: int, name: str) -> None:
         schema.migrate(path, litestream=False)
         with closing(connect(path, litestream=False)) as tx:
             tx.execute("BEGIN IMMEDIATE")
-            sessions.end_all(tx)
-            audit.append(tx, audit.OPERATOR, lineage.RESTORED, name, timeline=timeline)
+            lineage.begin(tx, lineage.RESTORED, name, timeline)
             tx.execute("COMMIT")
     except sqlite3.Error as error:
         raise BackupError(f"{name} cannot be brought to this release: {error}.") from error

@@ -51,8 +51,7 @@ def register(
     at = challenges.made_at(presign.load(store.layout.presign_keys), _register(token), challenge)
     made = authenticators.registered(party, challenge, sent)
     with store.db.write() as tx:
-        if not tokens.get(tx, token.token_id).is_valid:  # it may have been revoked meanwhile
-            raise Refused("UNAUTHENTICATED", "The token was revoked.")
+        tokens.require_valid(tx, token.token_id)
         tx.execute(ENDED, (now(),))
         if len(of_developer(tx, token.developer_id)) >= MOST:
             raise Refused("QUOTA_EXCEEDED", f"{MOST} passkeys are registered, the maximum: remove one.")

@@ -41,8 +41,9 @@ COLUMNS = ", ".join(Preview.__dataclass_fields__)
 def add(tx: sqlite3.Connection, actor: audit.Actor, version: PlacedVersion, days: int) -> tuple[Preview, str]:
     """Create a link; returns it with its clear text, which is not stored. Expired ones are forgotten.
 
-    Raises Refused (WRONG_STATE, QUOTA_EXCEEDED).
+    Raises Refused (WRONG_STATE, QUOTA_EXCEEDED, UNAUTHENTICATED).
     """
+    tokens.require_valid(tx, actor.token_id)
     require_shown(version)
     at = now()
     tx.execute("DELETE FROM previews WHERE expires_at <= ?", (at,))

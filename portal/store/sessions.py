@@ -50,7 +50,7 @@ def end(tx: sqlite3.Connection, actor: audit.Actor, secret: str) -> None:
 
 
 def end_all(tx: sqlite3.Connection) -> None:
-    """End every session: a database that comes from an older copy has those again that were ended since."""
+    """End every session."""
     tx.execute("DELETE FROM sessions")
 
 

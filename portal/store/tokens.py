@@ -62,8 +62,9 @@ def issue(
 ) -> tuple[Token, str]:  # fmt: skip
     """Issue a token; returns it with its clear text, which is not stored.
 
-    Raises Refused (NOT_FOUND, DEVELOPER_DISABLED).
+    Raises Refused (NOT_FOUND, DEVELOPER_DISABLED, UNAUTHENTICATED).
     """
+    require_valid(tx, actor.token_id)
     developers.require_enabled(tx, developer_id)
     token, text = _insert(tx, actor, developer_id, scope, days * DAY, app_id, None)
     bound = {"app_id": app_id} if app_id else {}
@@ -157,6 +158,15 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_
 
 def not_found(token_id: str) -> Refused:
     return Refused("NOT_FOUND", f"There is no token {token_id}.")
+
+
+def require_valid(tx: sqlite3.Connection, token_id: str | None) -> None:
+    """Raises Refused (UNAUTHENTICATED) if the token, where there is one, has ended since the request was authenticated.
+
+    What outlasts a token is created after this check, in the same transaction: or it would escape its revocation.
+    """
+    if token_id is not None and not get(tx, token_id).is_valid:
+        raise Refused("UNAUTHENTICATED", "The token has expired or was revoked.")
 
 
 def get(db: sqlite3.Connection, token_id: str) -> Token:

@@ -19,7 +19,7 @@ from tests.support.portal import MOSIS
 LEAVES = list(leaves())
 HEAVY = {
     "PIL", "boto3", "botocore", "bottle", "cryptography", "email", "granian", "http.client",
-    "importlib.metadata", "jinja2", "prometheus_client", "pydantic", "pydantic_settings", "rich", "tomli_w",
+    "importlib.metadata", "jinja2", "prometheus_client", "pydantic", "pydantic_settings", "rich", "tomli_w", "webauthn",
 }  # fmt: skip
 ONLY_WHERE_USED = HEAVY - {"pydantic", "tomli_w", "cryptography", "email", "http.client", "importlib.metadata"}
 

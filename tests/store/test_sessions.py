@@ -91,6 +91,27 @@ def test_a_token_has_a_bounded_number_of_sessions_the_last_ones(
     assert of == [None, None, *[token] * sessions.MOST]
 
 
+def test_a_token_that_was_revoked_during_its_request_creates_none(store: Store, token: tokens.Token) -> None:
+    """Another one would not have been among those that were revoked with it."""
+    dev = audit.Actor("dev", "developer", token.token_id, "test")
+    with store.db.write() as tx:
+        apps.add(tx, dev, APP_ID, "App", "")
+        tokens.revoke(tx, audit.OPERATOR, "dev", token.token_id)
+        with pytest.raises(Refused, match="was revoked"):
+            tokens.issue_own(tx, dev, APP_ID, 365)
+
+
+def test_what_was_created_with_what_a_token_created_is_revoked_with_it(store: Store, token: tokens.Token) -> None:
+    with store.db.write() as tx:
+        made = [token]
+        for _ in range(3):
+            actor = audit.Actor("dev", "admin", made[-1].token_id, "test")
+            made.append(tokens.issue(tx, actor, "dev", "admin", 1)[0])
+        other, _ = tokens.issue(tx, audit.OPERATOR, "dev", "developer", 1)
+        tokens.revoke(tx, audit.OPERATOR, "dev", token.token_id)
+        assert [tokens.get(tx, each.token_id).is_valid for each in (*made, other)] == [False] * 4 + [True]
+
+
 def test_a_developer_has_a_bounded_number_of_tokens_for_single_apps(store: Store, token: tokens.Token) -> None:
     dev = audit.Actor("dev", "developer", token.token_id, "test")
     with store.db.write() as tx:

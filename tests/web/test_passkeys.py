@@ -1,5 +1,7 @@
 """Signing in with a passkey: by an authenticator in software, and by Chromium's virtual one."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +133,22 @@ def test_what_does_not_sign_in_counts_like_a_wrong_token(store: Store, token: st
     problem(sign_in(stranger, unknown), 429, "RATE_LIMITED")
     assert stranger.post("/sign-in", data={"token": "mosis_x"}).status_code == 429
     assert sign_in(stranger, device).status_code == 204, "a valid one always passes"
+
+
+def test_sign_ins_count_as_changes_of_the_developer(tmp_path: Path, device: Authenticator) -> None:
+    store = make_store(tmp_path / "busy", public_url=ORIGIN, changes_per_hour=5)
+    token = add_developer(store, "dev", key=None)
+    register(browser(store, token), token, device)
+    assert [sign_in(browser(store), device).status_code for _ in range(3)] == [204, 204, 429]
+    assert [entry.action for entry in audit.entries(store.db.read())].count("session.start") == 3
+    store.db.close()
+
+
+def test_the_portal_starts_without_the_library() -> None:
+    program = "import sys, portal.app; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"bottle", "portal.web.passkeys"} <= set(ran.stdout.split())
+    assert {"webauthn", "cbor2", "OpenSSL"} & set(ran.stdout.split()) == set()
 
 
 @pytest.mark.parametrize(
