@@ -23,6 +23,7 @@ WITHOUT_A_TOKEN = {
     "/csp-report": "limited by address and in all",
     "/sign-in": "wrong tokens are limited by address, right ones by developer",
     "/sign-in/passkey": "the same with passkeys",
+    "/api/oidc/token": "wrong ones are limited by address, right ones by app, and each is accepted once",
     "/api/store/updates": "writes nothing",
     "/api/uploads/<upload_id:re:[0-9a-f]{32}>": "each needs a signed URL: chunks are limited by developer",
 }

@@ -58,7 +58,7 @@ def test_the_latest_releases_of_all_apps_are_those_that_devices_may_get(filled: 
 
 
 def test_the_trail_of_a_version_is_in_order(filled: Store) -> None:
-    trail = audit.recent(filled.db.read(), "org.example.a/1")
+    trail = audit.about(filled.db.read(), "org.example.a/1")
     assert [entry.action for entry, _ in trail] == [
         "version.upload", "version.submit", "version.publish", "version.yank",
     ]  # fmt: skip

@@ -211,7 +211,7 @@ def test_a_reviewer_may_share_a_version_and_each_link_is_in_the_audit_log(store:
         [preview] = owner.get(PREVIEWS).json()["previews"]
         assert owner.delete(f"{PREVIEWS}/{preview['preview_id']}").status_code == 204
     logged = [
-        (entry.actor, entry.action) for entry, _ in audit.recent(store.db.read(), f"{APP_ID}/1")
+        (entry.actor, entry.action) for entry, _ in audit.about(store.db.read(), f"{APP_ID}/1")
         if "share" in entry.action
     ]  # fmt: skip
     assert logged == [("reviewer", "version.share"), ("acme", "version.unshare")]
