@@ -1,4 +1,4 @@
-# make deploy: this machine, no root.  make down: stops it.  CONTRIBUTING.md says what the others do.
+# `make help` prints what follows ##; CONTRIBUTING.md says more.
 HOSTS_PYTEST ?= tests/hosts
 SECONDS ?= 60
 RUNS ?= 50
@@ -16,37 +16,42 @@ UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 
 # V=1: everything that pyinfra prints. WHEELHOUSE: directory of wheels, for a machine that reaches no package index.
 export ROOT PORT PYTHON V WHEELHOUSE
 
-.PHONY: check deploy down test test-hosts fuzz bench crash docs lock
+.PHONY: help check deploy down test test-hosts fuzz bench crash docs screenshots lock
 .DELETE_ON_ERROR:
 
-deploy:
+help: ## print this list; so does make without a command
+	@printf 'Commands of make:\n'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "    make %-12s %s\n", $$1, $$2 }' Makefile
+	@printf 'Variables: ROOT and PORT of the store, V=1 to print every step. See README.md and CONTRIBUTING.md.\n'
+
+deploy: ## install a store on this machine, without root, and start it
 	@$(RUN) 3.11 deploys.make.deploy
 
-down:
+down: ## stop that store; its data stays
 	@$(RUN) 3.8 deploys.remote.down "$${ROOT:-var/mosis}"
 
-test: .venv/dev.done
+test: .venv/dev.done ## run every test that needs no root
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-hosts: .venv/dev.done
+test-hosts: .venv/dev.done ## as root: boot Debian hosts here and deploy to them
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -o console_output_style=classic $(HOSTS_PYTEST)
 
 # New inputs are kept in .cache/fuzz, so that the next run goes on from there; what it finds is left beside them.
-fuzz: .venv/fuzz.done
+fuzz: .venv/fuzz.done ## fuzz the package reader for SECONDS=60
 	@mkdir -p .cache/fuzz/corpus
 	$(BIN)/python -m tests.fuzz.package_reader -max_total_time=$(SECONDS) -print_final_stats=1 \
 	    -artifact_prefix=.cache/fuzz/ .cache/fuzz/corpus tests/fuzz/corpus
 
 # Minutes on a quiet machine; QUICK=1 only tries it, LINES="icons info" chooses.
-bench: .venv/dev.done
+bench: .venv/dev.done ## measure the stack beside references
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(LINES)
 
 # RUNS kills at random moments; SEED=… repeats the moments of a series. Exit 1 if a promise broke.
-crash: .venv/dev.done
+crash: .venv/dev.done ## kill a real store RUNS=50 times, and check what is left
 	@$(BIN)/python -m crash --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 # What can be said of the code without running it, and how much of the store's own safety its tests reach.
-check: .venv/dev.done
+check: .venv/dev.done ## check style, types, imports, spelling and coverage
 	$(BIN)/python -m ruff check --quiet
 	$(BIN)/python -m ruff format --check --quiet
 	$(BIN)/python -m mypy
@@ -57,11 +62,15 @@ check: .venv/dev.done
 	$(BIN)/python -m coverage report --include='portal/store/*' --fail-under=$(STORE_COVERAGE)
 
 # The tables of docs/, from the code that they describe.
-docs: .venv/dev.done
+docs: .venv/dev.done ## write the tables of docs/ from the code
 	$(BIN)/python -m docs.tables
 
+# Pictures of the pages, of a store with apps; INTO is where they go, SHOTS="store app" chooses.
+screenshots: .venv/dev.done ## take the pictures of docs/screenshots
+	$(BIN)/python -m docs.pictures $(or $(INTO),docs/screenshots) $(SHOTS)
+
 # The versions that every machine gets, with the digests of their files; UPGRADE=1 takes the newest ones.
-lock: .cache/tools/bin/uv
+lock: .cache/tools/bin/uv ## compile requirements/*.lock; UPGRADE=1 takes newer versions
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server -o requirements/portal.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server --extra operator -c requirements/portal.lock -o requirements/operator.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock

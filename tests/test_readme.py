@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import REPOSITORY, block
+from tests.support.browsing import CHROMIUM
+from tests.support.pages import REPOSITORY, block, steps
 from tests.support.portal import free_port
 
 pytestmark = pytest.mark.seconds(90)
 
 WALKTHROUGHS = (
     ("README.md", "walkthrough"),
+    ("README.md", "package"),
     ("README.md", "device"),
     ("docs/publishing.md", "update"),
     ("docs/publishing.md", "http"),
@@ -25,6 +27,13 @@ WALKTHROUGHS = (
     ("docs/operations.md", "move"),
 )
 WRITTEN = r"(?: > | --output | -o |mosis key generate |mosis init |mkdir |mosis pack \w+ )([a-z][\w./-]*)"
+INSTALLED = "$mosis install org.acme.tiny --trust-first-use --from $STORE --into var/other\n"
+BY_BROWSER = """
+cat > steps.md <<'END'
+{steps}
+END
+PYTHONPATH={repository} .venv/bin/python -m tests.support.steps steps.md
+"""
 WHOLE_AFTER_MOVE = (
     "curl -sS --fail-with-body $STORE/downloads/acme/org.acme.hello/1/package.mosis | cmp - hello.mosis\n"
 )
@@ -40,12 +49,20 @@ def test_what_the_walkthroughs_write_into_a_clone_is_ignored_by_git(page: str, m
         assert ignored.returncode == 0, name
 
 
+def test_a_first_app_takes_less_than_15_lines_by_command_and_by_browser_together() -> None:
+    commands = [block("README.md", marker) for marker in ("walkthrough", "package")]
+    assert len("".join([*commands, steps("README.md", "browser")]).splitlines()) < 15
+
+
 def test_the_walkthroughs_run_as_written(tmp_path: Path) -> None:
     for need in ("make", "curl", "cmp"):
         if shutil.which(need) is None:
             pytest.skip(f"{need} is not installed")
     blocks = {named: block(*named) for named in WALKTHROUGHS}
     blocks["README.md", "device"] = "$mosis catalogue\n" + blocks["README.md", "device"]  # instead of waiting a minute
+    if CHROMIUM is not None:
+        by_browser = BY_BROWSER.format(steps=steps("README.md", "browser"), repository=REPOSITORY)
+        blocks["README.md", "package"] += by_browser + "$mosis catalogue\n" + INSTALLED
     script = "".join(blocks.values()) + WHOLE_AFTER_MOVE
     port, root, moved = free_port(), tmp_path / "store", tmp_path / "moved"
     # As printed but for the places: another test may have the default port.

@@ -47,7 +47,7 @@ def _summary(root: Path, port: str) -> str:
         "command": f"{root}/bin/mosis",
     }
     if (root_key := root / "secrets/catalogue/root.pem").exists():
-        rows["root key"] = f"{root_key}: move it to two places off this machine; it replaces all other keys"
+        rows["root key"] = f"{root_key} (may stay there for a try-out; before others use the store: docs/catalogue.md)"
     return "\n".join(f"    {name:14}{text}" for name, text in rows.items())
 
 

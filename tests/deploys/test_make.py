@@ -57,6 +57,13 @@ def checkout(tmp_path: Path) -> Path:
     return target
 
 
+def test_make_alone_says_what_each_command_does() -> None:
+    [commands] = re.findall(r"^\.PHONY: (.*)$", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    alone, asked = make(CHECKOUT), make(CHECKOUT, "help")
+    assert (alone.returncode, alone.stdout) == (0, asked.stdout)
+    assert {*re.findall(r"^    make ([a-z-]+) +\S", alone.stdout, re.MULTILINE)} == {*commands.split()}
+
+
 @pytest.fixture
 def installed(checkout: Path) -> Path:
     done = make(checkout, ".venv/operator.done")

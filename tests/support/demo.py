@@ -20,9 +20,12 @@ RICH = "org.acme.notes"
 DRAFT = 5
 """The version code of its draft."""
 
-CHANGELOG = (
-    "- *New*: a timeline of everything that you wrote\n- Search finds parts of words\n- Fewer crashes with `emoji`"
-)
+COMMON = {
+    "changelog": "- *New*: a timeline of everything that you wrote\n- Search finds parts of words\n- Fewer crashes",
+    "license": "MIT",
+    "author": "Acme Apps",
+    "homepage": "https://acme.example/",
+}
 SHOWN = {
     RICH: ("Notes", "Keeps what you write, on your own device."),
     "org.acme.weather": ("Weather Station", "Temperature, wind and rain of the sensor in your garden."),
@@ -63,10 +66,8 @@ def fill(store: Store) -> Demo:
 
 
 def _publish(store: Store, app_id: str, code: int, name: str, about: str, permissions: list[str]) -> None:
-    publishing.publish(
-        store, app_id, code, version_name=f"1.{code}.0", name=name, description=about, permissions=permissions,
-        changelog=CHANGELOG, license="MIT", author="Acme Apps", homepage="https://acme.example/",
-    )  # fmt: skip
+    described = {"name": name, "description": about, "permissions": permissions, **COMMON}
+    publishing.publish(store, app_id, code, version_name=f"1.{code}.0", **described)
 
 
 def _every_state(store: Store) -> None:
@@ -77,9 +78,10 @@ def _every_state(store: Store) -> None:
         (4, (("submit", "Please look at the new permission: it is for the timeline."),)),
         (DRAFT, ()),
     ):
+        described = dict(zip(("name", "description"), SHOWN[RICH], strict=True)) | COMMON
         publishing.upload(
-            store, RICH, code, version_name=f"1.{code}.0", name="Notes", changelog=CHANGELOG,
-            permissions=["storage.read", "network", "calendar.read"], payload_bytes=40_000,
+            store, RICH, code, version_name=f"1.{code}.0", payload_bytes=40_000,
+            permissions=["storage.read", "network", "calendar.read"], **described,
         )  # fmt: skip
         for action, reason in steps:
             publishing.change(store, RICH, code, action, reason)
@@ -97,25 +99,25 @@ def _illustrate(store: Store, app_id: str, number: int) -> None:
 
 
 def _colour(number: int, brightness: float) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb(0.47 + number / len(SHOWN), 0.55, brightness)
+    red, green, blue = colorsys.hsv_to_rgb(0.47 + number / len(SHOWN), 0.45, brightness)
     return int(255 * red), int(255 * green), int(255 * blue)
 
 
 def _icon(number: int, edge: int) -> bytes:
     """A square with as many bars as its number says."""
-    picture = Image.new("RGB", (edge, edge), _colour(number, 0.6))
+    picture = Image.new("RGB", (edge, edge), _colour(number, 0.5))
     draw, bars = ImageDraw.Draw(picture), number % 4 + 2
     for bar in range(bars):
         left, height = edge * (0.2 + 0.6 * bar / bars), edge * (0.2 + 0.4 * ((bar * 3 + number) % 5) / 4)
-        draw.rectangle((left, 0.8 * edge - height, left + 0.4 * edge / bars, 0.8 * edge), fill=_colour(number, 0.95))
+        draw.rectangle((left, 0.8 * edge - height, left + 0.4 * edge / bars, 0.8 * edge), fill=_colour(number, 1))
     return _png(picture)
 
 
 def _screen(number: int, view: int) -> bytes:
     """A window with lines, as an app might have."""
-    picture = Image.new("RGB", (1280, 720), _colour(number, 0.95))
+    picture = Image.new("RGB", (1280, 720), _colour(number, 0.75))
     draw = ImageDraw.Draw(picture)
-    draw.rectangle((0, 0, 1280, 96), fill=_colour(number, 0.6))
+    draw.rectangle((0, 0, 1280, 96), fill=_colour(number, 0.5))
     for row in range(5):
         top = 140 + row * 110
         draw.rounded_rectangle((60, top, 1220 - 90 * ((row * 2 + view) % 5), top + 70), 20, fill=(255, 255, 255))

@@ -1,19 +1,15 @@
 """A real portal behind a real nginx, looked at with a real browser: one of each per test process."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.support import publishing
+from tests.support.browsing import CHROMIUM, PATIENCE, Visit, launched
 from tests.support.nginx import NGINX, nginx_before
 from tests.support.portal import Portal, add_developer, free_port, make_store
-
-CHROMIUM = shutil.which("chromium")
-PATIENCE = 60_000  # milliseconds until a step of a test gives up
 
 
 @pytest.fixture(scope="session")
@@ -50,41 +46,8 @@ def app_id(site: Portal, request: pytest.FixtureRequest) -> str:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        names = "--host-resolver-rules=MAP *.test 127.0.0.1"  # a store at home is reached by name, over plain http
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", names])
-        yield launched
-        launched.close()
-
-
-class Visit:
-    """A page in a context of its own, and what went wrong in it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.faults: list[str] = []
-        self._hosts: set[str] = set()
-        page.context.on("console", lambda m: m.type in ("error", "warning") and self.faults.append(m.text))
-        page.context.on("weberror", lambda error: self.faults.append(str(error.error)))
-        page.context.on("request", lambda request: self._requested(request.url))
-
-    def _requested(self, url: str) -> None:
-        if "csp-report" in url:
-            self.faults.append(url)
-        if not url.startswith(("data:", "blob:")):
-            self._hosts.add(url.split("/")[2])
-
-    def check(self) -> None:
-        """Nothing failed in the page, and no other host than the store was asked for anything."""
-        assert self.faults == []
-        assert len(self._hosts) <= 1, self._hosts
-
-    def accessible(self) -> None:
-        """axe finds neither a fault nor what it cannot decide."""
-        found = Axe().run(self.page, options={"resultTypes": ["violations", "incomplete"]}).response
-        faults = [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
-        unclear = [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["incomplete"]]
-        assert (faults, unclear) == ([], [])
+    with launched() as browser:
+        yield browser
 
 
 Visiting = Callable[..., Visit]
