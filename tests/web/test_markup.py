@@ -22,6 +22,8 @@ JAVA = shutil.which("java")
 PATIENCE = 300  # seconds
 STORE = "http://nas.test"
 STARTS = ("/", "/?q=nothing-like-it", "/sign-in", "/nothing", "/console", "/console/tokens", "/review", "/status")
+UNKNOWN = r".*“vector-effect”.*"
+"""A property of SVG 2 that the validator does not know yet."""
 KEPT = re.compile(r"sign-out|revoke|/delete$")
 """Forms that end what the walk needs."""
 
@@ -151,7 +153,16 @@ def validated(place: Path) -> list[tuple[str, str]]:
     assert package and package.origin
     jar = Path(package.origin).with_name("vnu.jar")
     quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for seconds only
-    checker = ["--stdout", "--exit-zero-always", "--format", "json", "--also-check-css", "--also-check-svg"]
+    checker = [
+        "--stdout",
+        "--exit-zero-always",
+        "--format",
+        "json",
+        "--also-check-css",
+        "--also-check-svg",
+        "--filterpattern",
+        UNKNOWN,
+    ]
     ran = subprocess.run(
         [str(JAVA), *quick, "-jar", jar, *checker, place], capture_output=True, text=True, timeout=PATIENCE
     )
