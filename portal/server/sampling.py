@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from portal.app import MODULES
 from portal.settings import METRICS_VARIABLE, Settings
 from portal.store import usage, versions
-from portal.store.history import PERIOD, Figures, History, Measured
+from portal.store.history import PERIOD, Figures, History, Measured, added
 from portal.store.store import Store, open_store
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ SUMS = {
     "mosis_download_ttfb_seconds_bucket": ("download_seconds", "le"),
 }
 """Samples of metrics that are summed up by one label: the figure and the label."""
-BYTES = {"mosis_upload_bytes_total": "bytes/received", "mosis_download_bytes_total": "bytes/sent"}
+BYTES = {"mosis_upload_bytes_total": "received", "mosis_download_bytes_total": "sent"}
 
 
 def start(settings: Settings) -> None:
@@ -77,31 +77,33 @@ def _counted(directory: str) -> Figures:
 
 def counted(metrics: Iterable[Metric]) -> Figures:
     """The counters of the history."""
-    found: dict[str, int] = {}
-    for metric in metrics:
-        for sample in metric.samples:
-            for name in _figures(sample.name, sample.labels):
-                found[name] = found.get(name, 0) + int(sample.value)
-    return found
+    return added(
+        {figure: {label: int(sample.value)}}
+        for metric in metrics
+        for sample in metric.samples
+        for figure, label in _figure(sample.name, sample.labels)
+    )
 
 
-def _figures(sample: str, labels: dict[str, str]) -> Iterator[str]:
-    """The figures that a sample of a metric is part of."""
+def _figure(sample: str, labels: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The figure and the label that a sample of a metric counts for, if any."""
     route = labels.get("route")
     if sample in SUMS:
         figure, label = SUMS[sample]
-        yield f"{figure}/{labels[label]}"
+        yield figure, labels[label]
     elif sample in BYTES:
-        yield BYTES[sample]
+        yield "bytes", BYTES[sample]
     elif sample == "mosis_http_requests_total" and route not in PROBES:
-        yield f"requests/{labels['code'][0]}xx"
+        yield "requests", f"{labels['code'][0]}xx"
     elif sample == "mosis_http_request_duration_seconds_bucket" and route not in PROBES | BODIES:
-        yield f"answer_seconds/{labels['le']}"
+        yield "answer_seconds", labels["le"]
 
 
 def noted(store: Store) -> Figures:
     """How much of the disk is in use and free, and how many versions there are."""
     db, layout = store.db.read(), store.layout
-    storage = {f"storage/{area}": size for area, size in usage.by_area(db, layout).items()}
-    counts = {f"versions/{status}": number for status, number in versions.count(db).items()}
-    return {**storage, **counts, "disk/free": shutil.disk_usage(layout.root).free}
+    return {
+        "storage": usage.by_area(db, layout),
+        "versions": dict[str, int](versions.count(db).items()),
+        "disk": {"free": shutil.disk_usage(layout.root).free},
+    }

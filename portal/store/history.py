@@ -8,7 +8,7 @@ then begins anew, and nothing else depends on it.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -40,8 +40,8 @@ CREATE TABLE IF NOT EXISTS counters ( -- of each server that counts, as they wer
     version=1,
 )
 
-Figures = Mapping[str, int]
-"""Counts and bytes by `figure/label`, such as `requests/5xx`."""
+Figures = Mapping[str, Mapping[str, int]]
+"""Counts and bytes by figure and label, such as `{"requests": {"5xx": 1}}`."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,21 @@ class Row:
     seconds: int
     counted: Figures
     noted: Figures
+
+    def labelled(self, figure: str) -> Mapping[str, int]:
+        """The values of a figure by its label."""
+        return self.counted.get(figure) or self.noted.get(figure) or {}
+
+
+def added(parts: Iterable[Figures]) -> Figures:
+    """The sums of figures."""
+    found: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for figure, values in part.items():
+            into = found.setdefault(figure, {})
+            for label, value in values.items():
+                into[label] = into.get(label, 0) + value
+    return found
 
 
 class History:
@@ -136,7 +151,10 @@ class History:
     def _since_last(self, server: str, counted: Figures) -> Figures:
         row = self._db.execute("SELECT counted FROM counters WHERE server = ?", (server,)).fetchone()
         before: Figures = json.loads(row[0]) if row else counted
-        return {name: value - before.get(name, 0) for name, value in counted.items()}
+        return {
+            figure: {label: value - before.get(figure, {}).get(label, 0) for label, value in values.items()}
+            for figure, values in counted.items()
+        }
 
     def _add(self, ring: Ring, at: int, row: Row) -> None:
         begin = row.at - row.at % ring.step
@@ -144,7 +162,7 @@ class History:
             "SELECT seconds, counted FROM samples WHERE step = ? AND at = ?", (ring.step, begin)
         ).fetchone()
         seconds, counted = (found[0], json.loads(found[1])) if found else (0, {})
-        total = {name: counted.get(name, 0) + row.counted.get(name, 0) for name in {**counted, **row.counted}}
+        total = added((counted, row.counted))
         self._db.execute(
             "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?)",
             (ring.step, begin, min(seconds + row.seconds, ring.step), _text(total), _text(row.noted)),
@@ -171,7 +189,7 @@ class History:
 
 
 def _text(figures: Figures) -> str:
-    return json.dumps(dict(figures), separators=(",", ":"))
+    return json.dumps(figures, separators=(",", ":"))
 
 
 def _elapsed(at: int, known: Mapping[str, int], server: str) -> int:

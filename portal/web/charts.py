@@ -1,6 +1,6 @@
 """Charts as paths of SVG, drawn on the server; labels are HTML beside them, so that they are as large as other text.
 
-A chart is stretched to the width that it has: positions are in thousandths of it, and lines keep their width.
+A chart is stretched to the width that it has: positions are whole thousandths of it, and lines keep their width.
 """
 
 import math
@@ -14,6 +14,7 @@ ROUND = (1, 2, 4, 6, 8, 10)  # times a power of ten: the end of a scale
 DECADES = 4  # of a logarithmic scale
 
 Values = Sequence[float | None]
+Point = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,18 @@ def lines(name: str, title: str, series: Sequence[Series], scale: Scale) -> Char
 
 
 def layers(name: str, title: str, series: Sequence[Series], scale: Scale, limit: float | None = None) -> Chart:
-    """The series on each other, the first one at the bottom."""
-    floor: Values = [0.0 if value is not None else None for value in (series[0].values if series else [])]
+    """The series on each other, the first one at the bottom: each path covers those that are below it, and goes first
+    if it is higher.
+    """
+    sums: Values = [0.0] * len(series[0].values)
     paths = []
     for colour, one in enumerate(series):
-        ceiling = [_sum(low, value) for low, value in zip(floor, one.values, strict=True)]
-        paths.append(Path(_area(floor, ceiling, scale), colour, filled=True))
-        floor = ceiling
-    place = None if limit is None or scale.place(limit) > 1 else _y(scale, limit)
-    return Chart(name, title, _described(series), series, paths, scale.labels, place)
+        sums = [
+            None if low is None or value is None else low + value for low, value in zip(sums, one.values, strict=True)
+        ]
+        paths.append(Path(_area(sums, scale), colour, filled=True))
+    place = None if limit is None or scale.place(limit) > 1 else HEIGHT * (1 - scale.place(limit))
+    return Chart(name, title, _described(series), series, paths[::-1], scale.labels, place)
 
 
 def bar(parts: Sequence[float], whole: float) -> list[tuple[float, float]]:
@@ -103,10 +107,6 @@ def _described(series: Sequence[Series]) -> str:
     return "; ".join(f"{one.name}: {one.shown or 'no figures'}" for one in series)
 
 
-def _sum(low: float | None, value: float | None) -> float | None:
-    return None if low is None or value is None else low + value
-
-
 def _round_up(value: float) -> float:
     if value <= 0:
         return 0
@@ -118,20 +118,16 @@ def _line(values: Values, scale: Scale) -> str:
     return "".join(_through(_points(values, run, scale)) for run in _runs(values))
 
 
-def _area(floor: Values, ceiling: Values, scale: Scale) -> str:
-    """Around each run: above it forwards, below it backwards; a step alone is as wide as a step."""
+def _area(values: Values, scale: Scale) -> str:
+    """Below the values, down to the bottom; a step alone is as wide as a step."""
     drawn = []
-    for run in _runs(ceiling):
-        above, below = _points(ceiling, run, scale), _points(floor, run, scale)
-        if len(run) == 1:
-            half = WIDTH / len(ceiling) / 2
-            above, below = _widened(above[0], half), _widened(below[0], half)
-        drawn.append(f"{_through([*above, *reversed(below)])}Z")
+    for run in _runs(values):
+        points = _points(values, run, scale)
+        if len(points) == 1:
+            (x, y), half = points[0], WIDTH // len(values) // 2
+            points = [(x - half, y), (x + half, y)]
+        drawn.append(f"{_through(points)}V{HEIGHT}H{points[0][0]}Z")
     return "".join(drawn)
-
-
-def _widened(point: tuple[float, float], half: float) -> list[tuple[float, float]]:
-    return [(point[0] - half, point[1]), (point[0] + half, point[1])]
 
 
 def _runs(values: Values) -> list[list[int]]:
@@ -139,16 +135,23 @@ def _runs(values: Values) -> list[list[int]]:
     return [list(run) for has, run in groupby(range(len(values)), lambda step: values[step] is not None) if has]
 
 
-def _points(values: Values, run: Iterable[int], scale: Scale) -> list[tuple[float, float]]:
+def _points(values: Values, run: Iterable[int], scale: Scale) -> list[Point]:
     width = WIDTH / len(values)
-    return [((step + 0.5) * width, _y(scale, value)) for step in run if (value := values[step]) is not None]
+    return [
+        (round((step + 0.5) * width), round(HEIGHT * (1 - scale.place(value))))
+        for step in run
+        if (value := values[step]) is not None
+    ]
 
 
-def _y(scale: Scale, value: float) -> float:
-    return HEIGHT * (1 - scale.place(value))
-
-
-def _through(points: Sequence[tuple[float, float]]) -> str:
+def _through(points: Sequence[Point]) -> str:
     """A line; a point alone becomes one without length, which round ends make a dot."""
-    first, *rest = [f"{x:.1f} {y:.1f}" for x, y in points]
-    return f"M{first}" + ("".join(f"L{point}" for point in rest) or "h0")
+    (x, y), *rest = points
+    return f"M{x} {y}" + ("".join(f"L{x} {y}" for x, y in _corners(points)) if rest else "h0")
+
+
+def _corners(points: Sequence[Point]) -> Iterable[Point]:
+    """All points but the first, without those in the middle of a level part."""
+    for before, point, after in zip(points, points[1:], [*points[2:], None], strict=False):
+        if after is None or not before[1] == point[1] == after[1]:
+            yield point

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from portal.store.history import DAY, Figures, Row
+from portal.store.history import DAY, Row, added
 from portal.web import text
 
 FORECAST_DAYS = 14
@@ -11,24 +12,19 @@ FORECAST_DAYS_MAX = 3650
 GROWTH_MIN = 0.001  # part of what is in use, below which it does not grow
 
 
-def labelled(figures: Figures, figure: str) -> dict[str, int]:
-    """The values of one figure by its label."""
-    return {name.partition("/")[2]: value for name, value in figures.items() if name.startswith(f"{figure}/")}
-
-
-def total(figures: Figures, figure: str) -> int:
-    return sum(labelled(figures, figure).values())
+def total(row: Row, figure: str) -> int:
+    return sum(row.labelled(figure).values())
 
 
 def rate(row: Row, figure: str) -> float | None:
     """How often per second; None if nothing was measured."""
-    return total(row.counted, figure) / row.seconds if row.seconds else None
+    return total(row, figure) / row.seconds if row.seconds else None
 
 
 def share(row: Row, figure: str, label: str) -> float | None:
     """The part that has this label, 0 to 1; None if there was nothing."""
-    whole = total(row.counted, figure)
-    return row.counted.get(f"{figure}/{label}", 0) / whole if whole else None
+    whole = total(row, figure)
+    return row.labelled(figure).get(label, 0) / whole if whole else None
 
 
 def quantile(row: Row, figure: str, part: float) -> float | None:
@@ -36,7 +32,7 @@ def quantile(row: Row, figure: str, part: float) -> float | None:
 
     What is in the last bucket, which has no end, counts as its beginning.
     """
-    buckets = sorted((float(edge), count) for edge, count in labelled(row.counted, figure).items())
+    buckets = sorted((_edge(edge), count) for edge, count in row.labelled(figure).items())
     if not buckets or not buckets[-1][1]:
         return None
     rank, low, below = part * buckets[-1][1], 0.0, 0.0
@@ -47,11 +43,12 @@ def quantile(row: Row, figure: str, part: float) -> float | None:
     return low
 
 
+_edge = lru_cache(float)
+
+
 def merged(rows: Sequence[Row]) -> Row:
     """Several rows as one; at least one."""
-    names = {name for row in rows for name in row.counted}
-    counted = {name: sum(row.counted.get(name, 0) for row in rows) for name in names}
-    return Row(rows[0].at, sum(row.seconds for row in rows), counted, rows[-1].noted)
+    return Row(rows[0].at, sum(row.seconds for row in rows), added(row.counted for row in rows), rows[-1].noted)
 
 
 @dataclass(frozen=True)
@@ -64,8 +61,8 @@ class Growth:
 
 def growth(rows: Sequence[Row]) -> Growth | None:
     """The growth of what is in use, by least squares over the last FORECAST_DAYS; None if that is less than a day."""
-    points = [(row.at / DAY, total(row.noted, "storage")) for row in rows if row.noted]
-    points = [point for point in points if points[-1][0] - point[0] <= FORECAST_DAYS]
+    recent = [row for row in rows if rows[-1].at - row.at <= FORECAST_DAYS * DAY]
+    points = [(row.at / DAY, total(row, "storage")) for row in recent if row.noted]
     days = points[-1][0] - points[0][0] if points else 0.0
     if days < 1:
         return None
@@ -78,7 +75,7 @@ def forecast(rows: Sequence[Row], budget: int) -> str:
     """When the budget is spent, or the disk is full if that is sooner; a sentence, or none without a sample."""
     if not rows:
         return ""
-    used, free = total(rows[-1].noted, "storage"), rows[-1].noted.get("disk/free", float("inf"))
+    used, free = total(rows[-1], "storage"), rows[-1].labelled("disk").get("free", float("inf"))
     if used >= budget:
         return f"The budget is exceeded by {text.size(used - budget)}."
     found = growth(rows)

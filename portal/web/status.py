@@ -11,7 +11,7 @@ from portal.http.routing import ADMIN, Call, Operation, Routes
 from portal.jobs import status as job
 from portal.store import versions
 from portal.store.clock import now
-from portal.store.history import PERIOD, RINGS, Figures, History, Row
+from portal.store.history import PERIOD, RINGS, History, Row
 from portal.store.states import STATUSES
 from portal.web import charts, figures, rendering, status_charts, text
 from portal.web.console import HTML
@@ -46,7 +46,7 @@ def show(call: Call) -> HTTPResponse:
     view, budget = VIEWS.get(call.request.query.view) or VIEWS["day"], call.settings.storage_budget_bytes
     with closing(History.read(call.store.layout)) as history:
         rows, long, sampled_at = history.rows(view.ring), history.rows(RINGS[-1]), history.sampled_at()
-    steps, newest = Steps.of(view, rows), long[-1].noted if long else {}
+    steps, newest = Steps.of(view, rows), long[-1] if long else Row(0, 0, {}, {})
     used = figures.total(newest, "storage")
     lines = [*_storage(used, budget), *job.glance(call.store)]
     return rendering.html(
@@ -65,15 +65,15 @@ def _storage(used: int, budget: int) -> Iterator[job.Line]:
         yield job.Line("storage", False, f"{text.size(used)} of {text.size(budget)} in use")
 
 
-def _areas(newest: Figures, budget: int) -> list[Area]:
-    sizes = [newest.get(f"storage/{name}", 0) for name in AREAS]
+def _areas(newest: Row, budget: int) -> list[Area]:
+    sizes = [newest.labelled("storage").get(name, 0) for name in AREAS]
     places = charts.bar(sizes, budget)
     return [Area(name, size, *place) for name, size, place in zip(AREAS, sizes, places, strict=True)]
 
 
 def _versions(call: Call, rows: Sequence[Row]) -> list[Counted]:
     counts = dict[str, int](versions.count(call.db.read()).items())
-    before = figures.labelled(rows[0].noted, "versions") if rows else None
+    before = rows[0].labelled("versions") if rows else None
 
     def more(status: str) -> int | None:
         return None if before is None else counts.get(status, 0) - before.get(status, 0)

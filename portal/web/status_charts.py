@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 
 from portal.store import usage
 from portal.store.clock import now
@@ -20,18 +21,26 @@ Shown = Callable[[float], str]
 
 @dataclass(frozen=True)
 class View:
-    """A ring as the page shows it: its name, the format of its times, and how many steps a line of the table merges."""
+    """A ring as the page shows it, in steps of so many rows: its name, the format of its times, and how many steps a
+    line of the table has.
+    """
 
     name: str
     ring: Ring
+    rows: int
     time: str
     merged: int
 
+    @property
+    def step(self) -> int:
+        """Seconds between two points of a line."""
+        return self.ring.step * self.rows
+
 
 VIEWS = {
-    "day": View("24 hours", RINGS[0], "%H:%M", 12),
-    "week": View("7 days", RINGS[1], "%-d %b", 6),
-    "quarter": View("90 days", RINGS[2], "%-d %b", 12),
+    "day": View("24 hours", RINGS[0], 1, "%H:%M", 12),
+    "week": View("7 days", RINGS[1], 1, "%-d %b", 6),
+    "quarter": View("90 days", RINGS[2], 4, "%-d %b", 3),
 }
 
 
@@ -45,8 +54,9 @@ class Steps:
 
     @classmethod
     def of(cls, view: View, rows: Sequence[Row]) -> "Steps":
-        step, placed = view.ring.step, {row.at: row for row in rows}
+        step = view.step
         until = now() // step * step + step
+        placed = {at: figures.merged(list(each)) for at, each in groupby(rows, lambda row: row.at // step * step)}
         return cls(view, until, [placed.get(at) for at in range(until - view.ring.span, until, step)])
 
     def values(self, value: Value) -> list[float | None]:
@@ -72,8 +82,8 @@ def every(steps: Steps, budget: int) -> list[Chart]:
 
 
 def _storage(steps: Steps, budget: int) -> Chart:
-    series = [steps.series(area, _noted(f"storage/{area}"), size) for area in AREAS]
-    sums = steps.values(lambda row: figures.total(row.noted, "storage"))
+    series = [steps.series(area, _noted("storage", area), size) for area in AREAS]
+    sums = steps.values(lambda row: figures.total(row, "storage"))
     return charts.layers("storage", "In use", series, charts.linear(sums, size), budget)
 
 
@@ -83,7 +93,7 @@ def _traffic(steps: Steps) -> Chart:
 
 
 def _bytes(steps: Steps) -> Chart:
-    series = [steps.series(name, _rate(f"bytes/{name}"), lambda value: f"{size(value)}/s") for name in BYTES]
+    series = [steps.series(name, _rate("bytes", name), lambda value: f"{size(value)}/s") for name in BYTES]
     return charts.lines("bytes", "Bytes of files per second", series, _linear(series, size))
 
 
@@ -122,16 +132,16 @@ def _linear(series: Sequence[Series], shown: Shown, least: float = 0) -> charts.
     return charts.linear([value for one in series for value in one.values], shown, least)
 
 
-def _noted(name: str) -> Value:
-    return lambda row: row.noted.get(name)
+def _noted(figure: str, label: str) -> Value:
+    return lambda row: row.labelled(figure).get(label)
 
 
-def _counted(name: str) -> Value:
-    return lambda row: row.counted.get(name, 0)
+def _counted(figure: str, label: str) -> Value:
+    return lambda row: row.labelled(figure).get(label, 0)
 
 
-def _rate(name: str) -> Value:
-    return lambda row: row.counted.get(name, 0) / row.seconds if row.seconds else None
+def _rate(figure: str, label: str) -> Value:
+    return lambda row: row.labelled(figure).get(label, 0) / row.seconds if row.seconds else None
 
 
 def _share(figure: str, label: str) -> Value:
@@ -178,13 +188,13 @@ def percent(value: float) -> str:
 
 BYTES = ("sent", "received")
 COLUMNS = {
-    "requests": _or_none(lambda row: figures.total(row.counted, "requests"), number),
+    "requests": _or_none(lambda row: figures.total(row, "requests"), number),
     "failed": _or_none(_share("requests", "5xx"), percent),
     "refused": _or_none(_share("requests", "4xx"), percent),
     "p50": _or_none(_quantile("answer_seconds", QUANTILES["p50"]), text.seconds),
     "p99": _or_none(_quantile("answer_seconds", QUANTILES["p99"]), text.seconds),
-    **{name: _or_none(_counted(f"bytes/{name}"), size) for name in BYTES},
-    "in use": _or_none(lambda row: figures.total(row.noted, "storage"), size),
+    **{name: _or_none(_counted("bytes", name), size) for name in BYTES},
+    "in use": _or_none(lambda row: figures.total(row, "storage"), size),
 }
 
 

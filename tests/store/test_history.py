@@ -28,7 +28,7 @@ def at(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
 
 
 def measured(requests: int, used: int = 1) -> Measured:
-    return Measured({"requests/2xx": requests}, {"storage/packages": used})
+    return Measured({"requests": {"2xx": requests}}, {"storage": {"packages": used}})
 
 
 def sample(kept: History, monkeypatch: pytest.MonkeyPatch, when: int, requests: int, server: str = "first") -> bool:
@@ -37,7 +37,7 @@ def sample(kept: History, monkeypatch: pytest.MonkeyPatch, when: int, requests: 
 
 
 def requests(rows: list[Row]) -> list[int]:
-    return [row.counted.get("requests/2xx", 0) for row in rows]
+    return [row.labelled("requests").get("2xx", 0) for row in rows]
 
 
 def test_a_history_without_samples_is_empty(store: Store) -> None:
@@ -54,7 +54,7 @@ def test_the_first_sample_notes_how_things_are_and_counts_nothing(
     sample(kept, monkeypatch, NOW, 5000)
     for ring in RINGS:
         (row,) = kept.rows(ring)
-        assert (row.seconds, requests([row]), row.noted) == (0, [0], {"storage/packages": NOW})
+        assert (row.seconds, requests([row]), row.noted) == (0, [0], {"storage": {"packages": NOW}})
     assert kept.sampled_at() == NOW
 
 
@@ -67,7 +67,7 @@ def test_every_sample_adds_what_was_counted_since_the_last_one_to_each_ring(
     assert requests(kept.rows(DAYS)) == [100, 50, 0]
     for ring in (WEEK, QUARTER):
         (row,) = kept.rows(ring)
-        assert (row.seconds, requests([row]), row.noted) == (900, [150], {"storage/packages": NOW + 900})
+        assert (row.seconds, requests([row]), row.noted) == (900, [150], {"storage": {"packages": NOW + 900}})
 
 
 def test_of_the_workers_of_a_server_one_takes_a_sample(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_a_server_that_starts_anew_counts_from_its_first_sample_on(
     sample(kept, monkeypatch, NOW + 300, 5030, "old")
     sample(kept, monkeypatch, NOW + 300, 10, "new")
     sample(kept, monkeypatch, NOW + 600, 25, "new")
-    assert [(row.seconds, row.counted["requests/2xx"]) for row in kept.rows(DAYS)] == [(200, 40), (300, 15)]
+    assert [(row.seconds, row.counted["requests"]["2xx"]) for row in kept.rows(DAYS)] == [(200, 40), (300, 15)]
 
 
 def test_time_without_a_server_is_a_gap(kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_time_without_a_server_is_a_gap(kept: History, monkeypatch: pytest.Monke
 def test_a_clock_that_is_wrong_for_an_hour_costs_at_most_the_rows_of_that_hour(
     kept: History, store: Store, monkeypatch: pytest.MonkeyPatch, wrong: int
 ) -> None:
-    write(store.layout, monkeypatch, busy(range(NOW - 90 * DAY, NOW, QUARTER.step)))
+    write(store.layout, busy(range(NOW - 90 * DAY, NOW, QUARTER.step)))
     before = len(kept.rows(QUARTER))
     for number in range(12):
         sample(kept, monkeypatch, NOW + wrong + number * PERIOD, 1000 + number)
@@ -127,7 +127,7 @@ def test_the_rings_keep_their_size(kept: History, store: Store, monkeypatch: pyt
     """Samples of 91 days, fewer than there are, so that each ring is full."""
     end = NOW + 91 * DAY
     times = [*range(NOW, end - 8 * DAY, QUARTER.step), *range(end - 8 * DAY, end - 2 * DAY, WEEK.step)]
-    write(store.layout, monkeypatch, busy([*times, *range(end - 2 * DAY, end, DAYS.step)]))
+    write(store.layout, busy([*times, *range(end - 2 * DAY, end, DAYS.step)]))
     counts = dict(sqlite3.connect(store.layout.history).execute("SELECT step, count(*) FROM samples GROUP BY step"))
     assert counts == {ring.step: ring.size for ring in RINGS}
     assert sum(ring.size for ring in RINGS) == 819

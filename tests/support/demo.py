@@ -11,7 +11,7 @@ from portal.store import apps, assets, files, previews, uploads, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
-from tests.support import publishing
+from tests.support import histories, publishing
 from tests.support.portal import add_developer
 
 RICH = "org.acme.notes"
@@ -59,6 +59,7 @@ def fill(store: Store) -> Demo:
         with store.db.write() as tx:
             tx.execute("INSERT INTO downloads VALUES (?, 2, ?, ?)", (app_id, now() // 86_400, 7 * number % 23 + 3))
     _every_state(store)
+    histories.quarter(store.layout)
     with store.db.write() as tx:
         preview = previews.add(tx, publishing.OWNER, versions.get(tx, RICH, DRAFT), 7)[1]
     reviewer, admin = add_developer(store, "rita", None, "reviewer"), add_developer(store, "olga", None, "admin")

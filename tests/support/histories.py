@@ -1,35 +1,48 @@
 """A history as a portal writes it over days, in a moment."""
 
 import math
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 
 import pytest
 
 from portal.store import history
-from portal.store.history import Figures, History, Measured
+from portal.store.history import Figures, History, Measured, added
 from portal.store.layout import Layout
 
 DAY, HOUR = 86400, 3600
 
 
-def write(layout: Layout, monkeypatch: pytest.MonkeyPatch, samples: Iterable[tuple[int, Measured]]) -> None:
+def write(layout: Layout, samples: Iterable[tuple[int, Measured]]) -> None:
     """Take these samples of one server, each at its time in seconds since 1970."""
-    with closing(History.open(layout)) as found, monkeypatch.context() as patched:
+    with closing(History.open(layout)) as found, pytest.MonkeyPatch.context() as patched:
         for at, measured in samples:
             patched.setattr(history, "now", lambda at=at: at)
             assert found.sample("server", lambda measured=measured: measured)
 
 
+def quarter(layout: Layout) -> None:
+    """Ninety days up to now, with a gap of five."""
+    now = int(time.time())
+    times = [*range(now - 90 * DAY, now - DAY, DAY // 2), *range(now - DAY, now, HOUR // 2)]
+    write(layout, busy(at for at in times if not now - 40 * DAY < at < now - 35 * DAY))
+
+
 def busy(times: Iterable[int], *, growth: float = 2e8) -> Iterable[tuple[int, Measured]]:
     """A store that grows by so many bytes a day, with more to do by day than by night."""
-    counted: dict[str, int] = {}
+    counted: Figures = {}
     for number, at in enumerate(times):
         hour = (at % DAY) / HOUR
         requests = 300 + 260 * math.sin((hour - 9) / 24 * 2 * math.pi) + 40 * math.sin(number)
-        for name, value in _happened(requests, number).items():
-            counted[name] = counted.get(name, 0) + round(value)
-        yield at, Measured(dict(counted), _noted(at / DAY * growth % 1e11 + 2e10))
+        counted = added((counted, nested(_happened(requests, number))))
+        yield at, Measured(counted, _noted(at / DAY * growth % 1e11 + 2e10))
+
+
+def nested(figures: Mapping[str, float]) -> Figures:
+    """Figures by `figure/label`."""
+    split = ((name.partition("/"), value) for name, value in figures.items())
+    return added({figure: {label: round(value)}} for (figure, _, label), value in split)
 
 
 def _happened(requests: float, number: int) -> dict[str, float]:
@@ -49,5 +62,5 @@ def _happened(requests: float, number: int) -> dict[str, float]:
 
 def _noted(used: float) -> Figures:
     parts = {"packages": 0.72, "assets": 0.05, "data": 0.04, "catalogue": 0.01, "temp": 0.03, "backups": 0.15}
-    storage = {f"storage/{area}": round(used * part) for area, part in parts.items()}
-    return {**storage, "versions/published": 40, "versions/draft": 3, "disk/free": 4 * 10**11}
+    storage = {area: round(used * part) for area, part in parts.items()}
+    return {"storage": storage, "versions": {"published": 40, "draft": 3}, "disk": {"free": 4 * 10**11}}

@@ -16,24 +16,29 @@ def paths(*values: list[float | None]) -> list[str]:
 
 
 def test_a_line_has_a_gap_where_nothing_was_measured_and_a_dot_for_a_step_alone() -> None:
-    assert paths([0, 4, None, 2]) == ["M125.0 300.0L375.0 0.0M875.0 150.0h0"]
+    assert paths([0, 4, None, 2]) == ["M125 300L375 0M875 150h0"]
     assert paths([None, None]) == [""]
+
+
+def test_a_level_part_has_two_points() -> None:
+    assert paths([4, 4, 4, 4, 0]) == ["M100 0L700 0L900 300"]
 
 
 def test_layers_lie_on_each_other() -> None:
     low, high = Series("low", [1, 1]), Series("high", [3, 1])
     chart = charts.layers("n", "N", [low, high], charts.linear([4], plain), limit=2)
     assert [path.d for path in chart.paths] == [
-        "M250.0 225.0L750.0 225.0L750.0 300.0L250.0 300.0Z",
-        "M250.0 0.0L750.0 150.0L750.0 225.0L250.0 225.0Z",
+        "M250 0L750 150V300H250Z",
+        "M250 225L750 225V300H250Z",
     ]
+    assert [path.colour for path in chart.paths] == [1, 0], "the lower layer covers the higher one"
     assert chart.limit == 150
     assert charts.layers("n", "N", [low], charts.linear([4], plain), limit=5).limit is None
 
 
 def test_a_layer_of_one_step_is_as_wide_as_a_step() -> None:
     chart = charts.layers("n", "N", [Series("only", [None, 4])], charts.linear([4], plain))
-    assert [path.d for path in chart.paths] == ["M500.0 0.0L1000.0 0.0L1000.0 300.0L500.0 300.0Z"]
+    assert [path.d for path in chart.paths] == ["M500 0L1000 0V300H500Z"]
 
 
 @pytest.mark.parametrize(

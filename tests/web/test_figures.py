@@ -4,16 +4,19 @@ import pytest
 
 from portal.store.history import DAY, Row
 from portal.web import figures
+from tests.support.histories import nested
 
 GB = 10**9
 
 
 def row(at: int = 0, seconds: int = 300, noted: dict[str, int] | None = None, **counted: int) -> Row:
-    return Row(at, seconds, {name.replace("_", "/", 1): value for name, value in counted.items()}, noted or {})
+    return Row(
+        at, seconds, nested({name.replace("_", "/"): value for name, value in counted.items()}), nested(noted or {})
+    )
 
 
 def histogram(**buckets: int) -> Row:
-    return Row(0, 300, {f"s/{edge.removeprefix('le').replace('_', '.')}": n for edge, n in buckets.items()}, {})
+    return Row(0, 300, {"s": {edge.removeprefix("le").replace("_", "."): n for edge, n in buckets.items()}}, {})
 
 
 def grown(days: float, per_day: float, *, begin: int = GB, free: int = 10**15, each: int = 4) -> list[Row]:

@@ -28,11 +28,7 @@ def operator(site: Portal) -> str:
 @pytest.fixture(scope="session")
 def past(site: Portal) -> None:
     """Ninety days, with a gap."""
-    now = int(time.time())
-    ring = [*range(now - 90 * DAY, now - DAY, DAY // 2), *range(now - DAY, now, 1800)]
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        times = [at for at in ring if not now - 40 * DAY < at < now - 35 * DAY]
-        histories.write(site.store.layout, monkeypatch, histories.busy(times))
+    histories.quarter(site.store.layout)
 
 
 def signed_in(visit: Visiting, token: str, **options: object) -> Visit:
@@ -113,12 +109,12 @@ def test_jobs_have_the_verdicts_of_mosis_status(store: Store) -> None:
     assert "1 fact needs attention: scrub : last success never; failed" in shown
 
 
-def test_old_figures_are_called_old(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    histories.write(store.layout, monkeypatch, histories.busy([int(time.time()) - DAY // 2]))
+def test_old_figures_are_called_old(store: Store) -> None:
+    histories.write(store.layout, histories.busy([int(time.time()) - DAY // 2]))
     assert "There are no figures since" in page_of(store)
 
 
-def test_storage_above_its_budget_needs_attention(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    used = Measured({}, {"storage/packages": store.settings.storage_budget_bytes * 9 // 10})
-    histories.write(store.layout, monkeypatch, [(int(time.time()), used)])
+def test_storage_above_its_budget_needs_attention(store: Store) -> None:
+    used = Measured({}, {"storage": {"packages": store.settings.storage_budget_bytes * 9 // 10}})
+    histories.write(store.layout, [(int(time.time()), used)])
     assert "1 fact needs attention: storage : 96.6 GB of 107 GB in use" in page_of(store)
