@@ -112,12 +112,12 @@ class History:
     def close(self) -> None:
         self._db.close()
 
-    def rows(self, ring: Ring) -> list[Row]:
-        """The rows of the ring's span up to now, oldest first."""
+    def rows(self, ring: Ring, span: int | None = None) -> list[Row]:
+        """The rows of the ring's span, or of so many seconds, up to now, oldest first."""
         until = now()
         found = self._db.execute(
             "SELECT at, seconds, counted, noted FROM samples WHERE step = ? AND at > ? AND at <= ? ORDER BY at",
-            (ring.step, until - ring.span - ring.step, until),
+            (ring.step, until - (span or ring.span) - ring.step, until),
         )
         return [Row(at, seconds, json.loads(counted), json.loads(noted)) for at, seconds, counted, noted in found]
 

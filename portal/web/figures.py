@@ -48,6 +48,8 @@ _edge = lru_cache(float)
 
 def merged(rows: Sequence[Row]) -> Row:
     """Several rows as one; at least one."""
+    if len(rows) == 1:
+        return rows[0]
     return Row(rows[0].at, sum(row.seconds for row in rows), added(row.counted for row in rows), rows[-1].noted)
 
 

@@ -11,7 +11,7 @@ from portal.http.routing import ADMIN, Call, Operation, Routes
 from portal.jobs import status as job
 from portal.store import versions
 from portal.store.clock import now
-from portal.store.history import PERIOD, RINGS, History, Row
+from portal.store.history import DAY, PERIOD, RINGS, History, Row
 from portal.store.states import STATUSES
 from portal.web import charts, figures, rendering, status_charts, text
 from portal.web.console import HTML
@@ -34,7 +34,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Counted:
-    """How many versions have a status, and how many more than when the history begins; None without one."""
+    """How many versions have a status, and how many more than 14 days ago, or since the first figures."""
 
     status: str
     number: int
@@ -45,16 +45,18 @@ class Counted:
 def show(call: Call) -> HTTPResponse:
     view, budget = VIEWS.get(call.request.query.view) or VIEWS["day"], call.settings.storage_budget_bytes
     with closing(History.read(call.store.layout)) as history:
-        rows, long, sampled_at = history.rows(view.ring), history.rows(RINGS[-1]), history.sampled_at()
-    steps, newest = Steps.of(view, rows), long[-1] if long else Row(0, 0, {}, {})
+        rows, sampled_at = history.rows(view.ring), history.sampled_at()
+        recent = history.rows(RINGS[-1], figures.FORECAST_DAYS * DAY)
+    steps, newest = Steps.of(view, rows), recent[-1] if recent else Row(0, 0, {}, {})
     used = figures.total(newest, "storage")
     lines = [*_storage(used, budget), *job.glance(call.store)]
     return rendering.html(
         "status.html", actor=call.actor, reviewer=True, views=VIEWS, view=view, times=steps.times(),
-        faults=[line for line in lines if not line.ok], jobs=job.jobs(call.store), versions=_versions(call, long),
+        faults=[line for line in lines if not line.ok], jobs=job.jobs(call.store),
+        versions=_versions(call, recent), days=figures.FORECAST_DAYS,
         sampled_at=sampled_at, late=sampled_at is not None and now() - sampled_at > LATE_SECONDS,
         used=used, budget=budget, nearly=thresholds.STORAGE_NEARLY_FULL * charts.WIDTH, areas=_areas(newest, budget),
-        forecast=figures.forecast(long, budget),
+        forecast=figures.forecast(recent, budget),
         charts=status_charts.every(steps, budget), columns=list(COLUMNS), table=status_charts.table(steps),
     )  # fmt: skip
 
