@@ -27,11 +27,41 @@ from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.downloads import Counting
 from portal.store.store import open_store
-from portal.web import account, console, csp_report, passkeys, preview, review, sign_in, static, status, storefront
+from portal.web import (
+    account,
+    console,
+    csp_report,
+    passkeys,
+    pictures,
+    preview,
+    review,
+    several,
+    sharing,
+    sign_in,
+    signing_keys,
+    static,
+    status,
+    storefront,
+)
 from portal.web.errors import readable
 
 MODULES = (accounts, me, apps, previews, publishing, app_keys, uploads, images, store, updates, catalogue, service)
-PAGES = (storefront, preview, sign_in, passkeys, console, account, review, status, csp_report, static)
+PAGES = (
+    storefront,
+    preview,
+    sign_in,
+    passkeys,
+    console,
+    pictures,
+    several,
+    sharing,
+    account,
+    signing_keys,
+    review,
+    status,
+    csp_report,
+    static,
+)
 
 
 def create_app(settings: Settings) -> Wsgi:

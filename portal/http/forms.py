@@ -60,7 +60,8 @@ def text_fields(request: BaseRequest, names: tuple[str, ...]) -> dict[str, str]:
         raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/x-www-form-urlencoded.")
     try:
         body = b"".join(_chunks(request, JSON_MAX)).decode("ascii")
-        sent = dict(parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=PARTS_MAX))
+        most = max(PARTS_MAX, len(names))
+        sent = dict(parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=most))
     except ValueError:
         raise Refused("INVALID_REQUEST", "The form is malformed.") from None
     return {name: sent.get(name, "").replace("\r\n", "\n").strip() for name in names}

@@ -51,6 +51,12 @@ def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:
     return [Asset(**row) for row in rows]
 
 
+def screenshot_numbers(db: sqlite3.Connection, app_id: str) -> list[int]:
+    """The numbers of the screenshots of an app, in their order."""
+    names = (asset.name for asset in of_app(db, app_id) if asset.name.startswith(SCREENSHOTS))
+    return [int(name.removeprefix(SCREENSHOTS).removesuffix(".png")) for name in names]
+
+
 def located(db: sqlite3.Connection, layout: Layout, app_id: str, name: str) -> tuple[Asset, Path]:
     """The image of a name, plain or with the digest, and its file, which an older release stored under the plain name.
 

@@ -77,15 +77,18 @@ def fault(db: sqlite3.Connection, key_id: str, developer_id: str) -> str | None:
     return None
 
 
-def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, key_id: str) -> None:
-    """Revoke a key: packages signed with it are refused from now on. Raises Refused (NOT_FOUND)."""
+def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, key_id: str, reason: str = "") -> None:
+    """Revoke a key: packages signed with it are refused from now on; the reason is for the audit log.
+
+    Raises Refused (NOT_FOUND).
+    """
     key = find(tx, key_id)
     if key is None or key.developer_id != developer_id:
         raise Refused("NOT_FOUND", f"Developer {developer_id} has no key {key_id}.")
     if key.revoked_at is not None:
         return  # nothing changes, so the log says nothing
     tx.execute("UPDATE keys SET revoked_at = ? WHERE key_id = ?", (now(), key_id))
-    audit.append(tx, actor, "key.revoke", key_id, developer_id=developer_id)
+    audit.append(tx, actor, "key.revoke", key_id, developer_id=developer_id, reason=reason)
 
 
 def of_developer(db: sqlite3.Connection, developer_id: str) -> list[Key]:

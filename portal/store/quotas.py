@@ -59,6 +59,18 @@ def usage(db: sqlite3.Connection, developer_id: str) -> dict[str, int]:
     return {quota.name: _used(db, quota, developer_id) for quota in QUOTAS}
 
 
+def bytes_of_apps(db: sqlite3.Connection, developer_id: str) -> dict[str, int]:
+    """What each app of the developer counts for the quota of bytes."""
+    rows = db.execute(
+        "SELECT app_id, (SELECT coalesce(sum(size), 0) FROM versions"
+        "  WHERE versions.app_id = apps.app_id AND status <> 'failed')"
+        " + (SELECT coalesce(sum(size), 0) FROM assets WHERE assets.app_id = apps.app_id)"
+        " FROM apps WHERE developer_id = ?",
+        (developer_id,),
+    )
+    return dict(tuple(row) for row in rows)
+
+
 def limits(db: sqlite3.Connection, settings: Settings, developer_id: str) -> dict[str, int]:
     """The most that the developer may use of each quota."""
     defaults = {quota.name: int(getattr(settings, quota.setting)) for quota in QUOTAS}

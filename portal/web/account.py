@@ -1,16 +1,16 @@
-"""Tokens and keys of whoever has signed in."""
+"""Tokens of whoever has signed in."""
 
 from bottle import HTTPResponse
 
 from portal.http import browsers, forms, schemas
-from portal.http.problems import KINDS
 from portal.http.routes import me as api
 from portal.http.routing import DEVELOPER, MEMBER, REVIEWER, Call, Operation, Routes
-from portal.store import apps, keys, tokens
+from portal.store import apps, tokens
 from portal.store.errors import Refused
 from portal.store.tokens import Token
 from portal.web import passkeys, rendering
-from portal.web.console import HTML
+from portal.web.app_page import HTML
+from portal.web.entered import Entered
 from portal.web.sign_in import redirect
 
 PATH = "/console/tokens"
@@ -25,7 +25,7 @@ DAYS = (7, 30, 90, 365)  # that a token for one app may last
 routes = Routes()
 
 
-@routes.add(Operation("GET", PATH, "My tokens and keys", MEMBER, query=("done",), media_type=HTML))
+@routes.add(Operation("GET", PATH, "My tokens", MEMBER, query=("done",), media_type=HTML))
 def show(call: Call) -> HTTPResponse:
     return _page(call)
 
@@ -38,7 +38,7 @@ def create(call: Call) -> HTTPResponse:
     try:
         made = api.create_token(call, forms.validated(schemas.NewAppToken, {"app_id": fields["app_id"], "days": days}))
     except Refused as refused:
-        return _page(call, refused)
+        return _page(call, Entered("token", fields, refused))
     return _page(call, made=made)
 
 
@@ -70,14 +70,14 @@ def _valid(call: Call) -> list[Token]:
     return [token for token in tokens.every(call.db.read(), call.actor.developer_id) if token.is_valid]
 
 
-def _page(call: Call, refused: Refused | None = None, made: schemas.IssuedToken | None = None) -> HTTPResponse:
-    db, actor, valid = call.db.read(), call.actor, _valid(call)
+def _page(call: Call, entered: Entered | None = None, made: schemas.IssuedToken | None = None) -> HTTPResponse:
+    db, actor, valid, entered = call.db.read(), call.actor, _valid(call), entered or Entered()
     return rendering.html(
-        "tokens.html", KINDS[refused.code].status if refused else 200,
-        actor=actor, reviewer=actor.scope in REVIEWER.scopes, refused=refused, made=made,
+        "tokens.html", entered.status,
+        actor=actor, reviewer=actor.scope in REVIEWER.scopes, entered=entered, made=made,
         done=DONE.get(call.request.query.done), passkey_host=passkeys.host(call),
         tokens=[token for token in valid if token.passkey is None],
         passkeys=[token for token in valid if token.passkey is not None],
-        keys=keys.of_developer(db, actor.developer_id), days=DAYS,
+        days=DAYS,
         apps=apps.of_developer(db, actor.developer_id) if actor.scope in DEVELOPER.scopes else [],
     )  # fmt: skip

@@ -3,12 +3,15 @@
 from portal.store.errors import Refused
 
 LABELS = {
+    "action": "What to do",
     "app_id": "App ID",
+    "code": "Versions",
     "days": "Expires after",
     "description": "Description",
     "homepage": "Home page",
     "name": "Name",
     "reason": "Reason",
+    "statement": "Registration",
 }
 """The fields of our forms by their name in the API, as the pages label them."""
 PHRASES = (("String should ", "Must "), ("Input should ", "Must "), ("Field required", "Must be filled in"))

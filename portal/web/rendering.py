@@ -70,6 +70,11 @@ def html(template: str, status: int = 200, headers: Mapping[str, str] | None = N
     return HTTPResponse(render(template, **values), status, fields)
 
 
+def absolute(call: PublicCall, url: str) -> str:
+    """The URL with the origin of the store, which it has already where `public_url` is set."""
+    return url if "://" in url else f"{origin(call)}{url}"
+
+
 def origin(call: PublicCall) -> str:
     """The URL of the store, without a slash at its end: the configured one, else the one that was asked."""
     if call.settings.public_url:

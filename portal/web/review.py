@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from bottle import HTTPResponse
 
 from portal.http import access, forms, schemas
-from portal.http.problems import KINDS
 from portal.http.routes import apps as api
 from portal.http.routing import REVIEWER, Call, Operation, Routes
 from portal.store import apps, assets, audit, changes, developers, storefront, versions
@@ -16,7 +15,8 @@ from portal.store.errors import Refused
 from portal.store.layout import image_name
 from portal.store.versions import PlacedVersion
 from portal.web import rendering
-from portal.web.console import HTML, icon
+from portal.web.app_page import HTML, icon
+from portal.web.entered import Entered
 from portal.web.sign_in import redirect
 from portal.web.storefront import described
 
@@ -51,7 +51,7 @@ def queue(call: Call) -> HTTPResponse:
     db = call.db.read()
     waiting = [_waiting(call, apps.get(db, version.app_id), version) for version in versions.in_review(db)]
     return rendering.html(
-        "review.html", actor=call.actor, reviewer=True, waiting=waiting, refused=None,
+        "review.html", actor=call.actor, reviewer=True, waiting=waiting, entered=Entered(),
         done=DONE.get(call.request.query.done),
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def publish(call: Call, app_id: str, version_code: int) -> HTTPResponse:
     try:
         api.publish(call, forms.validated(schemas.Approval, fields), app_id, version_code)
     except Refused as refused:
-        return _version(call, app_id, version_code, refused)
+        return _version(call, app_id, version_code, Entered("publish", fields, refused))
     return redirect("/review?done=publish")
 
 
@@ -81,7 +81,7 @@ def reject(call: Call, app_id: str, version_code: int) -> HTTPResponse:
             raise Refused("VALIDATION_ERROR", "A rejection needs a reason.", ["reason: Choose a reason or write one."])
         api.reject(call, forms.validated(schemas.Rejection, values), app_id, version_code)
     except Refused as refused:
-        return _version(call, app_id, version_code, refused, fields)
+        return _version(call, app_id, version_code, Entered("reject", fields, refused))
     return redirect("/review?done=reject")
 
 
@@ -91,10 +91,8 @@ def _waiting(call: Call, app: App, version: PlacedVersion) -> Waiting:
     return Waiting(app, version, developer, icon(call, app), changes.overview(db, version))
 
 
-def _version(
-    call: Call, app_id: str, version_code: int, refused: Refused | None = None, fields: dict[str, str] | None = None
-) -> HTTPResponse:
-    db = call.db.read()
+def _version(call: Call, app_id: str, version_code: int, entered: Entered | None = None) -> HTTPResponse:
+    db, entered = call.db.read(), entered or Entered()
     app = access.visible(db, call.actor, app_id)
     version = versions.get(db, app_id, version_code)
     waiting = _waiting(call, app, version)
@@ -102,15 +100,15 @@ def _version(
     with call.services.comparing():
         files = changes.files(call.store, version, before)
     return rendering.html(
-        "review-version.html", KINDS[refused.code].status if refused else 200,
-        actor=call.actor, reviewer=True, refused=refused, done=None, waiting=waiting, app=app, version=version,
+        "review-version.html", entered.status,
+        actor=call.actor, reviewer=True, entered=entered, done=None, waiting=waiting, app=app, version=version,
         before=before, manifest=described(version), note=" ".join(json.loads(version.reasons)),
         members=changes.members(version, before), files=files,
         screenshots=[
             image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)
             if asset.name.startswith("screenshots/")
         ],
-        trail=audit.about(db, f"{app_id}/{version_code}"), templates=TEMPLATES, fields=fields or {},
+        trail=audit.about(db, f"{app_id}/{version_code}"), templates=TEMPLATES,
         path=schemas.download_path(version), own=call.actor.developer_id == app.developer_id,
         icon_name=storefront.ICON,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -112,15 +113,46 @@ def test_the_console_suits_every_screen_and_reader(
         for step in steps:
             publishing.change(site.store, mine, code, step, "It crashes.")
     httpx.post(f"{site.url}/api/apps/{mine}/versions", files={"package": b"x"}, headers=bearer)
-    look = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
-    for path in ("/console", f"/console/apps/{mine}"):
-        shown = visit("/sign-in", **look)
-        shown.page.get_by_label("Token").fill(token)
-        shown.page.keyboard.press("Enter")
-        shown.page.wait_for_url("**/console")
-        shown.page.goto(path)
+    publishing.illustrate(site.store, mine)
+    link = httpx.post(f"{site.url}/api/apps/{mine}/versions/4/previews", headers=bearer).json()["url"]
+    shown = visit("/sign-in", viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = shown.page
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console")
+    for path in ("/console", "/console/keys", f"/console/apps/{mine}", urlsplit(link).path):
+        page.goto(path)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         shown.accessible()
-        assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_versions_pictures_and_links_are_changed_by_keyboard_without_javascript(
+    site: Portal, token: str, mine: str, visit: Visiting
+) -> None:
+    for code in (1, 2):
+        publishing.upload(site.store, mine, code, key=SIGNER, version_name=f"1.{code}.0")
+    publishing.illustrate(site.store, mine)
+    page = signed_in(visit, token, f"/console/apps/{mine}", java_script_enabled=False, faulty=True)
+    page.get_by_role("button", name="Up: screenshot 2").press("Enter")
+    page.wait_for_url("**?done=move#pictures")
+    page.get_by_text("Change several versions at once").press("Enter")
+    for name in ("1.1.0", "1.2.0"):
+        page.get_by_role("checkbox", name=name).press("Space")
+    page.get_by_role("button", name="Change the ticked versions").press("Enter")
+    page.wait_for_url("**?done=several-submit")
+    assert statuses(site, mine) == ["in_review"] * 2
+    page.locator("summary", has_text="Preview link of 1.2.0").press("Enter")
+    page.get_by_role("button", name="Create preview link of 1.2.0").press("Enter")
+    link = page.locator("#made").inner_text()
+    preview = visit(urlsplit(link).path).page
+    expect(preview.get_by_text("This is a preview")).to_be_visible()
+    with preview.expect_download() as started:
+        preview.get_by_role("link", name="Download 1.2.0").click()
+    assert started.value.suggested_filename == f"{mine}-1.2.0.mosis"
+    page.get_by_role("button", name="Revoke the link").press("Enter")
+    page.wait_for_url("**?done=unshare")
+    assert httpx.get(f"{site.url}{urlsplit(link).path}").status_code == 404
 
 
 def test_an_upload_survives_lost_connections_a_pause_and_a_reload(

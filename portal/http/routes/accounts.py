@@ -85,10 +85,10 @@ def register_key(call: Call, body: schemas.NewKey, developer_id: str) -> schemas
 
 
 @routes.add(Operation("DELETE", f"{KEYS_PATH}/<key_id:re:[0-9a-f]{{32}}>", "Revoke a key", DEVELOPER, status=204))
-def revoke_key(call: Call, developer_id: str, key_id: str) -> None:
+def revoke_key(call: Call, body: schemas.Reason, developer_id: str, key_id: str) -> None:
     _require_self(call, developer_id)
     with call.db.write() as tx:
-        keys.revoke(tx, call.actor, developer_id, key_id)
+        keys.revoke(tx, call.actor, developer_id, key_id, body.reason)
 
 
 def _require_self(call: Call, developer_id: str) -> None:

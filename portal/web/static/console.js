@@ -6,7 +6,7 @@ const WINDOW = 5000; // milliseconds over which the speed is averaged
 const UNITS = ["B", "kB", "MB", "GB"];
 
 const form = document.getElementById("upload-form");
-const input = document.getElementById("package");
+const input = document.getElementById("upload-package");
 const panel = document.getElementById("transfer");
 const bar = document.getElementById("transfer-bar");
 const figures = document.getElementById("transfer-figures");
