@@ -63,7 +63,7 @@ def test_what_failed_among_several_is_named_and_stays_ticked(store: Store, owner
     sent = {"action": "yank", "reason": "They lose data.", "code-1": "on", "code-2": "on", "code-3": "on"}
     answer = owner.post(f"{APP}/several", data=sent)
     assert answer.status_code == 409
-    assert alert(answer.text).startswith("2 of 3 versions were changed. These were not: 1.3.0: To yank a version")
+    assert alert(answer.text).startswith("2 of 3 versions were changed. These were not: 1.3.0: ")
     assert statuses(store) == ["yanked", "yanked", "draft", "draft"]
     assert 'name="code-3" form="several" checked' in answer.text
     assert "They lose data." in answer.text

@@ -96,7 +96,7 @@ def test_what_is_wrong_with_a_picture_stands_at_its_field(owner: httpx.Client, k
 def test_a_state_that_changed_meanwhile_is_no_fault_of_a_field(owner: httpx.Client) -> None:
     answer = owner.post(f"{APP}/versions/1/submit", data={"reason": "Please."})
     assert answer.status_code == 409
-    assert "its status must be draft" in answer.text
+    assert "1 is published" in answer.text
     assert "-fault" not in answer.text
 
 
