@@ -14,7 +14,7 @@ from portal.store.clock import now
 from portal.store.history import DAY, PERIOD, RINGS, History, Row
 from portal.store.states import STATUSES
 from portal.web import charts, figures, rendering, status_charts, text
-from portal.web.console import HTML
+from portal.web.app_page import HTML
 from portal.web.status_charts import AREAS, COLUMNS, VIEWS, Steps
 
 LATE_SECONDS = 3 * PERIOD  # since the last sample
