@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from portal.cli.keyfile import OwnKey, own_key
 from portal.cli.lazy import example
 from portal.cli.progress import progress
-from portal.cli.signed_in import AsJson, StoreUrl, connected, note, outcome
+from portal.cli.signed_in import AsJson, StoreUrl, connected_for, note, outcome
 from portal.cli.usage import WrongUsage
-from portal.developer import credentials, signing, source
+from portal.developer import credentials, signing, source, trusted
 from portal.developer import push as pushing
 from portal.developer.answers import Placed
 from portal.developer.manifests import Bump, bumped
@@ -56,8 +56,8 @@ def push(
     """
     if raised and path.is_file():
         raise WrongUsage("With --bump, push the app's directory: the version in a package cannot be raised.")
-    client = connected(url)
     manifest = source.manifest_of(path)
+    client = connected_for(manifest.id, url)
     store = pushing.look(client, manifest.id)
     run = Push(client, Patience(report=note), note)
     with tempfile.TemporaryDirectory(prefix="mosis-") as scratch:
@@ -109,7 +109,7 @@ def _key(named: Path | None, store: Store, dry_run: bool) -> Ed25519PrivateKey:
     if signing.is_there(named):
         return own_key(named)
     path = signing.path_of(named)
-    if named or store.signed or credentials.overridden():
+    if named or store.signed or credentials.overridden() or trusted.is_offered():
         raise Fault(f"There is no signing key {path}: name its file with --key or MOSIS_KEY.")
     if dry_run:
         return Ed25519PrivateKey.generate()

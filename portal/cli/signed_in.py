@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from portal.developer import credentials
+from portal.developer import credentials, trusted
 from portal.developer.answers import Placed
 from portal.developer.client import Client
 from portal.developer.credentials import Account
@@ -29,6 +29,19 @@ def connected(url: str | None) -> Client:
             credentials.keep(Account(new, account.token))
 
     return Client(account, moved)
+
+
+def connected_for(app_id: str, url: str | None) -> Client:
+    """A client of the chosen store that may publish the app; in a job of a CI service, by what that proves.
+
+    Raises SignedOut, CredentialsUnusable, Unreachable, Fault.
+    """
+    if not trusted.is_offered():
+        return connected(url)
+    base = credentials.store_url(url)
+    account = Account(base, trusted.token(base, app_id))
+    note(f"Signed in to {base} as a CI job that {app_id} trusts.")
+    return Client(account, renewed=lambda: trusted.token(base, app_id))
 
 
 def outcome(version: Placed, url: str) -> str:

@@ -125,6 +125,40 @@ class OpenUpload(Document):
         return self.url[self.url.index("/", self.url.find("://") + 3 if self.url[0] != "/" else 0) :]
 
 
+class Audience(Document):
+    """Whom an ID token must be for."""
+
+    audience: Annotated[str, Field(pattern=r"^[!-~]{1,2000}$")]
+
+
+class IdToken(Document):
+    """What a CI service issues to a job."""
+
+    value: str
+
+
+class IssuedToken(Document):
+    """A token of the store."""
+
+    token: Annotated[str, Field(pattern=r"^mosis_[0-9a-f]{16}_[A-Za-z0-9_-]{43}$")]
+
+
+class Publisher(Document):
+    """A repository that an app trusts."""
+
+    number: int
+    issuer: str
+    repository_id: str
+    ref: str
+    environment: str
+
+
+class Publishers(Document):
+    """`GET /api/apps/{app_id}/publishers`."""
+
+    publishers: list[Publisher]
+
+
 def read(kind: type[D], document: object, asked: str) -> D:
     """The document as one of this kind; `asked` names the request. Raises Fault for one of another shape."""
     try:

@@ -59,24 +59,40 @@ class Answer:
 
 
 class Client:
-    """The API of one store. `moved` is called with the new URL of a store that redirects from http to https."""
+    """The API of one store. `moved` is called with the new URL of a store that redirects from http to https.
 
-    def __init__(self, account: Account, moved: Callable[[str], None] = lambda url: None) -> None:
+    `renewed` returns another token for one that has expired meanwhile.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        moved: Callable[[str], None] = lambda url: None,
+        renewed: Callable[[], str] | None = None,
+    ) -> None:
         self.url = account.url
         self._token = account.token
-        self._moved = moved
+        self._moved, self._renewed = moved, renewed
         self._http = _pool(account.url)
 
     def get(self, path: str, kind: type[D]) -> D:
         """The document at `path`. Raises Problem, Unreachable, Fault."""
         return self.request("GET", path).read(kind)
 
-    def post(self, path: str, kind: type[D], body: Mapping[str, object] | None = None, *, once: bool = False) -> D:
+    def post(
+        self,
+        path: str,
+        kind: type[D],
+        body: Mapping[str, object] | None = None,
+        *,
+        once: bool = False,
+        signed: bool = False,
+    ) -> D:
         """The document that answers; `once` marks a request that creates something, so that a repeated one does not."""
         headers = {"Content-Type": "application/json"}
         if once:
             headers["Idempotency-Key"] = uuid.uuid4().hex
-        return self.request("POST", path, json.dumps(body or {}).encode(), headers).read(kind)
+        return self.request("POST", path, json.dumps(body or {}).encode(), headers, signed=signed).read(kind)
 
     def request(
         self,
@@ -88,6 +104,23 @@ class Client:
         signed: bool = False,
     ) -> Answer:
         """One request with the token, or without it to a `signed` URL. Raises Problem, Unreachable, Fault."""
+        try:
+            return self._request(method, path, body, headers, signed=signed)
+        except Problem as problem:
+            if signed or problem.code != "UNAUTHENTICATED" or self._renewed is None:
+                raise
+        self._token = self._renewed()
+        return self._request(method, path, body, headers)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | IO[bytes] | None,
+        headers: Mapping[str, str] | None,
+        *,
+        signed: bool = False,
+    ) -> Answer:
         sent = {"User-Agent": f"mosis/{__version__}", "Accept": "application/json", **(headers or {})}
         if not signed:
             sent["Authorization"] = f"Bearer {self._token}"

@@ -66,17 +66,21 @@ def account(url: str | None = None) -> Account:
     The store is `url`, else that in MOSIS_URL, else the one of the last login; the token that in MOSIS_TOKEN, else the
     one kept at login.
     """
-    chosen, token = url or os.environ.get(URL_VARIABLE), os.environ.get(TOKEN_VARIABLE)
-    known = _Known(None, {}) if chosen and token else _read()
-    chosen = chosen or known.current
-    if not chosen:
-        raise SignedOut(f"No store is chosen: run `mosis login URL`, or set {URL_VARIABLE} and {TOKEN_VARIABLE}.")
-    chosen = url_of(chosen)
+    chosen, token = store_url(url), os.environ.get(TOKEN_VARIABLE)
     if token:
         return Account(chosen, token_of(token))
+    known = _read()
     if chosen not in known.tokens:
         raise SignedOut(f"Not signed in to {chosen}: run `mosis login {chosen}`, or set {TOKEN_VARIABLE}.")
     return Account(chosen, known.tokens[chosen] or _from_keyring(chosen))
+
+
+def store_url(url: str | None = None) -> str:
+    """The URL of the store of this command. Raises SignedOut, CredentialsUnusable."""
+    chosen = url or os.environ.get(URL_VARIABLE) or _read().current
+    if not chosen:
+        raise SignedOut(f"No store is chosen: run `mosis login URL`, or set {URL_VARIABLE} and {TOKEN_VARIABLE}.")
+    return url_of(chosen)
 
 
 def keep(found: Account) -> str:

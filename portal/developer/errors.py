@@ -37,6 +37,7 @@ class Problem(Fault):
     """A refusal of the store at `url` (RFC 9457): `reasons` has a sentence for each fault that it found."""
 
     def __init__(self, status: int, code: str, detail: str, reasons: tuple[str, ...] = (), url: str = "URL") -> None:
+        self.detail = printable(detail)
         self.exit_status = STATUS.get(code, 1)
         self.status, self.code, self.reasons = status, code, tuple(map(printable, reasons))
         sentences = "\n".join(self.reasons) or (

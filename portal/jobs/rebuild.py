@@ -1,8 +1,8 @@
 """Make the database again from the records beside the packages, when every copy of it is lost.
 
 A restore loses less, so it comes first. A rebuilt database has developers, keys, apps, versions and tombstones as the
-records have them. It has no tokens, no uploads under way or failed, no counts of downloads, no webhooks, no runs of
-jobs, and a log that begins with the rebuild.
+records have them. It has no tokens, no uploads under way or failed, no counts of downloads, no webhooks, no
+publishers, no runs of jobs, and a log that begins with the rebuild.
 """
 
 import sqlite3

@@ -19,6 +19,7 @@ Needs = Literal[
     "a store with a mirror",
     "a store with a private bucket",
     "a store with webhooks",
+    "a store with issuers",
     "a standby",
 ]
 
@@ -30,6 +31,7 @@ MET: Mapping[Needs, "Callable[[Settings], bool]"] = {
         settings.follow is None and settings.mirror is not None and settings.mirror.private_bucket is not None
     ),
     "a store with webhooks": lambda settings: settings.follow is None and settings.webhooks != "off",
+    "a store with issuers": lambda settings: settings.follow is None and any(i.jwks_url for i in settings.issuers),
     "a standby": lambda settings: settings.follow is not None,
 }
 
@@ -132,6 +134,15 @@ JOBS = (
         max_run=HOUR,
         needs="a store with webhooks",
         help="Send the webhooks of reviews that have ended",
+    ),
+    Job(
+        name="issuers",
+        command="issuers",
+        time="*/10 * * * *",
+        max_age=6 * HOUR,
+        max_run=HOUR,
+        needs="a store with issuers",
+        help="Fetch the public keys of the CI services that may publish",
     ),
     Job(
         name="follow",

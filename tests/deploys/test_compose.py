@@ -152,6 +152,18 @@ def test_what_sends_webhooks_has_a_network(release: Release, tmp_path: Path, web
     assert f" --network {'mosis_default' if talks else 'none'} " in output
 
 
+ISSUERS = {"issuers": [{"issuer": "https://ci.test", "jwks_url": "https://ci.test/jwks"}], "audience": "https://a.test"}
+
+
+@pytest.mark.parametrize(("settings", "talks"), [({}, False), (ISSUERS, True)])
+def test_what_fetches_keys_of_ci_services_has_a_network(
+    release: Release, tmp_path: Path, settings: dict[str, object], *, talks: bool
+) -> None:
+    script = everything(plan(NAS | {"mosis_settings": settings}, release))["/volume1/@mosis/bin/mosis"]
+    output = ran(script, "", tmp_path, "issuers")
+    assert f" --network {'mosis_default' if talks else 'none'} " in output
+
+
 def test_a_release_restarts_what_runs_it_and_not_nginx(release: Release) -> None:
     before, after = plan(NAS, release), plan(NAS, dataclasses.replace(release, id="ffffffffffff"))
     changed = {name for name, service in before.services.items() if service.stamp != after.services[name].stamp}

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.ci_service import CiService
 from tests.support.developer_machine import Machine
 from tests.support.nginx import NGINX, nginx_before
 from tests.support.portal import Portal, add_developer, free_port, make_store
@@ -17,11 +18,12 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Front:
-    """The store as developers reach it, and a reviewer's token."""
+    """The store as developers reach it, a reviewer's token, and a CI service that the store trusts."""
 
     portal: Portal
     url: str
     reviewer: str
+    service: CiService
 
     def review(self, app_id: str, code: int, action: str, reason: str = "") -> None:
         httpx.post(
@@ -34,11 +36,14 @@ class Front:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     if NGINX is None:
         pytest.skip("nginx is not installed")
-    store = make_store(tmp_path_factory.mktemp("front") / "store", port=free_port(), accel=True, proxied=True)
+    directory = tmp_path_factory.mktemp("front")
+    service = CiService(directory / "jwks.json")
+    service.publish()
+    store = make_store(directory / "store", port=free_port(), accel=True, proxied=True, **service.settings())
     portal = Portal(store).start()
     try:
         with nginx_before(portal) as url:
-            yield Front(portal, url, add_developer(store, "reviewer", key=None, scope="reviewer"))
+            yield Front(portal, url, add_developer(store, "reviewer", key=None, scope="reviewer"), service)
     finally:
         portal.stop()
 

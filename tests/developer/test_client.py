@@ -159,3 +159,16 @@ def test_a_certificate_that_nobody_vouches_for_is_named(certificate: Path) -> No
     with serving(answers(200, {}), certificate) as (url, seen), pytest.raises(Unreachable, match="certificate"):
         Client(Account(url, TOKEN)).get("/api/me", Document)
     assert seen == []
+
+
+def test_a_token_that_expired_meanwhile_is_renewed_once() -> None:
+    tokens = iter(("second", "third"))
+
+    def respond(request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        fine = request.headers["Authorization"] == "Bearer second"
+        return (200 if fine else 401), {}, b"{}" if fine else b'{"code": "UNAUTHENTICATED"}'
+
+    with serving(respond) as (url, seen):
+        client = Client(Account(url, "first"), renewed=lambda: next(tokens))
+        assert client.get("/api/me", Document).as_sent() == {}
+    assert [token for _, token in seen] == ["Bearer first", "Bearer second"]

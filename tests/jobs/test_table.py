@@ -27,6 +27,9 @@ def test_names_are_unique() -> None:
     assert len(table.BY_NAME) == len(table.JOBS)
 
 
+ISSUERS = {"issuers": [{"issuer": "https://ci.test", "jwks_url": "https://ci.test/jwks"}], "audience": "https://a.test"}
+
+
 def test_importing_it_imports_no_job_and_no_library() -> None:
     loaded = "import sys; from portal.jobs import table; print(*[m for m in sys.modules if m.startswith('portal')])"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
@@ -44,6 +47,7 @@ def test_importing_it_imports_no_job_and_no_library() -> None:
             ["cleanup", "backup-database", "drill", "scrub", "catalogue", "mirror", "collect"],
         ),
         ({"webhooks": "public"}, ["cleanup", "backup-database", "drill", "scrub", "catalogue", "notify"]),
+        (ISSUERS, ["cleanup", "backup-database", "drill", "scrub", "catalogue", "issuers"]),
         ({"backup": DRIVE, "mirror": MIRROR, "webhooks": "any", "follow": FOLLOW}, ["follow"]),
         ({"job_max_ages": {"drill": 0, "cleanup": 1}}, ["cleanup", "backup-database", "scrub", "catalogue"]),
     ],
