@@ -2,7 +2,8 @@
 
 A URL is somebody else's choice, so it must not reach what only this host can reach: with `webhooks = "public"` each
 address that its host has must be a public one, and the connection goes to the address that was checked. Redirects are
-not followed.
+not followed. Nor must it explore what only this host can see: its owner learns that a delivery failed, and only what this
+job prints says how.
 """
 
 import base64
@@ -33,19 +34,27 @@ ANSWER_SECONDS = 10.0  # for a whole delivery, however its receiver spreads the 
 FAULT_MAX = 200  # characters
 UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA has given out of IPv6; the rest is private or translated
 DOCUMENTATION = (ipaddress.IPv6Network("2001:db8::/32"), ipaddress.IPv6Network("3fff::/20"))
+UNREACHABLE = "The webhook cannot be reached, or does not answer as HTTP does."
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # what DNS64 answers for a host of IPv4 (RFC 6052)
 
 Report = Callable[[str], object]
 
 
 class NotSentError(Fault):
-    """A delivery failed; the message says why, for the developer."""
+    """A delivery failed; the message says why, for the developer, and `detail` for the operator."""
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail or message
 
 
 def notify(store: Store, report: Report = lambda line: None) -> None:
     """Send what is due; `report` receives a line for each. Raises RunningError while it runs."""
     with alone(store, JOB), job_runs.recorded(store.db, JOB):
         end = time.monotonic() + RUN_SECONDS
+        if webhooks.is_any_overdue(store.db.read()):
+            with store.db.write() as tx:
+                webhooks.prune(tx)
         while time.monotonic() < end and (due := webhooks.due(store.db.read())):
             for delivery in due:
                 if time.monotonic() < end:
@@ -60,13 +69,22 @@ def _deliver(store: Store, delivery: Delivery) -> str:
     try:
         send(webhook, delivery, private=store.settings.webhooks == "any")
     except (NotSentError, OSError, http.client.HTTPException, ValueError) as error:
-        fault = (sentence(error) or type(error).__name__)[:FAULT_MAX]
         with store.db.write() as tx:
-            webhooks.failed(tx, delivery, fault)
-        return f"{delivery.developer_id}: not sent, try {delivery.tries + 1} of {webhooks.TRIES_MAX}: {fault}"
+            webhooks.failed(tx, delivery, shown(error)[:FAULT_MAX])
+        cause = error.detail if isinstance(error, NotSentError) else sentence(error) or type(error).__name__
+        return f"{delivery.developer_id}: not sent, try {delivery.tries + 1} of {webhooks.TRIES_MAX}: {cause}"
     with store.db.write() as tx:
         webhooks.sent(tx, delivery)
     return f"{delivery.developer_id}: sent"
+
+
+def shown(error: Exception) -> str:
+    """What the developer learns of a failure: whether a port is closed, silent or no HTTP's is the network's affair."""
+    if isinstance(error, NotSentError):
+        return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"The certificate is not valid: {error.verify_message}."
+    return UNREACHABLE
 
 
 def send(webhook: Webhook, delivery: Delivery, *, private: bool) -> None:
@@ -103,12 +121,20 @@ def headers(webhook: Webhook, delivery: Delivery, at: int) -> dict[str, str]:
 
 
 def _address(host: str, port: int, *, private: bool) -> tuple[str, int]:
-    """An address of the host. Raises NotSentError if one is not public, although it must be."""
-    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    if not private:
-        for address in found:
-            if not _is_public(address):
-                raise NotSentError(f"{host} has the address {address}, which is not public.")
+    """An address of the host. Raises NotSentError if one is not public, although it must be; OSError.
+
+    The developer cannot tell a host with a private address from one that does not exist.
+    """
+    refusal = f"No public address of {host} was found."
+    try:
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except socket.gaierror as error:
+        if private:
+            raise
+        raise NotSentError(refusal, f"{host}: {error.strerror}.") from None
+    for address in found:
+        if not private and not _is_public(address):
+            raise NotSentError(refusal, f"{host} has the address {address}, which is not public.")
     return found[0], port
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ ENDS: tuple[Action, ...] = ("publish", "reject")  # a review
 SECRET = "whsec_"  # noqa: S105 - how secrets begin, as standardwebhooks.com has it
 PRINTABLE = re.compile("[!-~]+")
 TRIES_MAX = 12  # over two days
+WAITING_MAX = 100  # deliveries to one webhook: of more, the oldest are dropped
+KEPT_SECONDS = 3 * 86400  # one that is older is dropped, which only happens behind others that fail
 FIRST_SECONDS, LONGEST_SECONDS = 60, 6 * 3600  # until the next try; doubled after each
 
 
@@ -51,6 +54,11 @@ class Delivery:
 
 COLUMNS = ", ".join(Webhook.__dataclass_fields__)
 DELIVERY = ", ".join(Delivery.__dataclass_fields__)
+OVERDUE = (
+    "SELECT number FROM (SELECT number, created_at,"
+    " row_number() OVER (PARTITION BY developer_id ORDER BY number DESC) AS place FROM deliveries)"
+    " WHERE place > :most OR created_at <= :until"
+)
 
 
 def put(tx: sqlite3.Connection, settings: Settings, actor: audit.Actor, url: str) -> Webhook:
@@ -104,6 +112,23 @@ def announce(tx: sqlite3.Connection, app: App, version: PlacedVersion, action: A
         " SELECT developer_id, ?1, ?1, ?2 FROM webhooks WHERE developer_id = ?3",
         (now(), json.dumps(body, separators=(",", ":")), app.developer_id),
     )
+    prune(tx)
+
+
+def prune(tx: sqlite3.Connection) -> None:
+    """Drop what has waited too long, or behind too many: a webhook that is gone must not fill the database."""
+    dropped = tx.execute(f"DELETE FROM deliveries WHERE number IN ({OVERDUE}) RETURNING developer_id", _overdue())
+    for developer_id, number in Counter(row["developer_id"] for row in dropped).items():
+        audit.append(tx, audit.OPERATOR, "webhook.drop", developer_id, deliveries=number)
+
+
+def is_any_overdue(db: sqlite3.Connection) -> bool:
+    """Whether `prune` has something to do."""
+    return db.execute(f"{OVERDUE} LIMIT 1", _overdue()).fetchone() is not None
+
+
+def _overdue() -> dict[str, int]:
+    return {"most": WAITING_MAX, "until": now() - KEPT_SECONDS}
 
 
 def waiting(db: sqlite3.Connection, developer_id: str) -> list[Delivery]:
@@ -128,7 +153,7 @@ def sent(tx: sqlite3.Connection, delivery: Delivery) -> None:
 
 
 def failed(tx: sqlite3.Connection, delivery: Delivery, fault: str) -> None:
-    """Try again later, or give up."""
+    """Try again later, or give up. The developer sees `fault`."""
     if delivery.tries + 1 >= TRIES_MAX:
         sent(tx, delivery)
         audit.append(tx, audit.OPERATOR, "webhook.give-up", delivery.developer_id, fault=fault)

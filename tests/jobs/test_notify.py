@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import notify
-from portal.store import apps, audit, reviews, webhooks
+from portal.store import apps, audit, reviews, versions, webhooks
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
@@ -157,9 +157,63 @@ def test_a_private_address_is_refused_unless_it_is_allowed(waiting: Store, recei
     webhook = subscribed(waiting, receiver.url)
     decide(waiting, 1, "publish")
     [delivery] = left(waiting)
-    with pytest.raises(notify.NotSentError, match=r"127\.0\.0\.1, which is not public"):
+    with pytest.raises(notify.NotSentError, match="No public address") as refused:
         notify.send(webhook, delivery, private=False)
+    assert "127.0.0.1, which is not public" in refused.value.detail
     assert receiver.received == []
+
+
+def test_a_fault_says_nothing_of_the_network_of_the_host(waiting: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer could else find out which hosts and ports there are inside."""
+
+    def fault(setting: str, failure: Callable[[], object]) -> tuple[str | None, str]:
+        store = Store(waiting.settings.model_copy(update={"webhooks": setting}), waiting.db, waiting.layout)
+        later(store)
+        lines: list[str] = []
+        with monkeypatch.context() as network:
+            network.setattr(notify.socket, "getaddrinfo", lambda *_args, **_options: failure())
+            notify.notify(store, lines.append)
+        return left(store)[0].fault, lines[0]
+
+    def unknown() -> object:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    def address(found: str, port: int = 443) -> Callable[[], object]:
+        return lambda: [(2, 1, 6, "", (found, port))]
+
+    subscribed(waiting, "http://nas.lan/")
+    decide(waiting, 1, "publish")
+    private, operator = fault("public", address("10.1.2.3"))
+    assert "10.1.2.3" in operator
+    assert private == fault("public", unknown)[0]
+    assert "10." not in str(private)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        silent = server.getsockname()[1]
+        subscribed(waiting, f"http://127.0.0.1:{silent}/")
+    with monkeypatch.context() as clear:
+        clear.setattr(notify, "ANSWER_SECONDS", 0.5)
+        decide(waiting, 2, "publish")
+        closed, operator = fault("any", address("127.0.0.1", silent))
+    assert closed == fault("any", unknown)[0] == notify.UNREACHABLE
+    assert "refused" in operator
+
+
+def test_deliveries_to_a_dead_webhook_are_bounded_in_number_and_age(
+    waiting: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "WAITING_MAX", 3)
+    subscribed(waiting, "http://127.0.0.1:9/")
+    with waiting.db.write() as tx:
+        version = versions.get(tx, APP_ID, 1)
+        for _ in range(5):
+            webhooks.announce(tx, apps.get(tx, APP_ID), version, "reject")
+    assert [delivery.number for delivery in left(waiting)] == [3, 4, 5], "the newest stay"
+    with waiting.db.write() as tx:
+        tx.execute("UPDATE deliveries SET created_at = created_at - ? WHERE number <= 4", (webhooks.KEPT_SECONDS,))
+    notify.notify(waiting)
+    assert [delivery.number for delivery in left(waiting)] == [5]
+    dropped = [json.loads(row.detail) for row in audit.entries(waiting.db.read()) if row.action == "webhook.drop"]
+    assert sum(each["deliveries"] for each in dropped) == 4
 
 
 @pytest.mark.parametrize(
