@@ -28,7 +28,7 @@ def add(app: typer.Typer) -> None:
 
 def apps(as_json: AsJson = False, url: StoreUrl = None) -> None:
     """List your apps: id, published version code, name."""
-    found = connected(url).get("/api/apps", Apps)
+    found = connected(url).every("/api/apps", Apps, "apps")
     if as_json:
         print(json.dumps(found.as_sent()["apps"]))
         return
@@ -37,7 +37,7 @@ def apps(as_json: AsJson = False, url: StoreUrl = None) -> None:
 
 def versions(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
     """List the versions of an app, the newest first: code, version, status, since when, size in bytes, reasons."""
-    found = connected(url).get(f"/api/apps/{app_id}/versions", Versions)
+    found = connected(url).every(f"/api/apps/{app_id}/versions", Versions, "versions")
     if as_json:
         print(json.dumps(found.as_sent()["versions"]))
     else:

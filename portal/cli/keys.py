@@ -60,7 +60,7 @@ def register(path: KeyFile = None, url: StoreUrl = None) -> None:
 def list_registered(as_json: AsJson = False, url: StoreUrl = None) -> None:
     """List your registered keys: id and state."""
     client = connected(url)
-    found = client.get(f"/api/developers/{_me(client)}/keys", Keys)
+    found = client.every(f"/api/developers/{_me(client)}/keys", Keys, "keys")
     if as_json:
         print(json.dumps(found.as_sent()["keys"]))
     else:

@@ -34,7 +34,7 @@ def add(app: typer.Typer) -> None:
 
 def show(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
     """Show the reviews of an app's versions: code, version, status, since when, size, and the reasons."""
-    found = connected(url).get(f"/api/apps/{app_id}/versions", Versions)
+    found = connected(url).every(f"/api/apps/{app_id}/versions", Versions, "versions")
     reviewed = [version for version in found.versions if version.status in REVIEWED]
     if as_json:
         print(json.dumps([version.as_sent() for version in reviewed]))
@@ -44,7 +44,7 @@ def show(app_id: AppId, as_json: AsJson = False, url: StoreUrl = None) -> None:
 
 def list_waiting(as_json: AsJson = False, url: StoreUrl = None) -> None:
     """List what waits for a review, the oldest first: app, code, version, since when, size, digest. For reviewers."""
-    found = connected(url).get("/api/review", Queue)
+    found = connected(url).every("/api/review", Queue, "versions")
     if as_json:
         print(json.dumps(found.as_sent()["versions"]))
     else:

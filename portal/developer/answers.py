@@ -60,7 +60,16 @@ class App(Document):
     signing: Signing
 
 
-class Apps(Document):
+class Listing(Document):
+    """A page of a list; stores of older releases send the whole."""
+
+    cursor: str | None = None
+
+
+L = TypeVar("L", bound=Listing)
+
+
+class Apps(Listing):
     """`GET /api/apps`."""
 
     apps: list[App]
@@ -88,13 +97,13 @@ class Placed(Version):
     sha256: str
 
 
-class Versions(Document):
+class Versions(Listing):
     """`GET /api/apps/{app_id}/versions`."""
 
     versions: list[Version]
 
 
-class Queue(Document):
+class Queue(Listing):
     """`GET /api/review`."""
 
     versions: list[Placed]
@@ -107,7 +116,7 @@ class Key(Document):
     revoked_at: str | None
 
 
-class Keys(Document):
+class Keys(Listing):
     """`GET /api/developers/{developer_id}/keys`."""
 
     keys: list[Key]

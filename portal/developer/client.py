@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from portal import __version__
 from portal.developer import answers
-from portal.developer.answers import D, ProblemDocument
+from portal.developer.answers import D, L, ProblemDocument
 from portal.developer.credentials import Account, is_url
 from portal.developer.errors import Problem, SignedOut, Unreachable
 from portal.faults import Fault
 from portal.printable import printable
 
 CONNECT_SECONDS, SILENCE_SECONDS = 15, 60
+PAGES_MAX = 1000  # of a list: no store makes a command run for ever
 MOVED = (301, 302, 307, 308)
 BUSY = (408, 423, 429, 500, 502, 503, 504)  # a later try may succeed
 REFUSALS = ("QUOTA_EXCEEDED", "INTERNAL_ERROR")  # for which waiting a little would change nothing
@@ -78,6 +79,16 @@ class Client:
     def get(self, path: str, kind: type[D]) -> D:
         """The document at `path`. Raises Problem, Unreachable, Fault."""
         return self.request("GET", path).read(kind)
+
+    def every(self, path: str, kind: type[L], member: str) -> L:
+        """All pages of the list at `path`, whose rows are the `member` of each, as one. Raises as `get` does."""
+        found = page = self.get(path, kind)
+        for _ in range(PAGES_MAX):
+            if not page.cursor:
+                break
+            page = self.get(f"{path}?{urlencode({'cursor': page.cursor})}", kind)
+            getattr(found, member).extend(getattr(page, member))
+        return found
 
     def post(
         self,

@@ -61,8 +61,8 @@ class Store:
 def look(client: Client, app_id: str) -> Store:
     """Raises Problem, Unreachable."""
     me = client.get("/api/me", Me)
-    app = next((app for app in client.get("/api/apps", Apps).apps if app.app_id == app_id), None)
-    found = client.get(f"/api/apps/{app_id}/versions", Versions) if app else Versions(versions=[])
+    app = next((app for app in client.every("/api/apps", Apps, "apps").apps if app.app_id == app_id), None)
+    found = client.every(f"/api/apps/{app_id}/versions", Versions, "versions") if app else Versions(versions=[])
     if app is None and me.app_id is None:
         _require_not_taken(client, app_id)
     options = client.request("OPTIONS", f"/api/apps/{app_id}/uploads")
@@ -206,7 +206,7 @@ class Push:
 
 def state(client: Client, app_id: str, code: int) -> Placed:
     """One version of an app. Raises Fault, Problem, Unreachable."""
-    found = _placed(client.get(f"/api/apps/{app_id}/versions", Versions))
+    found = _placed(client.every(f"/api/apps/{app_id}/versions", Versions, "versions"))
     if version := next((version for version in found if version.version_code == code), None):
         return version
     raise Fault(f"{app_id} has no version {code}: `mosis versions {app_id}` lists them.")

@@ -66,7 +66,7 @@ def register(client: Client, developer_id: str, key: Ed25519PrivateKey) -> bool:
 
 def is_registered(client: Client, developer_id: str, key_id: str) -> bool:
     """Raises Problem; Fault for a key that was revoked."""
-    found = client.get(f"/api/developers/{developer_id}/keys", Keys).keys
+    found = client.every(f"/api/developers/{developer_id}/keys", Keys, "keys").keys
     known = next((key for key in found if key.key_id == key_id), None)
     if known and known.revoked_at:
         when = printable(known.revoked_at)

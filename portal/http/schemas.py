@@ -53,6 +53,12 @@ INSTALLED_MAX = 500  # apps of one device, for which it asks at once
 CHANGELOG_MAX = 1000  # characters in an answer about many apps
 
 
+class Listing(BaseModel):
+    """A page of a list."""
+
+    cursor: str | None = Field(None, description="of the next page; null: there is none")
+
+
 class Body(BaseModel):
     """A request body; unknown members and members of the wrong type are rejected."""
 
@@ -75,7 +81,7 @@ class Developer(BaseModel):
         return cls.model_validate(developer, from_attributes=True)
 
 
-class Developers(BaseModel):
+class Developers(Listing):
     developers: list[Developer]
 
 
@@ -167,7 +173,7 @@ class Me(Token):
     quota: Quotas
 
 
-class Tokens(BaseModel):
+class Tokens(Listing):
     tokens: list[Token]
 
 
@@ -190,7 +196,7 @@ class Key(BaseModel):
         return cls.model_validate(key, from_attributes=True)
 
 
-class Keys(BaseModel):
+class Keys(Listing):
     keys: list[Key]
 
 
@@ -304,7 +310,7 @@ class AppDetails(App):
         return cls(**vars(app), signing=AppKeys.of(db, app.app_id), assets=found)
 
 
-class Apps(BaseModel):
+class Apps(Listing):
     apps: list[App]
 
 
@@ -397,7 +403,7 @@ class InReview(Version):
         )  # fmt: skip
 
 
-class Reviews(BaseModel):
+class Reviews(Listing):
     versions: list[InReview]
 
 
@@ -501,7 +507,7 @@ class Previews(BaseModel):
     previews: list[Preview]
 
 
-class Versions(BaseModel):
+class Versions(Listing):
     versions: list[Version]
 
 

@@ -2,8 +2,8 @@
 
 A URL is somebody else's choice, so it must not reach what only this host can reach: with `webhooks = "public"` each
 address that its host has must be a public one, and the connection goes to the address that was checked. Redirects are
-not followed. Nor must it explore what only this host can see: its owner learns that a delivery failed, and only what this
-job prints says how.
+not followed. Nor must it explore what only this host can see: its owner learns that a delivery failed, and only
+the lines of this job say how.
 """
 
 import base64

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from portal.store import audit, tombstones
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.pages import ALL, Page
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ def not_found(app_id: str) -> Refused:
     return Refused("NOT_FOUND", f"There is no app {app_id}.")
 
 
-def of_developer(db: sqlite3.Connection, developer_id: str) -> list[App]:
-    rows = db.execute(f"SELECT {COLUMNS} FROM apps WHERE developer_id = ? ORDER BY app_id", (developer_id,))
+def of_developer(db: sqlite3.Connection, developer_id: str, page: Page = ALL) -> list[App]:
+    """Sorted by id."""
+    ordered, values = page.sql(["app_id"])
+    rows = db.execute(f"SELECT {COLUMNS} FROM apps WHERE developer_id = ?{ordered}", (developer_id, *values))
     return [App(*row) for row in rows]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from portal.store import audit
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.pages import ALL, Page
 
 
 @dataclass(frozen=True)
@@ -100,5 +101,7 @@ def enable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str) -> Dev
     return get(tx, developer_id)
 
 
-def every(db: sqlite3.Connection) -> list[Developer]:
-    return [Developer(**row) for row in db.execute(f"SELECT {COLUMNS} FROM developers ORDER BY developer_id")]
+def every(db: sqlite3.Connection, page: Page = ALL) -> list[Developer]:
+    """Sorted by id."""
+    ordered, values = page.sql(["developer_id"])
+    return [Developer(**row) for row in db.execute(f"SELECT {COLUMNS} FROM developers WHERE TRUE{ordered}", values)]

@@ -8,6 +8,7 @@ from portal.packages.errors import SignatureInvalid
 from portal.store import audit, developers
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.pages import ALL, Page
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, key_id
     audit.append(tx, actor, "key.revoke", key_id, developer_id=developer_id, reason=reason)
 
 
-def of_developer(db: sqlite3.Connection, developer_id: str) -> list[Key]:
-    rows = db.execute(f"SELECT {COLUMNS} FROM keys WHERE developer_id = ? ORDER BY created_at, key_id", (developer_id,))
+def of_developer(db: sqlite3.Connection, developer_id: str, page: Page = ALL) -> list[Key]:
+    """The first one first."""
+    ordered, values = page.sql(["created_at", "key_id"])
+    rows = db.execute(f"SELECT {COLUMNS} FROM keys WHERE developer_id = ?{ordered}", (developer_id, *values))
     return [Key(**row) for row in rows]

@@ -16,6 +16,7 @@ from typing import Literal
 from portal.store import apps, audit, developers
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.pages import ALL, Page
 
 Scope = Literal["developer", "reviewer", "admin"]
 DAY = 86400
@@ -177,10 +178,12 @@ def get(db: sqlite3.Connection, token_id: str) -> Token:
     return Token(*row)
 
 
-def every(db: sqlite3.Connection, developer_id: str | None = None) -> list[Token]:
+def every(db: sqlite3.Connection, developer_id: str | None = None, page: Page = ALL) -> list[Token]:
+    """All tokens, or those of a developer, the first one first."""
+    ordered, values = page.sql(["created_at", "token_id"])
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM tokens WHERE ? IS NULL OR developer_id = ? ORDER BY created_at, token_id",
-        (developer_id, developer_id),
+        f"SELECT {COLUMNS} FROM tokens WHERE (? IS NULL OR developer_id = ?){ordered}",
+        (developer_id, developer_id, *values),
     )
     return [Token(*row) for row in rows]
 

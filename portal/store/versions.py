@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from portal.store import app_keys, apps, audit, keys, tombstones
 from portal.store.errors import Refused
+from portal.store.pages import ALL, Page
 from portal.store.states import DONE, SPOKEN, TRANSITIONS, Action, Status
 
 DAY = 86400
@@ -56,6 +57,7 @@ class PlacedVersion(Version):
 
 COLUMNS = ", ".join(f"versions.{field}" for field in Version.__dataclass_fields__)
 UNPLACED: tuple[Status, ...] = ("uploading", "failed")
+NEWEST, LONGEST_WAIT = ("created_at", "coalesce(version_code, 0)", "version_id"), ("status_at", "version_id")
 PLACED = f"status NOT IN {UNPLACED}"
 
 
@@ -101,14 +103,14 @@ def _withdrawn(db: sqlite3.Connection, app_id: str) -> Refused | None:
     return yanked(PlacedVersion(*row)) if row else None
 
 
-def of_app(db: sqlite3.Connection, app_id: str) -> list[Version]:
+def of_app(db: sqlite3.Connection, app_id: str, page: Page = ALL) -> list[Version]:
     """All versions of an app, newest first; of the failed uploads only the last one, if nothing came after it."""
+    ordered, values = page.sql(NEWEST, descending=True)
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM versions WHERE app_id = ?1 AND (status <> 'failed' OR version_id = ("
-        "  SELECT last.version_id FROM versions AS last WHERE last.app_id = ?1 AND last.status <> 'uploading'"
-        "  ORDER BY last.created_at DESC, last.rowid DESC LIMIT 1))"
-        " ORDER BY created_at DESC, version_code DESC",
-        (app_id,),
+        f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND (status <> 'failed' OR version_id = ("
+        "  SELECT last.version_id FROM versions AS last WHERE last.app_id = ? AND last.status <> 'uploading'"
+        f"  ORDER BY last.created_at DESC, last.rowid DESC LIMIT 1)){ordered}",
+        (app_id, app_id, *values),
     )
     return [from_row(row) for row in rows]
 
@@ -119,12 +121,11 @@ def placed_of_app(db: sqlite3.Connection, app_id: str) -> list[PlacedVersion]:
     return [PlacedVersion(*row) for row in rows]
 
 
-def in_review(db: sqlite3.Connection) -> list[PlacedVersion]:
+def in_review(db: sqlite3.Connection, page: Page = ALL) -> list[PlacedVersion]:
     """Versions that wait for a reviewer, the longest wait first."""
-    return [
-        PlacedVersion(*row)
-        for row in db.execute(f"SELECT {COLUMNS} FROM versions WHERE status = 'in_review' ORDER BY status_at")
-    ]
+    ordered, values = page.sql(LONGEST_WAIT)
+    rows = db.execute(f"SELECT {COLUMNS} FROM versions WHERE status = 'in_review'{ordered}", values)
+    return [PlacedVersion(*row) for row in rows]
 
 
 def every_placed(db: sqlite3.Connection) -> list[PlacedVersion]:

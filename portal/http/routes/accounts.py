@@ -1,6 +1,6 @@
 """Developers, their tokens and their keys."""
 
-from portal.http import schemas
+from portal.http import paging, schemas
 from portal.http.routing import ADMIN, DEVELOPER, Call, Operation, Routes
 from portal.store import apps, developers, keys, tokens
 from portal.store.errors import Refused
@@ -23,9 +23,11 @@ def add_developer(call: Call, body: schemas.NewDeveloper) -> schemas.Developer:
         return schemas.Developer.of(developers.add(tx, call.actor, body.developer_id, body.name))
 
 
-@routes.add(Operation("GET", DEVELOPERS_PATH, "List the developers", ADMIN))
+@routes.add(Operation("GET", DEVELOPERS_PATH, "List the developers", ADMIN, query=paging.QUERY))
 def list_developers(call: Call) -> schemas.Developers:
-    return schemas.Developers(developers=[schemas.Developer.of(one) for one in developers.every(call.db.read())])
+    page = paging.requested(call.request, str)
+    found, cursor = paging.split(developers.every(call.db.read(), page), page, lambda one: (one.developer_id,))
+    return schemas.Developers(developers=[schemas.Developer.of(one) for one in found], cursor=cursor)
 
 
 @routes.add(
@@ -39,18 +41,19 @@ def disable_developer(call: Call, body: schemas.Reason, developer_id: str) -> sc
         return schemas.Developer.of(developers.disable(tx, call.actor, developer_id, body.reason))
 
 
-@routes.add(Operation("GET", f"{DEVELOPERS_PATH}/<developer_id>/apps", "List a developer's apps", DEVELOPER))
+@routes.add(
+    Operation("GET", f"{DEVELOPERS_PATH}/<developer_id>/apps", "List a developer's apps", DEVELOPER, query=paging.QUERY)
+)
 def list_apps(call: Call, developer_id: str) -> schemas.Apps:
     _require_self(call, developer_id)
     developers.get(call.db.read(), developer_id)
-    found = apps.of_developer(call.db.read(), developer_id)
-    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in found])
+    return apps_of(call, developer_id)
 
 
-@routes.add(Operation("GET", TOKENS_PATH, "List a developer's tokens", ADMIN))
+@routes.add(Operation("GET", TOKENS_PATH, "List a developer's tokens", ADMIN, query=paging.QUERY))
 def list_tokens(call: Call, developer_id: str) -> schemas.Tokens:
     developers.get(call.db.read(), developer_id)
-    return schemas.Tokens(tokens=[schemas.Token.of(t) for t in tokens.every(call.db.read(), developer_id)])
+    return tokens_of(call, developer_id)
 
 
 @routes.add(Operation("POST", TOKENS_PATH, "Issue a token", ADMIN, status=201, problems=("DEVELOPER_DISABLED",)))
@@ -66,10 +69,13 @@ def revoke_token(call: Call, developer_id: str, token_id: str) -> None:
         tokens.revoke(tx, call.actor, developer_id, token_id)
 
 
-@routes.add(Operation("GET", KEYS_PATH, "List a developer's keys", DEVELOPER))
+@routes.add(Operation("GET", KEYS_PATH, "List a developer's keys", DEVELOPER, query=paging.QUERY))
 def list_keys(call: Call, developer_id: str) -> schemas.Keys:
     _require_self(call, developer_id)
-    return schemas.Keys(keys=[schemas.Key.of(key) for key in keys.of_developer(call.db.read(), developer_id)])
+    page = paging.requested(call.request, int, str)
+    listed = keys.of_developer(call.db.read(), developer_id, page)
+    found, cursor = paging.split(listed, page, lambda key: (key.created_at, key.key_id))
+    return schemas.Keys(keys=[schemas.Key.of(key) for key in found], cursor=cursor)
 
 
 @routes.add(
@@ -89,6 +95,23 @@ def revoke_key(call: Call, body: schemas.Reason, developer_id: str, key_id: str)
     _require_self(call, developer_id)
     with call.db.write() as tx:
         keys.revoke(tx, call.actor, developer_id, key_id, body.reason)
+
+
+def apps_of(call: Call, developer_id: str) -> schemas.Apps:
+    """A page of the apps of a developer that the actor may see."""
+    page = paging.requested(call.request, str)
+    listed = apps.of_developer(call.db.read(), developer_id, page)
+    found, cursor = paging.split(listed, page, lambda app: (app.app_id,))
+    shown = [app for app in found if call.actor.app_id in (None, app.app_id)]
+    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in shown], cursor=cursor)
+
+
+def tokens_of(call: Call, developer_id: str) -> schemas.Tokens:
+    """A page of the tokens of a developer."""
+    page = paging.requested(call.request, int, str)
+    listed = tokens.every(call.db.read(), developer_id, page)
+    found, cursor = paging.split(listed, page, lambda token: (token.created_at, token.token_id))
+    return schemas.Tokens(tokens=[schemas.Token.of(token) for token in found], cursor=cursor)
 
 
 def _require_self(call: Call, developer_id: str) -> None:

@@ -1,14 +1,12 @@
 """The apps of a developer, their versions and the review of those."""
 
-from collections.abc import Sequence
-
-from portal.http import access, forms, schemas
+from portal.http import access, forms, paging, schemas
+from portal.http.routes.accounts import apps_of
 from portal.http.routing import ADMIN, DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
 from portal.store import apps, deletion, listing, quotas, reviews, transfers, uploads, versions
 from portal.store.errors import Refused
 from portal.store.files import Sink
 from portal.store.states import TRANSITIONS, Action
-from portal.store.versions import Version
 
 APPS_PATH = "/api/apps"
 APP_PATH = f"{APPS_PATH}/<app_id>"
@@ -18,11 +16,9 @@ VERSION_PATH = f"{VERSIONS_PATH}/<version_code:code>"
 routes = Routes()
 
 
-@routes.add(Operation("GET", APPS_PATH, "List my apps", DEVELOPER, app_tokens=True))
+@routes.add(Operation("GET", APPS_PATH, "List my apps", DEVELOPER, query=paging.QUERY, app_tokens=True))
 def list_apps(call: Call) -> schemas.Apps:
-    found = apps.of_developer(call.db.read(), call.actor.developer_id)
-    shown = [app for app in found if call.actor.app_id in (None, app.app_id)]
-    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in shown])
+    return apps_of(call, call.actor.developer_id)
 
 
 @routes.add(
@@ -84,10 +80,14 @@ def delete_version(call: Call, body: schemas.Reason, app_id: str, version_code: 
     deletion.delete_version(call.store, call.actor, app_id, version_code, body.reason)
 
 
-@routes.add(Operation("GET", VERSIONS_PATH, "List an app's versions", MEMBER))
+@routes.add(Operation("GET", VERSIONS_PATH, "List an app's versions", MEMBER, query=paging.QUERY))
 def list_versions(call: Call, app_id: str) -> schemas.Versions:
     app = access.visible(call.db.read(), call.actor, app_id)
-    return _listed(call, versions.of_app(call.db.read(), app.app_id))
+    page = paging.requested(call.request, int, int, str, most=paging.MOST_VERSIONS)
+    listed = versions.of_app(call.db.read(), app.app_id, page)
+    found, cursor = paging.split(listed, page, lambda one: (one.created_at, one.version_code or 0, one.version_id))
+    base = call.settings.public_url
+    return schemas.Versions(versions=[schemas.Version.of(version, base) for version in found], cursor=cursor)
 
 
 @routes.add(Operation("GET", f"{APP_PATH}/downloads", "Count the downloads of an app, by version and day", MEMBER))
@@ -96,10 +96,13 @@ def show_downloads(call: Call, app_id: str) -> schemas.Downloads:
     return schemas.Downloads.of(call.db.read(), app.app_id)
 
 
-@routes.add(Operation("GET", "/api/review", "List the versions waiting for review", REVIEWER))
+@routes.add(Operation("GET", "/api/review", "List the versions waiting for review", REVIEWER, query=paging.QUERY))
 def review_queue(call: Call) -> schemas.Reviews:
     db, base = call.db.read(), call.settings.public_url
-    return schemas.Reviews(versions=[schemas.InReview.waiting(db, version, base) for version in versions.in_review(db)])
+    page = paging.requested(call.request, int, str, most=paging.MOST_VERSIONS)
+    listed = versions.in_review(db, page)
+    found, cursor = paging.split(listed, page, lambda one: (one.status_at, one.version_id))
+    return schemas.Reviews(versions=[schemas.InReview.waiting(db, one, base) for one in found], cursor=cursor)
 
 
 @routes.add(
@@ -202,10 +205,6 @@ def _step(
             reason=reason, sha256=sha256, own_reviews=call.settings.own_reviews,
         )  # fmt: skip
     return schemas.Version.of(version, call.settings.public_url)
-
-
-def _listed(call: Call, found: Sequence[Version]) -> schemas.Versions:
-    return schemas.Versions(versions=[schemas.Version.of(version, call.settings.public_url) for version in found])
 
 
 def _integer(text: str | None) -> int | None:

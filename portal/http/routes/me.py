@@ -1,6 +1,7 @@
 """Whoever makes the request: its token, and the tokens that it may see, create and end by itself."""
 
-from portal.http import schemas
+from portal.http import paging, schemas
+from portal.http.routes.accounts import tokens_of
 from portal.http.routing import DEVELOPER, MEMBER, Call, Operation, Routes
 from portal.store import developers, quotas, tokens, webhooks
 
@@ -22,11 +23,9 @@ def show(call: Call) -> schemas.Me:
     )
 
 
-@routes.add(Operation("GET", TOKENS_PATH, "List my tokens", MEMBER))
+@routes.add(Operation("GET", TOKENS_PATH, "List my tokens", MEMBER, query=paging.QUERY))
 def list_tokens(call: Call) -> schemas.Tokens:
-    return schemas.Tokens(
-        tokens=[schemas.Token.of(token) for token in tokens.every(call.db.read(), call.actor.developer_id)]
-    )
+    return tokens_of(call, call.actor.developer_id)
 
 
 @routes.add(

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from bottle import HTTPResponse
 
-from portal.http import access, headers, schemas
+from portal.http import access, headers, paging, schemas
 from portal.http.files import Representation, respond
 from portal.http.responses import Answer
 from portal.http.routing import ANYONE, MEMBER, STARTED, Call, Operation, PublicCall, Routes
@@ -46,7 +46,7 @@ def list_apps(call: PublicCall) -> Answer[schemas.StorePage]:
     if len(query) > QUERY_MAX:
         raise Refused("INVALID_REQUEST", f"q must not be longer than {QUERY_MAX} characters.")
     if after and not valid_app_id(after):
-        raise Refused("INVALID_REQUEST", "The cursor is invalid: use the one that the previous page returned.")
+        raise Refused("INVALID_REQUEST", paging.INVALID)
     found = apps.published(call.db.read(), query=query, after=after, limit=PAGE + 1)
     entries = [schemas.StoreEntry.of(app, call.settings.public_url) for app in found[:PAGE]]
     cursor = entries[-1].app_id if len(found) > PAGE else None
