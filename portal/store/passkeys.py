@@ -150,6 +150,7 @@ def _known(db: sqlite3.Connection, credential_id: bytes) -> tuple[Credential, To
     token = tokens.get(db, row["token_id"]) if row else None
     if token is None or not token.is_valid:
         raise Refused(
-            "UNAUTHENTICATED", "The store does not know this passkey: it was removed or has expired. Use a token."
+            "UNAUTHENTICATED",
+            "The store does not know this passkey: it was removed, or has expired with its token. Use a token.",
         )
     return Credential(credential_id, row["public_key"], row["sign_count"]), token

@@ -85,8 +85,8 @@ def relying_party(url: str) -> RelyingParty | None:
     """The store at this URL as browsers know it: with passkeys over https by a name, and on localhost alone."""
     try:
         parts = urlsplit(url.lower())
-        name, port = parts.hostname or "", parts.port
-    except ValueError:  # the Host of a stranger
+        name, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError:  # the Host of a stranger may be anything
         return None
     if name != "localhost" and (parts.scheme != "https" or not name or _is_address(name)):
         return None

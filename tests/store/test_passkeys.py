@@ -122,7 +122,7 @@ def test_a_passkey_and_its_sessions_end_at_once(
     end(store, token, passkey, monkeypatch)
     assert session(store, secret) is None
     assert passkeys.of_developer(store.db.read(), "dev") == []
-    with pytest.raises(Refused, match="removed or has expired") as refused:
+    with pytest.raises(Refused, match="was removed, or has expired") as refused:
         sign_in(store, device)
     assert refused.value.code == "UNAUTHENTICATED"
 

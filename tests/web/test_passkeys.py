@@ -161,6 +161,7 @@ def test_a_body_that_is_no_credential_is_refused(store: Store, token: str, body:
 RELYING = {
     "https://store.example.org": RelyingParty("store.example.org", "https://store.example.org"),
     "https://Store.example.org:443/mosis": RelyingParty("store.example.org", "https://store.example.org"),
+    "https://bücher.example": RelyingParty("xn--bcher-kva.example", "https://xn--bcher-kva.example"),
     "https://nas:8443": RelyingParty("nas", "https://nas:8443"),
     "http://localhost:8080": RelyingParty("localhost", "http://localhost:8080"),
     "http://store.example.org": None,
@@ -171,6 +172,7 @@ RELYING = {
     "https://": None,
     "https://[": None,
     "https://a:x": None,
+    f"https://{'a' * 64}.example": None,
 }
 
 
@@ -237,8 +239,7 @@ def test_chromium_registers_a_passkey_signs_in_with_it_and_removes_it(portal: Po
 
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_role("alert")).to_contain_text("does not know this passkey")
-    [answered] = [fault for fault in visited.faults if "401" in fault]
-    assert visited.faults == [answered]
+    assert all("401" in fault for fault in visited.faults), visited.faults
     assert [entry.action for entry in audit.entries(portal.store.db.read()) if entry.actor == "passkeys"] == [
         "session.start", "passkey.register", "session.end", "session.start", "passkey.remove",
     ]  # fmt: skip
