@@ -73,7 +73,7 @@ def typed(marker: str, nas: Nas) -> str:
 
 
 def test_the_walkthrough_runs_as_written(laptop: Laptop, nas: Nas, say: Say) -> None:
-    used = "curl " + block("docs/publishing.md", "http").partition("curl ")[2]
+    used = "curl " + block("docs/publishing-http.md", "http").partition("curl ")[2]
     done = laptop.types(typed("nas", nas) + used)
     assert done.returncode == 0, done.output[-6000:]
     operations, changed, _, unchanged = TOTAL.findall(done.output)[-1]
