@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from portal.http import access, browsers, digests, forms, idempotency, tus
+from portal.http import access, browsers, caching, digests, forms, idempotency, tus
 from portal.http.authentication import Authentication
 from portal.http.problems import CODE_OF_STATUS
 from portal.http.responses import Answer, problem, revalidated
@@ -32,6 +32,8 @@ def application(services: Services, pages: Iterable[Route] = ()) -> Bottle:
     app.default_error_handler = _framework_error
     app.add_hook("before_request", _require_utf8)
     app.add_hook("after_request", tus.mark)
+    if services.store.settings.proxied:
+        app.add_hook("after_request", caching.marked(services.store.settings.root))
     dispatch = Dispatch(services)
     for route in (*services.routes, *pages):
         app.route(route.operation.rule, route.operation.method, dispatch.callback(route))

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import shutil
 import socket
 import sqlite3
 import stat
@@ -147,11 +146,14 @@ def _remedy(settings: Settings) -> str:
 
 def _disk(settings: Settings) -> Line:
     try:
-        free = shutil.disk_usage(settings.root).free
+        disk = os.statvfs(settings.root)
     except FileNotFoundError:
         return Line("disk", False, f"{settings.root} is missing: mount its volume, or deploy")
     except OSError as error:
         return Line("disk", False, str(error))
+    if disk.f_flag & os.ST_RDONLY:
+        return Line("disk", False, f"{settings.root} is read-only: see the system's log, then mount it read-write")
+    free = disk.f_bavail * disk.f_frsize
     return Line("disk", free >= thresholds.DISK_FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")
 
 

@@ -11,12 +11,15 @@ import httpx
 import pytest
 
 from portal.app import create_app
+from portal.http import caching
 from portal.http.forms import CHUNK
 from portal.recovery import records
+from portal.settings import parse
 from portal.store import files, signed_uploads
 from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, MIB, make_package
+from tests.support.nginx import NGINX, configuration, running
 from tests.support.portal import MOSIS, add_developer, children, free_port, problem
 from tests.support.small_disk import SmallDisk
 
@@ -148,7 +151,7 @@ def test_a_whole_upload_is_completed_once_the_disk_works(
 MAKE_STORE = """
 import pathlib, sys
 from tests.support.portal import add_developer, environ, make_store
-store = make_store(pathlib.Path(sys.argv[1]), port=int(sys.argv[2]))
+store = make_store(pathlib.Path(sys.argv[1]), port=int(sys.argv[2]), proxied=True)
 environ(store)
 print(add_developer(store, "dev", scope="admin"))
 """
@@ -210,3 +213,26 @@ def test_a_disk_that_is_really_full(on_small_disk: httpx.Client, small_disk: Sma
     assert send_form(client, third).status_code == 201
     assert patch(client, second, upload["url"]).status_code == 204
     assert complete(client, upload).status_code == 201
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+def test_what_devices_read_needs_no_room(on_small_disk: httpx.Client, small_disk: SmallDisk, tmp_path: Path) -> None:
+    """nginx, whose cache is on that disk too, could write none of these and cut them off."""
+    settings = parse({"root": str(small_disk.path / "store"), "port": on_small_disk.base_url.port, "proxied": True})
+    paths = ("/api/store/apps", "/api/store/apps?search=reader", "/openapi.json", "/schemas/manifest.json", "/")
+    run = tmp_path / "nginx"
+    small_disk.run("mkdir", small_disk.path / "store/run")
+    with running(lambda port: configuration(settings, port, run), run, small_disk.inside()) as url:
+        small_disk.fill()
+        assert [httpx.get(url + path).status_code for path in paths] == [200] * len(paths)
+        assert not list((small_disk.seen / "store/run/cache").iterdir())
+        small_disk.run("rm", small_disk.path / "fill")
+        answer = httpx.get(url + "/api/store/apps")
+        assert caching.FIELD not in answer.headers
+        assert len(files_below(small_disk.seen / "store/run/cache")) == 1
+
+
+def test_a_disk_that_is_read_only_takes_no_file(small_disk: SmallDisk) -> None:
+    assert caching.takes_files(small_disk.seen)
+    small_disk.run("mount", "-o", "remount,ro", small_disk.path)
+    assert not caching.takes_files(small_disk.seen)

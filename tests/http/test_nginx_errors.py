@@ -130,14 +130,15 @@ def returning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client
     """nginx in front of a portal that is not running: it answers the status that the address names, by itself."""
     if NGINX is None:
         pytest.skip("nginx is not installed")
-    portal = Portal(make_store(tmp_path_factory.mktemp("returning") / "store", port=free_port()))
+    store = make_store(tmp_path_factory.mktemp("returning") / "store", port=free_port())
+    run = store.layout.root / "run"
     statuses = sorted(status for error in ERRORS for status in error.statuses)
     asked = "".join(f"    location = /return/{status} {{ return {status}; }}\n" for status in statuses)
 
     def site(port: int) -> str:
-        return configuration(portal, port).replace("    location / {", f"{asked}    location / {{", 1)
+        return configuration(store.settings, port, run).replace("    location / {", f"{asked}    location / {{", 1)
 
-    with running(site, portal.store.layout.root / "run") as url, httpx.Client(base_url=url) as client:
+    with running(site, run) as url, httpx.Client(base_url=url) as client:
         yield client
 
 

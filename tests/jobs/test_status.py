@@ -13,12 +13,14 @@ from portal.jobs.catalogue import catalogue
 from portal.jobs.table import Job
 from portal.recovery import copies, replica
 from portal.recovery.replica import State
+from portal.settings import parse
 from portal.store import audit, job_runs, tokens
 from portal.store.clock import now
 from portal.store.store import Store
 from tests.packages.samples import KEY
 from tests.support.clock import move
 from tests.support.portal import add_developer, make_store
+from tests.support.small_disk import SmallDisk
 
 OF_A_STORE = [job for job in table.JOBS if job.needs == "a store"]
 
@@ -164,6 +166,13 @@ def test_a_store_that_may_not_be_read_still_gets_its_lines(store: Store, monkeyp
     line = line_of(store, "database")
     assert not line.ok and "Permission denied" in line.text
     assert line_of(store, "disk").ok
+
+
+def test_a_disk_that_is_read_only_is_a_fault(small_disk: SmallDisk) -> None:
+    settings = parse({"root": str(small_disk.seen)})
+    small_disk.run("mount", "-o", "remount,ro", small_disk.path)
+    [line] = [line for line in status.status(settings) if line.name == "disk"]
+    assert not line.ok and "is read-only" in line.text
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deploys.plan.data import HostData
 from deploys.plan.nginx import render_nginx
+from portal.settings import Settings
 from tests.support.portal import Portal, free_port
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -28,14 +29,17 @@ def temporary(place: Path) -> str:
 
 
 @contextmanager
-def running(configured: Callable[[int], str], place: Path) -> Iterator[str]:
-    """The URL at which nginx answers with the configuration for a port, which is written to `place` with its log."""
+def running(configured: Callable[[int], str], place: Path, inside: Sequence[str] = ()) -> Iterator[str]:
+    """The URL at which nginx answers with the configuration for a port, which is written to `place` with its log.
+
+    `inside` is the command that runs a program in another namespace.
+    """
     place.mkdir(parents=True, exist_ok=True)
     for _ in range(5):  # another test may be given the same port
         port = free_port()
         (place / "nginx.conf").write_text(configured(port))
         with (place / "nginx.log").open("ab") as log:
-            process = subprocess.Popen([str(NGINX), "-c", place / "nginx.conf"], stdout=log, stderr=log)
+            process = subprocess.Popen([*inside, str(NGINX), "-c", place / "nginx.conf"], stdout=log, stderr=log)
         try:
             if listens(process, port):
                 yield f"http://127.0.0.1:{port}"
@@ -49,16 +53,17 @@ def running(configured: Callable[[int], str], place: Path) -> Iterator[str]:
 @contextmanager
 def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
     """The URL at which nginx answers for the portal; its access log is in the store's root. `data` is host data."""
-    with running(lambda port: configuration(portal, port, **data), portal.store.layout.root / "run") as url:
+    run = portal.store.layout.root / "run"
+    with running(lambda port: configuration(portal.store.settings, port, run, **data), run) as url:
         yield url
 
 
-def configuration(portal: Portal, port: int, **data: object) -> str:
-    """What a deploy would have nginx read in front of the portal."""
-    root = portal.store.layout.root
+def configuration(settings: Settings, port: int, run: Path, **data: object) -> str:
+    """What a deploy would have nginx read in front of the portal with these settings; `run` is nginx's own place."""
+    root = settings.root
     host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
     return render_nginx(
-        "nginx/nginx.conf.j2", host, portal.store.settings, run=root / "run", cache=root / "run/cache",
+        "nginx/nginx.conf.j2", host, settings, run=run, cache=root / "run/cache",
         log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
     )  # fmt: skip
 
