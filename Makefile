@@ -16,6 +16,9 @@ UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 
 # V=1: everything that pyinfra prints. WHEELHOUSE: directory of wheels, for a machine that reaches no package index.
 export ROOT PORT PYTHON V WHEELHOUSE
 
+# What pytest makes of the tests' asserts is kept for the next run: seven seconds of each worker's processor time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help check deploy down test test-hosts fuzz bench crash docs screenshots lock
 .DELETE_ON_ERROR:
 
