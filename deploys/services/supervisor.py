@@ -22,14 +22,17 @@ def _programs(plan: Plan) -> list[str]:
 
 
 def _differing(plan: Plan, control: str) -> list[str]:
+    """The programs to restart. Where the supervisor is one, they all are: nobody waits for it to answer about them."""
     asked = f"timeout {ASKED_SECONDS} {control} pid"
-    pids = {"supervisor": asked} | {name: f"{asked} {name}" for name in _programs(plan)}
-    return [
-        name
-        for name, pid in pids.items()
-        if host.get_fact(Process, pid=pid, files=plan.services[name].paths) != Running(plan.services[name].stamp)
-        or files.drifted(plan.services[name].files)
-    ]
+
+    def differs(name: str, pid: str) -> bool:
+        service = plan.services[name]
+        running = host.get_fact(Process, pid=pid, files=service.paths)
+        return running != Running(service.stamp) or bool(files.drifted(service.files))
+
+    if differs("supervisor", asked):
+        return ["supervisor"]
+    return [name for name in _programs(plan) if differs(name, f"{asked} {name}")]
 
 
 @operation()

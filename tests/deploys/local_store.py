@@ -1,5 +1,6 @@
 """A store deployed to this machine the way `make deploy` does it, in a root and on a port of its own."""
 
+import atexit
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from deploys.plan.render import CHECKOUT
@@ -97,20 +99,27 @@ class LocalStore:
         return down.down(self.root)
 
 
-@contextmanager
-def local_store() -> Iterator[LocalStore]:
-    """A fresh root (short: a Unix socket lies below it) and a free port, stopped and removed at the end."""
-    root = Path(tempfile.mkdtemp(prefix="mosis-"))
+@cache
+def _checkout() -> Path:
+    """One copy for the whole process: what is compiled and built in it serves every store."""
+    checkout = Path(tempfile.mkdtemp(prefix="mosis-checkout-"))
+    atexit.register(shutil.rmtree, checkout, ignore_errors=True)
     for name in DEPLOYED:
-        source, target = CHECKOUT / name, root / "checkout" / name
-        target.parent.mkdir(exist_ok=True)
+        source, target = CHECKOUT / name, checkout / name
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    store = LocalStore(root / "checkout", root / "store", free_port())
+    return checkout
+
+
+@contextmanager
+def local_store() -> Iterator[LocalStore]:
+    """A fresh root (short: a Unix socket lies below it) and a free port, stopped and removed at the end."""
+    place = Path(tempfile.mkdtemp(prefix="mosis-"))
+    store = LocalStore(_checkout(), place / "store", free_port())
     try:
         yield store
     finally:
         store.down()
-        shutil.rmtree(root)
+        shutil.rmtree(place)
