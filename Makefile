@@ -19,7 +19,7 @@ export ROOT PORT PYTHON V WHEELHOUSE
 # What pytest makes of the tests' asserts is kept for the next run: seven seconds of each worker's processor time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help check deploy down test test-hosts fuzz bench crash docs screenshots lock
+.PHONY: help check style types coverage deploy down test test-hosts fuzz bench crash docs screenshots lock
 .DELETE_ON_ERROR:
 
 help: ## print this list; so does make without a command
@@ -54,12 +54,18 @@ crash: .venv/dev.done ## kill a real store RUNS=50 times, and check what is left
 	@$(BIN)/python -m crash --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 # What can be said of the code without running it, and how much of the store's own safety its tests reach.
-check: .venv/dev.done ## check style, types, imports, spelling and coverage
+check: style types coverage ## check style, types, imports, spelling and coverage
+
+style: .venv/dev.done
 	$(BIN)/python -m ruff check --quiet
 	$(BIN)/python -m ruff format --check --quiet
-	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m codespell_lib
+
+types: .venv/dev.done
+	$(BIN)/python -m mypy
+
+coverage: .venv/dev.done
 	$(BIN)/python -m pytest $(PARALLEL) -q tests/packages tests/store --cov --cov-report=
 	$(BIN)/python -m coverage report --include='portal/packages/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='portal/store/*' --fail-under=$(STORE_COVERAGE)
