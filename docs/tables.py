@@ -24,7 +24,7 @@ from typer._click import Command
 
 from deploys.plan import schedules
 from deploys.plan.data import PREFIX, HostData
-from docs import model
+from docs import bounds, model
 from portal import settings
 from portal.app import create_app
 from portal.cli import app as command
@@ -268,9 +268,20 @@ def cache_headers() -> str:
     )
 
 
+BOUND = ("what", "limit", "set in", "beyond it")
+
+
+def bounds_of(part: tuple[bounds.Bound, ...]) -> str:
+    return table(BOUND, bounds.rows(part, REPOSITORY))
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "alerts": alerts,
     "assumptions": assumptions,
+    "bounds-of-connections": partial(bounds_of, bounds.CONNECTIONS),
+    "bounds-of-files": partial(bounds_of, bounds.FILES),
+    "bounds-of-people": partial(bounds_of, bounds.PEOPLE),
+    "bounds-of-requests": partial(bounds_of, bounds.REQUESTS),
     "cache-headers": cache_headers,
     "commands": commands,
     "durability": durability,
@@ -281,6 +292,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "jobs": jobs,
     "metrics": metrics,
     "problems": problems,
+    "quotas": lambda: table(BOUND, bounds.quotas()),
+    "rates": lambda: table(BOUND, bounds.rates()),
     "retention": retention,
     "routes": routes,
     "settings": portal_settings,

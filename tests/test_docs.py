@@ -16,6 +16,7 @@ from deploys.plan.data import PREFIX, HostData
 from deploys.plan.release import Release
 from docs import tables
 from portal.cli import app
+from portal.settings import Settings
 from tests.support.pages import section
 
 REPOSITORY = Path(__file__).parents[1]
@@ -29,6 +30,13 @@ FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 def test_the_tables_are_what_the_code_says(page: Path) -> None:
     text = page.read_text()
     assert text == tables.written(text), f"{page.name} is out of date: run `make docs`."
+
+
+def test_every_limit_that_can_be_set_is_on_its_page() -> None:
+    limits = (REPOSITORY / "docs/limits.md").read_text()
+    bounds = [name for name in Settings.model_fields if re.search(r"_max(_|$)|_per_(hour|minute)|budget", name)]
+    assert len(bounds) > 10
+    assert [name for name in bounds if f"`{name}`" not in limits] == ["job_max_ages"]  # overdue jobs are no client's
 
 
 def test_every_table_has_a_place() -> None:

@@ -7,12 +7,10 @@ from portal.http.routes.apps import APP_PATH
 from portal.http.routing import ANYONE, DEVELOPER, Call, Operation, PublicCall, Routes
 from portal.store import apps, id_tokens, publishers
 from portal.store.errors import Refused
-from portal.store.rate_limit import RateLimit
-from portal.store.store import Store
+from portal.store.rate_limit import rate_limit
 
 OIDC_PATH = "/api/oidc"
 PUBLISHERS_PATH = f"{APP_PATH}/publishers"
-HOUR = 3600
 
 routes = Routes()
 
@@ -44,7 +42,7 @@ def exchange(call: PublicCall, body: schemas.IdToken) -> schemas.IssuedToken:
             with closing(authentication.wrong_tokens(call.store)) as failures:
                 failures.take(authentication.rate_limit_key(address))
         raise
-    with closing(_tokens_of_jobs(call.store)) as issued:
+    with closing(rate_limit(call.settings, "publishers")) as issued:
         issued.take(body.app_id)
     with call.db.write() as tx:
         token, text = publishers.exchange(tx, address, body.app_id, job)
@@ -93,8 +91,3 @@ def _require_owner(call: Call, app_id: str) -> None:
         apps.get(call.db.read(), app_id)
     else:
         apps.owned(call.db.read(), app_id, call.actor.developer_id)
-
-
-def _tokens_of_jobs(store: Store) -> RateLimit:
-    path = store.layout.area("data") / "publishers.limit"
-    return RateLimit(path, "tokens for jobs of this app", store.settings.uploads_per_hour, HOUR)
