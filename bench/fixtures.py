@@ -55,7 +55,7 @@ def fill(store: Store, packages: Path) -> str:
     with store.db.write() as tx:
         developers.add(tx, OPERATOR, DEVELOPER, "Acme")
         keys.register(tx, OPERATOR, DEVELOPER, base64.b64encode(public).decode(), signature.sign(KEY, statement))
-        token = tokens.issue(tx, OPERATOR, DEVELOPER, "developer", 1)[1]
+        token = tokens.issue(tx, OPERATOR, DEVELOPER, "admin", 1)[1]
         for app_id in (APP, *map(upload_app, range(UPLOADS_MAX))):
             apps.add(tx, actor, app_id, app_id, "")
     app = apps.get(store.db.read(), APP)

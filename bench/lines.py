@@ -214,10 +214,11 @@ LINES = (
          _info_among_slow_uploads(_reference), "< 20", "ours"),
     Line("list", "ms", _latency(_large, LIST), _latency(_small, LIST), "< 20", "ours"),
     Line("search", "ms", _latency(_large, SEARCH), _latency(_small, SEARCH), "< 20", "ours"),
-    # The pages of people: the first one, a search, an app; rendered for each request, past nginx's cache.
+    # The pages of people: the first one, a search, an app, the status; rendered for each request, past nginx's cache.
     Line("page-home", "ms", _latency(_large, "/"), _latency(_small, "/"), "< 20", "ours"),
     Line("page-search", "ms", _latency(_large, "/?q=chess+gar"), _latency(_small, "/?q=chess+gar"), "< 20", "ours"),
     Line("page-app", "ms", _latency(_large, PAGE), _latency(_small, PAGE), "< 20", "ours"),
+    Line("page-status", "ms", _latency(_large, "/status"), _latency(_small, "/status"), "< 20", "ours"),
     # Of all processes of the stack, for 500 apps of 10,000 that all have an update, against 500 questions for one app.
     Line("updates", "ms", lambda b: load.update_check(b.large, 500), lambda b: load.info_checks(b.large, 500), "≤ 0.1"),
     # Processor time of the whole command after one publish, among 10,000 apps against 100.

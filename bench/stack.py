@@ -19,6 +19,7 @@ from portal import settings
 from portal.store import files, presign, schema
 from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
+from tests.support import histories
 
 MOSIS = Path(sys.executable).with_name("mosis")
 EATMYDATA = "libeatmydata.so"
@@ -49,7 +50,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Ours(Server):
-    """The deployed stack; `token` is its developer's."""
+    """The deployed stack; `token` is its developer's, of scope admin."""
 
     store: Store
     token: str
@@ -88,6 +89,7 @@ def ours(root: Path, packages: Path, *, durable: bool = True, catalogue: int = 0
     store, token = _filled(chosen, packages)
     if catalogue:
         fixtures.add_catalogue(store, catalogue)
+        histories.full(store.layout)
     host = HostData(runtime="local", root=root, port=port)
     config = render_nginx(
         "nginx/nginx.conf.j2", host, chosen, run=root / "run", cache=root / "run/cache", log=root / "access.log",

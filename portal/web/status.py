@@ -9,7 +9,6 @@ from bottle import HTTPResponse
 from portal import thresholds
 from portal.http.routing import ADMIN, Call, Operation, Routes
 from portal.jobs import status as job
-from portal.store import versions
 from portal.store.clock import now
 from portal.store.history import DAY, PERIOD, RINGS, History, Row
 from portal.store.states import STATUSES
@@ -38,7 +37,7 @@ class Counted:
 
     status: str
     number: int
-    more: int | None
+    more: int
 
 
 @routes.add(Operation("GET", "/status", "The state of the store", ADMIN, query=("view",), media_type=HTML))
@@ -53,7 +52,7 @@ def show(call: Call) -> HTTPResponse:
     return rendering.html(
         "status.html", actor=call.actor, reviewer=True, views=VIEWS, view=view, times=steps.times(),
         faults=[line for line in lines if not line.ok], jobs=job.jobs(call.store),
-        versions=_versions(call, recent), days=figures.FORECAST_DAYS,
+        versions=_versions(recent), days=figures.FORECAST_DAYS,
         sampled_at=sampled_at, late=sampled_at is not None and now() - sampled_at > LATE_SECONDS,
         used=used, budget=budget, nearly=thresholds.STORAGE_NEARLY_FULL * charts.WIDTH, areas=_areas(newest, budget),
         forecast=figures.forecast(recent, budget),
@@ -73,11 +72,9 @@ def _areas(newest: Row, budget: int) -> list[Area]:
     return [Area(name, size, *place) for name, size, place in zip(AREAS, sizes, places, strict=True)]
 
 
-def _versions(call: Call, rows: Sequence[Row]) -> list[Counted]:
-    counts = dict[str, int](versions.count(call.db.read()).items())
-    before = rows[0].labelled("versions") if rows else None
-
-    def more(status: str) -> int | None:
-        return None if before is None else counts.get(status, 0) - before.get(status, 0)
-
-    return [Counted(status, counts.get(status, 0), more(status)) for status in STATUSES]
+def _versions(rows: Sequence[Row]) -> list[Counted]:
+    if not rows:
+        return []
+    first, last = (row.labelled("versions") for row in (rows[0], rows[-1]))
+    counts = ((status, last.get(status, 0), first.get(status, 0)) for status in STATUSES)
+    return [Counted(status, number, number - before) for status, number, before in counts]

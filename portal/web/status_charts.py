@@ -38,7 +38,7 @@ class View:
 
 
 VIEWS = {
-    "day": View("24 hours", RINGS[0], 1, "%H:%M", 12),
+    "day": View("24 hours", RINGS[0], 1, "%H:%M", 6),
     "week": View("7 days", RINGS[1], 1, "%-d %b", 6),
     "quarter": View("90 days", RINGS[2], 4, "%-d %b", 3),
 }

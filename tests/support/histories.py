@@ -29,14 +29,23 @@ def quarter(layout: Layout) -> None:
     write(layout, busy(at for at in times if not now - 40 * DAY < at < now - 35 * DAY))
 
 
+def full(layout: Layout) -> None:
+    """As many samples up to now as fill every ring."""
+    now = int(time.time())
+    times = [*range(now - 91 * DAY, now - 8 * DAY, 6 * HOUR), *range(now - 8 * DAY, now - 2 * DAY, HOUR)]
+    write(layout, busy([*times, *range(now - 2 * DAY, now, history.PERIOD)]))
+
+
 def busy(times: Iterable[int], *, growth: float = 2e8) -> Iterable[tuple[int, Measured]]:
     """A store that grows by so many bytes a day, with more to do by day than by night."""
     counted: Figures = {}
+    begin = None
     for number, at in enumerate(times):
+        begin = at if begin is None else begin
         hour = (at % DAY) / HOUR
         requests = 300 + 260 * math.sin((hour - 9) / 24 * 2 * math.pi) + 40 * math.sin(number)
         counted = added((counted, nested(_happened(requests, number))))
-        yield at, Measured(counted, _noted(at / DAY * growth % 1e11 + 2e10))
+        yield at, Measured(counted, _noted(5e10 + (at - begin) / DAY * growth))
 
 
 def nested(figures: Mapping[str, float]) -> Figures:
