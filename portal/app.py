@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> Wsgi:
     routes = tuple(route for module in MODULES for route in module.routes)
     services = Services(opened, Metrics(opened), routes, Counting(opened.db))
     pages = (route for module in PAGES for route in module.routes)
-    return drained(readable(measured(application(services, pages), services.metrics)))
+    return drained(readable(measured(application(services, pages), services.metrics), settings))
 
 
 def measured(app: Bottle, metrics: Metrics) -> Wsgi:
