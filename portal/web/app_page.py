@@ -100,8 +100,10 @@ def changed(
     return redirect(f"/console/apps/{app_id}?done={done}{anchor and '#'}{anchor}")
 
 
-def show(call: Call, app_id: str, entered: Entered | None = None, made: str = "") -> HTTPResponse:
-    """The page of an app; `made` is the address of a preview link that has just been created."""
+def show(
+    call: Call, app_id: str, entered: Entered | None = None, made: Mapping[str, str] | None = None
+) -> HTTPResponse:
+    """The page of an app; `made` is a preview link that has just been created: its `url`, and that as a `qr` code."""
     db = call.db.read()
     app = apps.owned(db, app_id, call.actor.developer_id)
     found, highest = versions.of_app(db, app_id), versions.highest_published(db, app_id)

@@ -1,6 +1,7 @@
 """The review: the queue, what a version changes, and the decision."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bottle import HTTPResponse
@@ -8,20 +9,24 @@ from bottle import HTTPResponse
 from portal.http import access, forms, schemas
 from portal.http.routes import apps as api
 from portal.http.routing import REVIEWER, Call, Operation, Routes
-from portal.store import apps, assets, audit, changes, developers, storefront, versions
+from portal.store import apps, assets, audit, changes, developers, previews, storefront, versions
 from portal.store.apps import App
 from portal.store.changes import Overview
 from portal.store.errors import Refused
 from portal.store.layout import image_name
 from portal.store.versions import PlacedVersion
 from portal.web import rendering
-from portal.web.app_page import HTML, icon
+from portal.web.app_page import HTML, LINK_DAYS, icon
 from portal.web.entered import Entered
 from portal.web.sign_in import redirect
 from portal.web.storefront import described
 
 VERSION_PATH = "/review/<app_id>/<version_code:code>"
-DONE = {"publish": "Published. Devices find it within a minute.", "reject": "Rejected: the developer sees the reason."}
+DONE = {
+    "publish": "Published. Devices find it within a minute.",
+    "reject": "Rejected: the developer sees the reason.",
+    "unshare": "The preview link is revoked.",
+}
 TEMPLATES = (
     "It crashes or does not start.",
     "It does not do what its description says.",
@@ -56,9 +61,9 @@ def queue(call: Call) -> HTTPResponse:
     )  # fmt: skip
 
 
-@routes.add(Operation("GET", VERSION_PATH, "What a version changes", REVIEWER, media_type=HTML))
+@routes.add(Operation("GET", VERSION_PATH, "What a version changes", REVIEWER, query=("done",), media_type=HTML))
 def show(call: Call, app_id: str, version_code: int) -> HTTPResponse:
-    return _version(call, app_id, version_code)
+    return version_page(call, app_id, version_code)
 
 
 @routes.add(Operation("POST", f"{VERSION_PATH}/publish", "Publish the version", REVIEWER, media_type=HTML))
@@ -67,7 +72,7 @@ def publish(call: Call, app_id: str, version_code: int) -> HTTPResponse:
     try:
         api.publish(call, forms.validated(schemas.Approval, fields), app_id, version_code)
     except Refused as refused:
-        return _version(call, app_id, version_code, Entered("publish", fields, refused))
+        return version_page(call, app_id, version_code, entered=Entered("publish", fields, refused))
     return redirect("/review?done=publish")
 
 
@@ -81,7 +86,7 @@ def reject(call: Call, app_id: str, version_code: int) -> HTTPResponse:
             raise Refused("VALIDATION_ERROR", "A rejection needs a reason.", ["reason: Choose a reason or write one."])
         api.reject(call, forms.validated(schemas.Rejection, values), app_id, version_code)
     except Refused as refused:
-        return _version(call, app_id, version_code, Entered("reject", fields, refused))
+        return version_page(call, app_id, version_code, entered=Entered("reject", fields, refused))
     return redirect("/review?done=reject")
 
 
@@ -91,7 +96,11 @@ def _waiting(call: Call, app: App, version: PlacedVersion) -> Waiting:
     return Waiting(app, version, developer, icon(call, app), changes.overview(db, version))
 
 
-def _version(call: Call, app_id: str, version_code: int, entered: Entered | None = None) -> HTTPResponse:
+def version_page(
+    call: Call, app_id: str, version_code: int,
+    *, entered: Entered | None = None, made: Mapping[str, str] | None = None,
+) -> HTTPResponse:  # fmt: skip
+    """The page of a version; `made` is a preview link as in `app_page.show`."""
     db, entered = call.db.read(), entered or Entered()
     app = access.visible(db, call.actor, app_id)
     version = versions.get(db, app_id, version_code)
@@ -101,7 +110,8 @@ def _version(call: Call, app_id: str, version_code: int, entered: Entered | None
         files = changes.files(call.store, version, before)
     return rendering.html(
         "review-version.html", entered.status,
-        actor=call.actor, reviewer=True, entered=entered, done=None, waiting=waiting, app=app, version=version,
+        actor=call.actor, reviewer=True, entered=entered, done=DONE.get(call.request.query.done),
+        waiting=waiting, app=app, version=version,
         before=before, manifest=described(version), note=" ".join(json.loads(version.reasons)),
         members=changes.members(version, before), files=files,
         screenshots=[
@@ -110,5 +120,6 @@ def _version(call: Call, app_id: str, version_code: int, entered: Entered | None
         ],
         trail=audit.about(db, f"{app_id}/{version_code}"), templates=TEMPLATES,
         path=schemas.download_path(version), own=call.actor.developer_id == app.developer_id,
-        icon_name=storefront.ICON,
+        icon_name=storefront.ICON, made=made, link_days=LINK_DAYS,
+        links={version.version_id: previews.of_version(db, version)} if version.status in previews.SHOWN else {},
     )  # fmt: skip

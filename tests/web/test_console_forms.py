@@ -99,7 +99,8 @@ def test_more_versions_than_a_form_has_fields_are_changed_at_once(store: Store, 
 def test_a_preview_link_is_shown_once_and_revoked_on_the_page(store: Store, owner: httpx.Client) -> None:
     publishing.upload(store, APP_ID, 1)
     made = owner.post(f"{APP}/versions/1/previews", data={"days": "1"})
-    [link] = re.findall(r"http://nas\.test(/preview/\w+[\w-]+)<", made.text)
+    [link] = re.findall(r"http://nas\.test(/preview/[\w-]+)<", made.text)
+    assert 'src="data:image/svg+xml' in made.text
     assert made.headers["cache-control"] == "private, no-store"
     page = owner.get(APP).text
     assert link not in page
@@ -107,6 +108,20 @@ def test_a_preview_link_is_shown_once_and_revoked_on_the_page(store: Store, owne
     with client(store) as nobody:
         assert nobody.get(link).status_code == 200
         assert owner.post(revoke).headers["location"] == f"{APP}?done=unshare"
+        assert nobody.get(link).status_code == 404
+
+
+def test_a_reviewer_creates_and_revokes_a_link_on_the_page_of_the_review(store: Store, owner: httpx.Client) -> None:
+    publishing.upload(store, APP_ID, 1)
+    publishing.change(store, APP_ID, 1, "submit")
+    page, token = f"/review/{APP_ID}/1", add_developer(store, "reviewer", key=None, scope="reviewer")
+    with client(store, token) as reviewer, client(store) as nobody:
+        made = reviewer.post(f"{page}/previews", data={"days": "7"}).text
+        [link] = re.findall(r"http://nas\.test(/preview/[\w-]+)<", made)
+        assert nobody.get(link).status_code == 200
+        [revoke] = re.findall(r'action="(/review/[^"]*/previews/[0-9a-f]{16}/revoke)"', reviewer.get(page).text)
+        assert owner.post(revoke).status_code == 403
+        assert reviewer.post(revoke).headers["location"] == f"{page}?done=unshare"
         assert nobody.get(link).status_code == 404
 
 
