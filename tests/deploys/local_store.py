@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,10 @@ DEPLOYED = [
 ]
 
 PROGRAMS = ("portal", "litestream", "nginx", "jobs")
+ANSWERING = (
+    "nginx, portal" if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin") else "portal alone"
+)
+RUNNING = f"Local | Programs run as declared: {ANSWERING}, Litestream"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,12 @@ class LocalStore:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
             return answer.status
 
+    def answers(self) -> bool:
+        try:
+            return self.get("/readyz") == 200
+        except OSError:
+            return False
+
     def pids(self) -> dict[str, int]:
         """Process id of each program, straight from the supervisor."""
         control = [Path(sys.executable).with_name("supervisorctl"), "-c", self.root / "etc/supervisord.conf"]
@@ -123,3 +134,31 @@ def local_store() -> Iterator[LocalStore]:
     finally:
         store.down()
         shutil.rmtree(place)
+
+
+class Shared:
+    """One deployed store for tests that leave it as declared; after a test that failed, another one."""
+
+    def __init__(self) -> None:
+        self._place = ExitStack()
+        self._store: LocalStore | None = None
+
+    def get(self) -> LocalStore:
+        if self._store is None:
+            store = self._place.enter_context(local_store())
+            run = store.deploy()
+            assert run.code == 0, run.output
+            self._store = store
+        return self._store
+
+    def drop(self) -> None:
+        self._store = None
+        self._place.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Fails the test where that does not come to hold within a minute."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The runtime `local`, really deployed: it converges, mends drift, restarts what a failed run did not, and stops."""
+"""The runtime `local`, really deployed: it converges, mends drift, and restarts what a failed run did not."""
 
 import os
 import shutil
@@ -9,63 +9,22 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from deploys.remote import down
 from portal.jobs import log_rotation
-from tests.deploys.local_store import LocalStore, local_store
+from tests.deploys.local_store import ANSWERING, RUNNING, LocalStore, local_store, until
 
-pytestmark = pytest.mark.seconds(400)
-
-ANSWERING = (
-    "nginx, portal" if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin") else "portal alone"
-)
-RUNNING = f"Local | Programs run as declared: {ANSWERING}, Litestream"
+pytestmark = pytest.mark.seconds(300)
 
 
 @pytest.fixture
 def store() -> Iterator[LocalStore]:
     with local_store() as fresh:
         yield fresh
-
-
-class Shared:
-    """One deployed store for tests that leave it as declared; after a test that failed, another one."""
-
-    def __init__(self) -> None:
-        self._place = ExitStack()
-        self._store: LocalStore | None = None
-
-    def get(self) -> LocalStore:
-        if self._store is None:
-            store = self._place.enter_context(local_store())
-            run = store.deploy()
-            assert run.code == 0, run.output
-            self._store = store
-        return self._store
-
-    def drop(self) -> None:
-        self._store = None
-        self._place.close()
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Shared]:
-    shared = Shared()
-    yield shared
-    shared.drop()
-
-
-@pytest.fixture
-def deployed(shared: Shared, request: pytest.FixtureRequest) -> Iterator[LocalStore]:
-    failed = request.session.testsfailed
-    yield shared.get()
-    if request.session.testsfailed > failed:
-        shared.drop()
 
 
 def test_from_nothing_to_a_store_to_nothing_to_do(store: LocalStore) -> None:
@@ -109,33 +68,6 @@ def test_jobs_that_are_due_run_and_nginx_opens_a_new_log(deployed: LocalStore) -
         until(lambda: "GET /readyz" in log.read_text())
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Fails the test where that does not come to hold within a minute."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def test_stopping_leaves_the_data_and_nothing_running(deployed: LocalStore, capsys: pytest.CaptureFixture[str]) -> None:
-    """Through a link to the root, too; it says what it did."""
-    link = deployed.root.with_name("link")
-    link.symlink_to(deployed.root)
-    running = down.ours(deployed.root)
-    assert set(deployed.pids().values()) < running.keys()
-    assert down.main(str(link)) is None
-    assert capsys.readouterr().out == f"Stopped {len(running)} processes of {link}.\n"
-    assert not down.ours(deployed.root)
-    assert (deployed.root / "data/portal.db").exists()
-    assert down.main(str(deployed.root)) is None
-    assert capsys.readouterr().out == f"The store in {deployed.root} is not running.\n"
-    fault = down.main(str(deployed.root.parent))
-    assert fault and f"{deployed.root.parent} is not a store" in fault
-    again = deployed.deploy()
-    assert again.code == 0, again.output
-    assert again.changed == (RUNNING,)
-
-
 def test_drift_is_shown_and_mended(deployed: LocalStore) -> None:
     running = deployed.pids()
     (deployed.root / "etc/litestream.yml").write_text("dbs: []\n")
@@ -157,93 +89,6 @@ def test_drift_is_shown_and_mended(deployed: LocalStore) -> None:
     after = deployed.pids()
     assert {name for name in running if running[name] != after[name]} == {"litestream"}
     assert deployed.deploy().changed == ()
-
-
-def test_a_stopped_or_killed_program_comes_back(deployed: LocalStore) -> None:
-    before = deployed.pids()
-    os.kill(before["supervisor"], signal.SIGKILL)
-    mended = deployed.deploy()
-    assert mended.code == 0, mended.output
-    assert RUNNING in mended.changed
-    assert not set(before.values()) & set(deployed.pids().values())
-    assert deployed.get("/readyz") == 200
-    assert deployed.deploy().changed == ()
-
-
-@pytest.mark.parametrize("program", ["portal", "nginx", "supervisor"])
-def test_a_program_that_hangs_is_restarted(program: str, deployed: LocalStore) -> None:
-    """It has the right stamp and is never ended by anything: suspended, it stands for each that does not go on."""
-    before = deployed.pids()
-    if program not in before:
-        pytest.skip("nginx is not installed")
-    hanging = [pid for pid, process in down.ours(deployed.root).items() if before[program] in (pid, process.parent)]
-    for pid in hanging if program != "supervisor" else [before[program]]:
-        os.kill(pid, signal.SIGSTOP)
-    mended = deployed.deploy()
-    assert (mended.code, mended.changed) == (0, (RUNNING,)), mended.output
-    assert deployed.pids()[program] != before[program]
-    assert deployed.get("/readyz") == 200
-    assert deployed.deploy().changed == ()
-
-
-@pytest.mark.skipif(ANSWERING == "portal alone", reason="nginx is not installed")
-def test_a_portal_that_lost_its_socket_is_restarted(deployed: LocalStore) -> None:
-    (deployed.root / "run/portal.sock").unlink()
-    mended = deployed.deploy()
-    assert (mended.code, mended.changed) == (0, (RUNNING,)), mended.output
-    assert deployed.get("/readyz") == 200
-
-
-@pytest.mark.parametrize(
-    ("program", "whole"),
-    [("portal", True), ("litestream", True), ("jobs", True), ("nginx", True), ("nginx", False)],
-    ids=["portal", "litestream", "jobs", "nginx with its shell", "nginx alone"],
-)
-def test_a_killed_program_leaves_nothing_that_hinders_the_next(program: str, whole: bool, deployed: LocalStore) -> None:
-    """nginx's workers, for one, keep its port."""
-    before = deployed.pids()
-    if program not in before:
-        pytest.skip("nginx is not installed")
-    family = [pid for pid, process in down.ours(deployed.root).items() if process.parent == before[program]]
-    masters = [pid for pid in family if program == "nginx"] or [before[program]]
-    for pid in {*masters, *([before[program]] if whole else ())}:
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: answers(deployed) and deployed.pids()[program] not in (0, before[program]))
-    assert not {before[program], *family} & down.ours(deployed.root).keys()
-    assert deployed.deploy().changed == ()
-
-
-@pytest.mark.parametrize(
-    ("command", "supervised"),
-    [(["mv"], False), (["cp", "-a"], True)],
-    ids=["renamed, its supervisor killed", "on another file system"],
-)
-def test_a_store_that_was_moved_while_it_ran_is_found(
-    command: list[str], supervised: bool, deployed: LocalStore
-) -> None:
-    """`cp` and `rm` are what `mv` does between file systems: only the number of the supervisor is left then."""
-    running, moved = deployed.pids(), deployed.root.with_name("moved")
-    if not supervised:
-        os.kill(running.pop("supervisor"), signal.SIGKILL)
-    subprocess.run([*command, deployed.root, moved], check=True)
-    shutil.rmtree(deployed.root, ignore_errors=True)
-    try:
-        assert set(running.values()) <= down.ours(moved).keys()
-    finally:
-        assert down.down(moved)
-    assert not answers(deployed)
-    shutil.rmtree(deployed.root, ignore_errors=True)
-    moved.rename(deployed.root)
-    back = deployed.deploy()
-    assert (back.code, back.changed) == (0, (RUNNING,)), back.output
-
-
-def test_a_copy_does_not_stop_the_store_it_was_made_of(deployed: LocalStore) -> None:
-    copied = deployed.root.with_name("copied")
-    shutil.copytree(deployed.root, copied, ignore=shutil.ignore_patterns("*.sock*"))
-    assert not down.ours(copied)
-    assert down.main(str(copied)) is None
-    assert deployed.get("/readyz") == 200
 
 
 def test_a_file_from_the_future_is_written_now(deployed: LocalStore) -> None:
@@ -270,13 +115,6 @@ def test_nothing_that_a_program_reads_stays_from_the_future(store: LocalStore) -
     assert first.code == 0, first.output
     assert store.deploy(python=f"{environment}/bin/python").changed == ()
     assert made.stat().st_mtime <= time.time()
-
-
-def answers(store: LocalStore) -> bool:
-    try:
-        return store.get("/readyz") == 200
-    except OSError:
-        return False
 
 
 def test_a_failed_run_repeated_restarts_what_it_would_have(deployed: LocalStore) -> None:
@@ -341,17 +179,3 @@ def test_a_directory_of_somebody_stays_as_it_is(store: LocalStore) -> None:
     assert "Traceback" not in run.output
     assert stat.S_IMODE(store.root.stat().st_mode) == 0o755
     assert [path.name for path in store.root.iterdir()] == ["photo.jpg"]
-
-
-@pytest.mark.skipif(ANSWERING == "portal alone", reason="nginx is not installed")
-def test_the_cause_of_a_failed_start_is_shown(deployed: LocalStore) -> None:
-    control = [Path(sys.executable).with_name("supervisorctl"), "-c", deployed.root / "etc/supervisord.conf"]
-    subprocess.run([*control, "stop", "nginx"], check=True, capture_output=True)
-    (deployed.root / "run/nginx.pid").mkdir()
-    failed = deployed.deploy()
-    assert failed.code != 0
-    assert f'open() "{deployed.root}/run/nginx.pid" failed' in failed.output
-    (deployed.root / "run/nginx.pid").rmdir()
-    mended = deployed.deploy()  # unless the supervisor was faster
-    assert mended.code == 0, mended.output
-    assert deployed.get("/readyz") == 200
