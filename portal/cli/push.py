@@ -45,6 +45,9 @@ def push(
         typer.Option("--bump", help="If the store has this version already, first raise it in manifest.json."),
     ] = None,
     key: OwnKey = None,
+    register_key: Annotated[
+        bool, typer.Option("--register-key", help="Register the key of --key or MOSIS_KEY without asking.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything; change nothing.")] = False,
     as_json: AsJson = False,
     url: StoreUrl = None,
@@ -58,17 +61,20 @@ def push(
         raise WrongUsage("With --bump, push the app's directory: the version in a package cannot be raised.")
     manifest = source.manifest_of(path)
     client = connected_for(manifest.id, url)
-    store = pushing.look(client, manifest.id)
+    store = pushing.look(client, manifest)
     run = Push(client, Patience(report=note), note)
     with tempfile.TemporaryDirectory(prefix="mosis-") as scratch:
         prepared = _prepared(path, key, raised, store, Path(scratch), dry_run)
         version = unchanged = pushing.already(store, prepared)
         if version is None:
             pushing.require_possible(store, prepared)
+            new_key = run.to_register(store, prepared)
+            if new_key and signing.is_named(key) and not register_key:
+                _require_consent(signing.id_of(new_key), client.url, dry_run)
             if dry_run:
                 _show(client.url, _unsent(prepared), as_json)
                 return
-            version = _uploaded(run, store, prepared)
+            version = _uploaded(run, store, prepared, new_key)
     require_open(version)
     if (submit or wait) and version.status == "draft" and not dry_run:
         version = run.submit(version)
@@ -90,8 +96,16 @@ def _prepared(
         return source.prepare(path, key, scratch, packed)
 
 
-def _uploaded(run: Push, store: Store, prepared: Prepared) -> Placed:
-    key = run.to_register(store, prepared)
+def _require_consent(key_id: str, url: str, dry_run: bool) -> None:
+    """The key is registered only if somebody wants that: whoever has a registered one can sign in its owner's name."""
+    if not dry_run and credentials.interactive():
+        if typer.confirm(f"Key {key_id} is not registered at {url}. Register it?", err=True):
+            return
+        raise Fault("Nothing was pushed: name another key with --key.")
+    raise Fault(f"Key {key_id} is not registered: run `mosis key register FILE`, or push with --register-key.")
+
+
+def _uploaded(run: Push, store: Store, prepared: Prepared, key: Ed25519PrivateKey | None) -> Placed:
     run.add_app(store, prepared.package.manifest)  # first, since somebody else may have the app
     if key:
         run.register(store, key)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from portal.developer import answers, signing, source
 from portal.developer.answers import App, Apps, Document, Me, Placed, Versions
 from portal.developer.client import Client
-from portal.developer.errors import Problem, Rejected, Unreachable
+from portal.developer.errors import Rejected, Unreachable
 from portal.developer.patience import Patience
 from portal.developer.upload import Upload
 from portal.faults import Fault
@@ -58,13 +58,13 @@ class Store:
         return max((v.version_code for v in self.versions), default=0) + 1
 
 
-def look(client: Client, app_id: str) -> Store:
-    """Raises Problem, Unreachable."""
-    me = client.get("/api/me", Me)
+def look(client: Client, manifest: Manifest) -> Store:
+    """Raises Problem, also for an app that another developer has; Unreachable."""
+    me, app_id = client.get("/api/me", Me), manifest.id
     app = next((app for app in client.every("/api/apps", Apps, "apps").apps if app.app_id == app_id), None)
     found = client.every(f"/api/apps/{app_id}/versions", Versions, "versions") if app else Versions(versions=[])
     if app is None and me.app_id is None:
-        _require_not_taken(client, app_id)
+        _add_app(client, manifest, dry_run=True)
     options = client.request("OPTIONS", f"/api/apps/{app_id}/uploads")
     return Store(me.developer_id, me.app_id is not None, app, _placed(found), options.number("Tus-Max-Size"))
 
@@ -77,16 +77,9 @@ def _placed(found: Versions) -> tuple[Placed, ...]:
     )
 
 
-def _require_not_taken(client: Client, app_id: str) -> None:
-    """Raises Problem for an app that another developer has published; one that is not published shows at the push."""
-    try:
-        client.get(f"/api/store/apps/{app_id}", Document)
-    except Problem as problem:
-        if problem.code == "NOT_FOUND":
-            return
-        if problem.code != "YANKED":
-            raise
-    raise Problem(409, "APP_EXISTS", f"The app ID {app_id} is already in use.")
+def _add_app(client: Client, manifest: Manifest, *, dry_run: bool = False) -> None:
+    described = {"app_id": manifest.id, "name": manifest.name, "description": manifest.description or ""}
+    client.post("/api/apps", Document, {**described, "dry_run": True} if dry_run else described, once=not dry_run)
 
 
 def already(store: Store, prepared: source.Prepared) -> Placed | None:
@@ -153,8 +146,13 @@ class Push:
     def to_register(self, store: Store, prepared: source.Prepared) -> Ed25519PrivateKey | None:
         """The key, if the store does not know it yet. Raises Problem; Fault for one that cannot be registered here."""
         key_id = prepared.package.key_id
-        if store.bound or signing.is_registered(self.client, store.developer_id, key_id):
+        if signing.is_registered(self.client, store.developer_id, key_id):
             return None
+        if store.bound:
+            raise Fault(
+                f"Key {key_id} is not registered, and a token of one app registers none: sign in with another one, then"
+                " `mosis key register FILE`."
+            )
         if prepared.key is None:
             raise Fault(f"The package is signed with key {key_id}, which is not registered: `mosis key register FILE`.")
         return prepared.key
@@ -166,8 +164,7 @@ class Push:
 
     def add_app(self, store: Store, manifest: Manifest) -> None:
         if store.app is None:
-            described = {"name": manifest.name, "description": manifest.description or ""}
-            self.client.post("/api/apps", Document, {"app_id": manifest.id, **described}, once=True)
+            _add_app(self.client, manifest)
             self.report(f"Added app {manifest.id}.")
 
     def replace(self, store: Store, manifest: Manifest) -> None:

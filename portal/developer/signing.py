@@ -22,6 +22,11 @@ def path_of(named: Path | None) -> Path:
     return named or Path(os.environ.get(KEY_VARIABLE) or places.config() / "key.pem")
 
 
+def is_named(named: Path | None) -> bool:
+    """Whether it is not the developer's own key that is used."""
+    return named is not None or bool(os.environ.get(KEY_VARIABLE))
+
+
 def is_there(named: Path | None) -> bool:
     """Whether there is a key to sign with."""
     return (named is None and os.environ.get(KEY_VARIABLE, "").startswith(PEM)) or path_of(named).exists()

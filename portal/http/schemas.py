@@ -204,6 +204,7 @@ class NewApp(Body):
     app_id: AppId
     name: Name
     description: str = Field("", max_length=10_000)
+    dry_run: bool = Field(False, description="add nothing; only answer as if the app were added")
 
 
 class NewWebhook(Body):

@@ -133,7 +133,10 @@ def test_on_a_machine_of_a_ci_service(developer: Developer, front: Front) -> Non
     environment = {"MOSIS_URL": front.url, "MOSIS_TOKEN": developer.token}
     assert "name its file with --key or MOSIS_KEY" in developer.failed(1, "push", app, **environment)
     environment["MOSIS_KEY"] = str(developer.work / "release.pem")
-    assert json.loads(developer.done("push", app, "--json", **environment))["status"] == "draft"
+    for words in ((), ("--dry-run",)):
+        assert "is not registered: run `mosis key register" in developer.failed(1, "push", app, *words, **environment)
+    assert developer.done("key", "list", **environment) == developer.done("apps", **environment) == ""
+    assert json.loads(developer.done("push", app, "--json", "--register-key", **environment))["status"] == "draft"
     (app / "payload.bin").write_bytes(b"changed")
     environment["MOSIS_KEY"] = (developer.work / "release.pem").read_text()
     assert json.loads(developer.done("push", app, "--bump", "patch", "--json", **environment))["version_code"] == 2
@@ -150,6 +153,10 @@ def test_a_token_of_one_app_pushes_that_app_alone(developer: Developer, front: F
     (app / "payload.bin").write_bytes(b"changed")
     developer.done("push", app, "--bump", "patch", **environment)
     assert "bound to" in developer.failed(4, "push", developer.app("other"), **environment)
+    developer.done("key", "generate", "new.pem", "--offline")
+    (app / "payload.bin").write_bytes(b"changed again")
+    said = developer.failed(1, "push", app, "--bump", "patch", "--key", "new.pem", "--register-key", **environment)
+    assert "a token of one app registers none" in said
 
 
 def test_a_package_that_is_signed_is_pushed_as_it_is(developer: Developer) -> None:
@@ -176,14 +183,15 @@ def test_an_app_of_another_developer_is_not_taken(developer: Developer, front: F
     assert other.done("key", "list") == "", "a key was registered for an app that could not be pushed"
 
 
-@pytest.mark.parametrize("status", ["published", "yanked"])
-def test_a_dry_run_sees_an_app_that_another_developer_has_published(
+@pytest.mark.parametrize("status", ["draft", "published", "yanked"])
+def test_a_dry_run_sees_an_app_that_another_developer_has(
     developer: Developer, front: Front, tmp_path: Path, status: str
 ) -> None:
     developer.sign_in()
     app, app_id = developer.app(developer.developer_id), f"org.example.{developer.developer_id}"
-    developer.done("push", app, "--submit")
-    front.review(app_id, 1, "publish")
+    developer.done("push", app, *(["--submit"] if status != "draft" else []))
+    if status != "draft":
+        front.review(app_id, 1, "publish")
     if status == "yanked":
         front.review(app_id, 1, "yank", reason="It loses files.")
     other = Developer.at(tmp_path / "other", MOSIS_URL=front.url)

@@ -163,3 +163,14 @@ def test_downloads_are_counted_once_each(publisher: Publisher) -> None:
         assert time.monotonic() < deadline, found
         time.sleep(0.5)
     assert found == {"1": 4}
+
+
+def test_a_dry_run_answers_as_an_attempt_and_adds_nothing(publisher: Publisher) -> None:
+    body = {"app_id": f"{publisher.app_id}.dry", "name": "Dry", "dry_run": True}
+    for _ in range(2):
+        assert publisher.client.post("/api/apps", json=body).raise_for_status().json()["name"] == "Dry"
+    problem(publisher.client.get(f"/api/apps/{publisher.app_id}.dry"), 404, "NOT_FOUND")
+    assert not list(audit.about(publisher.portal.store.db.read(), f"{publisher.app_id}.dry"))
+    other = add_developer(publisher.portal.store, f"{publisher.developer_id}-dry", key=None)
+    with publisher.portal.client(other) as client:
+        problem(client.post("/api/apps", json={**body, "app_id": publisher.app_id}), 409, "APP_EXISTS")

@@ -17,6 +17,7 @@ AWARE = {
     ("GET", "/api/me"),
     ("DELETE", "/api/me/tokens/<token_id:re:[0-9a-f]{16}>"),
     ("GET", "/api/apps"),
+    ("GET", "/api/developers/<developer_id>/keys"),
     ("POST", "/api/uploads/<upload_id:re:[0-9a-f]{32}>/url"),
     ("POST", "/api/uploads/<upload_id:re:[0-9a-f]{32}>/complete"),
 }

@@ -69,7 +69,7 @@ def revoke_token(call: Call, developer_id: str, token_id: str) -> None:
         tokens.revoke(tx, call.actor, developer_id, token_id)
 
 
-@routes.add(Operation("GET", KEYS_PATH, "List a developer's keys", DEVELOPER, query=paging.QUERY))
+@routes.add(Operation("GET", KEYS_PATH, "List a developer's keys", DEVELOPER, query=paging.QUERY, app_tokens=True))
 def list_keys(call: Call, developer_id: str) -> schemas.Keys:
     _require_self(call, developer_id)
     page = paging.requested(call.request, int, str)

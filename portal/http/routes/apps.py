@@ -35,8 +35,10 @@ def list_apps(call: Call) -> schemas.Apps:
 def add_app(call: Call, body: schemas.NewApp) -> schemas.App:
     with call.db.write() as tx:
         quotas.require(tx, call.settings, call.actor.developer_id, apps=1)
-        app = apps.add(tx, call.actor, body.app_id, body.name, body.description)
-    return schemas.App.of(call.db.read(), app)
+        added = schemas.App.of(tx, apps.add(tx, call.actor, body.app_id, body.name, body.description))
+        if body.dry_run:  # the same checks, and no more than an attempt reveals
+            tx.execute("ROLLBACK")
+    return added
 
 
 @routes.add(Operation("GET", APP_PATH, "Get one app", MEMBER))
