@@ -86,9 +86,9 @@ def forecast(rows: Sequence[Row], budget: int) -> str:
     over = f"the last {round(found.days)} days" if round(found.days) > 1 else "the last day"
     if found.per_day * found.days <= GROWTH_MIN * used:
         return f"No growth in {over}."
-    left, what = min((budget - used, "Budget spent"), (free, "Disk full"))
+    left, what = min((budget - used, "the budget is spent"), (free, "the disk is full"))
     days = left / found.per_day
     when = f"in about {days:.0f} days" if days >= 1.5 else "in about a day"
     if days > FORECAST_DAYS_MAX:
         when = "in more than ten years"
-    return f"{what} {when} at the growth of {over}, {text.size(int(found.per_day))} a day."
+    return f"At the growth of {over} ({text.size(int(found.per_day))} a day), {what} {when}."

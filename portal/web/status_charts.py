@@ -94,7 +94,7 @@ def _traffic(steps: Steps) -> Chart:
 
 def _bytes(steps: Steps) -> Chart:
     series = [steps.series(name, _rate("bytes", name), lambda value: f"{size(value)}/s") for name in BYTES]
-    return charts.lines("bytes", "Bytes of files per second", series, _linear(series, size))
+    return charts.lines("bytes", "Bytes transferred per second", series, _linear(series, size))
 
 
 def _unsuccessful(steps: Steps) -> Chart:
@@ -102,7 +102,7 @@ def _unsuccessful(steps: Steps) -> Chart:
         steps.series("failed (5xx)", _share("requests", "5xx"), percent),
         steps.series("refused (4xx)", _share("requests", "4xx"), percent),
     ]
-    return charts.lines("errors", "Requests without success", series, _linear(series, percent, least=0.01))
+    return charts.lines("errors", "Unsuccessful requests", series, _linear(series, percent, least=0.01))
 
 
 def _failed(steps: Steps) -> Chart:

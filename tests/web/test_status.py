@@ -51,7 +51,10 @@ def test_an_operator_sees_the_figures_of_90_days(operator: str, visit: Visiting,
     page.get_by_role("link", name="Status").click()
     page.get_by_role("link", name="90 days").click()
     expect(page.get_by_role("link", name="90 days")).to_have_attribute("aria-current", "page")
-    assert re.search(r"[\d.]+ GB of 107 GB in use\. \w[^.]* at the growth of the last 14 days", text(page)), text(page)
+    assert re.search(
+        r"[\d.]+ GB of 107 GB in use\. At the growth of the last 14 days \([\d.]+ MB a day\), the budget is spent in",
+        text(page),
+    ), text(page)
     pictures = page.get_by_role("img")
     assert pictures.count() == 8
     expect(page.get_by_role("img", name="Requests per minute")).to_be_visible()
@@ -70,6 +73,8 @@ def test_others_see_nothing_of_it(site: Portal, front: str) -> None:
         token = add_developer(site.store, f"page-no-{scope}", key=None, scope=scope)
         answer = httpx.get(f"{front}/status", headers=browser | {"Authorization": f"Bearer {token}"})
         assert (answer.status_code, "Storage" in answer.text) == (403, False)
+        inside = httpx.get(f"{front}/console/tokens", headers=browser | {"Authorization": f"Bearer {token}"})
+        assert "Sign out" in inside.text and "/status" not in inside.text
 
 
 def page_of(store: Store, query: str = "") -> str:
@@ -83,11 +88,11 @@ def page_of(store: Store, query: str = "") -> str:
 
 def test_the_first_hour_has_a_page_too(store: Store) -> None:
     """Before the first sample, and with one, which has no counts yet."""
-    assert "there are no figures yet" in page_of(store)
+    assert "There are no figures yet" in page_of(store)
     sampling.take(store)
     shown = page_of(store, "?view=week")
     assert "A forecast needs the figures of a day." in shown
-    assert shown.count("No figures in this time.") == 6, "only storage is known"
+    assert shown.count("No figures for this period.") == 6, "only storage is known"
     assert "no figures yet" not in shown
 
 
@@ -103,18 +108,18 @@ def test_jobs_have_the_verdicts_of_mosis_status(store: Store) -> None:
     shown, names = page_of(store), {job.name for job in table.expected(store.settings)}
     lines = {line.name: line for line in status.status(store.settings) if line.name in names}
     for name, line in lines.items():
-        verdict = "in time" if line.ok else "needs attention"
+        verdict = "on time" if line.ok else "needs attention"
         assert f" {name} {verdict} {line.text} " in shown
     assert not lines["scrub"].ok
-    assert "1 fact needs attention: scrub : last success never; failed" in shown
+    assert "1 item needs attention: scrub : last success never; failed" in shown
 
 
 def test_old_figures_are_called_old(store: Store) -> None:
     histories.write(store.layout, histories.busy([int(time.time()) - DAY // 2]))
-    assert "There are no figures since" in page_of(store)
+    assert "There have been no figures since" in page_of(store)
 
 
 def test_storage_above_its_budget_needs_attention(store: Store) -> None:
     used = Measured({}, {"storage": {"packages": store.settings.storage_budget_bytes * 9 // 10}})
     histories.write(store.layout, [(int(time.time()), used)])
-    assert "1 fact needs attention: storage : 96.6 GB of 107 GB in use" in page_of(store)
+    assert "1 item needs attention: storage : 96.6 GB of 107 GB in use" in page_of(store)
