@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from crash import content
 from crash.clients import JSON, TUS
@@ -34,8 +35,7 @@ Fault = tuple[str, str]
 def observe(client: Client, app: App) -> tuple[Facts, list[Fault]]:
     """The facts of an app as the store shows them to its owner, and images that are not what they claim to be."""
     seen: Facts = {}
-    listed = json.loads(client.insist("GET", f"/api/apps/{app.app_id}/versions").body)["versions"]
-    for version in listed:
+    for version in versions(client, app.app_id):
         if version["version_code"] is not None:
             seen[f"version {version['version_code']}"] = Placed(version["status"], version["sha256"])
     shown = client.insist("GET", f"/api/store/apps/{app.app_id}")
@@ -46,6 +46,15 @@ def observe(client: Client, app: App) -> tuple[Facts, list[Fault]]:
         seen[name] = digest
         faults += [fault] if fault else []
     return seen, faults
+
+
+def versions(client: Client, app_id: str) -> Iterator[dict[str, Any]]:
+    """All pages of the list."""
+    cursor = ""
+    while cursor is not None:
+        page = json.loads(client.insist("GET", f"/api/apps/{app_id}/versions?cursor={cursor}").body)
+        yield from page["versions"]
+        cursor = page["cursor"]
 
 
 def fetch(ask: Callable[[str, str], Answer], path: str) -> tuple[str | None, Fault | None]:
