@@ -17,6 +17,7 @@ from pathlib import Path
 
 from deploys.plan.render import CHECKOUT
 from deploys.remote import down
+from tests.support.patience import PATIENCE
 from tests.support.portal import free_port
 
 DEPLOYED = [
@@ -157,8 +158,8 @@ class Shared:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    """Fails the test where that does not come to hold within a minute."""
-    deadline = time.monotonic() + 60
+    """Fails the test where that does not come to hold in time."""
+    deadline = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 
-PATIENCE = 60  # seconds; a portal that does not answer within them fails the test
+from tests.support.patience import PATIENCE
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from portal.store import audit
+from tests.support.patience import PATIENCE
 from tests.support.portal import Publisher, add_developer, problem
 
 
@@ -158,7 +159,7 @@ def test_downloads_are_counted_once_each(publisher: Publisher) -> None:
     httpx.head(base + latest).raise_for_status()
     assert httpx.get(base + latest, headers={"If-None-Match": tag}).status_code == 304
     publisher.client.get(f"{versions}/2/package.mosis").raise_for_status()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while (found := publisher.client.get(path).json()["totals"]).get("1", 0) < 4:
         assert time.monotonic() < deadline, found
         time.sleep(0.5)

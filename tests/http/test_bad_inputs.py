@@ -21,6 +21,7 @@ from portal.store.audit import OPERATOR, Actor
 from tests.http.bad_inputs import APP, APP_ID, VERSIONS, Row, bodies, images, packages, requests
 from tests.http.raw import exchange
 from tests.packages.samples import KEY
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, add_developer, children, free_port, make_store, registration
 
 ROWS = [row for module in (requests, bodies, packages, images) for row in module.rows()]
@@ -130,7 +131,7 @@ def test_many_large_uploads_at_once_stay_within_a_worker_s_memory(target: Target
 
 def _settled(target: Target, before: list[str]) -> None:
     """The portal may still be clearing up when its answer is there."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while target.kept() != before:
         assert time.monotonic() < deadline, sorted(set(target.kept()) - set(before))
         time.sleep(0.01)

@@ -22,6 +22,7 @@ from portal.http import people
 from portal.http.conditional import http_date
 from tests.support.nginx import NGINX, USER
 from tests.support.nginx import running as serving
+from tests.support.patience import PATIENCE
 from tests.support.portal import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -116,7 +117,7 @@ class Answer:
 
 
 def exchange(port: int, request: bytes) -> Answer:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = received.partition(b"\r\n\r\n")
@@ -138,11 +139,11 @@ def running(command: list[str], port: int, identity: str) -> Iterator[bool]:
         yield is_ready(process, port, identity)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def is_ready(process: subprocess.Popen, port: int, identity: str) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         try:
             return ask(port, "/ready").body.decode() == identity
@@ -427,7 +428,7 @@ def test_real_clients_resume(port, client, command, tmp_path):
     target = tmp_path / "package"
     target.write_bytes(CONTENT[:123_456])
     url = f"http://127.0.0.1:{port}/package"
-    subprocess.run([word.format(target=target, url=url) for word in command], check=True, timeout=30)
+    subprocess.run([word.format(target=target, url=url) for word in command], check=True, timeout=PATIENCE)
     assert target.read_bytes() == CONTENT
 
 

@@ -14,6 +14,7 @@ from deploys.plan.nginx import SMALL_BODY_MAX
 from portal.http.forms import JSON_MAX
 from tests.support.nginx import NGINX, nginx_before
 from tests.support.nginx_disk import bytes_read, temporary_bytes
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -21,7 +22,6 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 CLIENTS = 20
 MIB = 1024 * 1024
 PACKAGE_BYTES = 12 * MIB  # more than the kernel buffers for a connection
-PATIENCE = 60  # seconds until a test gives up
 STEADY_LOOKS = 5
 
 

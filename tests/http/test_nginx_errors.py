@@ -14,9 +14,9 @@ from deploys.plan.nginx import ERRORS, SMALL_BODY_MAX, Error
 from portal.http import people, problems
 from portal.web import rendering
 from tests.support.nginx import NGINX, configuration, nginx_before, running
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, free_port, make_store
 
-PATIENCE = 60  # seconds until a test gives up
 HOST = "Host: x\r\n"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 LONG = "x" * 40_000

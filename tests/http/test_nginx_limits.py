@@ -12,6 +12,7 @@ import pytest
 
 from portal.http.problems import KINDS
 from tests.support.nginx import NGINX, nginx_before
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -22,7 +23,6 @@ CONDITIONAL_PER_CLIENT = 1
 REQUESTS_PER_CLIENT = 250
 STRANGERS = 250
 MIB = 1024 * 1024
-PATIENCE = 60  # seconds until a test gives up
 STRANGER, NEIGHBOUR, OWNER = "203.0.113.7", "203.0.113.8", "198.51.100.1"
 
 

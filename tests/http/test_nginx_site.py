@@ -20,6 +20,7 @@ from portal.store.database import queue
 from tests.http.test_images import png
 from tests.packages.samples import KEY
 from tests.support.nginx import NGINX, nginx_before
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, add_developer, children, free_port, make_store, problem
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 THREADS = 4
 SENDERS = THREADS * 3 // 4
 CLIENTS = 32
-PATIENCE = 30  # seconds until a test gives up
 
 
 @pytest.fixture(scope="module")

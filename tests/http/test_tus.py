@@ -16,6 +16,7 @@ from tusclient.client import TusClient
 
 from portal.store import signed_uploads
 from tests.support.cutting import CuttingProxy
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
 MIB = 1024 * 1024
@@ -169,7 +170,7 @@ def test_metadata_that_is_not(publisher: Publisher, metadata: str) -> None:
 def begin_patch(url: str, offset: int, length: int) -> socket.socket:
     """A PATCH whose body does not come yet."""
     parts = urlsplit(url)
-    connection = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
     head = [
         f"PATCH {parts.path}?{parts.query} HTTP/1.1",
         f"Host: {parts.netloc}",
@@ -183,7 +184,7 @@ def begin_patch(url: str, offset: int, length: int) -> socket.socket:
 
 def received(portal: Portal, upload: Upload, at_least: int) -> int:
     """What the portal's disk has for sure, once it is that much."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         row = signed_uploads.find(portal.store.db.read(), upload.upload_id)
         if row.received >= at_least:

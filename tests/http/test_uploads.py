@@ -14,6 +14,7 @@ import pytest
 from portal.store import presign
 from portal.store.clock import now
 from tests.http.test_service import metric
+from tests.support.patience import PATIENCE
 from tests.support.portal import Publisher, add_developer, children, mosis, problem
 
 MIB = 1024 * 1024
@@ -80,7 +81,7 @@ def test_a_client_that_expects_100_sends_no_body_in_vain(publisher: Publisher) -
 def first_answer(publisher: Publisher, upload: dict, length: int, *lines: str) -> bytes:
     """The first of the answer to a PUT whose body never comes."""
     parts = urlsplit(publisher.portal.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE) as connection:
         head = [f"PUT {upload['url']} HTTP/1.1", "Host: portal", f"Content-Length: {length}", *lines, "", ""]
         connection.sendall("\r\n".join(head).encode())
         return connection.recv(1000)

@@ -13,6 +13,7 @@ from tusclient.client import TusClient
 
 from tests.support.cutting import CuttingProxy
 from tests.support.nginx import NGINX, nginx_before
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
 MIB = 1024 * 1024
@@ -50,7 +51,7 @@ def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
 def begin(url: str, method: str, length: int, *lines: str) -> socket.socket:
     """A request whose body does not come yet."""
     parts = urlsplit(url)
-    connection = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
     target = f"{parts.path}?{parts.query}"
     head = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {length}", *lines, "", ""]
     connection.sendall("\r\n".join(head).encode())
@@ -97,7 +98,7 @@ def test_a_client_that_vanished_does_not_keep_its_upload(publisher: Publisher) -
     url = issued(publisher, len(body))
     with begin(url, "PATCH", len(body), "Tus-Resumable: 1.0.0", "Upload-Offset: 0", PIECE) as vanished:
         vanished.sendall(body[:1000])
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not resumed(url, body):  # another network, the same client
             assert time.monotonic() < deadline
     upload_id = urlsplit(url).path.rsplit("/", 1)[1]

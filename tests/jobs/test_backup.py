@@ -16,6 +16,7 @@ from portal.recovery.drive import MARKER
 from portal.recovery.errors import BackupError
 from portal.store import files, job_runs
 from portal.store.store import Store
+from tests.support.patience import PATIENCE
 from tests.support.portal import MOSIS, Publisher, environ, make_store, mosis
 
 
@@ -46,14 +47,14 @@ def test_everything_comes_back_from_the_litestream_replica_and_the_drive(publish
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not copies.has_replica(store.layout) and time.monotonic() < deadline:
             time.sleep(0.05)
         published.step(3, "submit").raise_for_status()  # after the snapshot: only the replica can know it
     finally:
         portal.stop()
         litestream.terminate()  # a clean stop syncs what is left
-        litestream.wait(30)
+        litestream.wait(PATIENCE)
     destroy(store)
     refused = mosis(store, "setup")
     assert refused.returncode == 1

@@ -22,6 +22,7 @@ from portal.store.audit import OPERATOR
 from portal.store.clock import now
 from portal.store.store import Store
 from tests.support.litestream import replicate
+from tests.support.patience import PATIENCE
 from tests.support.portal import MOSIS, Publisher, add_developer, children, environ, make_store, mosis
 
 pytestmark = pytest.mark.seconds(70)
@@ -112,7 +113,7 @@ def test_a_socket_is_below_temp_unless_the_path_is_too_long(tmp_path: Path, name
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

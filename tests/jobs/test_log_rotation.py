@@ -9,6 +9,7 @@ import pytest
 
 from portal.jobs import log_rotation
 from tests.support.nginx import NGINX, running
+from tests.support.patience import PATIENCE
 
 CONTENTS = {"missing": None, "empty": "", "text": "no number", "another": str(os.getpid()), "ended": "99999999"}
 
@@ -25,7 +26,6 @@ def test_without_nginx_nothing_is_signalled_or_moved(content: str | None, tmp_pa
     assert [path.name for path in tmp_path.glob("access*")] == ["access.log"]
 
 
-PATIENCE = 30  # seconds until a test gives up
 CONFIG = """daemon off; pid {0}/nginx.pid; error_log stderr; events {{}}
 http {{ access_log {0}/access.log; client_body_temp_path {0}/t; proxy_temp_path {0}/t; fastcgi_temp_path {0}/t;
 uwsgi_temp_path {0}/t; scgi_temp_path {0}/t; server {{ listen 127.0.0.1:{1}; }} }}"""

@@ -30,6 +30,7 @@ from tests.mirror.r2_like import r2_like
 from tests.support.catalogues import SignedCatalogue, documents_of
 from tests.support.clock import move
 from tests.support.many import OWNER, add_version, fill, flip
+from tests.support.patience import PATIENCE
 from tests.support.portal import MOSIS, environ, make_store, mosis
 from tests.support.tuf_device import TufDevice
 
@@ -37,7 +38,6 @@ pytestmark = pytest.mark.seconds(100)
 
 TIMESTAMP = module.TIMESTAMP
 FIRST = "org.example.app0"
-PATIENCE = 60  # seconds until a test gives up
 
 
 @pytest.fixture

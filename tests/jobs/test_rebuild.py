@@ -21,6 +21,7 @@ from portal.store.store import Store, open_store
 from tests.http.test_app_keys import key_id, recover, register, rotate
 from tests.http.test_images import png
 from tests.support.many import fill, flip
+from tests.support.patience import PATIENCE
 from tests.support.portal import Publisher, add_developer, mosis
 
 TABLES = ("developers", "keys", "tombstones", "apps", "app_keys", "versions", "assets")
@@ -176,7 +177,7 @@ def test_a_portal_that_stops_has_written_its_records(published: Publisher) -> No
 
 def test_a_portal_writes_records_by_itself(published: Publisher) -> None:
     path = published.portal.store.layout.package_directory("acme", published.app_id, 3) / records.VERSION
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -18,12 +18,12 @@ from portal.jobs.scheduler import Entry
 from portal.store import job_runs
 from portal.store.clock import now
 from portal.store.store import Store
+from tests.support.patience import PATIENCE
 from tests.support.portal import MOSIS, environ
 
 NIGHTLY = Entry("30 2 * * *", "backup database")
 HOURLY = Entry("17 * * * *", "cleanup")
 MINUTE, HOUR, DAY = 60, 3600, 86400
-PATIENCE = 60  # seconds until a test gives up
 
 
 @pytest.fixture

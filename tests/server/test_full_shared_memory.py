@@ -14,6 +14,7 @@ import pytest
 
 from portal.server.metrics_directory import ROOM
 from portal.store.store import Store
+from tests.support.patience import PATIENCE
 from tests.support.portal import MOSIS, environ, free_port, make_store, mosis
 
 MOUNTED = 'mount -t tmpfs -o size="$1" tmpfs /dev/shm && shift && exec "$@"'
@@ -80,7 +81,7 @@ def test_filled_while_the_portal_runs(served: Store) -> None:
         assert max(answers(served)) < 500
         assert workers(process) == before, "a worker died"
         os.kill(min(before), signal.SIGKILL)  # the next one has no room at all
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while len(workers(process) - before) != 1:
             assert time.monotonic() < deadline, logged(served)
             time.sleep(0.05)

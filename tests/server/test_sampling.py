@@ -13,9 +13,8 @@ from portal.settings import METRICS_VARIABLE
 from portal.store import history
 from portal.store.history import PERIOD, RINGS, History
 from portal.store.store import Store
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher
-
-PATIENCE = 30  # seconds
 
 
 def figures(portal: Portal) -> dict[str, int]:

@@ -12,6 +12,7 @@ import pytest
 from portal.server.stalled import LEAST, Watch
 from tests.http.raw import head
 from tests.packages.samples import APP_ID, KEY, MIB
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store
 
 THREADS = 4
@@ -103,7 +104,7 @@ def test_bodies_that_never_end_give_their_threads_back(narrow: Publisher) -> Non
     )
     with held_by(narrow.portal, head("POST", f"/api/apps/{APP_ID}/versions", *fields) + b"-"):
         assert answers_again(narrow.portal)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while left := list(narrow.portal.store.layout.area("temp").rglob("*")):
         assert time.monotonic() < deadline, left
         time.sleep(0.01)

@@ -13,9 +13,9 @@ import pytest
 
 from portal.server import stopping
 from tests.support.half_sent import half_sent
+from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, children, free_port, make_store, only_publisher
 
-PATIENCE = 60  # seconds until a program that hangs is ended
 PAYLOAD = 600_000  # bytes, so that half of a body is more than the portal reads at once
 
 BEGIN = """

@@ -12,6 +12,7 @@ from portal.recovery.replica import State
 from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.support.litestream import LITESTREAM
+from tests.support.patience import PATIENCE
 from tests.support.portal import MOSIS
 
 
@@ -43,7 +44,7 @@ class Keeper:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process:
             self.process.send_signal(how)
-            self.process.wait(60)
+            self.process.wait(PATIENCE)
             self.process = None
 
     @property
@@ -60,7 +61,7 @@ class Keeper:
             and _command(entry)[0].endswith("litestream")
         ]  # fmt: skip
 
-    def await_(self, done: Callable[[], object], seconds: float = 120) -> None:
+    def await_(self, done: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Wait until `done` returns something true."""
         deadline = time.monotonic() + seconds
         while not done():

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from portal.store.audit import OPERATOR
 from portal.store.layout import AREAS, Layout
 from portal.store.store import Store, open_store
 from tests.packages.samples import KEY, make_package
+from tests.support.patience import PATIENCE
 
 UNLIMITED = {"auth_failures_per_minute": 10**6, "uploads_per_hour": 10**6, "changes_per_hour": 10**6}
 """Tests that share a portal must not use up each other's limits."""
@@ -85,7 +87,7 @@ PORTS = _ports()
 def mosis(store: Store, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the real command on a store."""
     return subprocess.run(
-        [MOSIS, *arguments], capture_output=True, text=True, env=environ(store, **environment), timeout=120
+        [MOSIS, *arguments], capture_output=True, text=True, env=environ(store, **environment), timeout=PATIENCE
     )
 
 
@@ -118,15 +120,18 @@ class Portal:
             [MOSIS, "serve"], env=environ(self.store), stdout=log, stderr=log, start_new_session=True
         )
         log.close()
-        if not status.wait_ready(self.store.settings, 30):
-            self.stop(signal.SIGKILL)
-            raise RuntimeError((self.store.layout.root / "portal.log").read_text())
+        deadline = time.monotonic() + PATIENCE
+        while not status.wait_ready(self.store.settings, 0):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop(signal.SIGKILL)
+                raise RuntimeError((self.store.layout.root / "portal.log").read_text())
+            time.sleep(0.05)
         return self
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, how)
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
         self.process = None
 
     def client(self, token: str | None = None) -> httpx.Client:
