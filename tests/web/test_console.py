@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Page, Route, expect
 
-from portal.store import versions
+from portal.store import quotas, versions
 from tests.http.test_images import png
 from tests.packages.samples import make_package
 from tests.support import publishing
@@ -214,6 +214,23 @@ def test_a_cancelled_upload_leaves_nothing(
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_label("Package (.mosis)")).to_be_visible()
     assert statuses(site, mine) == []
+
+
+def test_an_upload_beyond_the_quota_ends_at_once_and_says_what_to_do(
+    site: Portal, front: str, visit: Visiting, tmp_path: Path
+) -> None:
+    """It was tried again until the page was closed."""
+    app_id, small = "org.console.quota", add_developer(site.store, "console-quota", key=None)
+    made = httpx.post(
+        f"{front}/api/apps", json={"app_id": app_id, "name": "App"}, headers={"Authorization": f"Bearer {small}"}
+    )
+    assert made.status_code == 201
+    with site.store.db.write() as tx:
+        quotas.change(tx, "console-quota", {"bytes": 100})
+    page = signed_in(visit, small, f"/console/apps/{app_id}", faulty=True)
+    upload(page, package(tmp_path, app_id))
+    page.get_by_text("You have 0 of 100 bytes of packages, images and open uploads").wait_for()
+    expect(page.get_by_text("delete drafts and rejected versions")).to_be_visible()
 
 
 def test_each_fault_of_a_package_stands_beside_what_mends_it(
