@@ -70,6 +70,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+def options() -> list[tuple[str, str]]:
+    """Each long option and what it does, for the completion of a shell."""
+    actions = _parser("mosis-install")._actions  # noqa: SLF001  # argparse has no other list of them
+    return [(name, action.help or "") for action in actions for name in action.option_strings if name[:2] == "--"]
+
+
 def _url(text: str) -> str:
     if not text.startswith(("https://", "http://")):
         raise argparse.ArgumentTypeError(f"{text!r} is not a URL: begin it with https://")

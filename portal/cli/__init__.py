@@ -4,7 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
-from typer._click.exceptions import ClickException
+from typer._click.exceptions import BadParameter, ClickException, UsageError
 
 from portal import __version__
 from portal.cli.faults import FAULTS, plainly, sentences
@@ -51,8 +51,9 @@ def _ran() -> int:
     try:
         status = app(standalone_mode=False)
     except ClickException as wrong:
-        wrong.message = plainly(wrong.message)
-        wrong.show()
+        if isinstance(wrong, BadParameter):  # whose form has more before the message
+            wrong.message = plainly(wrong.message)
+        UsageError(plainly(wrong.format_message()), getattr(wrong, "ctx", None)).show()
         return wrong.exit_code
     except typer.Abort:  # at a question
         return INTERRUPTED

@@ -96,3 +96,9 @@ def test_completion_knows_the_commands() -> None:
         env={"_MOSIS_COMPLETE": "complete_bash", "COMP_WORDS": "mosis sta", "COMP_CWORD": "1"},
     )  # fmt: skip
     assert ran.stdout.split() == ["status"]
+
+
+def test_the_options_of_the_devices_client_are_completed() -> None:
+    words = {"_MOSIS_COMPLETE": "complete_bash", "COMP_WORDS": "mosis install --tr", "COMP_CWORD": "2"}
+    completed = subprocess.run([MOSIS], env=os.environ | words, capture_output=True, text=True)
+    assert completed.stdout.split() == ["--trust-first-use"]

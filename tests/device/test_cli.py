@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mosis_device import cli
+from mosis_device.device import Outcome
 from portal.jobs import table
 from tests.device.shelf import Copy, Shelf
 from tests.device.test_device import NOBODY
@@ -190,3 +192,17 @@ def test_an_interrupted_command_says_that_it_continues(copy: Copy, root: Path, t
     _, shown = process[0].communicate()
     assert process[0].returncode == 1
     assert shown == "Interrupted: run the command again, and it continues.\n"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(APP_ID, "installed", 1, "1.0\x1b[2J\u202e\n", "/apps/a"),
+        Outcome(APP_ID, "refused", reason="malformed", detail="Bad \x1b]0;owned\x07\r name."),
+    ],
+)
+def test_what_others_wrote_controls_no_terminal(outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        cli._print(outcome, as_json=as_json)
+        out, err = capsys.readouterr()
+        assert (out + err)[:-1].isprintable()
