@@ -22,6 +22,7 @@ REQUIRED = ["iss", "aud", "exp", "iat"]
 SKEW_SECONDS = 60
 LIFETIME_SECONDS_MAX = 24 * 3600  # how long a used token must be remembered at most; GitHub's live 6 hours
 KEYS_MAX = 256 * 1024  # bytes
+CLAIM_MAX = 1000  # characters
 WAIT_SECONDS = 60
 REFS = {"branch": "refs/heads/", "tag": "refs/tags/"}  # by GitLab's ref_type, whose ref is a name alone
 FAULTS = {
@@ -131,6 +132,6 @@ def _word(claims: dict[str, Any], name: str, *, needed: bool = False) -> str:
         value = str(value)
     if (value is None or value == "") and not needed:
         return ""
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not 0 < len(value) <= CLAIM_MAX:
         raise ValueError(name)
     return value

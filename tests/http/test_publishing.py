@@ -11,13 +11,18 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from portal import settings
 from portal.app import create_app
 from portal.settings import SettingsError
 from portal.store import audit, developers, id_tokens, tokens, transfers
 from portal.store.audit import OPERATOR
+from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.support.ci_service import AUDIENCE, EC_KEY, RSA_KEY, CiService
 from tests.support.portal import add_developer, make_store, problem
@@ -151,6 +156,7 @@ FORGERIES: dict[str, tuple[Callable[[CiService], str], str]] = {
     "endless": (changed(exp=1e400), "malformed"),
     "no repository": (changed(repository_id=None), "malformed"),
     "repository of another type": (changed(repository_id=["4711"]), "malformed"),
+    "endless subject": (changed(sub="x" * 1001), "malformed"),
     "garbage": (lambda s: "a.b.c", "malformed"),
     "not ASCII": (lambda s: "é" * 30, "malformed"),
     "deep": (lambda s: f"{base64.urlsafe_b64encode(b'[' * 9000).decode()}.e30.e30", "malformed"),
@@ -161,6 +167,36 @@ FORGERIES: dict[str, tuple[Callable[[CiService], str], str]] = {
 def test_a_forgery_is_refused_with_its_reason(shop: Shop, name: str) -> None:
     forge, reason = FORGERIES[name]
     assert reason in problem(exchange(shop.client, forge(shop.service)), 401, "UNAUTHENTICATED")["detail"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+CLAIMS = st.dictionaries(
+    st.sampled_from(["iss", "aud", "exp", "iat", "nbf", "jti", "sub", "ref", "repository_id"]), JSON
+)
+
+
+@settings_of_hypothesis(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    headers=JSON
+    | st.fixed_dictionaries({"alg": JSON | st.sampled_from(["RS256", "none"]), "kid": JSON | st.just("rsa")}),
+    claims=JSON | CLAIMS | CLAIMS.map(lambda claims: {**claims, "iss": "https://ci.test"}),
+    signature=st.binary(max_size=300) | st.none(),
+)
+def test_no_token_however_odd_is_more_than_refused(
+    shop: Shop, headers: object, claims: object, signature: bytes | None
+) -> None:
+    """Without a signature of its own, one of the service's key is over whatever it is."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (headers, claims)]
+    if signature is None:
+        signature = RSA_KEY.sign(b".".join(parts), padding.PKCS1v15(), hashes.SHA256())
+    parts.append(base64.urlsafe_b64encode(signature).rstrip(b"="))
+    with pytest.raises(Refused) as refused:
+        id_tokens.verified(shop.store, b".".join(parts).decode())
+    assert refused.value.code == "UNAUTHENTICATED"
 
 
 @pytest.mark.parametrize(
