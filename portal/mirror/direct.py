@@ -30,7 +30,7 @@ def signer(engine: S3) -> Bucket:
         raise MirrorError(f"{engine.credentials} cannot be read: {error.strerror}.") from None
 
 
-@lru_cache(maxsize=1)  # a client costs a tenth of a second and 12 MB
+@lru_cache(maxsize=1)  # a client takes a hundredth of a second
 def _signer(engine: S3, changed_at: int) -> Bucket:
     del changed_at  # of the credentials
     return Bucket(engine)

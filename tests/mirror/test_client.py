@@ -3,6 +3,7 @@
 import http.server
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ def test_credentials_that_do_not_work_are_one_sentence(
     with pytest.raises(MirrorError, match=sentence) as raised:
         LIFECYCLE.current(Bucket(engine.model_copy(update={"credentials": file})))
     assert "wrong" not in str(raised.value)
+
+
+def test_threads_open_buckets_at_once_and_each_has_its_own_client(engine: S3) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: Bucket(engine), range(16)))
+        listed = list(pool.map(lambda bucket: bucket.call("list_objects_v2", MaxKeys=1)["Name"], opened))
+    assert listed == 16 * [engine.bucket]
+    assert len({id(bucket._client) for bucket in opened}) == 16
 
 
 def test_an_absent_file_and_an_absent_engine_are_one_sentence(engine: S3, tmp_path: Path) -> None:
