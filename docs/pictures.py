@@ -25,7 +25,7 @@ from tests.support.portal import Portal, free_port, make_store
 WIDE, PHONE = (1120, 760), (360, 720)
 QUALITY = 72  # of WebP: text stays sharp, a page takes 20 to 50 kB
 PACKAGE_BYTES = 6_000_000  # of the upload that is caught in progress
-UPLOAD_RATE = 1_500_000  # bytes per second that the browser is held to meanwhile
+UPLOAD_RATE = 400_000  # bytes per second that the browser is held to meanwhile
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _start_upload(page: Page, package: Path) -> None:
     network.send("Network.emulateNetworkConditions", slow)
     page.get_by_label("Package (.mosis)").set_input_files(package)
     page.get_by_role("button", name="Upload").click()
-    page.get_by_text("left").wait_for()
+    page.locator("#transfer-figures", has_text="left").wait_for()
 
 
 def _save(png: bytes, path: Path) -> None:
