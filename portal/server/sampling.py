@@ -18,7 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from portal.app import MODULES
 from portal.settings import METRICS_VARIABLE, Settings
-from portal.store import usage, versions
+from portal.store import disposable, usage, versions
 from portal.store.history import PERIOD, Figures, History, Measured, added
 from portal.store.store import Store, open_store
 
@@ -62,8 +62,13 @@ def start(settings: Settings) -> None:
 def take(store: Store) -> None:
     """Take a sample, unless another worker of this server has just done so. Raises sqlite3.Error, OSError."""
     directory = os.environ.get(METRICS_VARIABLE, "")
-    with closing(History.open(store.layout)) as history:
-        history.sample(Path(directory).name, lambda: Measured(_counted(directory), noted(store)))
+    try:
+        with closing(History.open(store.layout)) as history:
+            history.sample(Path(directory).name, lambda: Measured(_counted(directory), noted(store)))
+    except sqlite3.DatabaseError as error:
+        if disposable.is_damaged(error):  # in a page that opening it does not read
+            disposable.discard(store.layout.history)
+        raise
 
 
 def _counted(directory: str) -> Figures:

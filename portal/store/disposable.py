@@ -10,6 +10,17 @@ PRIMARY_CODE = 0xFF  # mask of a result code of SQLite
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file is of no use any more: a full disk or a lock destroys nothing."""
+    return error.sqlite_errorcode & PRIMARY_CODE in DAMAGED
+
+
+def discard(path: Path) -> None:
+    """Delete the file, for the next one to open it to begin anew."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class Format:
     """What a file contains: the statements that create it, and their version, at least 1."""
@@ -22,10 +33,9 @@ class Format:
         try:
             return self._opened(path)
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & PRIMARY_CODE not in DAMAGED:
-                raise  # a full disk or a lock destroys nothing
-            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-                path.with_name(name).unlink(missing_ok=True)
+            if not is_damaged(error):
+                raise
+            discard(path)
             return self._opened(path)
 
     def read(self, path: Path) -> sqlite3.Connection:

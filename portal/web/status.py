@@ -1,5 +1,6 @@
 """The state of the store for its operator: what needs attention, and 90 days of figures."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from portal.http.routing import ADMIN, Call, Operation, Routes
 from portal.jobs import status as job
 from portal.store.clock import now
 from portal.store.history import DAY, PERIOD, RINGS, History, Row
+from portal.store.layout import Layout
 from portal.store.states import STATUSES
 from portal.web import charts, figures, rendering, status_charts, text
 from portal.web.app_page import HTML
-from portal.web.status_charts import AREAS, COLUMNS, VIEWS, Steps
+from portal.web.status_charts import AREAS, COLUMNS, VIEWS, Steps, View
 
 LATE_SECONDS = 3 * PERIOD  # since the last sample
 
@@ -43,9 +45,7 @@ class Counted:
 @routes.add(Operation("GET", "/status", "The state of the store", ADMIN, query=("view",), media_type=HTML))
 def show(call: Call) -> HTTPResponse:
     view, budget = VIEWS.get(call.request.query.view) or VIEWS["day"], call.settings.storage_budget_bytes
-    with closing(History.read(call.store.layout)) as history:
-        rows, sampled_at = history.rows(view.ring), history.sampled_at()
-        recent = history.rows(RINGS[-1], figures.FORECAST_DAYS * DAY)
+    rows, recent, sampled_at = _history(call.store.layout, view)
     steps, newest = Steps.of(view, rows), recent[-1] if recent else Row(0, 0, {}, {})
     used = figures.total(newest, "storage")
     lines = [*_storage(used, budget), *job.glance(call.store)]
@@ -58,6 +58,15 @@ def show(call: Call) -> HTTPResponse:
         forecast=figures.forecast(recent, budget),
         charts=status_charts.every(steps, budget), columns=list(COLUMNS), table=status_charts.table(steps),
     )  # fmt: skip
+
+
+def _history(layout: Layout, view: View) -> tuple[list[Row], list[Row], int | None]:
+    """The rows of the view, those of the forecast, and when the last sample was taken."""
+    try:
+        with closing(History.read(layout)) as history:
+            return history.rows(view.ring), history.rows(RINGS[-1], figures.FORECAST_DAYS * DAY), history.sampled_at()
+    except sqlite3.DatabaseError:  # damaged: the next sample begins it anew
+        return [], [], None
 
 
 def _storage(used: int, budget: int) -> Iterator[job.Line]:

@@ -1,6 +1,7 @@
 """What an operator sees at a glance."""
 
 import re
+import sqlite3
 import time
 
 import httpx
@@ -117,6 +118,20 @@ def test_jobs_have_the_verdicts_of_mosis_status(store: Store) -> None:
 def test_old_figures_are_called_old(store: Store) -> None:
     histories.write(store.layout, histories.busy([int(time.time()) - DAY // 2]))
     assert "There have been no figures since" in page_of(store)
+
+
+def test_a_history_that_is_damaged_inside_is_begun_anew(store: Store) -> None:
+    """Opening it does not notice."""
+    histories.full(store.layout)
+    path = store.layout.history
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    assert "There are no figures yet" in page_of(store)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        sampling.take(store)
+    sampling.take(store)
+    assert "The figures are of" in page_of(store, "?view=week")
 
 
 def test_storage_above_its_budget_needs_attention(store: Store) -> None:
