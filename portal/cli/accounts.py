@@ -69,7 +69,7 @@ def developer_disable(
     reason: Annotated[str, typer.Option(help="Why, for the audit log.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would end; change nothing.")] = False,
 ) -> None:
-    """End all tokens, passkeys, keys, open uploads, links and the webhook of a developer; the apps stay published."""
+    """End all tokens, passkeys, keys, open uploads, links, publishers and the webhook of a developer; its apps stay."""
     store = open_store(settings.load())
     ending = developers.ending(store.db.read(), developer_id)
     if not dry_run:

@@ -25,13 +25,23 @@ TRANSFERRED = (
     " WHERE app_keys.key_id = keys.key_id AND apps.developer_id <> keys.developer_id)"
 )
 """SQL: the key signs an app that has gone to another developer, whose copy of it is the only one that can upload."""
+OWN = "developer_id = :developer_id"
 ENDED = {  # the files of uploads are leftovers, which cleanup removes
-    "tokens": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL AND passkey IS NULL"),
-    "passkeys": ("UPDATE tokens SET revoked_at = :at", "FROM tokens", "revoked_at IS NULL AND passkey IS NOT NULL"),
-    "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", f"revoked_at IS NULL AND NOT {TRANSFERRED}"),
-    "uploads": ("DELETE FROM versions", "FROM versions", "status = 'uploading'"),
-    "webhooks": ("DELETE FROM webhooks", "FROM webhooks", "TRUE"),
-    "previews": ("DELETE FROM previews", "FROM previews", "TRUE"),
+    "tokens": (
+        "UPDATE tokens SET revoked_at = :at",
+        "FROM tokens",
+        f"{OWN} AND revoked_at IS NULL AND passkey IS NULL",
+    ),
+    "passkeys": (
+        "UPDATE tokens SET revoked_at = :at",
+        "FROM tokens",
+        f"{OWN} AND revoked_at IS NULL AND passkey IS NOT NULL",
+    ),
+    "keys": ("UPDATE keys SET revoked_at = :at", "FROM keys", f"{OWN} AND revoked_at IS NULL AND NOT {TRANSFERRED}"),
+    "uploads": ("DELETE FROM versions", "FROM versions", f"{OWN} AND status = 'uploading'"),
+    "webhooks": ("DELETE FROM webhooks", "FROM webhooks", OWN),
+    "previews": ("DELETE FROM previews", "FROM previews", OWN),
+    "publishers": ("DELETE FROM publishers", "FROM publishers", f"app_id IN (SELECT app_id FROM apps WHERE {OWN})"),
 }
 """What ends with a developer: how, where it is, and which rows; their numbers are in the audit log."""
 
@@ -65,7 +75,8 @@ def require_enabled(db: sqlite3.Connection, developer_id: str) -> None:
 
 
 def disable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, reason: str) -> Developer:
-    """End all tokens, passkeys, keys, open uploads, preview links and the webhook of a developer; no new ones.
+    """End all tokens, passkeys, keys, open uploads, preview links, the webhook and the publishers of a developer; no
+    new ones.
 
     A key that signs an app which was transferred stays: its new owner needs it. Requests under way place no package
     more, because the rows of their uploads are gone. Raises Refused (NOT_FOUND; FORBIDDEN for the
@@ -76,9 +87,7 @@ def disable(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, reaso
     if get(tx, developer_id).disabled_at is None:
         ended, at = ending(tx, developer_id), now()
         for change, _, which in ENDED.values():
-            tx.execute(
-                f"{change} WHERE developer_id = :developer_id AND {which}", {"at": at, "developer_id": developer_id}
-            )
+            tx.execute(f"{change} WHERE {which}", {"at": at, "developer_id": developer_id})
         tx.execute("UPDATE developers SET disabled_at = ? WHERE developer_id = ?", (at, developer_id))
         audit.append(tx, actor, "developer.disable", developer_id, reason=reason, **ended)
     return get(tx, developer_id)
@@ -88,7 +97,7 @@ def ending(db: sqlite3.Connection, developer_id: str) -> dict[str, int]:
     """How much of each kind ends if the developer is disabled. Raises Refused (NOT_FOUND)."""
     get(db, developer_id)
     return {
-        kind: db.execute(f"SELECT count(*) {place} WHERE developer_id = ? AND {which}", (developer_id,)).fetchone()[0]
+        kind: db.execute(f"SELECT count(*) {place} WHERE {which}", {"developer_id": developer_id}).fetchone()[0]
         for kind, (_, place, which) in ENDED.items()
     }
 

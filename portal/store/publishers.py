@@ -45,8 +45,9 @@ def add(
 ) -> Publisher:  # fmt: skip
     """Let a repository publish an app; the caller has checked that the actor may.
 
-    Raises Refused (VALIDATION_ERROR for an issuer that the settings do not name, QUOTA_EXCEEDED).
+    Raises Refused (VALIDATION_ERROR for an issuer that the settings do not name, QUOTA_EXCEEDED, UNAUTHENTICATED).
     """
+    tokens.require_valid(tx, actor.token_id)
     trusted = [one.issuer for one in settings.issuers]
     if issuer not in trusted:
         known = f"This store trusts {', '.join(trusted)}" if trusted else "This store trusts no CI service"
@@ -59,9 +60,9 @@ def add(
     if len(found) >= MOST:
         raise Refused("QUOTA_EXCEEDED", f"{app_id} trusts {MOST} publishers, the maximum: remove one.")
     row = tx.execute(
-        "INSERT INTO publishers (app_id, issuer, repository_id, ref, environment, created_at, created_by)"
-        f" VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING {COLUMNS}",
-        (app_id, *wanted, now(), actor.developer_id),
+        "INSERT INTO publishers (app_id, issuer, repository_id, ref, environment, created_at, created_by, token_id)"
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING {COLUMNS}",
+        (app_id, *wanted, now(), actor.developer_id, actor.token_id),
     ).fetchone()
     publisher = Publisher(*row)
     audit.append(
@@ -77,9 +78,13 @@ def of_app(db: sqlite3.Connection, app_id: str) -> list[Publisher]:
 
 
 def remove(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, number: int) -> None:
-    """Trust it no more; the tokens that its jobs have end at once. Raises Refused (NOT_FOUND)."""
+    """Trust it no more; the tokens that its jobs have, and preview links that they created, end at once.
+
+    Raises Refused (NOT_FOUND).
+    """
     if not tx.execute("DELETE FROM publishers WHERE app_id = ? AND number = ?", (app_id, number)).rowcount:
         raise Refused("NOT_FOUND", f"{app_id} has no publisher {number}.")
+    tx.execute("DELETE FROM previews WHERE token_id IN (SELECT token_id FROM tokens WHERE publisher = ?)", (number,))
     tx.execute("UPDATE tokens SET revoked_at = ? WHERE publisher = ? AND revoked_at IS NULL", (now(), number))
     audit.append(tx, actor, "publisher.remove", app_id, number=number)
 

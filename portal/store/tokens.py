@@ -48,14 +48,16 @@ class Token:
 
 
 COLUMNS = ", ".join(Token.__dataclass_fields__)
-REVOKED = """
+MADE = """
     WITH RECURSIVE made (token_id) AS (
         VALUES (:token_id) UNION
-        SELECT tokens.token_id FROM tokens JOIN made ON created_by = made.token_id WHERE developer_id = :developer_id
+        SELECT tokens.token_id FROM made JOIN tokens ON (created_by = made.token_id AND developer_id = :developer_id)
+            OR publisher IN (SELECT number FROM publishers WHERE publishers.token_id = made.token_id)
     )
-    UPDATE tokens SET revoked_at = :at
-    WHERE revoked_at IS NULL AND developer_id = :developer_id AND token_id IN (SELECT token_id FROM made)
-    RETURNING token_id"""
+    SELECT token_id FROM made ORDER BY token_id"""
+"""A token, those that were created with it, and those of jobs that it let publish, at any depth."""
+ENDING = {"previews": "preview_id", "publishers": "number", "webhooks": "developer_id"}
+"""What else a token can create that outlasts it, and what names a row: all of it has the column `token_id`."""
 
 
 def issue(
@@ -86,9 +88,13 @@ def issue_to_job(
 
 
 def forget_ended_of_jobs(tx: sqlite3.Connection) -> None:
-    """Forget tokens of jobs that ended days ago: each job has its own, and the audit log names them all."""
+    """Forget tokens of jobs that ended days ago: each job has its own, and the audit log names them all.
+
+    One that created preview links is needed to end those.
+    """
     tx.execute(
         "DELETE FROM tokens WHERE publisher IS NOT NULL AND expires_at < ?"
+        " AND NOT EXISTS (SELECT 1 FROM previews WHERE previews.token_id = tokens.token_id)"
         " AND NOT EXISTS (SELECT 1 FROM idempotency WHERE idempotency.token_id = tokens.token_id)",
         (now() - 2 * DAY,),
     )
@@ -142,19 +148,32 @@ def note_use(db: sqlite3.Connection, token: Token) -> None:
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:
     """Revoke a token or passkey of the developer, and what was created with it, or with one of those: tokens, passkeys
-    and preview links. Effective from the next request in every worker: whoever stole a token may have created others.
-    Raises Refused (NOT_FOUND).
+    and ENDING. Effective from the next request in every worker: whoever stole a token may have created others. Raises
+    Refused (NOT_FOUND).
     """
     if get(tx, token_id).developer_id != developer_id:
         raise not_found(token_id)
-    changed = tx.execute(REVOKED, {"at": now(), "developer_id": developer_id, "token_id": token_id})
-    revoked = {row["token_id"] for row in changed}
-    if not revoked:
+    made = [row["token_id"] for row in tx.execute(MADE, {"developer_id": developer_id, "token_id": token_id})]
+    revoked = [each for each in made if _revoke(tx, each)]
+    ended = {table: found for table in ENDING if (found := _deleted(tx, table, made))}
+    if not revoked and not ended:
         return  # nothing changes, so the log says nothing
-    tx.executemany("DELETE FROM previews WHERE token_id = ?", ((each,) for each in revoked))
-    others = {"with": sorted(revoked - {token_id})} if len(revoked) > 1 else {}
+    if others := [each for each in revoked if each != token_id]:
+        ended["with"] = others
     action = "token.revoke" if get(tx, token_id).passkey is None else "passkey.remove"
-    audit.append(tx, actor, action, token_id, developer_id=developer_id, **others)
+    audit.append(tx, actor, action, token_id, developer_id=developer_id, **ended)
+
+
+def _revoke(tx: sqlite3.Connection, token_id: str) -> bool:
+    """Revoke one token; false if it was already."""
+    change = "UPDATE tokens SET revoked_at = ? WHERE token_id = ? AND revoked_at IS NULL"
+    return tx.execute(change, (now(), token_id)).rowcount > 0
+
+
+def _deleted(tx: sqlite3.Connection, table: str, created_with: list[str]) -> list[str | int]:
+    """Delete the rows of one of ENDING that were created with these tokens; returns what names them."""
+    change = f"DELETE FROM {table} WHERE token_id = ? RETURNING {ENDING[table]}"
+    return [row[0] for token_id in created_with for row in tx.execute(change, (token_id,)).fetchall()]
 
 
 def not_found(token_id: str) -> Refused:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from portal.settings import Settings
-from portal.store import audit
+from portal.store import audit, tokens
 from portal.store.apps import App
 from portal.store.clock import now, rfc3339
 from portal.store.errors import Refused
@@ -64,15 +64,17 @@ OVERDUE = (
 def put(tx: sqlite3.Connection, settings: Settings, actor: audit.Actor, url: str) -> Webhook:
     """Set the URL of the actor, with a new secret; what waited for the old one is forgotten.
 
-    Raises Refused (VALIDATION_ERROR) for a URL that this store does not send to.
+    Raises Refused (UNAUTHENTICATED; VALIDATION_ERROR for a URL that this store does not send to).
     """
+    tokens.require_valid(tx, actor.token_id)
     if fault := _fault(settings, url):
         raise Refused("VALIDATION_ERROR", "The webhook is invalid.", [f"url: {fault}."])
     secret = SECRET + base64.b64encode(secrets.token_bytes(32)).decode()
     webhook = Webhook(actor.developer_id, url, secret, now())
     tx.execute("DELETE FROM webhooks WHERE developer_id = ?", (actor.developer_id,))
     tx.execute(
-        f"INSERT INTO webhooks ({COLUMNS}) VALUES (?, ?, ?, ?)", (actor.developer_id, url, secret, webhook.created_at)
+        f"INSERT INTO webhooks ({COLUMNS}, token_id) VALUES (?, ?, ?, ?, ?)",
+        (actor.developer_id, url, secret, webhook.created_at, actor.token_id),
     )
     audit.append(tx, actor, "webhook.put", actor.developer_id, host=urlsplit(url).hostname)
     return webhook

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from portal import settings
 from portal.app import create_app
 from portal.settings import SettingsError
-from portal.store import audit, developers, id_tokens, tokens, transfers
+from portal.store import audit, developers, id_tokens, publishers, tokens, transfers
 from portal.store.audit import OPERATOR
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.support.ci_service import AUDIENCE, EC_KEY, RSA_KEY, CiService
 from tests.support.portal import add_developer, make_store, problem
+from tests.support.publishing import upload
 
 APP = "org.acme.hello"
 PUBLISHERS = f"/api/apps/{APP}/publishers"
@@ -286,9 +287,13 @@ def test_the_tokens_of_jobs_end_with_account_owner_and_publisher(own_shop: Shop)
     with own_shop.store.db.write() as tx:
         developers.disable(tx, OPERATOR, "acme", "Gone.")
     assert not works(second)
-    problem(exchange(own_shop.client, own_shop.service.token()), 409, "DEVELOPER_DISABLED")
+    problem(exchange(own_shop.client, own_shop.service.token()), 403, "FORBIDDEN")
     with own_shop.store.db.write() as tx:
         developers.enable(tx, OPERATOR, "acme")
+        _, again = tokens.issue(tx, OPERATOR, "acme", "developer", 1)
+    assert exchange(own_shop.client, own_shop.service.token()).status_code == 403  # what was there stays ended
+    own_shop.owner = {"Authorization": f"Bearer {again}"}
+    trust(own_shop.client, own_shop.owner)
     third = exchange(own_shop.client, own_shop.service.token()).json()["token"]
     add_developer(own_shop.store, "buyer", key=None)
     transfers.transfer(own_shop.store, OPERATOR, APP, "buyer", "Sold.")
@@ -364,3 +369,40 @@ def test_tokens_of_jobs_are_forgotten_and_never_called_ending(shop: Shop) -> Non
 def test_settings_that_prove_nothing_are_refused(issuer: dict[str, str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         settings.parse({"root": "/srv/mosis", "issuers": [issuer]})
+
+
+def test_a_revoked_token_leaves_nobody_trusted(own_shop: Shop) -> None:
+    """Whoever stole it may have had the app trust another repository, and its jobs may have made links."""
+    client, store = own_shop.client, own_shop.store
+    with store.db.write() as tx:
+        stolen, text = tokens.issue(tx, OPERATOR, "acme", "developer", 1)
+    trust(client, {"Authorization": f"Bearer {text}"}, repository_id="666").raise_for_status()
+    job = exchange(client, own_shop.service.token(repository_id="666")).json()
+    with store.db.write() as tx:
+        tokens.revoke(tx, OPERATOR, "acme", stolen.token_id)
+    problem(client.get("/api/me", headers={"Authorization": f"Bearer {job['token']}"}), 401, "UNAUTHENTICATED")
+    problem(exchange(client, own_shop.service.token(repository_id="666")), 403, "FORBIDDEN")
+    assert exchange(client, own_shop.service.token()).status_code == 201  # another token created that publisher
+    detail = audit.about(store.db.read(), stolen.token_id)[-1][1]
+    assert (detail["publishers"], detail["with"]) == ([2], [job["token_id"]])
+    with store.db.write() as tx, pytest.raises(Refused, match="was revoked"):
+        publishers.add(tx, store.settings, audit.Actor("acme", "developer", stolen.token_id, ""), APP, "", "", "", "")
+
+
+def test_a_publisher_takes_along_the_links_of_its_jobs(own_shop: Shop) -> None:
+    """Also those of jobs whose tokens ended long ago, which are forgotten otherwise."""
+    client, store = own_shop.client, own_shop.store
+    upload(store, APP, 1)
+    job = exchange(client, own_shop.service.token()).json()
+    other = exchange(client, own_shop.service.token("ec")).json()
+    links = f"/api/apps/{APP}/versions/1/previews"
+    url = client.post(links, json={"days": 30}, headers={"Authorization": f"Bearer {job['token']}"}).json()["url"]
+    with store.db.write() as tx:
+        tx.execute("UPDATE tokens SET expires_at = 1 WHERE publisher IS NOT NULL")
+        tokens.forget_ended_of_jobs(tx)
+        assert (
+            [token.token_id for token in tokens.every(tx) if token.app_id] == [job["token_id"]] != [other["token_id"]]
+        )
+    assert client.get(url).status_code == 200
+    assert client.delete(f"{PUBLISHERS}/1", headers=own_shop.owner).status_code == 204
+    assert client.get(url).status_code == 404

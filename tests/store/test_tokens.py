@@ -1,0 +1,38 @@
+"""With a token ends what it has created: nothing that a thief leaves behind outlasts the revocation."""
+
+import pytest
+
+from portal.store import audit, tokens, webhooks
+from portal.store.audit import OPERATOR, Actor
+from portal.store.errors import Refused
+from portal.store.store import Store
+from tests.support.portal import add_developer
+
+OF_A_VALID_TOKEN = {"tokens", "sessions", "passkeys", "idempotency"}
+"""Tables whose rows open nothing once their token has ended; the audit log names what was done."""
+
+
+def test_all_that_a_token_creates_ends_with_it(store: Store) -> None:
+    tables = store.db.read().execute(
+        "SELECT tables.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns"
+        " WHERE tables.type = 'table' AND columns.name = 'token_id'"
+    )
+    assert {row[0] for row in tables} == {"audit", *OF_A_VALID_TOKEN, *tokens.ENDING}
+
+
+def test_a_webhook_ends_with_the_token_that_set_it(store: Store) -> None:
+    settings = store.settings.model_copy(update={"webhooks": "public"})
+    stolen, kept = (tokens.authenticate(store.db.read(), add_developer(store, name, None)) for name in ("acme", "else"))
+    assert stolen and kept
+    for token in (stolen, kept):
+        with store.db.write() as tx:
+            actor = Actor(token.developer_id, "developer", token.token_id, "192.0.2.1")
+            webhooks.put(tx, settings, actor, "https://thief.example/")
+    with store.db.write() as tx:
+        tokens.revoke(tx, OPERATOR, "acme", stolen.token_id)
+    with pytest.raises(Refused, match="has no webhook"):
+        webhooks.get(store.db.read(), "acme")
+    assert webhooks.get(store.db.read(), "else").developer_id == "else"
+    assert audit.about(store.db.read(), stolen.token_id)[-1][1]["webhooks"] == ["acme"]
+    with store.db.write() as tx, pytest.raises(Refused, match="was revoked"):
+        webhooks.put(tx, settings, Actor("acme", "developer", stolen.token_id, ""), "https://thief.example/")
