@@ -198,6 +198,14 @@ def test_an_unknown_developer_has_no_list_of_keys(store: Store, monkeypatch: pyt
     assert run(monkeypatch, ["developer", "keys", "nobody"]) == (1, "NOT_FOUND: There is no developer nobody.\n")
 
 
+def test_an_error_of_the_database_is_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_developer(store, "acme")
+    store.db.read().execute("DROP TABLE keys")
+    monkeypatch.setenv("MOSIS_CONFIG", environ(store)["MOSIS_CONFIG"])
+    typed = ["developer", "keys", "acme"]
+    assert run(monkeypatch, typed) == (1, "The database failed: no such table: keys.\n")
+
+
 def test_an_identifier_that_is_none_is_named_with_what_it_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
     status, text = run(monkeypatch, ["developer", "add", "Acme", "Acme"])
     assert status == 2
