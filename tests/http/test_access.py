@@ -28,13 +28,20 @@ class Target:
 
     def parameters(self) -> dict[str, str]:
         """A value for every path parameter; a new one of a new route has to be added here."""
-        return vars(self) | {"version_code": "1", "number": "1", "name": "icon-32.png", "path": "metadata/1.root.json"}
+        return vars(self) | {
+            "version_code": "1",
+            "number": "1",
+            "preview_id": "0" * 16,
+            "name": "icon-32.png",
+            "path": "metadata/1.root.json",
+        }
 
     def bodies(self, key: Ed25519PrivateKey) -> dict[str, dict]:
         """A body that would be taken, by the name of its schema; a new one of a new route has to be added here."""
         return {
             "AppChange": {"name": "Mine"},
             "Approval": {},
+            "IdToken": {"app_id": self.app_id, "token": "e30.e30.e30"},
             "Installed": {"apps": {self.app_id: 0}},
             "NewApp": {"app_id": f"org.stranger.{self.developer_id}-app", "name": "Mine"},
             "NewAppToken": {"app_id": self.app_id, "days": 1},
@@ -42,9 +49,12 @@ class Target:
             "NewKey": registration(self.developer_id, key),
             "NewRecovery": {"new_key_id": key_id(key), "reason": "Give it to me."},
             "NewRotation": rotation(self.app_id, Ed25519PrivateKey.generate(), key, 2),
+            "NewPreview": {"days": 1},
+            "NewPublisher": {"issuer": "https://gitlab.example", "repository_id": "7"},
             "NewToken": {"scope": "admin", "days": 1},
             "NewUpload": {"size": 10},
             "NewWebhook": {"url": "https://stranger.example/"},
+            "Order": {"order": [1]},
             "Reason": {"reason": "Because."},
             "Rejection": {"reason": "Because."},
             "Transfer": {"developer_id": f"{self.developer_id}-stranger", "reason": "Because."},
