@@ -105,8 +105,10 @@ def developer_quota(
         quotas.limits(db, store.settings, developer_id),
         quotas.own(db, developer_id),
     )
-    for name in quotas.NAMES:
-        print(f"{name}\t{used[name]}\t{most[name]}\t{'own' if name in own else 'default'}")
+    table(
+        ("limit", "used", "quota", "origin"),
+        [(name, used[name], most[name], "own" if name in own else "default") for name in quotas.NAMES],
+    )
 
 
 def _quota(text: str) -> tuple[str, int | None]:

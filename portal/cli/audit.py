@@ -10,6 +10,7 @@ from pydantic import Field
 
 from portal import settings
 from portal.cli.lazy import declaring, example
+from portal.cli.output import table
 from portal.cli.parameters import checked
 from portal.jobs import audit as job
 from portal.packages.identifiers import LARGEST_INTEGER
@@ -71,13 +72,16 @@ def list_entries(
     """Print the rows, oldest first."""
     db = open_store(settings.load()).db.read()
     found = audit.filtered(db, actor=actor, action=action, subject=subject, since=since, until=until, last=last)
+    if not as_json:
+        table(("row", "time", "actor, token, address", "action", "subject", "detail"), map(_row, found))
+        return
     for entry in found:
-        at = rfc3339(entry.at)
-        if as_json:
-            print(json.dumps(entry._asdict() | {"at": at, "detail": json.loads(entry.detail)}))
-        else:
-            who = f"{entry.actor} {entry.token_id or '-'} {entry.address}"
-            print(f"{entry.seq}\t{at}\t{who}\t{entry.action}\t{entry.subject}\t{entry.detail}")
+        print(json.dumps(entry._asdict() | {"at": rfc3339(entry.at), "detail": json.loads(entry.detail)}))
+
+
+def _row(entry: audit.Entry) -> tuple[object, ...]:
+    who = f"{entry.actor} {entry.token_id or '-'} {entry.address}"
+    return entry.seq, rfc3339(entry.at), who, entry.action, entry.subject, entry.detail
 
 
 def verify(

@@ -59,15 +59,15 @@ def line(*parts: object) -> None:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows: aligned below their heads on a terminal; elsewhere fields between tabs, without heads."""
-    cells = [["-" if value is None else printable(str(value)) for value in row] for row in rows]
+    cells = (["-" if value is None else printable(str(value)) for value in row] for row in rows)
     if not sys.stdout.isatty():
-        for row in cells:
+        for row in cells:  # of which there may be millions
             print("\t".join(row))
-    elif cells:
-        shown = [[head.upper() for head in heads], *cells]
-        widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-        for row in shown:
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    shown = [[head.upper() for head in heads], *cells]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown if len(shown) > 1 else ():
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def newest_first(versions: Iterable[V]) -> list[V]:

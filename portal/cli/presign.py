@@ -6,6 +6,7 @@ import typer
 
 from portal import settings
 from portal.cli.lazy import declaring, example
+from portal.cli.output import table
 from portal.store import presign
 from portal.store.layout import Layout
 
@@ -36,5 +37,5 @@ def rotate(
 
 def show() -> None:
     """List the live keys without their secrets, the signing one first."""
-    for number, key in enumerate(presign.load(Layout(settings.load().root).presign_keys)):
-        print(f"{key.key_id}\t{'verifies' if number else 'signs'}")
+    found = presign.load(Layout(settings.load().root).presign_keys)
+    table(("key", "state"), [(key.key_id, "verifies" if number else "signs") for number, key in enumerate(found)])
