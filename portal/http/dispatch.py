@@ -77,7 +77,7 @@ class Dispatch:
     def _answer(self, route: Route, parameters: Mapping[str, object]) -> HTTPResponse:
         operation = route.operation
         actor = access.confined(self._authentication.actor(request, operation.access), operation, parameters)
-        if operation.access.scopes and request.method not in browsers.SAFE and actor:
+        if operation.access.scopes and request.method not in browsers.SAFE and actor and not operation.ends_access:
             self._changes.take(actor.developer_id)
         if operation.rate_limited and actor:
             self._uploads.take(actor.developer_id)

@@ -141,6 +141,7 @@ class Operation(Generic[C]):
     rate_limited: bool = False
     redirects: bool = False  # where the mirror has the file
     app_tokens: bool = False  # without an app in its path, it takes a token that is bound to one all the same
+    ends_access: bool = False  # never refused for a limit of changes: a stolen token must not keep its owner from it
     accepted: bool = False  # 202 with Retry-After while a job has still to do its part
 
 

@@ -8,14 +8,12 @@ Sessions are those of the passkey's own token, which therefore names them in the
 import secrets
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any
 
 from portal.store import audit, authenticators, challenges, presign, sessions, tokens
 from portal.store.authenticators import Credential, RelyingParty
 from portal.store.clock import now
 from portal.store.errors import Refused
-from portal.store.rate_limit import rate_limit
 from portal.store.store import Store
 from portal.store.tokens import Token
 
@@ -79,8 +77,7 @@ def sign_in(store: Store, party: RelyingParty, address: str, sent: Mapping[str, 
     at = challenges.made_at(presign.load(store.layout.presign_keys), SIGN_IN, challenge)
     user_id = authenticators.user_id(token.developer_id, token.scope)
     count = authenticators.signed(party, challenge, sent, known, user_id)
-    with closing(rate_limit(store.settings, "changes")) as changes:
-        changes.take(token.developer_id)
+    sessions.count(store.settings, token)
     actor = audit.Actor(token.developer_id, token.scope, token.token_id, address)
     values = {"count": count, "at": at, "now": challenges.microseconds(), "credential_id": known.credential_id}
     with store.db.write() as tx:

@@ -43,6 +43,7 @@ class Rate:
 RATES: Mapping[str, Rate] = {
     "auth-failures": Rate("wrong tokens from this address", "auth_failures_per_minute", 60),
     "changes": Rate("changes of this developer", "changes_per_hour", 3600),
+    "sign-ins": Rate("sign-ins with this token", "changes_per_hour", 3600),
     "uploads": Rate("uploads of this developer", "uploads_per_hour", 3600),
     "publishers": Rate("tokens for jobs of this app", "uploads_per_hour", 3600),
     "chunks": Rate("chunks of this developer's uploads", 20_000, 3600),  # by tus, each of which is noted and flushed

@@ -7,9 +7,12 @@ import hashlib
 import re
 import secrets
 import sqlite3
+from contextlib import closing
 
+from portal.settings import Settings
 from portal.store import audit, tokens
 from portal.store.clock import now
+from portal.store.rate_limit import rate_limit
 from portal.store.tokens import Token
 
 SECONDS = 12 * 3600
@@ -19,6 +22,17 @@ OLDEST = """
     DELETE FROM sessions WHERE token_id = :token_id AND secret_hash NOT IN
     (SELECT secret_hash FROM sessions WHERE token_id = :token_id ORDER BY created_at DESC LIMIT :kept)"""
 VALID = "SELECT token_id FROM sessions WHERE secret_hash = ? AND expires_at > ?"
+
+
+def count(settings: Settings, token: Token) -> None:
+    """Count a sign-in before it starts a session. Raises RateLimited.
+
+    Not as a change of the developer: whoever uses those up by a stolen token must not keep its owner out. A token that
+    is bound to one app can have been created by such a thief, by the hundred.
+    """
+    name, key = ("changes", token.developer_id) if token.app_id else ("sign-ins", token.token_id)
+    with closing(rate_limit(settings, name)) as limit:
+        limit.take(key)
 
 
 def start(tx: sqlite3.Connection, actor: audit.Actor, token: Token) -> str:
@@ -45,8 +59,8 @@ def token_of(db: sqlite3.Connection, secret: str) -> Token | None:
 
 def end(tx: sqlite3.Connection, actor: audit.Actor, secret: str) -> None:
     """End a session, effective from the next request in every worker."""
-    tx.execute("DELETE FROM sessions WHERE secret_hash = ?", (_hash(secret),))
-    audit.append(tx, actor, "session.end", actor.token_id or "")
+    if tx.execute("DELETE FROM sessions WHERE secret_hash = ?", (_hash(secret),)).rowcount:
+        audit.append(tx, actor, "session.end", actor.token_id or "")
 
 
 def end_all(tx: sqlite3.Connection) -> None:

@@ -54,7 +54,7 @@ def confirm(call: Call, token_id: str) -> HTTPResponse:
     )  # fmt: skip
 
 
-@routes.add(Operation("POST", REVOKE_PATH, "Revoke a token of mine", MEMBER, media_type=HTML))
+@routes.add(Operation("POST", REVOKE_PATH, "Revoke a token of mine", MEMBER, media_type=HTML, ends_access=True))
 def revoke(call: Call, token_id: str) -> HTTPResponse:
     """The token of this session may be among those that were created with the revoked one."""
     done = "revoke" if tokens.get(call.db.read(), token_id).passkey is None else "remove"

@@ -33,15 +33,22 @@ def create_as_reviewer(call: Call, app_id: str, version_code: int) -> HTTPRespon
     return _made(call, app_id, version_code, lambda **shown: review.version_page(call, app_id, version_code, **shown))
 
 
-@routes.add(Operation("POST", f"{LINKS_PATH}/{REVOKE}", "Revoke a preview link", DEVELOPER, media_type=HTML))
+@routes.add(
+    Operation(
+        "POST", f"{LINKS_PATH}/{REVOKE}", "Revoke a preview link", DEVELOPER, media_type=HTML, ends_access=True
+    )
+)  # fmt: skip
 def revoke(call: Call, app_id: str, version_code: int, preview_id: str) -> HTTPResponse:
     api.revoke_preview(call, app_id, version_code, preview_id)
     return redirect(f"/console/apps/{app_id}?done=unshare")
 
 
 @routes.add(
-    Operation("POST", f"{REVIEW_PATH}/{REVOKE}", "Revoke a preview link as a reviewer", REVIEWER, media_type=HTML)
-)
+    Operation(
+        "POST", f"{REVIEW_PATH}/{REVOKE}", "Revoke a preview link as a reviewer", REVIEWER,
+        media_type=HTML, ends_access=True,
+    )
+)  # fmt: skip
 def revoke_as_reviewer(call: Call, app_id: str, version_code: int, preview_id: str) -> HTTPResponse:
     api.revoke_preview(call, app_id, version_code, preview_id)
     return redirect(f"/review/{app_id}/{version_code}?done=unshare")

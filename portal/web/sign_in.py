@@ -9,7 +9,6 @@ from portal.http import authentication, browsers, forms
 from portal.http.routing import ANYONE, MEMBER, Call, Operation, PublicCall, Routes
 from portal.store import sessions
 from portal.store.errors import RateLimited, Refused
-from portal.store.rate_limit import rate_limit
 from portal.web import passkeys, rendering
 
 INSIDE = re.compile(r"/(?:console|review|status)(?:/[a-z0-9._-]+)*")
@@ -40,8 +39,7 @@ def sign_in(call: PublicCall) -> HTTPResponse:
     try:
         with closing(authentication.wrong_tokens(call.store)) as failures:
             token = authentication.checked(call.store, failures, call.request, fields["token"])
-        with closing(rate_limit(call.settings, "changes")) as changes:
-            changes.take(token.developer_id)
+        sessions.count(call.settings, token)
     except RateLimited as refused:
         return _page(call, following, refused.detail, 429, {"Retry-After": str(refused.retry_after)})
     except Refused as refused:
@@ -53,7 +51,11 @@ def sign_in(call: PublicCall) -> HTTPResponse:
     return response
 
 
-@routes.add(Operation("POST", "/sign-out", "End the session", MEMBER, media_type="text/html", app_tokens=True))
+@routes.add(
+    Operation(
+        "POST", "/sign-out", "End the session", MEMBER, media_type="text/html", app_tokens=True, ends_access=True
+    )
+)  # fmt: skip
 def sign_out(call: Call) -> HTTPResponse:
     with call.db.write() as tx:
         for secret in browsers.secrets(call.settings, call.request):

@@ -40,8 +40,11 @@ def register(call: Call) -> HTTPResponse:
 
 
 @routes.add(
-    Operation("POST", f"{PATH}/<key_id:re:[0-9a-f]{{32}}>/revoke", "Revoke a signing key", DEVELOPER, media_type=HTML)
-)
+    Operation(
+        "POST", f"{PATH}/<key_id:re:[0-9a-f]{{32}}>/revoke", "Revoke a signing key", DEVELOPER,
+        media_type=HTML, ends_access=True,
+    )
+)  # fmt: skip
 def revoke(call: Call, key_id: str) -> HTTPResponse:
     fields = forms.text_fields(call.request, ("reason",))
     try:

@@ -21,7 +21,7 @@ from tests.support.publishing import OWNER, add_app
 
 WITHOUT_A_TOKEN = {
     "/csp-report": "limited by address and in all",
-    "/sign-in": "wrong tokens are limited by address, right ones by developer",
+    "/sign-in": "wrong tokens are limited by address, right ones each by itself",
     "/sign-in/passkey": "the same with passkeys",
     "/api/oidc/token": "wrong ones are limited by address, right ones by app, and each is accepted once",
     "/api/store/updates": "writes nothing",
@@ -59,15 +59,64 @@ def test_changes_are_limited_for_each_developer(tmp_path: Path) -> None:
         limited(client.patch("/api/apps/org.example.app0", json={"name": "Another"}))
         limited(client.post("/api/me/tokens", json={"app_id": "org.example.app0", "days": 1}))
         limited(client.put("/api/me/webhook", json={"url": "https://hooks.example.org"}))
-        limited(client.delete("/api/me/webhook"))
-        limited(client.delete(f"/api/me/tokens/{first.split('_')[1]}"))
-        page = client.post("/sign-in", data={"token": first}, headers={"Origin": "http://portal"})
-        assert page.status_code == 429
-        assert "set-cookie" not in page.headers
         assert rows(store) == written
         assert client.get("/api/apps").status_code == 200
         with calling(store, second) as other:
             assert other.post("/api/apps", json={"app_id": "org.example.else", "name": "App"}).status_code == 201
+
+
+ENDING = {
+    ("DELETE", "/api/developers/<developer_id>"),
+    ("DELETE", "/api/developers/<developer_id>/tokens/<token_id:re:[0-9a-f]{16}>"),
+    ("DELETE", "/api/developers/<developer_id>/keys/<key_id:re:[0-9a-f]{32}>"),
+    ("DELETE", "/api/me/tokens/<token_id:re:[0-9a-f]{16}>"),
+    ("DELETE", "/api/me/webhook"),
+    ("DELETE", "/api/apps/<app_id>/versions/<version_code:code>/previews/<preview_id:re:[0-9a-f]{16}>"),
+    ("DELETE", "/api/apps/<app_id>/publishers/<number:re:[1-9][0-9]{0,15}>"),
+    ("POST", "/console/tokens/<token_id:re:[0-9a-f]{16}>/revoke"),
+    ("POST", "/console/keys/<key_id:re:[0-9a-f]{32}>/revoke"),
+    ("POST", "/console/apps/<app_id>/versions/<version_code:code>/previews/<preview_id:re:[0-9a-f]{16}>/revoke"),
+    ("POST", "/review/<app_id>/<version_code:code>/previews/<preview_id:re:[0-9a-f]{16}>/revoke"),
+    ("POST", "/sign-out"),
+}
+"""What ends access: each writes something once, and nothing when there is nothing to end."""
+
+
+def test_what_ends_access_is_never_limited(tmp_path: Path) -> None:
+    """A thief with a token of one app must not keep its owner from revoking it, nor from signing in to do so."""
+    store = make_store(tmp_path / "store", changes_per_hour=3)
+    owner = add_developer(store, "acme")
+    [key] = keys.of_developer(store.db.read(), "acme")
+    with closing(store.db), calling(store, owner) as client:
+        client.post("/api/apps", json={"app_id": APP_ID, "name": "App"}).raise_for_status()
+        bound = client.post("/api/me/tokens", json={"app_id": APP_ID, "days": 1}).json()
+        with calling(store, bound["token"]) as thief:
+            thief.patch(f"/api/apps/{APP_ID}", json={"name": "Mine"}).raise_for_status()
+            limited(thief.patch(f"/api/apps/{APP_ID}", json={"name": "Mine too"}))
+            page = thief.post("/sign-in", data={"token": bound["token"]}, headers={"Origin": "http://portal"})
+            assert (page.status_code, "set-cookie" in page.headers) == (429, False)
+        page = client.post("/sign-in", data={"token": owner}, headers={"Origin": "http://portal"})
+        assert (page.status_code, "set-cookie" in page.headers) == (303, True)
+        assert client.delete(f"/api/me/tokens/{bound['token_id']}").status_code == 204
+        assert client.request("DELETE", f"/api/developers/acme/keys/{key.key_id}", json={}).status_code == 204
+        assert client.post("/sign-out", headers={"Origin": "http://portal"}).status_code == 303
+        written = rows(store)
+        for _ in range(2):
+            assert client.post("/sign-out", headers={"Origin": "http://portal"}).status_code == 303
+            assert client.delete("/api/me/webhook").status_code == 204
+        assert rows(store) == written
+        for _ in range(2):
+            client.post("/sign-in", data={"token": owner}, headers={"Origin": "http://portal"})
+        page = client.post("/sign-in", data={"token": owner}, headers={"Origin": "http://portal"})
+        assert page.status_code == 429
+        assert client.delete(f"/api/me/tokens/{owner.split('_')[1]}").status_code == 204
+
+
+def test_which_routes_end_access() -> None:
+    operations = [route.operation for module in (*MODULES, *PAGES) for route in module.routes]
+    assert {(one.method, one.rule) for one in operations if one.ends_access} == ENDING
+    revoking = {one.rule for one in operations if "revoke" in one.summary.lower() and one.method not in SAFE}
+    assert revoking <= {rule for _, rule in ENDING}
 
 
 def test_what_changes_something_without_a_token_is_bounded_otherwise() -> None:

@@ -34,6 +34,7 @@ def list_developers(call: Call) -> schemas.Developers:
     Operation(
         "DELETE", f"{DEVELOPERS_PATH}/<developer_id>",
         "Disable a developer: tokens, passkeys, keys and open uploads end at once, and the apps stay", ADMIN,
+        ends_access=True,
     )
 )  # fmt: skip
 def disable_developer(call: Call, body: schemas.Reason, developer_id: str) -> schemas.Developer:
@@ -63,7 +64,11 @@ def issue_token(call: Call, body: schemas.NewToken, developer_id: str) -> schema
     return schemas.IssuedToken(**vars(token), token=text)
 
 
-@routes.add(Operation("DELETE", f"{TOKENS_PATH}/<token_id:re:[0-9a-f]{{16}}>", "Revoke a token", ADMIN, status=204))
+@routes.add(
+    Operation(
+        "DELETE", f"{TOKENS_PATH}/<token_id:re:[0-9a-f]{{16}}>", "Revoke a token", ADMIN, status=204, ends_access=True
+    )
+)  # fmt: skip
 def revoke_token(call: Call, developer_id: str, token_id: str) -> None:
     with call.db.write() as tx:
         tokens.revoke(tx, call.actor, developer_id, token_id)
@@ -90,7 +95,11 @@ def register_key(call: Call, body: schemas.NewKey, developer_id: str) -> schemas
         return schemas.Key.of(keys.register(tx, call.actor, developer_id, body.public_key, body.proof))
 
 
-@routes.add(Operation("DELETE", f"{KEYS_PATH}/<key_id:re:[0-9a-f]{{32}}>", "Revoke a key", DEVELOPER, status=204))
+@routes.add(
+    Operation(
+        "DELETE", f"{KEYS_PATH}/<key_id:re:[0-9a-f]{{32}}>", "Revoke a key", DEVELOPER, status=204, ends_access=True
+    )
+)  # fmt: skip
 def revoke_key(call: Call, body: schemas.Reason, developer_id: str, key_id: str) -> None:
     _require_self(call, developer_id)
     with call.db.write() as tx:

@@ -43,7 +43,8 @@ def create_token(call: Call, body: schemas.NewAppToken) -> schemas.IssuedToken:
 @routes.add(
     Operation(
         "DELETE", f"{TOKENS_PATH}/<token_id:re:[0-9a-f]{{16}}>",
-        "End one of my tokens, and those that were created with it", MEMBER, status=204, app_tokens=True,
+        "End one of my tokens, and those that were created with it", MEMBER,
+        status=204, app_tokens=True, ends_access=True,
     )
 )  # fmt: skip
 def end_token(call: Call, token_id: str) -> None:
@@ -66,7 +67,7 @@ def put_webhook(call: Call, body: schemas.NewWebhook) -> schemas.SetWebhook:
         return schemas.SetWebhook(**vars(schemas.Webhook.of(tx, webhook)), secret=webhook.secret)
 
 
-@routes.add(Operation("DELETE", WEBHOOK_PATH, "Delete my webhook", DEVELOPER, status=204))
+@routes.add(Operation("DELETE", WEBHOOK_PATH, "Delete my webhook", DEVELOPER, status=204, ends_access=True))
 def delete_webhook(call: Call) -> None:
     with call.db.write() as tx:
         webhooks.delete(tx, call.actor)

@@ -33,8 +33,11 @@ def add_preview(call: Call, body: schemas.NewPreview, app_id: str, version_code:
 
 
 @routes.add(
-    Operation("DELETE", f"{PREVIEWS_PATH}/<preview_id:re:[0-9a-f]{{16}}>", "Revoke a preview link", MEMBER, status=204)
-)
+    Operation(
+        "DELETE", f"{PREVIEWS_PATH}/<preview_id:re:[0-9a-f]{{16}}>", "Revoke a preview link", MEMBER,
+        status=204, ends_access=True,
+    )
+)  # fmt: skip
 def revoke_preview(call: Call, app_id: str, version_code: int, preview_id: str) -> None:
     version = _version(call, app_id, version_code)
     with call.db.write() as tx:

@@ -74,7 +74,7 @@ def add_publisher(call: Call, body: schemas.NewPublisher, app_id: str) -> schema
 @routes.add(
     Operation(
         "DELETE", f"{PUBLISHERS_PATH}/<number:re:[1-9][0-9]{{0,15}}>",
-        "Trust a repository no more; tokens that its jobs have end", DEVELOPER, status=204,
+        "Trust a repository no more; tokens that its jobs have end", DEVELOPER, status=204, ends_access=True,
     )
 )  # fmt: skip
 def remove_publisher(call: Call, app_id: str, number: str) -> None:
