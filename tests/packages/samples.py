@@ -44,7 +44,8 @@ def payload(size: int) -> Iterator[tuple[str, bytes]]:
     for path in installed_files():
         if size <= 0:
             return
-        content = path.read_bytes()[:size]
+        with path.open("rb") as file:
+            content = file.read(size)  # the first one has megabytes
         size -= len(content)
         yield f"files/{path.relative_to(root).as_posix()}", content
 
