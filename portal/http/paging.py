@@ -49,6 +49,7 @@ def _key(cursor: str, kinds: tuple[type, ...]) -> tuple[int | str, ...]:
         key = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
         if [type(part) for part in key] != list(kinds) or any(abs(n) >= 1 << 63 for n in key if isinstance(n, int)):
             raise ValueError
+        "".join(part for part in key if isinstance(part, str)).encode()  # half of a surrogate pair is no text to SQLite
     except (ValueError, TypeError, RecursionError):
         raise Refused("INVALID_REQUEST", INVALID) from None
     return tuple(key)

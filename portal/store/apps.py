@@ -76,10 +76,15 @@ def not_found(app_id: str) -> Refused:
     return Refused("NOT_FOUND", f"There is no app {app_id}.")
 
 
-def of_developer(db: sqlite3.Connection, developer_id: str, page: Page = ALL) -> list[App]:
-    """Sorted by id."""
+def of_developer(
+    db: sqlite3.Connection, developer_id: str, page: Page = ALL, *, only: str | None = None
+) -> list[App]:  # fmt: skip
+    """Sorted by id; `only` one, if it is the developer's."""
     ordered, values = page.sql(["app_id"])
-    rows = db.execute(f"SELECT {COLUMNS} FROM apps WHERE developer_id = ?{ordered}", (developer_id, *values))
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM apps WHERE developer_id = ? AND (? IS NULL OR app_id = ?){ordered}",
+        (developer_id, only, only, *values),
+    )
     return [App(*row) for row in rows]
 
 

@@ -100,7 +100,7 @@ def edit(call: Call, app_id: str) -> HTTPResponse:
 
 def _my_apps(call: Call, entered: Entered | None = None) -> HTTPResponse:
     db, actor = call.db.read(), call.actor
-    mine = [app for app in apps.of_developer(db, actor.developer_id) if actor.app_id in (None, app.app_id)]
+    mine = apps.of_developer(db, actor.developer_id, only=actor.app_id)
     return app_page.page(
         call, "console.html", entered,
         apps=[(app, app_page.icon(call, app), _unpublished(call, app)) for app in mine],

@@ -1,11 +1,14 @@
 """One step of several versions at once, with one reason; what failed is named by version."""
 
+from contextlib import closing
+
 from bottle import HTTPResponse
 
 from portal.http import forms
 from portal.http.routing import DEVELOPER, Call, Operation, Routes
 from portal.store import apps, versions
 from portal.store.errors import Refused
+from portal.store.rate_limit import rate_limit
 from portal.store.states import Action
 from portal.store.versions import PlacedVersion
 from portal.web import app_page
@@ -42,14 +45,17 @@ def _known(action: Action | None, chosen: list[PlacedVersion]) -> Step:
 
 
 def _take(call: Call, step: Step, reason: str, chosen: list[PlacedVersion]) -> None:
-    """Take the step of each version. Raises Refused that names those for which it failed."""
+    """Take the step of each version, each of which is a change. Raises Refused that names those for which it failed."""
     app_page.require_reason(step, reason)
     failed: list[str] = []
-    for version in chosen:
-        try:
-            app_page.take(call, step, reason, version.app_id, version.version_code)
-        except Refused as refused:
-            failed.append(f"{version.version_name}: {refused.detail}")
+    with closing(rate_limit(call.settings, "changes")) as changes:
+        for version in chosen:
+            try:
+                if version is not chosen[0]:  # which the request has been counted as
+                    changes.take(call.actor.developer_id)
+                app_page.take(call, step, reason, version.app_id, version.version_code)
+            except Refused as refused:
+                failed.append(f"{version.version_name}: {refused.detail}")
     if failed:
         done = len(chosen) - len(failed)
         raise Refused("WRONG_STATE", f"{done} of {len(chosen)} versions were changed. These were not:", failed)

@@ -100,11 +100,19 @@ def test_what_is_added_between_two_pages_shifts_nothing(full: Store, client: htt
 
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=501", "limit=x", "limit=-1", "cursor=x", "cursor=WzFd", "cursor=bnVsbA", "cursor=W10",
-              "cursor=WyJhIiwiYiIsImMiLCJkIl0", "cursor=WzFlOTk5XQ", "cursor=Wzk5OTk5OTk5OTk5OTk5OTk5OTk5XQ"]
+              "cursor=WyJhIiwiYiIsImMiLCJkIl0", "cursor=WzFlOTk5XQ", "cursor=Wzk5OTk5OTk5OTk5OTk5OTk5OTk5XQ",
+              "cursor=WyJcdWQ4MDAiXQ", "cursor=WzEsIlx1ZDgwMCJd", "cursor=WzEsMSwiXHVkODAwIl0"]  # half a pair
 )  # fmt: skip
 def test_another_cursor_or_limit_is_refused(client: httpx.Client, query: str) -> None:
     for path in LISTS:
         problem(client.get(f"{path}?{query}"), 400, "INVALID_REQUEST")
+
+
+def test_a_token_of_one_app_learns_of_no_other_by_a_cursor(client: httpx.Client) -> None:
+    made = client.post("/api/me/tokens", json={"app_id": APP_ID, "days": 1}).json()
+    bound = {"Authorization": f"Bearer {made['token']}"}
+    page = client.get("/api/apps", params={"limit": 1}, headers=bound).json()
+    assert ([app["app_id"] for app in page["apps"]], page["cursor"]) == ([APP_ID], None)
 
 
 def test_every_list_has_pages() -> None:

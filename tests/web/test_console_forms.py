@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +16,7 @@ from portal.store.store import Store
 from portal.web import text
 from portal.web.pictures import moved
 from tests.support import publishing
-from tests.support.portal import add_developer, registration
+from tests.support.portal import add_developer, make_store, registration
 
 APP_ID = "org.example.console"
 APP = f"/console/apps/{APP_ID}"
@@ -53,6 +55,20 @@ def test_several_versions_are_withdrawn_with_one_reason(store: Store, owner: htt
     assert statuses(store) == ["yanked", "published", "yanked"]
     logged = [entry.subject for entry in audit.filtered(store.db.read(), action="version.yank")]
     assert logged == [f"{APP_ID}/1", f"{APP_ID}/3"], "an older one first: no device gets it in between"
+
+
+def test_each_of_several_versions_counts_as_a_change(tmp_path: Path) -> None:
+    """Or one request writes a thousand rows into the audit log."""
+    store = make_store(tmp_path / "store", changes_per_hour=3)
+    token = add_developer(store, publishing.OWNER.developer_id)
+    publishing.add_app(store, APP_ID)
+    for code in range(1, 6):
+        publishing.upload(store, APP_ID, code)
+    with closing(store.db), client(store, token) as owner:
+        sent = {"action": "submit", "reason": "", **{f"code-{code}": "on" for code in range(1, 6)}}
+        answer = owner.post(f"{APP}/several", data=sent)
+        assert "3 of 5 versions were changed" in alert(answer.text)
+        assert sorted(statuses(store)) == ["draft", "draft", "in_review", "in_review", "in_review"]
 
 
 def test_what_failed_among_several_is_named_and_stays_ticked(store: Store, owner: httpx.Client) -> None:

@@ -109,10 +109,9 @@ def revoke_key(call: Call, body: schemas.Reason, developer_id: str, key_id: str)
 def apps_of(call: Call, developer_id: str) -> schemas.Apps:
     """A page of the apps of a developer that the actor may see."""
     page = paging.requested(call.request, str)
-    listed = apps.of_developer(call.db.read(), developer_id, page)
+    listed = apps.of_developer(call.db.read(), developer_id, page, only=call.actor.app_id)
     found, cursor = paging.split(listed, page, lambda app: (app.app_id,))
-    shown = [app for app in found if call.actor.app_id in (None, app.app_id)]
-    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in shown], cursor=cursor)
+    return schemas.Apps(apps=[schemas.App.of(call.db.read(), app) for app in found], cursor=cursor)
 
 
 def tokens_of(call: Call, developer_id: str) -> schemas.Tokens:
