@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.developer.conftest import Developer, Front
+from tests.developer.test_credentials import on_a_terminal
 from tests.packages.samples import make_package
 from tests.support.portal import add_developer
 
@@ -221,3 +222,14 @@ def test_a_review_by_the_commands_of_a_reviewer(developer: Developer, front: Fro
     rejected = developer.done("review", "reject", app_id, "2", "--reason", "Bad.", **reviewer)
     assert rejected == f"{app_id} 1.0.1 (2): rejected at {front.url}\n"
     assert "Bad." in developer.done("review", "show", app_id)
+
+
+def test_on_a_terminal_a_named_key_is_registered_after_a_question(developer: Developer) -> None:
+    developer.sign_in()
+    developer.done("key", "generate", "own.pem", "--offline")
+    app = developer.app(developer.developer_id)
+    status, shown = on_a_terminal(developer, "push", str(app), "--key", "own.pem", typed="n\n")
+    assert status == 1 and "Register it? [y/N]" in shown and "Nothing was pushed" in shown
+    assert developer.done("apps") == ""
+    assert on_a_terminal(developer, "push", str(app), "--key", "own.pem", typed="y\n")[0] == 0
+    assert developer.done("key", "list").endswith("\tvalid\n")
