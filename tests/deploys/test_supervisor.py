@@ -75,16 +75,17 @@ def test_a_portal_that_lost_its_socket_is_restarted(deployed: LocalStore) -> Non
     ids=["portal", "litestream", "jobs", "nginx with its shell", "nginx alone"],
 )
 def test_a_killed_program_leaves_nothing_that_hinders_the_next(program: str, whole: bool, deployed: LocalStore) -> None:
-    """nginx's workers, for one, keep its port."""
+    """nginx's workers, for one, keep its port, and answer there for as long as they live."""
     before = deployed.pids()
     if program not in before:
         pytest.skip("nginx is not installed")
-    family = [pid for pid, process in down.ours(deployed.root).items() if process.parent == before[program]]
-    masters = [pid for pid in family if program == "nginx"] or [before[program]]
-    for pid in {*masters, *([before[program]] if whole else ())}:
+    running = down.ours(deployed.root)
+    family = {pid for pid in running if before[program] in down._lineage(pid)}
+    masters = {pid for pid in family if program == "nginx" and running[pid].parent == before[program]}
+    for pid in {*(masters or {before[program]}), *({before[program]} if whole else ())}:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: deployed.answers() and deployed.pids()[program] not in (0, before[program]))
-    assert not {before[program], *family} & down.ours(deployed.root).keys()
+    until(lambda: not family & down.ours(deployed.root).keys() and deployed.pids()[program] > 0)
+    until(deployed.answers)
     assert deployed.deploy().changed == ()
 
 
