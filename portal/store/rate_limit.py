@@ -29,12 +29,13 @@ EVERYBODY = "everybody"  # the key of a limit that all share
 class Rate:
     """At most `count` events of a key in `seconds`; `count` is a number, or the name of a setting.
 
-    `what` names the events in the error message.
+    `what` names the events in the error message. `file` is the limit whose file is used, if not its own.
     """
 
     what: str
     count: int | str
     seconds: int
+    file: str = ""
 
     def number(self, settings: Settings) -> int:
         return self.count if isinstance(self.count, int) else int(getattr(settings, self.count))
@@ -43,7 +44,7 @@ class Rate:
 RATES: Mapping[str, Rate] = {
     "auth-failures": Rate("wrong tokens from this address", "auth_failures_per_minute", 60),
     "changes": Rate("changes of this developer", "changes_per_hour", 3600),
-    "sign-ins": Rate("sign-ins with this token", "changes_per_hour", 3600),
+    "sign-ins": Rate("sign-ins with this token", "changes_per_hour", 3600, "changes"),  # which is there on a full disk
     "uploads": Rate("uploads of this developer", "uploads_per_hour", 3600),
     "publishers": Rate("tokens for jobs of this app", "uploads_per_hour", 3600),
     "chunks": Rate("chunks of this developer's uploads", 20_000, 3600),  # by tus, each of which is noted and flushed
@@ -98,5 +99,5 @@ class RateLimit:
 def rate_limit(settings: Settings, name: str) -> RateLimit:
     """One of RATES, shared by all that open it."""
     rate = RATES[name]
-    path = Layout(settings.root).area("data") / f"{name}.limit"
+    path = Layout(settings.root).area("data") / f"{rate.file or name}.limit"
     return RateLimit(path, rate.what, rate.number(settings), rate.seconds)

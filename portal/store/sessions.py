@@ -30,7 +30,7 @@ def count(settings: Settings, token: Token) -> None:
     Not as a change of the developer: whoever uses those up by a stolen token must not keep its owner out. A token that
     is bound to one app can have been created by such a thief, by the hundred.
     """
-    name, key = ("changes", token.developer_id) if token.app_id else ("sign-ins", token.token_id)
+    name, key = ("changes", token.developer_id) if token.app_id else ("sign-ins", f"sign-in {token.token_id}")
     with closing(rate_limit(settings, name)) as limit:
         limit.take(key)
 

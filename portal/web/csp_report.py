@@ -25,12 +25,13 @@ def report(call: PublicCall) -> HTTPResponse:
     body = call.request.environ["wsgi.input"].read(min(max(call.request.content_length, 0), BYTES_MAX))
     with suppress(RateLimited, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         sent = json.loads(body)["csp-report"]
-        found = {name: str(sent.get(name, ""))[:CHARACTERS_MAX] for name in MEMBERS}
+        # Not the other way round: what is left of a secret that was cut does not look like one.
+        found = {name: tokens.redacted(str(sent.get(name, "")))[:CHARACTERS_MAX] for name in MEMBERS}
         for name, key in (
             ("csp-reports", rate_limit_key(remote_address(call.settings, call.request))),
             ("all-csp-reports", EVERYBODY),
         ):
             with closing(rate_limit(call.settings, name)) as limit:
                 limit.take(key)
-        log.warning("a browser reports: %s", tokens.redacted(json.dumps(found)))
+        log.warning("a browser reports: %s", json.dumps(found))
     return HTTPResponse(status=204)

@@ -95,8 +95,10 @@ def test_what_ends_access_is_never_limited(tmp_path: Path) -> None:
             limited(thief.patch(f"/api/apps/{APP_ID}", json={"name": "Mine too"}))
             page = thief.post("/sign-in", data={"token": bound["token"]}, headers={"Origin": "http://portal"})
             assert (page.status_code, "set-cookie" in page.headers) == (429, False)
+        files = {path.name for path in store.layout.area("data").glob("*.limit")}
         page = client.post("/sign-in", data={"token": owner}, headers={"Origin": "http://portal"})
         assert (page.status_code, "set-cookie" in page.headers) == (303, True)
+        assert {path.name for path in store.layout.area("data").glob("*.limit")} == files, "a full disk takes none more"
         assert client.delete(f"/api/me/tokens/{bound['token_id']}").status_code == 204
         assert client.request("DELETE", f"/api/developers/acme/keys/{key.key_id}", json={}).status_code == 204
         assert client.post("/sign-out", headers={"Origin": "http://portal"}).status_code == 303

@@ -36,3 +36,16 @@ def test_a_webhook_ends_with_the_token_that_set_it(store: Store) -> None:
     assert audit.about(store.db.read(), stolen.token_id)[-1][1]["webhooks"] == ["acme"]
     with store.db.write() as tx, pytest.raises(Refused, match="was revoked"):
         webhooks.put(tx, settings, Actor("acme", "developer", stolen.token_id, ""), "https://thief.example/")
+
+
+def test_what_a_former_release_left_ends_by_revoking_again(store: Store) -> None:
+    """It revokes a token alone, for it knows of nothing else."""
+    settings = store.settings.model_copy(update={"webhooks": "public"})
+    stolen = tokens.authenticate(store.db.read(), add_developer(store, "acme", None))
+    assert stolen
+    with store.db.write() as tx:
+        webhooks.put(tx, settings, Actor("acme", "developer", stolen.token_id, ""), "https://thief.example/")
+        tx.execute("UPDATE tokens SET revoked_at = 1 WHERE token_id = ?", (stolen.token_id,))
+        tokens.revoke(tx, OPERATOR, "acme", stolen.token_id)
+    with pytest.raises(Refused, match="has no webhook"):
+        webhooks.get(store.db.read(), "acme")
