@@ -20,6 +20,8 @@ from tests.hosts.pyinfra_run import Result
 from tests.hosts.shell import Say, until
 from tests.hosts.store import DEVELOPER, Store, Upload
 
+pytestmark = pytest.mark.seconds(400)
+
 PORTAL = "/run/mosis/portal.sock"
 RULES = {"MosisUploadFailures", "MosisDownloadErrors", "MosisStorageNearBudget"}
 MEGABYTES = {1: 1, 2: 17, 3: 50}  # version_code: size of the package

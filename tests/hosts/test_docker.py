@@ -19,6 +19,8 @@ from tests.hosts.store import Store
 from tests.hosts.test_hygiene import S3_PORT, gateway
 from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
 
+pytestmark = pytest.mark.seconds(150)
+
 ROOT, PORT, FRONT = "/srv/mosis", 8080, 8000
 DATA = {
     "mosis_runtime": "compose",

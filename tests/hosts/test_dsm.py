@@ -17,6 +17,8 @@ from tests.hosts.secrecy import secrets_of, unreadable, untold
 from tests.hosts.shell import Say, until
 from tests.hosts.store import Store, Upload
 
+pytestmark = pytest.mark.seconds(400)
+
 FRONT = 8000  # where the reverse proxy in front of the store listens
 MEGABYTES = {1: 1, 2: 17}  # version_code: size of the package
 SERVICES = {"portal", "nginx", "litestream"}

@@ -22,6 +22,8 @@ from tests.hosts.rootfs import OPERATOR
 from tests.hosts.shell import Say
 from tests.hosts.untouched import untouched
 
+pytestmark = pytest.mark.seconds(250)
+
 NAS, STORE, STANDBY = "nas.example.org", "store.example.org", "standby.example.org"
 EXAMPLES = {  # without local.py, which `make deploy` runs
     "nas": {NAS: "Containers run as declared"},

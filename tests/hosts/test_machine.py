@@ -10,6 +10,8 @@ from tests.hosts.machine import Machine
 from tests.hosts.pyinfra_run import deploy, write_inventory
 from tests.hosts.shell import run
 
+pytestmark = pytest.mark.seconds(100)
+
 SELFTEST = Path(__file__).parent / "selftest"
 DRIVE = "/volumeUSB1"
 

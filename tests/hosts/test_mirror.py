@@ -27,6 +27,8 @@ from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, UPLOAD_KEY, seaweed
 from tests.packages.samples import make_package
 from tests.support.cdn import cdn_before, make_public
 
+pytestmark = pytest.mark.seconds(200)
+
 CRON_SECONDS = 300  # three turns of a schedule of every minute, on a busy machine
 PRIVATE = "mosis-private"
 

@@ -15,6 +15,8 @@ from tests.hosts.dsm.nas import OWNER, Nas
 from tests.hosts.engine import IMAGE
 from tests.hosts.shell import CommandError, run, until
 
+pytestmark = pytest.mark.seconds(250)
+
 SELFTEST = Path(__file__).parent / "dsm/selftest"
 STACK = "/volume1/stack"
 PROJECT = f"compose --file {STACK}/compose.yml"

@@ -21,6 +21,8 @@ from tests.hosts.machine import Volume
 from tests.hosts.shell import Say, run, until
 from tests.support.pages import block, section
 
+pytestmark = pytest.mark.seconds(250)
+
 PORT, FRONT = 8080, 8000  # of the store on the NAS; of the reverse proxy in front of it
 PAGE = "docs/install-synology.md"
 TOTAL = re.compile(r"Grand total +(\d+) +(\S+) +(\S+) +(\S+)")

@@ -18,6 +18,8 @@ from tests.hosts.pyinfra_run import REPOSITORY, Result, deploy, write_inventory
 from tests.hosts.shell import Say, until
 from tests.hosts.store import DEVELOPER, Store, Upload
 
+pytestmark = pytest.mark.seconds(250)
+
 ROOT = "/srv/mosis"
 STORE, STANDBY = "store.example.org", "standby.example.org"
 FOLLOWS = {"mosis_follows": STORE}

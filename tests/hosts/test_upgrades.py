@@ -27,6 +27,8 @@ from tests.hosts.pyinfra_run import Result
 from tests.hosts.shell import Say, until
 from tests.hosts.store import Store, Upload
 
+pytestmark = pytest.mark.seconds(1000)
+
 FRONT = 8000  # where the reverse proxy in front of a NAS listens
 NOT_READY = "The new portal is not ready: the previous one keeps running."
 FIRST_CODES = count(1000, 1000)  # version_code of the first upload under load
