@@ -54,6 +54,8 @@ class Delivery:
 
 COLUMNS = ", ".join(Webhook.__dataclass_fields__)
 DELIVERY = ", ".join(Delivery.__dataclass_fields__)
+THIS = "number = :number AND developer_id = :developer_id AND created_at = :created_at AND body = :body"
+"""A delivery: when the webhook was replaced while it was sent, its number may be that of another developer's by now."""
 OVERDUE = (
     "SELECT number FROM (SELECT number, created_at,"
     " row_number() OVER (PARTITION BY developer_id ORDER BY number DESC) AS place FROM deliveries)"
@@ -151,7 +153,7 @@ def due(db: sqlite3.Connection) -> list[Delivery]:
 
 def sent(tx: sqlite3.Connection, delivery: Delivery) -> None:
     """Forget a delivery that succeeded."""
-    tx.execute("DELETE FROM deliveries WHERE number = ?", (delivery.number,))
+    tx.execute(f"DELETE FROM deliveries WHERE {THIS}", vars(delivery))
 
 
 def failed(tx: sqlite3.Connection, delivery: Delivery, fault: str) -> None:
@@ -162,8 +164,8 @@ def failed(tx: sqlite3.Connection, delivery: Delivery, fault: str) -> None:
         return
     wait = min(FIRST_SECONDS * 2**delivery.tries, LONGEST_SECONDS)
     tx.execute(
-        "UPDATE deliveries SET tries = tries + 1, next_at = ?, fault = ? WHERE number = ?",
-        (now() + wait, fault, delivery.number),
+        f"UPDATE deliveries SET tries = tries + 1, next_at = :at, fault = :fault WHERE {THIS}",
+        {**vars(delivery), "at": now() + wait, "fault": fault},
     )
 
 

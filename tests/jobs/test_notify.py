@@ -307,3 +307,20 @@ def test_a_url_that_the_store_does_not_send_to(tmp_path: Path, setting: str, url
     with pytest.raises(Refused) as refused, store.db.write() as tx:
         webhooks.put(tx, store.settings, OWNER, url)
     assert refused.value.code == "VALIDATION_ERROR"
+
+
+@pytest.mark.parametrize("end", [webhooks.sent, lambda tx, delivery: webhooks.failed(tx, delivery, "Late.")])
+def test_a_delivery_that_was_forgotten_while_it_was_sent_ends_no_other(
+    waiting: Store, end: Callable[..., None]
+) -> None:
+    """SQLite uses its number again, perhaps for another developer."""
+    subscribed(waiting, "http://192.0.2.1/slow")
+    decide(waiting, 1, "reject", "It crashes.")
+    [under_way] = webhooks.due(waiting.db.read())
+    subscribed(waiting, "http://192.0.2.1/other")
+    decide(waiting, 2, "reject", "So does this.")
+    [other] = left(waiting)
+    assert other.number == under_way.number
+    with waiting.db.write() as tx:
+        end(tx, under_way)
+    assert left(waiting) == [other]
