@@ -56,6 +56,8 @@ class PlacedVersion(Version):
 
 
 COLUMNS = ", ".join(f"versions.{field}" for field in Version.__dataclass_fields__)
+LISTED = COLUMNS.replace("versions.manifest", "iif(versions.manifest IS NULL, NULL, '')")
+"""The same with empty manifests, each of which may have 256 KiB: nothing bounds the versions of an app."""
 UNPLACED: tuple[Status, ...] = ("uploading", "failed")
 NEWEST, LONGEST_WAIT = ("created_at", "coalesce(version_code, 0)", "version_id"), ("status_at", "version_id")
 PLACED = f"status NOT IN {UNPLACED}"
@@ -103,11 +105,15 @@ def _withdrawn(db: sqlite3.Connection, app_id: str) -> Refused | None:
     return yanked(PlacedVersion(*row)) if row else None
 
 
-def of_app(db: sqlite3.Connection, app_id: str, page: Page = ALL) -> list[Version]:
-    """All versions of an app, newest first; of the failed uploads only the last one, if nothing came after it."""
+def of_app(
+    db: sqlite3.Connection, app_id: str, page: Page = ALL, *, columns: str = LISTED
+) -> list[Version]:  # fmt: skip
+    """All versions of an app, newest first, without manifests unless `columns` is COLUMNS; of the failed uploads only
+    the last one, if nothing came after it.
+    """
     ordered, values = page.sql(NEWEST, descending=True)
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND (status <> 'failed' OR version_id = ("
+        f"SELECT {columns} FROM versions WHERE app_id = ? AND (status <> 'failed' OR version_id = ("
         "  SELECT last.version_id FROM versions AS last WHERE last.app_id = ? AND last.status <> 'uploading'"
         f"  ORDER BY last.created_at DESC, last.rowid DESC LIMIT 1)){ordered}",
         (app_id, app_id, *values),
@@ -116,8 +122,8 @@ def of_app(db: sqlite3.Connection, app_id: str, page: Page = ALL) -> list[Versio
 
 
 def placed_of_app(db: sqlite3.Connection, app_id: str) -> list[PlacedVersion]:
-    """The versions of an app whose packages are in place."""
-    rows = db.execute(f"SELECT {COLUMNS} FROM versions WHERE app_id = ? AND {PLACED} ORDER BY version_code", (app_id,))
+    """The versions of an app whose packages are in place, without manifests."""
+    rows = db.execute(f"SELECT {LISTED} FROM versions WHERE app_id = ? AND {PLACED} ORDER BY version_code", (app_id,))
     return [PlacedVersion(*row) for row in rows]
 
 

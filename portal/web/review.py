@@ -14,6 +14,7 @@ from portal.store.apps import App
 from portal.store.changes import Overview
 from portal.store.errors import Refused
 from portal.store.layout import image_name
+from portal.store.pages import Page
 from portal.store.versions import PlacedVersion
 from portal.web import rendering
 from portal.web.app_page import HTML, LINK_DAYS, icon
@@ -21,6 +22,7 @@ from portal.web.entered import Entered
 from portal.web.sign_in import redirect
 from portal.web.storefront import described
 
+SHOWN_MAX = 50  # of the queue, each with its manifest and that of the published version
 VERSION_PATH = "/review/<app_id>/<version_code:code>"
 DONE = {
     "publish": "Published. Devices find it within a minute.",
@@ -54,9 +56,11 @@ class Waiting:
 @routes.add(Operation("GET", "/review", "The review queue", REVIEWER, query=("done",), media_type=HTML))
 def queue(call: Call) -> HTTPResponse:
     db = call.db.read()
-    waiting = [_waiting(call, apps.get(db, version.app_id), version) for version in versions.in_review(db)]
+    found = versions.in_review(db, Page(limit=SHOWN_MAX))
+    waiting = [_waiting(call, apps.get(db, version.app_id), version) for version in found]
     return rendering.html(
         "review.html", actor=call.actor, reviewer=True, waiting=waiting, entered=Entered(),
+        number=versions.count(db).get("in_review", 0),
         done=DONE.get(call.request.query.done),
     )  # fmt: skip
 

@@ -86,7 +86,7 @@ def delete_version(call: Call, body: schemas.Reason, app_id: str, version_code: 
 def list_versions(call: Call, app_id: str) -> schemas.Versions:
     app = access.visible(call.db.read(), call.actor, app_id)
     page = paging.requested(call.request, int, int, str, most=paging.MOST_VERSIONS)
-    listed = versions.of_app(call.db.read(), app.app_id, page)
+    listed = versions.of_app(call.db.read(), app.app_id, page, columns=versions.COLUMNS)
     found, cursor = paging.split(listed, page, lambda one: (one.created_at, one.version_code or 0, one.version_id))
     base = call.settings.public_url
     return schemas.Versions(versions=[schemas.Version.of(version, base) for version in found], cursor=cursor)
