@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from portal.jobs import backup, scrub
+from portal.jobs.drive_copy import Copying
 from portal.jobs.scrub import Finding
 from portal.recovery import drive, generations, rsync
 from portal.recovery.capabilities import Capabilities
 from portal.recovery.drive import MARKER
 from portal.recovery.errors import BackupError
+from portal.recovery.generations import Generation
 from portal.store import files, known_files
 from portal.store.store import Store
 from tests.support.many import fill
@@ -186,6 +188,21 @@ def test_a_drive_that_goes_away_after_the_copy_is_noticed(place: Path, monkeypat
 
         monkeypatch.setattr(rsync, "run", and_unplug)
         with pytest.raises(BackupError, match=r"Check the drive and its cable|The drive failed"):
+            backup.packages(store)
+
+
+def test_a_drive_that_goes_away_before_the_last_flush_is_noticed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is copied and has its name, as far as this machine's memory goes."""
+    with attached("ext4", place, NOBODY) as store:
+        run = Copying.run
+
+        def and_unplug(copying: Copying) -> Generation:
+            made = run(copying)
+            unplug(store.settings.backup.mount)
+            return made
+
+        monkeypatch.setattr(Copying, "run", and_unplug)
+        with pytest.raises(BackupError, match="Check the drive and its cable"):
             backup.packages(store)
 
 
