@@ -24,6 +24,8 @@ LIFETIME_SECONDS_MAX = 24 * 3600  # how long a used token must be remembered at 
 KEYS_MAX = 256 * 1024  # bytes
 CLAIM_MAX = 1000  # characters
 WAIT_SECONDS = 60
+OF_OTHERS = ("merge_request_event", "external_pull_request_event")
+"""GitLab's pipelines of a merge request: their `ref` is the name of its branch, which a stranger's fork can choose."""
 REFS = {"branch": "refs/heads/", "tag": "refs/tags/"}  # by GitLab's ref_type, whose ref is a name alone
 FAULTS = {
     jwt.ExpiredSignatureError: "it has expired",
@@ -120,8 +122,10 @@ def _job(issuer: Issuer, claims: dict[str, Any], text: str) -> CiJob:
 
 
 def _ref(claims: dict[str, Any]) -> str:
-    """The ref in full, as `refs/heads/main`."""
+    """The ref in full, as `refs/heads/main`; that of a merge request is none of the project's branches."""
     ref, kind = _word(claims, "ref"), _word(claims, "ref_type")
+    if _word(claims, "pipeline_source") in OF_OTHERS:
+        return f"refs/merge-requests/{ref}"
     return ref if not ref or ref.startswith("refs/") else REFS.get(kind, "") + ref
 
 

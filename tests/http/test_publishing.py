@@ -238,6 +238,20 @@ def test_gitlab_names_its_project_and_its_tags_otherwise(tmp_path: Path, shop: S
     store.db.close()
 
 
+@pytest.mark.parametrize("source", ["merge_request_event", "external_pull_request_event"])
+def test_a_merge_request_is_no_branch_of_the_project(tmp_path: Path, shop: Shop, source: str) -> None:
+    """GitLab names the branch of its source, which is `main` in a fork too (gitlab-org/gitlab#548165)."""
+    chosen = {"issuer": shop.service.issuer, "jwks_file": str(shop.service.jwks), "repository_claim": "project_id"}
+    store = make_store(tmp_path / "gitlab", issuers=[chosen], audience=AUDIENCE)
+    for ref in ("main", "refs/heads/main"):
+        claims = {"ref": ref, "ref_type": "branch", "pipeline_source": source}
+        job = id_tokens.verified(store, shop.service.token(repository_id=None, project_id=4711, **claims))
+        assert job.ref == f"refs/merge-requests/{ref}"
+        trusted = publishers.Publisher(1, APP, job.issuer, "4711", "refs/heads/main", "", 0, "acme")
+        assert not trusted.trusts(job)
+    store.db.close()
+
+
 def test_an_id_token_is_accepted_once(shop: Shop) -> None:
     token = shop.service.token("ec")
     assert exchange(shop.client, token).status_code == 201
