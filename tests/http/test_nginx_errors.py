@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import httpx
 import pytest
@@ -193,3 +194,20 @@ def test_a_portal_that_is_down_is_a_problem_of_the_table(front: httpx.URL, porta
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     finally:
         portal.start()
+
+
+def test_no_log_of_nginx_has_the_secret_of_a_preview_link(tmp_path: Path) -> None:
+    """Nor if the link is encoded in another way, as programs that pass it on may do, and the portal is away."""
+    store = make_store(tmp_path / "store", port=free_port(), proxied=True)
+    root, secret = store.layout.root, "s3" * 21 + "x"
+    link = f"/preview/mosis_{'0' * 16}_{secret}"
+    paths = (link, f"{link}/package.mosis", link.replace("_", "%5F"), link.replace("m", "%6d"), f"/{link[1:]}?a=b")
+    with running(lambda port: configuration(store.settings, port, root / "run"), root / "run") as url:
+        for path in paths:
+            answer = httpx.get(httpx.URL(url, raw_path=path.encode()))
+            assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+        assert httpx.get(f"{url}/apps/x").status_code == 503
+    logs = (root / "access.log").read_text() + (root / "run/nginx.log").read_text()
+    assert "/apps/x" in logs
+    assert "s3s3" not in logs
+    store.db.close()
