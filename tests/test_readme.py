@@ -26,6 +26,10 @@ WALKTHROUGHS = (
     ("docs/install-local.md", "again"),
     ("docs/operations.md", "move"),
 )
+# What a shell has itself, and what Debian's essential packages bring to every machine.
+EVERYWHERE = set(re.findall(r"\S+", "case cd cp do done echo esac mkdir printf umask cat cmp head sed sha256sum stat"))
+NO_PROGRAM = r"<<'END'\n[\s\S]*?^END$|'[^']*'|#.*$"
+STARTED = r"(?:^|[|;(]|&&) *([a-z][\w.-]*)(?![\w=.-])"
 WRITTEN = r"(?: > | --output | -o |mosis key generate |mosis init |mkdir |mosis pack \w+ )([a-z][\w./-]*)"
 INSTALLED = "$mosis install org.acme.tiny --trust-first-use --from $STORE --into var/other\n"
 BY_BROWSER = """
@@ -52,6 +56,13 @@ def test_what_the_walkthroughs_write_into_a_clone_is_ignored_by_git(page: str, m
 def test_a_first_app_takes_less_than_15_lines_by_command_and_by_browser_together() -> None:
     commands = [block("README.md", marker) for marker in ("walkthrough", "package")]
     assert len("".join([*commands, steps("README.md", "browser")]).splitlines()) < 15
+
+
+def test_the_walkthroughs_need_what_readme_has_installed() -> None:
+    [named] = re.findall(r"^apt-get install (.+)$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    scripts = [re.sub(NO_PROGRAM, "", block(*each), flags=re.MULTILINE) for each in WALKTHROUGHS]
+    started = {word for script in scripts for word in re.findall(STARTED, script, re.MULTILINE)}
+    assert {"curl", "make"} <= started <= EVERYWHERE | set(named.split())
 
 
 def test_the_walkthroughs_run_as_written(tmp_path: Path) -> None:
