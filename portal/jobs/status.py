@@ -1,5 +1,6 @@
 """What the store is like right now, line by line, for an operator and for monitoring."""
 
+import errno
 import http.client
 import json
 import os
@@ -151,10 +152,21 @@ def _disk(settings: Settings) -> Line:
         return Line("disk", False, f"{settings.root} is missing: mount its volume, or deploy")
     except OSError as error:
         return Line("disk", False, str(error))
-    if disk.f_flag & os.ST_RDONLY:
+    if disk.f_flag & os.ST_RDONLY or not _takes_files(Layout(settings.root).area("data")):
         return Line("disk", False, f"{settings.root} is read-only: see the system's log, then mount it read-write")
     free = disk.f_bavail * disk.f_frsize
     return Line("disk", free >= thresholds.DISK_FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")
+
+
+def _takes_files(directory: Path) -> bool:
+    """False on a read-only disk, which is found out by trying: ext4 that protects itself after an error has no flag
+    that says so (since Linux 6.15).
+    """
+    try:
+        os.close(os.open(directory, os.O_TMPFILE | os.O_WRONLY, 0o600))  # has no name, and is gone at once
+    except OSError as error:
+        return error.errno != errno.EROFS
+    return True
 
 
 def _packages(store: Store) -> Iterator[Line]:

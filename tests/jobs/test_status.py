@@ -175,6 +175,15 @@ def test_a_disk_that_is_read_only_is_a_fault(small_disk: SmallDisk) -> None:
     assert not line.ok and "is read-only" in line.text
 
 
+def test_a_disk_that_refuses_writes_without_the_flag_of_a_read_only_one_is_a_fault(small_disk: SmallDisk) -> None:
+    data = small_disk.path / "data"
+    small_disk.run("mkdir", data)
+    small_disk.run("mount", "--bind", data, data)
+    small_disk.run("mount", "-o", "remount,bind,ro", data)
+    [line] = [line for line in status.status(parse({"root": str(small_disk.seen)})) if line.name == "disk"]
+    assert not line.ok and "is read-only" in line.text
+
+
 @pytest.fixture
 def replicated(tmp_path: Path) -> Iterator[Store]:
     """A store whose replica was proved just now, and whose `mosis replicate` runs."""
