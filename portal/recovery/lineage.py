@@ -207,6 +207,20 @@ def point_of(path: Path, *, live: bool = False) -> Point:
         raise BackupError(f"{path} cannot be read: {error}.") from error
 
 
+def entries_after(path: Path, earlier: Point, actions: Collection[str], *, live: bool = False) -> list[audit.Entry]:
+    """The rows with one of these actions that a database has after a point of its log, oldest first.
+
+    Empty if its log does not contain the point, or cannot be read. Only a `live` one may have a WAL.
+    """
+    try:
+        with closing(_open(path, live=live)) as db:
+            if not audit.contains(db, earlier.head):
+                return []
+            return [entry for entry in audit.entries(db, earlier.head.seq) if entry.action in actions]
+    except (sqlite3.Error, BackupError):
+        return []
+
+
 def origins_of(path: Path, *, live: bool = False) -> set[str]:
     """As `audit.origins`, of the database in a file; none if it cannot be read. Only a `live` one may have a WAL."""
     try:

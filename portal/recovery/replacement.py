@@ -19,6 +19,12 @@ from portal.store.layout import Layout
 
 NONE = "There is none: attach the drive that has one, or run `mosis rebuild`."
 MINUTE, HOUR = 60, 3600
+ENDINGS = (
+    "token.revoke", "passkey.remove", "key.revoke", "developer.disable", "publisher.remove", "version.unshare",
+    "webhook.delete",
+)  # fmt: skip
+"""What ends access, as the audit log names it."""
+ENDINGS_NAMED = 20
 BACK = (1, 10, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR)
 """How long before its newest file a replica is tried whose newest state cannot be used, seconds."""
 
@@ -52,7 +58,7 @@ def prepare(settings: Settings, place: Path, until: int | None = None, *, adopt:
     eligible = found if until is None else lineage.of_store(_as_of(found, layout, place, until), own)
     chosen, unusable = _take_newest(eligible, target, until)
     current = _current(layout)
-    notes = tuple(_notes(found, eligible, chosen, unusable, current))
+    notes = (*_notes(found, eligible, chosen, unusable, current), *_in_force_again(layout, found, chosen, current))
     broken = _is_broken(found, chosen, until)
     reached = [copy.point.timeline for copy in every.copies] + [current.timeline if current else 0]
     _begin_timeline(target, max(reached) + 1, chosen.name)
@@ -197,6 +203,19 @@ def _later(point: Point, chosen: Copy) -> str:
     if point.timeline < chosen.point.timeline or number <= 0:
         return ""
     return f" It has {number} later {'change' if number == 1 else 'changes'}, the last made {rfc3339(point.at)}."
+
+
+def _in_force_again(layout: Layout, found: Found, chosen: Copy, current: Point | None) -> Iterator[str]:
+    """A sentence for each access that was ended later, as the database that was there has it, or the newest copy."""
+    newest = [copy for copy in found.copies if copy.point.reach > chosen.point.reach][:1]
+    later = [(layout.database, True)] if current else [(copy.path, False) for copy in newest]
+    for path, live in later:
+        ended = lineage.entries_after(path, chosen.point, ENDINGS, live=live)
+        for entry in ended[:ENDINGS_NAMED]:
+            what = f"{entry.action} {entry.subject} {entry.detail}, made {rfc3339(entry.at)}"
+            yield f"In force again: what this change ended, unless you repeat it: {what}"
+        if more := ended[ENDINGS_NAMED:]:
+            yield f"In force again: what {len(more)} more such changes ended."
 
 
 def _is_broken(found: Found, chosen: Copy, until: int | None) -> bool:

@@ -665,6 +665,37 @@ def test_a_yank_that_was_undone_is_not_named(store: Store) -> None:
     assert restored(store, replace_database=True).yanks_lost == []
 
 
+def test_access_that_was_ended_later_is_named_because_it_is_in_force_again(store: Store) -> None:
+    """A thief's token is revoked; a week later somebody restores the database of before."""
+    add_developer(store, "acme")
+    with store.db.write() as tx:
+        before, stolen = (tokens.issue(tx, OPERATOR, "acme", "developer", 90)[0].token_id for _ in range(2))
+        tokens.revoke(tx, OPERATOR, "acme", before)
+    backup.database(store)
+    with store.db.write() as tx:
+        tokens.revoke(tx, OPERATOR, "acme", stolen)
+    [again] = in_force_again(mosis(store, "restore", "--replace-database", "--dry-run").stdout)
+    assert "token.revoke" in again and stolen in again
+    assert restored(store, replace_database=True).database.notes[-1] == again
+
+
+def test_access_that_was_ended_after_the_time_of_a_restore_is_named_without_the_database(store: Store) -> None:
+    add_developer(store, "acme")
+    with store.db.write() as tx:
+        stolen = tokens.issue(tx, OPERATOR, "acme", "developer", 90)[0].token_id
+    backup.database(store)
+    then = next_second()
+    with store.db.write() as tx:
+        tokens.revoke(tx, OPERATOR, "acme", stolen)
+    snapshot(store, "29990101T000000Z")
+    lose_database(store)
+    assert stolen in "".join(in_force_again("\n".join(restored(store, until=then).database.notes)))
+
+
+def in_force_again(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("In force again: ")]
+
+
 def signed_with_versions(store: Store, *codes: int) -> None:
     catalogue_keys.make(store, [KEY])
     add_developer(store, "acme")
