@@ -109,7 +109,7 @@ def show(
     found, highest = versions.of_app(db, app_id), versions.highest_published(db, app_id)
     images = {asset.name: image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)}
     return page(
-        call, "console-app.html", entered, app=app, made=made,
+        call, "console-app.html", entered, app=app, made=made, unstored=_unstored(call, found),
         versions=[(version, json.loads(version.reasons)) for version in found],
         links={each.version_id: previews.of_version(db, each) for each in found if each.status in previews.SHOWN},
         together={name: step for name, step in TOGETHER.items() if _several(found, name)},
@@ -120,6 +120,12 @@ def show(
         steps=steps, step_of=STEPS, deletable=deletion.OF_THE_OWNER, link_days=LINK_DAYS,
         next_of=lambda version: following(version, highest),
     )  # fmt: skip
+
+
+def _unstored(call: Call, found: list[Version]) -> list[str]:
+    """Why the last package was refused, for the page that the script opens after its upload (`?refused=upload`)."""
+    failed = next((version for version in found if version.status == "failed"), None)
+    return json.loads(failed.reasons) if failed and call.request.query.refused == "upload" else []
 
 
 LINK_DAYS = (1, 7, previews.DAYS_MAX)  # that a preview link may last

@@ -39,7 +39,7 @@ def create_app(call: Call) -> HTTPResponse:
     return redirect(f"/console/apps/{app.app_id}?done=app")
 
 
-@routes.add(Operation("GET", APP_PATH, "One of my apps", DEVELOPER, query=("done",), media_type=HTML))
+@routes.add(Operation("GET", APP_PATH, "One of my apps", DEVELOPER, query=("done", "refused"), media_type=HTML))
 def show_app(call: Call, app_id: str) -> HTTPResponse:
     return app_page.show(call, app_id)
 

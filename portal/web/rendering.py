@@ -43,6 +43,7 @@ def environment() -> Environment:
         name: getattr(text, name)
         for name in ("date", "host", "hue", "initial", "inline", "moment", "notes", "period", "size", "web_page")
     }
+    made.filters["command"] = text.command
     made.filters["form_faults"] = form_faults
     made.filters["remedy"] = remedy
     made.filters["rfc3339"] = rfc3339

@@ -79,7 +79,8 @@ def app(call: PublicCall, app_id: str) -> HTTPResponse:
 def about(db: sqlite3.Connection, app: App, versions: list[PlacedVersion]) -> dict[str, Any]:
     """What the page of an app shows of these versions, the highest code first, of which it lists VERSIONS."""
     shown = listed(versions[: VERSIONS + 1])[:VERSIONS]
-    images = {asset.name: image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app.app_id)}
+    public = assets.of_app(db, app.app_id) if app.published_code is not None else []  # the others answer 404
+    images = {asset.name: image_name(asset.name, asset.sha256) for asset in public}
     return {
         "app": app,
         "developer": developers.get(db, app.developer_id),

@@ -32,6 +32,11 @@ def inline(text: str) -> Markup:
     return Markup(_markdown.renderInline(text))  # noqa: S704 -- the renderer escapes all text
 
 
+def command(text: str) -> Markup:
+    """A command whose lines end between words only: `--from` is not read as `-` and `-from`."""
+    return Markup(" ").join(Markup('<span class="word">{}</span>').format(word) for word in text.split(" "))
+
+
 def date(at: int) -> Markup:
     """Seconds since 1970 as a day in UTC."""
     day = datetime.fromtimestamp(at, UTC)

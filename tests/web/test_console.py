@@ -238,10 +238,10 @@ def test_each_fault_of_a_package_stands_beside_what_mends_it(
 ) -> None:
     page = signed_in(visit, token, f"/console/apps/{mine}", faulty=True)
     upload(page, package(tmp_path, "org.console.another"))
-    page.get_by_text("the upload declares").wait_for()
+    expect(page.get_by_role("alert")).to_contain_text("the upload declares")
     expect(page.get_by_text("The package is another app's")).to_be_visible()
     upload(page, package(tmp_path, mine, key=Ed25519PrivateKey.generate()))
-    page.get_by_text("is not registered").wait_for()
+    expect(page.get_by_role("alert")).to_contain_text("is not registered")
     expect(page.get_by_text("Register the key once")).to_be_visible()
 
 

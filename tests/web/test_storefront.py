@@ -120,9 +120,11 @@ def test_each_version_shows_what_proves_it(site: Portal, front: str, app_id: str
 
 
 def test_a_withdrawn_app_keeps_its_page_with_the_reason(site: Portal, front: str, app_id: str) -> None:
+    publishing.illustrate(site.store, app_id)
     publishing.publish(site.store, app_id, 1)
     publishing.change(site.store, app_id, 1, "yank", "It lost data.")
     text = page(front, f"/apps/{app_id}").text
+    assert f"/assets/{app_id}/" not in text, "a stranger gets 404 for them"
     assert "This app is withdrawn from the store" in text
     assert "It lost data." in text
     assert "package.mosis" not in text
@@ -184,7 +186,7 @@ def test_the_first_page_is_small_and_answered_304_when_it_is_known(site: Portal,
 def test_a_page_with_a_public_url_is_the_same_whatever_host_was_asked(site: Portal, front: str, app_id: str) -> None:
     publishing.publish(site.store, app_id, 1)
     answers = [httpx.get(f"{front}/apps/{app_id}", headers={"Host": host}) for host in ("evil.example", "store.test")]
-    assert f"--from {site.store.settings.public_url}</code>" in answers[0].text
+    assert f">{site.store.settings.public_url}</span></code>" in answers[0].text
     assert answers[0].text == answers[1].text
     assert answers[0].headers["cache-control"].startswith("public")
 
@@ -197,7 +199,7 @@ def test_a_page_that_names_the_host_that_was_asked_is_never_shared(store: Store)
     with httpx.Client(transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://nas.test") as client:
         for path in (f"/apps/{developers_app}", f"/apps/{developers_app}/qr.svg", f"/apps/{developers_app}/feed.atom"):
             assert "private" in client.get(path).headers["cache-control"]
-        assert "--from http://nas.test</code>" in client.get(f"/apps/{developers_app}").text
+        assert ">http://nas.test</span></code>" in client.get(f"/apps/{developers_app}").text
 
 
 def test_apps_are_found_in_pages(site: Portal, front: str) -> None:
@@ -252,3 +254,4 @@ def test_the_whole_command_for_a_new_device_can_be_copied(
     commands = [page.locator(f"#{name}").inner_text() for name in copied]
     known = f"mosis install {app_id} --from https://store.test"
     assert commands == [known, f"{known} --trust-first-use"]
+    assert page.locator("#install .word").all_inner_texts() == known.split(), "no line ends within an option"

@@ -12,6 +12,7 @@ SOURCES = [path for path in Path(portal.web.__path__[0]).rglob("*") if path.suff
 def commands() -> list[list[str]]:
     """What stands after `mosis` where the pages and remedies name a command, word by word."""
     text = "".join(path.read_text() for path in SOURCES)
+    text = re.sub(r'{{ \(?"(.*?)"?\)?\|command }}', lambda found: re.sub(r'" ~ [\w.]+(?: ~ ")?', "X", found[1]), text)
     named = re.findall(r"(?:<code[^>]*>|`)mosis ([a-z][^`<\n]*)", re.sub(r"{{.*?}}", "X", text))
     return [re.findall(r"--[\w-]+|[\w.-]+", line) for line in named]
 

@@ -75,7 +75,7 @@ async function ended(error, ticket) {
   } else if (ticket) {
     await done(ticket.id);
     if (error instanceof Refusal && error.problem?.code !== "NOT_FOUND") {
-      location.assign(page);
+      location.assign(`${page}?refused=upload`);
       return;
     }
     show(false);
