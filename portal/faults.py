@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -48,6 +49,12 @@ UNNAMED = {
     errno.EIO: "A disk reports an input/output error: the system's log names it; check it before anything else.",
 }
 """The same where the system does not name the file, as of a write to an open one."""
+NETWORK = frozenset(
+    number
+    for number, name in errno.errorcode.items()
+    if name.startswith(("ECONN", "ENET", "EHOST", "ETIMEDOUT", "EADDR"))
+)
+"""What connections fail with; no file is at fault."""
 SQLITE = {
     sqlite3.SQLITE_FULL: "The store's disk is full: free space on it.",
     sqlite3.SQLITE_READONLY: "The database may not be written: run the command as the store's user, or mount its disk"
@@ -66,6 +73,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, sqlite3.Error) and not isinstance(error, Fault):
         code = getattr(error, "sqlite_errorcode", 0) & PRIMARY
         return SQLITE.get(code) or (str(error) if str(error).endswith(".") else f"The database failed: {error}.")
+    if isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in NETWORK):
+        return _capitalized(f"{error.strerror}.")
     if isinstance(error, OSError) and error.strerror:
         meaning = OS.get(error.errno or 0, f"{{}}: {error.strerror}.")
         if error.filename:

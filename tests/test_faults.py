@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 
 import pytest
 
@@ -18,3 +19,17 @@ def test_a_sentence_names_the_file_if_the_system_does(number: int) -> None:
 @pytest.mark.parametrize("number", UNNAMED, ids=errno.errorcode.get)
 def test_what_is_wrong_with_a_disk_is_not_said_of_a_file(number: int) -> None:
     assert "of a file" not in sentence(OSError(number, os.strerror(number)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(OSError(number, os.strerror(number)) for number in (
+            errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT
+        )),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_error_of_the_network_is_not_said_of_a_file(error: OSError) -> None:
+    assert sentence(error) == f"{error.strerror}."
