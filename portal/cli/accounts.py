@@ -168,11 +168,11 @@ def token_create(
         if scope == "admin" and developer_id not in {d.developer_id for d in developers.every(tx)}:
             developers.add(tx, OPERATOR, developer_id, "Admin")
         token, text = tokens.issue(tx, OPERATOR, developer_id, scope, days)
-        if output is not None:
+        if output is None:
+            print(text, flush=True)  # before the commit: what cannot be shown is not valid either
+        else:
             files.write_file(output, text.encode() + b"\n", mode=SECRET_MODE, replace=False)
-    if output is None:
-        print(text)
-    else:
+    if output is not None:
         print(f"wrote token {token.token_id} of {developer_id}, valid until {rfc3339(token.expires_at)}, to {output}")
 
 

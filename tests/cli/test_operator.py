@@ -1,6 +1,9 @@
 """What the operator of a host does to apps, developers and reviews by commands."""
 
 import json
+import subprocess
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -9,7 +12,7 @@ from portal.store.authenticators import RelyingParty
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
 from tests.support.authenticator import Authenticator
-from tests.support.portal import add_developer, mosis
+from tests.support.portal import MOSIS, add_developer, environ, mosis
 from tests.support.publishing import add_app, change, publish
 
 REASON = ("--reason", "By order of a court.")
@@ -33,6 +36,16 @@ def ran(store: Store, *words: str) -> str:
     done = mosis(store, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_a_token_that_cannot_be_shown_is_not_issued(store: Store) -> None:
+    """Nobody would have it, and it would be valid for months."""
+    add_developer(store, "acme")
+    before = tokens.every(store.db.read())
+    with Path("/dev/full").open("w") as full_disk:
+        done = subprocess.run([MOSIS, "token", "create", "acme"], env=environ(store), stdout=full_disk, stderr=PIPE)
+    assert done.returncode == 1 and b"disk is full" in done.stderr
+    assert tokens.every(store.db.read()) == before
 
 
 def test_apps_are_listed_and_shown(full: Store) -> None:
