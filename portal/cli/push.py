@@ -61,8 +61,8 @@ def push(
         raise WrongUsage("With --bump, push the app's directory: the version in a package cannot be raised.")
     manifest = source.manifest_of(path)
     client = connected_for(manifest.id, url)
-    store = pushing.look(client, manifest)
     run = Push(client, Patience(report=note), note)
+    store = run.look(manifest)
     with tempfile.TemporaryDirectory(prefix="mosis-") as scratch:
         prepared = _prepared(path, key, raised, store, Path(scratch), dry_run)
         version = unchanged = pushing.already(store, prepared)

@@ -3,18 +3,21 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.developer import answers, signing, source
 from portal.developer.answers import App, Apps, Document, Me, Placed, Versions
-from portal.developer.client import Client
+from portal.developer.client import Busy, Client
 from portal.developer.errors import Rejected, Unreachable
 from portal.developer.patience import Patience
 from portal.developer.upload import Upload
 from portal.faults import Fault
 from portal.packages.manifest import Manifest
 from portal.printable import printable
+
+T = TypeVar("T")
 
 PLACED = ("draft", "in_review", "published", "rejected", "yanked")
 REPLACEABLE = ("draft", "rejected")  # another package may have the code of such a version
@@ -58,8 +61,7 @@ class Store:
         return max((v.version_code for v in self.versions), default=0) + 1
 
 
-def look(client: Client, manifest: Manifest) -> Store:
-    """Raises Problem, also for an app that another developer has; Unreachable."""
+def _look(client: Client, manifest: Manifest) -> Store:
     me, app_id = client.get("/api/me", Me), manifest.id
     app = next((app for app in client.every("/api/apps", Apps, "apps").apps if app.app_id == app_id), None)
     found = client.every(f"/api/apps/{app_id}/versions", Versions, "versions") if app else Versions(versions=[])
@@ -143,6 +145,10 @@ class Push:
     report: Callable[[str], None] = lambda text: None
     progress: Callable[[int, int], None] = lambda done, total: None
 
+    def look(self, manifest: Manifest) -> Store:
+        """Raises Problem, also for an app that another developer has; Unreachable."""
+        return self._patiently(lambda: _look(self.client, manifest))
+
     def to_register(self, store: Store, prepared: source.Prepared) -> Ed25519PrivateKey | None:
         """The key, if the store does not know it yet. Raises Problem; Fault for one that cannot be registered here."""
         key_id = prepared.package.key_id
@@ -182,7 +188,22 @@ class Push:
 
     def submit(self, version: Placed) -> Placed:
         """Raises Problem, Unreachable."""
-        return self.client.post(f"/api/apps/{version.app_id}/versions/{version.version_code}/submit", Placed)
+        path = f"/api/apps/{version.app_id}/versions/{version.version_code}/submit"
+        return self._patiently(lambda: self.client.post(path, Placed))
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """The answer of `ask`, which is tried again while the store answers that it is busy or restarting.
+
+        A store that does not answer at all may be the wrong one: that is reported at once.
+        """
+        while True:
+            try:
+                answer = ask()
+            except Busy as fault:
+                self.patience.wait(fault)
+            else:
+                self.patience.succeeded()
+                return answer
 
     def wait(self, version: Placed) -> Placed:
         """The version when its review has ended with a publish. Raises Rejected, Unreachable, Problem."""

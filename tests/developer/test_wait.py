@@ -13,6 +13,7 @@ from portal.developer.credentials import Account
 from portal.developer.errors import Problem, Rejected, Unreachable
 from portal.developer.patience import Patience
 from portal.developer.push import POLL_SECONDS, Push
+from portal.packages.manifest import Manifest
 from tests.developer.test_client import TOKEN, serving
 
 APP = "org.acme.hello"
@@ -43,6 +44,37 @@ def waited(*answers: str, seconds: float = 600) -> tuple[Placed, list[float]]:
     with serving(respond) as (url, _):
         run = Push(Client(Account(url, TOKEN)), Patience(seconds, sleep=pauses.append))
         return run.wait(version("in_review")), pauses
+
+
+def asked(*states: str) -> tuple[list[str], list[float], str]:
+    """The requests of a push's look and submit at a store in these states, the pauses, and what the submit made."""
+    left, pauses = iter(states), []
+    answers = {
+        "/api/me": {"developer_id": "acme", "scope": "developer", "expires_at": "2030-01-01T00:00:00Z", "app_id": APP},
+        "/api/apps": {"apps": []},
+        f"/api/apps/{APP}/versions/1/submit": version("in_review").as_sent(),
+    }
+
+    def respond(request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        if next(left, "") == BUSY:
+            return 503, {"Retry-After": "2"}, b""
+        answer = answers.get(request.path.partition("?")[0], {})
+        return 200, {"Content-Type": "application/json", "Tus-Max-Size": "9"}, json.dumps(answer).encode()
+
+    with serving(respond) as (url, seen):
+        run = Push(Client(Account(url, TOKEN)), Patience(sleep=pauses.append))
+        manifest = Manifest.model_validate(
+            {"manifest_version": 1, "id": APP, "name": "Hello", "version_name": "1.0.0", "version_code": 1}
+        )
+        assert run.look(manifest).max_bytes == 9
+        return [path.partition("?")[0] for path, _ in seen], pauses, run.submit(version("draft")).status
+
+
+def test_a_store_that_restarts_before_a_push_and_after_it_is_waited_for() -> None:
+    """A job of a CI service begins at any moment, such as that of an upgrade."""
+    seen, pauses, status = asked(BUSY, BUSY, "", "", "", BUSY)
+    assert seen == ["/api/me"] * 3 + ["/api/apps", f"/api/apps/{APP}/uploads"]
+    assert (pauses, status) == ([2, 2, 2], "in_review")
 
 
 @pytest.fixture(autouse=True)
