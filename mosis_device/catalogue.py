@@ -17,7 +17,7 @@ from mosis_device.refusals import Reason, Refused
 
 VALIDITY = timedelta(days=30)  # of timestamp.json, so that its expiry says when it was signed
 MEANINGS: dict[Reason, str] = {
-    "unreachable": "{error} Check the URL and the network.",
+    "unreachable": "{error} Check the URL and the network, or try again later.",
     "malformed": "{file} is not metadata of a catalogue: check the URL.",
     "forged": "{file} is not signed by the keys that this device trusts: it is forged, or from another store.",
     "expired": "The catalogue of {base} has expired: the store has not signed it for long, or this device's clock"

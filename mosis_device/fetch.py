@@ -22,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from mosis_device import __version__
 
 CHUNK = 64 * 1024  # bytes
+BUSY = (429, 502, 503, 504)  # the status of a server that will answer later
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Fetcher(FetcherInterface):
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=bounds.connect, read=bounds.silence),
             # A connection that was idle for long is dropped by the server just when it is used again.
-            retries=urllib3.Retry(connect=0, read=1, status=0, other=0, redirect=bounds.redirects),
+            retries=urllib3.Retry(
+                connect=0, read=1, status=0, other=0, redirect=bounds.redirects, respect_retry_after_header=False
+            ),
             headers={"User-Agent": f"mosis-device/{__version__}"},
         )
         self._http.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
@@ -107,7 +110,8 @@ class Fetcher(FetcherInterface):
         with closing(response), suppress(DownloadError):
             for _ in self.body(response, CHUNK):  # so that the connection can be used again
                 pass
-        raise DownloadHTTPError(f"{url} answered {response.status}.", response.status)
+        busy = ": it is busy or restarting" if response.status in BUSY else ""
+        raise DownloadHTTPError(f"{url} answered {response.status}{busy}.", response.status)
 
     def body(self, response: urllib3.BaseHTTPResponse, limit: int) -> Iterator[bytes]:
         """The body of at most `limit` bytes as it is sent, in chunks. Raises DownloadError."""

@@ -75,7 +75,7 @@ def _page(call: Call, entered: Entered | None = None, made: schemas.IssuedToken 
     return rendering.html(
         "tokens.html", entered.status,
         actor=actor, reviewer=actor.scope in REVIEWER.scopes, entered=entered, made=made,
-        done=DONE.get(call.request.query.done), passkey_host=passkeys.host(call),
+        done=DONE.get(call.request.query.done), passkey_host=passkeys.host(call), public_url=call.settings.public_url,
         tokens=[token for token in valid if token.passkey is None],
         passkeys=[token for token in valid if token.passkey is not None],
         days=DAYS,

@@ -35,8 +35,17 @@ def create_app(call: Call) -> HTTPResponse:
     try:
         app = api.add_app(call, forms.validated(schemas.NewApp, fields))
     except Refused as refused:
-        return _my_apps(call, Entered("create", fields, refused))
+        return _my_apps(call, Entered("create", fields, _explained(call, refused, fields["app_id"])))
     return redirect(f"/console/apps/{app.app_id}?done=app")
+
+
+def _explained(call: Call, refused: Refused, app_id: str) -> Refused:
+    """What to do about an app ID that is in use: the answer of the API does not say whose it is."""
+    if refused.code != "APP_EXISTS":
+        return refused
+    mine = apps.get(call.db.read(), app_id).developer_id == call.actor.developer_id
+    remedy = "It is one of your apps above." if mine else "Another developer has it: choose another ID."
+    return Refused(refused.code, f"{refused.detail} {remedy}")
 
 
 @routes.add(Operation("GET", APP_PATH, "One of my apps", DEVELOPER, query=("done", "refused"), media_type=HTML))

@@ -226,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif copy.drips:
             self._drip()
         elif copy.status is not None or not file.is_file():
-            self._answer(copy.status or 404, b"no")
+            self._answer(copy.status or 404, b"no", {"Retry-After": "2"} if copy.status == 503 else {})
         elif copy.redirects and path.endswith(".mosis"):
             self._answer(302, b"", {"Location": copy.redirects + path})
         elif path.endswith(".mosis"):

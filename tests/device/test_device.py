@@ -176,3 +176,9 @@ def test_a_member_that_is_lost_takes_no_other_with_it(shelf: Shelf, copy: Copy, 
 def test_trust_in_a_store_that_is_away_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="Check the URL and the network"):
         Device(tmp_path / "phone", [NOBODY], Options()).trust()
+
+
+def test_a_store_that_restarts_is_no_wrong_url(tmp_path: Path) -> None:
+    """nginx answers so while the portal is away."""
+    with serving(tmp_path, status=503) as down, pytest.raises(Refused, match=r"answered 503: it is busy or restarting"):
+        Device(tmp_path / "phone", [down.url], Options()).trust()

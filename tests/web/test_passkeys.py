@@ -189,7 +189,9 @@ def test_a_store_without_https_offers_none(tmp_path: Path) -> None:
         assert "passkey" not in client.get("/sign-in").text
         problem(client.get("/sign-in/passkey"), 403, "FORBIDDEN")
         client.post("/sign-in", data={"token": add_developer(store, "dev", key=None)})
-        assert "need a store with https" in client.get("/console/tokens").text
+        shown = client.get("/console/tokens").text
+        assert "need a store with https" in shown
+        assert "http://localhost" in shown, "where a try-out has them"
     store.db.close()
 
 

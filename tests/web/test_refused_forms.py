@@ -47,7 +47,7 @@ def field(page: str, name: str) -> tuple[str, str, str]:
     ("path", "form", "sent", "at", "sentence"),
     [
         ("/console/apps", "create", {"app_id": "Reader", "name": "R", "description": "D"}, "app_id", "App ID: must be"),
-        ("/console/apps", "create", {"app_id": APP_ID, "name": "R", "description": "D"}, "app_id", "already in use"),
+        ("/console/apps", "create", {"app_id": APP_ID, "name": "R", "description": "D"}, "app_id", "one of your apps"),
         (
             f"{APP}/edit",
             "edit",
@@ -75,6 +75,15 @@ def test_it_keeps_what_was_typed_and_says_at_its_field_what_is_wrong(
             assert value == typed
         assert (sentence in fault) == (name == at)
         assert fault == top
+
+
+def test_an_app_id_of_another_developer_needs_another_one(store: Store, owner: httpx.Client) -> None:
+    assert owner.get(APP).status_code == 200
+    stranger = {"Authorization": f"Bearer {add_developer(store, 'stranger', key=None)}"}
+    transport = httpx.WSGITransport(create_app(store.settings))
+    with httpx.Client(transport=transport, base_url="http://nas.test", headers=stranger) as other:
+        shown = other.post("/console/apps", data={"app_id": APP_ID, "name": "R", "description": "D"}).text
+    assert "Another developer has it: choose another ID." in shown
 
 
 def test_fields_of_other_forms_are_as_they_were(owner: httpx.Client) -> None:

@@ -122,6 +122,18 @@ def test_a_reviewer_with_apps_of_others_only_is_led_to_the_queue(
     assert page.get_by_role("link", name="My apps").count() == 0
 
 
+def test_a_version_is_the_first_only_if_none_was_published(
+    site: Portal, front: str, reviewer: str, app_id: str
+) -> None:
+    publishing.publish(site.store, app_id, 1)
+    publishing.change(site.store, app_id, 1, "yank", "It loses data.")
+    submitted(site, app_id, 2)
+    headers = {"Accept": "text/html", "Authorization": f"Bearer {reviewer}"}
+    shown = httpx.get(f"{front}/review/{app_id}/2", headers=headers).text
+    assert "first version" not in shown.lower()
+    assert "The whole version: all earlier ones are withdrawn" in shown
+
+
 def test_a_developer_has_no_queue(front: str, site: Portal, app_id: str, tmp_path: Path) -> None:
     submitted(site, app_id, 1)
     developer = {"Authorization": f"Bearer {add_developer(site.store, 'curious', key=None)}"}
