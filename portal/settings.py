@@ -313,15 +313,23 @@ def _with_environment(path: Path) -> Settings:
     return Settings.model_validate(Sources().model_dump())
 
 
+def faults(error: ValidationError, prefix: str = "") -> str:
+    """What is wrong with each value, after its name, which begins with `prefix`."""
+    found = []
+    for fault in error.errors():
+        name, text = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            text = "there is no such setting: check its spelling"
+        found.append(f"{prefix}{name}: {text[:1].lower()}{text[1:]}" if name else text)
+    return "; ".join(found)
+
+
 @contextmanager
 def _one_sentence(source: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ').lower()}" for e in error.errors()
-        )
-        raise SettingsError(f"{source}: {faults}.") from None
+        raise SettingsError(f"{source}: {faults(error)}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{source} is not TOML: {error}.") from None
     except OSError as error:

@@ -80,7 +80,8 @@ def test_other_variables_of_the_deploy_override_nothing_and_cost_nothing() -> No
     [
         ("root = ", "is not TOML"),
         ("root = 'srv'", "root: must be an absolute path"),
-        ("root = '/srv'\ncolour = 'red'", "colour: extra inputs are not permitted"),
+        ("root = '/srv'\nissuers = [{issuer = 'https://ci.test', jwks_file = '/k'}]", "mosis.toml: issuers require"),
+        ("root = '/srv'\ncolour = 'red'", "colour: there is no such setting: check its spelling"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file(config: Path, text: str, sentence: str) -> None:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from deploys.make import place
 from deploys.plan import cron_times
-from portal.settings import AbsolutePath
+from portal.settings import AbsolutePath, faults
 
 PREFIX = "mosis_"
 MADE_BY_STORE = ("admin-token", "catalogue", "presign-keys", "standby-key", "standby-key.pub")  # below <root>/secrets
@@ -126,9 +126,4 @@ def parse(host_data: Mapping[str, object]) -> HostData:
     try:
         return HostData.model_validate(values)
     except ValidationError as error:
-        faults = [
-            (".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")) for fault in error.errors()
-        ]
-        raise PlanError(
-            f"Host data: {'; '.join(f'{PREFIX}{name}: {text[:1].lower()}{text[1:]}' for name, text in faults)}."
-        ) from None
+        raise PlanError(f"Host data: {faults(error, PREFIX)}.") from None

@@ -31,7 +31,7 @@ def contents(wanted: Plan) -> dict[str, str]:
     [
         ({}, "mosis_runtime: field required"),
         ({"mosis_runtime": "kubernetes"}, "mosis_runtime: input should be 'local', 'systemd' or 'compose'"),
-        (SYSTEMD | {"mosis_roort": "/srv"}, "mosis_roort: extra inputs are not permitted"),
+        (SYSTEMD | {"mosis_roort": "/srv"}, "mosis_roort: there is no such setting: check its spelling"),
         (SYSTEMD | {"mosis_root": "srv/mosis"}, "mosis_root: must be an absolute path"),
         (
             SYSTEMD | {"mosis_root": "/srv/My Store"},
@@ -43,7 +43,7 @@ def contents(wanted: Plan) -> dict[str, str]:
         (SYSTEMD | {"mosis_server_names": ("a.example.org; }",)}, "mosis_server_names.0: string should match pattern"),
         (SYSTEMD | {"mosis_subnet": "10.0.0.0/32"}, "mosis_subnet: must have room for 6 containers"),
         (SYSTEMD | {"mosis_settings": {"workers": 0}}, "workers: input should be greater than or equal to 1"),
-        (SYSTEMD | {"mosis_settings": {"worker": 2}}, "worker: extra inputs are not permitted"),
+        (SYSTEMD | {"mosis_settings": {"worker": 2}}, "worker: there is no such setting: check its spelling"),
         (SYSTEMD | {"mosis_settings": {"port": 9000}}, "mosis_settings may not set port"),
         (SYSTEMD | {"mosis_schedules": {"cleanup": "hourly"}}, "must be five fields"),
         (SYSTEMD | {"mosis_schedules": {"cleanup": "* * * * *\nroot"}}, "must be five fields"),
