@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
+from portal.faults import UNNAMED, sentence
 from portal.http import access, browsers, caching, digests, forms, idempotency, tus
 from portal.http.authentication import Authentication
 from portal.http.problems import CODE_OF_STATUS
@@ -61,13 +62,13 @@ class Dispatch:
                 return problem(rejected.code, str(rejected))
             except OSError as error:
                 log.exception("storage failed")
-                return problem("STORAGE_ERROR", f"The storage failed: {error.strerror or 'input/output error'}.")
+                return problem("STORAGE_ERROR", _storage_fault(error))
             except DatabaseBusy as busy:
                 log.warning("database busy: %s", busy)
                 return problem("UNAVAILABLE", str(busy), headers=BUSY)
             except sqlite3.OperationalError as error:
                 log.exception("database failed")
-                return problem("STORAGE_ERROR", f"The database failed: {error}.")
+                return problem("STORAGE_ERROR", sentence(error))
             except MemoryError:  # all other exceptions the framework answers
                 log.exception("out of memory")
                 return problem("INTERNAL_ERROR", "The server is out of memory.")
@@ -86,6 +87,11 @@ class Dispatch:
         if operation.idempotency_key and actor and actor.token_id:
             return idempotency.once(self._services.store, request, actor.token_id, respond)
         return respond()
+
+
+def _storage_fault(error: OSError) -> str:
+    """The cause, and the remedy if it is one of the disk; no path of the host."""
+    return UNNAMED.get(error.errno or 0) or f"The storage failed: {error.strerror or 'input/output error'}."
 
 
 def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -> HTTPResponse:

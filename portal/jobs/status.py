@@ -110,6 +110,8 @@ def _portal(settings: Settings) -> Line:
             connection.sock.connect(str(settings.socket))
         connection.request("GET", "/readyz")
         answer = connection.getresponse().status
+    except (FileNotFoundError, ConnectionRefusedError):
+        return Line("portal", False, f"does not run, or begins just now: nothing listens at {place}; see its log")
     except (http.client.HTTPException, OSError) as error:
         return Line("portal", False, f"not ready at {place}: {error}")
     finally:

@@ -2,20 +2,23 @@
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
 from portal.app import create_app
+from portal.faults import UNNAMED
 from portal.http import caching
 from portal.http.forms import CHUNK
 from portal.recovery import records
 from portal.settings import parse
-from portal.store import files, signed_uploads
+from portal.store import audit, files, signed_uploads
 from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, MIB, make_package
@@ -102,6 +105,14 @@ FAULTS = {
 }
 
 
+def test_a_full_database_is_a_full_disk_to_people(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    monkeypatch.setattr(audit, "append", Mock(side_effect=full))
+    answer = client.post("/api/apps", json={"app_id": "org.acme.other", "name": "Other"})
+    assert problem(answer, 507, "STORAGE_ERROR")["detail"].startswith("The store's disk is full")
+
+
 @pytest.mark.parametrize("fault", ["full", "quota", "file not flushed", "directory not flushed"])
 def test_a_form_leaves_nothing(
     client: httpx.Client, store: Store, package: Path, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -110,7 +121,7 @@ def test_a_form_leaves_nothing(
     with monkeypatch.context() as broken:
         broken.setattr(where, name, failing(getattr(where, name), error, calls))
         answer = send_form(client, package)
-    assert os.strerror(error) in problem(answer, 507, "STORAGE_ERROR")["detail"]
+    assert problem(answer, 507, "STORAGE_ERROR")["detail"] == UNNAMED[error]
     assert files_below(store.layout.area("temp"), store.layout.area("packages")) == []
     assert client.get(VERSIONS).json()["versions"] == []
     assert send_form(client, package).status_code == 201

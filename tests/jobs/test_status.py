@@ -19,7 +19,7 @@ from portal.store.clock import now
 from portal.store.store import Store
 from tests.packages.samples import KEY
 from tests.support.clock import move
-from tests.support.portal import add_developer, make_store
+from tests.support.portal import add_developer, free_port, make_store
 from tests.support.small_disk import SmallDisk
 
 OF_A_STORE = [job for job in table.JOBS if job.needs == "a store"]
@@ -166,6 +166,13 @@ def test_a_store_that_may_not_be_read_still_gets_its_lines(store: Store, monkeyp
     line = line_of(store, "database")
     assert not line.ok and "Permission denied" in line.text
     assert line_of(store, "disk").ok
+
+
+@pytest.mark.parametrize("socket", [True, False])
+def test_a_portal_that_does_not_run_is_said_not_to(tmp_path: Path, socket: bool) -> None:
+    place = {"socket": str(tmp_path / "portal.sock")} if socket else {"port": free_port()}
+    [line] = [line for line in status.status(parse({"root": str(tmp_path), **place})) if line.name == "portal"]
+    assert not line.ok and "does not run" in line.text and "Errno" not in line.text
 
 
 def test_a_disk_that_is_read_only_is_a_fault(small_disk: SmallDisk) -> None:
