@@ -72,6 +72,7 @@ def push(
             if new_key and signing.is_named(key) and not register_key:
                 _require_consent(signing.id_of(new_key), client.url, dry_run)
             if dry_run:
+                pushing.require_quota(store, prepared)
                 _show(client.url, _unsent(prepared), as_json)
                 return
             version = _uploaded(run, store, prepared, new_key)

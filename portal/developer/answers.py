@@ -29,6 +29,14 @@ class ProblemDocument(Document):
     errors: list[str] = []
 
 
+class Quotas(Document):
+    """What counts for a developer, or the most there may be."""
+
+    bytes: int  # of packages, images and open uploads
+    open_upload_bytes: int
+    unpublished: int  # versions that are uploads, drafts or in review
+
+
 class Me(Document):
     """The developer of a token, and the app that it is bound to."""
 
@@ -36,6 +44,8 @@ class Me(Document):
     scope: str
     expires_at: str
     app_id: AppId | None = None
+    usage: Quotas | None = None  # stores of older releases send neither
+    quota: Quotas | None = None
 
 
 class SigningKey(Document):

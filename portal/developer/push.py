@@ -8,7 +8,7 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.developer import answers, signing, source
-from portal.developer.answers import App, Apps, Document, Me, Placed, Versions
+from portal.developer.answers import App, Apps, Document, Me, Placed, Quotas, Versions
 from portal.developer.client import Busy, Client
 from portal.developer.errors import Rejected, Unreachable
 from portal.developer.patience import Patience
@@ -27,6 +27,7 @@ ENDED = {
     "yanked": ("was withdrawn from the store", "Push a new version with --bump."),
 }
 """Of a status in which the same package cannot be submitted again: what happened, and the remedy."""
+MORE = "Delete drafts and rejected versions, or ask the operator of the store for more."
 POLL_SECONDS = 5
 
 
@@ -39,6 +40,8 @@ class Store:
     app: App | None
     versions: tuple[Placed, ...]
     max_bytes: int
+    usage: Quotas | None = None
+    quota: Quotas | None = None
 
     def version(self, code: int) -> Placed | None:
         return next((version for version in self.versions if version.version_code == code), None)
@@ -68,7 +71,9 @@ def _look(client: Client, manifest: Manifest) -> Store:
     if app is None and me.app_id is None:
         _add_app(client, manifest, dry_run=True)
     options = client.request("OPTIONS", f"/api/apps/{app_id}/uploads")
-    return Store(me.developer_id, me.app_id is not None, app, _placed(found), options.number("Tus-Max-Size"))
+    return Store(
+        me.developer_id, me.app_id is not None, app, _placed(found), options.number("Tus-Max-Size"), me.usage, me.quota
+    )  # fmt: skip
 
 
 def _placed(found: Versions) -> tuple[Placed, ...]:
@@ -128,6 +133,25 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
         raise Fault(
             f"Version {code} of {manifest.id} must be signed with key {signer}, not {key_id}: name its file with --key."
         )
+
+
+def require_quota(store: Store, prepared: source.Prepared) -> None:
+    """What the store would refuse when an upload begins. Raises Fault.
+
+    Open uploads do not count: this push may continue one of them.
+    """
+    if store.usage is None or store.quota is None:
+        return
+    replaced = store.version(prepared.package.manifest.version_code)
+    used = store.usage.bytes - store.usage.open_upload_bytes - (replaced.size if replaced else 0)
+    if used + prepared.size > store.quota.bytes:
+        raise Fault(
+            f"The quota of {store.quota.bytes} bytes is exceeded: {used} are used, and the package has {prepared.size}."
+            f" {MORE}"
+        )
+    makes_way = replaced is not None and replaced.status == "draft"
+    if not makes_way and store.usage.unpublished >= store.quota.unpublished:
+        raise Fault(f"The quota of {store.quota.unpublished} versions that are not published is reached. {MORE}")
 
 
 def _signer(app: App | None, code: int) -> str | None:

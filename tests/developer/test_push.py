@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.store import quotas
 from tests.developer.conftest import Developer, Front
 from tests.developer.test_credentials import on_a_terminal
 from tests.packages.samples import make_package
@@ -111,6 +112,17 @@ def test_a_dry_run_changes_nothing(developer: Developer, front: Front) -> None:
         f"1.0.1 (2): would be pushed at {developer.url}\n"
     )
     assert (app / "manifest.json").read_bytes() == manifest
+
+
+@pytest.mark.parametrize(
+    ("quota", "named"), [("bytes", "The quota of 0 bytes"), ("unpublished", "that are not published")]
+)
+def test_a_dry_run_sees_that_a_quota_is_reached(developer: Developer, front: Front, quota: str, named: str) -> None:
+    developer.sign_in()
+    app = developer.app(developer.developer_id)
+    with front.portal.store.db.write() as tx:
+        quotas.change(tx, developer.developer_id, {quota: 0})
+    assert named in developer.failed(1, "push", app, "--dry-run")
 
 
 @pytest.mark.parametrize(("action", "status"), [("publish", 0), ("reject", 3)])
