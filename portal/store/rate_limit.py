@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,8 @@ class RateLimit:
         self._interval = seconds * SECOND // count
         self._burst = seconds * SECOND
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.posix_fallocate(self._file, 0, SLOTS * SLOT.size)
+        with suppress(OSError):  # a full disk, on which an operator signs in to make room
+            os.posix_fallocate(self._file, 0, SLOTS * SLOT.size)
         self._thread = threading.Lock()
 
     def take(self, key: str) -> None:
@@ -80,7 +81,8 @@ class RateLimit:
             if wait > 0:
                 seconds = -(-wait // SECOND)
                 raise RateLimited(f"Too many {self._what}; try again in {seconds} s.", seconds)
-            os.pwrite(self._file, SLOT.pack(full_at + self._interval), offset)
+            with suppress(OSError):  # what cannot be noted is not refused either
+                os.pwrite(self._file, SLOT.pack(full_at + self._interval), offset)
 
     def close(self) -> None:
         os.close(self._file)

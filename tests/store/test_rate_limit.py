@@ -8,6 +8,7 @@ import pytest
 from portal.store import rate_limit
 from portal.store.errors import RateLimited
 from portal.store.rate_limit import RateLimit
+from tests.support.small_disk import SmallDisk
 
 
 @pytest.fixture
@@ -98,3 +99,12 @@ def test_the_file_has_a_fixed_size(tmp_path: Path) -> None:
     for number in range(500):
         limit.take(f"2001:db8:{number:x}::/64")
     assert (tmp_path / "limit").stat().st_size == rate_limit.SLOTS * rate_limit.SLOT.size
+
+
+def test_a_full_disk_refuses_nobody(small_disk: SmallDisk) -> None:
+    """An operator signs in to see what is wrong."""
+    small_disk.fill()
+    limit = RateLimit(small_disk.seen / "sign-ins.limit", "sign-ins", count=1, seconds=60)
+    for _ in range(2):
+        limit.take("operator")
+    limit.close()
