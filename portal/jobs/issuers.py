@@ -1,5 +1,6 @@
 """Fetch the public keys of the CI services that the settings name: the portal, which reads them, has no network."""
 
+import time
 from collections.abc import Callable
 
 import urllib3
@@ -13,6 +14,7 @@ from portal.store.store import Store
 
 JOB = "issuers"
 SECONDS = 10.0  # to connect, and between two reads
+ANSWER_SECONDS = 60.0  # for all of them: the services after this one have keys too
 
 Report = Callable[[str], object]
 
@@ -58,9 +60,19 @@ def _fetched(url: str) -> bytes:
         try:
             if answer.status != 200:
                 raise ValueError(f"it answered {answer.status}")
-            return answer.read(id_tokens.KEYS_MAX + 1)
+            return _read(answer)
         finally:
             answer.close()
+
+
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """The body, as far as anybody needs it. Raises HTTPError, ValueError."""
+    content, end = b"", time.monotonic() + ANSWER_SECONDS
+    while len(content) <= id_tokens.KEYS_MAX and (chunk := answer.read1(id_tokens.KEYS_MAX)):
+        content += chunk
+        if time.monotonic() > end:
+            raise ValueError(f"it did not answer within {ANSWER_SECONDS:g} s")
+    return content
 
 
 def _reason(error: Exception) -> str:

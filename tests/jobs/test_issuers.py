@@ -1,6 +1,10 @@
 """Fetching the keys of CI services."""
 
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -85,3 +89,38 @@ def test_a_service_that_is_away_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeysMissing, match=r"^http://127.0.0.1:1/jwks has no keys: .*refused"):
         issuers.fetch(store)
     store.db.close()
+
+
+def test_an_answer_that_does_not_end_holds_up_no_other_service(
+    tmp_path: Path, service: CiService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuers, "ANSWER_SECONDS", 0.2)
+    published = Published()
+    published.answer = (200, {}, service.jwks.read_bytes())
+    with dripping() as slow, serving(published) as (url, _):
+        chosen = [
+            {"issuer": "https://slow.test", "jwks_url": f"{slow}/jwks"},
+            {"issuer": service.issuer, "jwks_url": f"{url}/jwks"},
+        ]
+        store = make_store(tmp_path / "store", issuers=chosen, audience=AUDIENCE)
+        with pytest.raises(KeysMissing, match=r"^http\S+ has no keys: it did not answer within"):
+            issuers.fetch(store)
+        assert id_tokens.verified(store, service.token()).issuer == service.issuer
+        store.db.close()
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """A server whose answer arrives byte by byte, for a minute."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as serving_it:
+        serving_it.submit(_drip, listener)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _drip(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6000\r\n\r\n")
+        for _ in range(6000):
+            connection.sendall(b" ")
+            time.sleep(0.01)
