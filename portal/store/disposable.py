@@ -11,8 +11,18 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """Whether the file is of no use any more: a full disk or a lock destroys nothing."""
-    return error.sqlite_errorcode & PRIMARY_CODE in DAMAGED
+    """Whether the file is of no use any more: a full disk or a lock destroys nothing.
+
+    An error without a code is Python's own, of text that is not UTF-8.
+    """
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & PRIMARY_CODE in DAMAGED
+
+
+def damage(reason: str) -> sqlite3.DatabaseError:
+    """An error for which `is_damaged` is true."""
+    error = sqlite3.DatabaseError(reason)
+    error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
+    return error
 
 
 def discard(path: Path) -> None:
@@ -62,7 +72,7 @@ class Format:
             if _version(connection) == 0:
                 self._create(connection)
             if _version(connection) != self.version:
-                raise _of_another_release()
+                raise damage("of another release")
         except BaseException:
             connection.close()
             raise
@@ -70,12 +80,6 @@ class Format:
 
     def _create(self, connection: sqlite3.Connection) -> None:
         connection.executescript(f"BEGIN IMMEDIATE; {self.schema} PRAGMA user_version = {self.version}; COMMIT;")
-
-
-def _of_another_release() -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError("of another release")
-    error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
-    return error
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
+from portal.store import disposable
 from portal.store.clock import now
 from portal.store.disposable import Format
 from portal.store.layout import Layout
@@ -113,13 +114,13 @@ class History:
         self._db.close()
 
     def rows(self, ring: Ring, span: int | None = None) -> list[Row]:
-        """The rows of the ring's span, or of so many seconds, up to now, oldest first."""
+        """The rows of the ring's span, or of so many seconds, up to now, oldest first. Raises sqlite3.DatabaseError."""
         until = now()
         found = self._db.execute(
             "SELECT at, seconds, counted, noted FROM samples WHERE step = ? AND at > ? AND at <= ? ORDER BY at",
             (ring.step, until - (span or ring.span) - ring.step, until),
         )
-        return [Row(at, seconds, json.loads(counted), json.loads(noted)) for at, seconds, counted, noted in found]
+        return [Row(at, seconds, _figures(counted), _figures(noted)) for at, seconds, counted, noted in found]
 
     def sampled_at(self) -> int | None:
         """When the last sample was taken, in seconds since 1970; None if never."""
@@ -150,7 +151,7 @@ class History:
 
     def _since_last(self, server: str, counted: Figures) -> Figures:
         row = self._db.execute("SELECT counted FROM counters WHERE server = ?", (server,)).fetchone()
-        before: Figures = json.loads(row[0]) if row else counted
+        before: Figures = _figures(row[0]) if row else counted
         return {
             figure: {label: value - before.get(figure, {}).get(label, 0) for label, value in values.items()}
             for figure, values in counted.items()
@@ -161,7 +162,7 @@ class History:
         found = self._db.execute(
             "SELECT seconds, counted FROM samples WHERE step = ? AND at = ?", (ring.step, begin)
         ).fetchone()
-        seconds, counted = (found[0], json.loads(found[1])) if found else (0, {})
+        seconds, counted = (found[0], _figures(found[1])) if found else (0, {})
         total = added((counted, row.counted))
         self._db.execute(
             "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?)",
@@ -186,6 +187,15 @@ class History:
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
+
+
+def _figures(text: str) -> Figures:
+    """Raises sqlite3.DatabaseError for text that was damaged on the disk, which SQLite does not notice."""
+    try:
+        figures: Figures = json.loads(text)
+    except ValueError:
+        raise disposable.damage("a row is not JSON") from None
+    return figures
 
 
 def _text(figures: Figures) -> str:

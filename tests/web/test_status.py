@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import time
+from contextlib import closing
 
 import httpx
 import pytest
@@ -129,6 +130,21 @@ def test_a_history_that_is_damaged_inside_is_begun_anew(store: Store) -> None:
         file.write(b"\xff" * (path.stat().st_size - 4096))
     assert "There are no figures yet" in page_of(store)
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        sampling.take(store)
+    sampling.take(store)
+    assert "The figures are of" in page_of(store, "?view=week")
+
+
+@pytest.mark.parametrize("table", ["samples", "counters"])
+@pytest.mark.parametrize("text", ["'{\"reque'", "cast(x'7bff7d' AS TEXT)"], ids=["no JSON", "no UTF-8"])
+def test_a_history_whose_text_is_damaged_is_begun_anew(store: Store, table: str, text: str) -> None:
+    """SQLite has no checksums: only who reads the text notices."""
+    sampling.take(store)
+    with closing(sqlite3.connect(store.layout.history, isolation_level=None)) as db:
+        db.execute(f"UPDATE {table} SET counted = {text}")
+        db.execute("UPDATE counters SET at = at + 1000")  # so that the next sample is not too early
+    assert "On the host" in page_of(store)
+    with pytest.raises(sqlite3.DatabaseError):
         sampling.take(store)
     sampling.take(store)
     assert "The figures are of" in page_of(store, "?view=week")
