@@ -16,6 +16,7 @@ from portal.developer.upload import Upload
 from portal.faults import Fault
 from portal.packages.manifest import Manifest
 from portal.printable import printable
+from portal.sizes import excess, size
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
     manifest, key_id = prepared.package.manifest, prepared.package.key_id
     code = manifest.version_code
     if 0 < store.max_bytes < prepared.size:
-        raise Fault(f"The package has {prepared.size} bytes; the store takes at most {store.max_bytes}.")
+        raise Fault(f"The package has {excess(prepared.size, store.max_bytes)}.")
     taken = store.version(code)
     if taken and taken.status not in REPLACEABLE:
         withdraw = f", withdraw it with `mosis review withdraw {manifest.id} {code}`"
@@ -146,8 +147,8 @@ def require_quota(store: Store, prepared: source.Prepared) -> None:
     used = store.usage.bytes - store.usage.open_upload_bytes - (replaced.size if replaced else 0)
     if used + prepared.size > store.quota.bytes:
         raise Fault(
-            f"The quota of {store.quota.bytes} bytes is exceeded: {used} are used, and the package has {prepared.size}."
-            f" {MORE}"
+            f"The quota of {size(store.quota.bytes)} is exceeded: {size(used)} are used, and the package has"
+            f" {size(prepared.size)}. {MORE}"
         )
     makes_way = replaced is not None and replaced.status == "draft"
     if not makes_way and store.usage.unpublished >= store.quota.unpublished:

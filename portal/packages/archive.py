@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 from portal.packages import extra_fields, paths
 from portal.packages.errors import PackageRejected, quote
 from portal.packages.limits import Limits
+from portal.sizes import excess
 
 END = struct.Struct("<4s4H2LH")
 CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -91,7 +92,7 @@ def read_directory(file: BinaryIO, size: int, limits: Limits) -> Directory:
     Faults are collected in the result. Raises PackageRejected when the directory cannot be parsed.
     """
     if size > limits.package_bytes:
-        raise PackageRejected([f"The package is {size} bytes long, more than the {limits.package_bytes} allowed."])
+        raise PackageRejected([f"The package has {excess(size, limits.package_bytes)}."])
     count, start, length = _end_record(file, size)
     if count > limits.entries:
         raise PackageRejected([f"The archive has {count} entries, more than the {limits.entries} allowed."])
@@ -104,7 +105,7 @@ def read_directory(file: BinaryIO, size: int, limits: Limits) -> Directory:
     unpacked = sum(header.unpacked for header, _ in records)
     bounded = unpacked <= limits.unpacked_bytes
     if not bounded:
-        faults.append(f"The files unpack to {unpacked} bytes, more than the {limits.unpacked_bytes} allowed.")
+        faults.append(f"The files unpack to {excess(unpacked, limits.unpacked_bytes)}.")
     entries = _by_offset(records, start)
     faults += paths.collisions(entry.path for entry in entries)
     misplaced = list(_layout_faults(entries, start))

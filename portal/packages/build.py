@@ -21,6 +21,7 @@ from portal.packages.ignored import Ignored
 from portal.packages.limits import DEFAULT_LIMITS, Limits
 from portal.packages.package import Content, Package, inspect, read
 from portal.packages.writer import Writer
+from portal.sizes import excess
 
 _SEARCHED = 64 * 1024  # bytes at the start of a file: what people keep secrets in is small
 _SECRETS = {
@@ -46,7 +47,7 @@ def pack(
     found = (pair for pair in _files(directory, _ignored(directory)) if Path(os.path.realpath(pair[1])) != earlier)
     files = sorted(found, key=lambda pair: pair[0].encode())
     if (unpacked := sum(source.stat().st_size for _, source in files)) > limits.unpacked_bytes:
-        raise PackageRejected([f"The files are {unpacked} bytes long, more than the {limits.unpacked_bytes} allowed."])
+        raise PackageRejected([f"The files have {excess(unpacked, limits.unpacked_bytes)}."])
     with _replacing(output) as (file, temporary):
         writer, done = Writer(file), 0
         for path, source in files:

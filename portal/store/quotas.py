@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portal.settings import Settings
+from portal.sizes import size
 from portal.store import audit, developers
 from portal.store.errors import Refused
 
@@ -108,4 +109,6 @@ def _used(db: sqlite3.Connection, quota: Quota, developer_id: str) -> int:
 
 
 def _sentence(quota: Quota, used: int, most: int, more: int) -> str:
-    return f"You have {used} of {most} {quota.what}, and {more} more exceed the quota: {quota.remedy}."
+    shown = size if quota.name.endswith("bytes") else str
+    use = f"You have {shown(used)} of {shown(most)} {quota.what.removeprefix('bytes ')}"
+    return f"{use}, and {shown(more)} more exceed the quota: {quota.remedy}."

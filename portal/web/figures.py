@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from portal.sizes import size
 from portal.store.history import DAY, Row, added
-from portal.web import text
 
 FORECAST_DAYS = 14
 FORECAST_DAYS_MAX = 3650
@@ -79,7 +79,7 @@ def forecast(rows: Sequence[Row], budget: int) -> str:
         return ""
     used, free = total(rows[-1], "storage"), rows[-1].labelled("disk").get("free", float("inf"))
     if used >= budget:
-        return f"The budget is exceeded by {text.size(used - budget)}."
+        return f"The budget is exceeded by {size(used - budget)}."
     found = growth(rows)
     if found is None:
         return "A forecast needs the figures of a day."
@@ -91,4 +91,4 @@ def forecast(rows: Sequence[Row], budget: int) -> str:
     when = f"in about {days:.0f} days" if days >= 1.5 else "in about a day"
     if days > FORECAST_DAYS_MAX:
         when = "in more than ten years"
-    return f"At the growth of {over} ({text.size(int(found.per_day))} a day), {what} {when}."
+    return f"At the growth of {over} ({size(int(found.per_day))} a day), {what} {when}."

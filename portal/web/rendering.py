@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from portal.http import browsers
 from portal.http.responses import revalidated
 from portal.http.routing import PublicCall
+from portal.sizes import size
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.web import static, text
@@ -41,12 +42,13 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         name: getattr(text, name)
-        for name in ("date", "host", "hue", "initial", "inline", "moment", "notes", "period", "size", "web_page")
+        for name in ("date", "host", "hue", "initial", "inline", "moment", "notes", "period", "web_page")
     }
     made.filters["command"] = text.command
     made.filters["form_faults"] = form_faults
     made.filters["remedy"] = remedy
     made.filters["rfc3339"] = rfc3339
+    made.filters["size"] = size
     made.globals |= {"static": static.url, "image_name": image_name}
     return made
 

@@ -10,11 +10,12 @@ from bottle import HTTPResponse
 from portal import thresholds
 from portal.http.routing import ADMIN, Call, Operation, Routes
 from portal.jobs import status as job
+from portal.sizes import size
 from portal.store.clock import now
 from portal.store.history import DAY, PERIOD, RINGS, History, Row
 from portal.store.layout import Layout
 from portal.store.states import STATUSES
-from portal.web import charts, figures, rendering, status_charts, text
+from portal.web import charts, figures, rendering, status_charts
 from portal.web.app_page import HTML
 from portal.web.status_charts import AREAS, COLUMNS, VIEWS, Steps, View
 
@@ -72,7 +73,7 @@ def _history(layout: Layout, view: View) -> tuple[list[Row], list[Row], int | No
 def _storage(used: int, budget: int) -> Iterator[job.Line]:
     """Only if there is a fault."""
     if used > thresholds.STORAGE_NEARLY_FULL * budget:
-        yield job.Line("storage", False, f"{text.size(used)} of {text.size(budget)} in use")
+        yield job.Line("storage", False, f"{size(used)} of {size(budget)} in use")
 
 
 def _areas(newest: Row, budget: int) -> list[Area]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
+from portal import sizes
 from portal.store import usage
 from portal.store.clock import now
 from portal.store.history import RINGS, Ring, Row
@@ -173,7 +174,7 @@ def _or_none(value: Value, shown: Shown) -> Callable[[Row], str]:
 
 
 def size(value: float) -> str:
-    return text.size(int(value))
+    return sizes.size(int(value))
 
 
 def number(value: float) -> str:

@@ -13,7 +13,6 @@ from portal.store.clock import rfc3339
 
 NOTES_MAX = 4000  # characters: what is longer is cut before it is parsed
 HUES = 8  # of tiles for apps without an icon
-UNITS = ("B", "kB", "MB", "GB", "TB")
 NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 """What neither HTML nor XML may contain."""
 
@@ -47,15 +46,6 @@ def moment(at: int) -> Markup:
     """Seconds since 1970 as a day and a time in UTC."""
     then = datetime.fromtimestamp(at, UTC)
     return Markup('<time datetime="{}">{}</time>').format(rfc3339(at), f"{then.day} {then:%b %Y, %H:%M} UTC")
-
-
-def size(number: int) -> str:
-    """Bytes, in units of 1000."""
-    value, unit = float(number), 0
-    while value >= 999.5 and unit + 1 < len(UNITS):
-        value, unit = value / 1000, unit + 1
-    digits = 1 if unit and value < 99.95 else 0
-    return f"{value:.{digits}f} {UNITS[unit]}"
 
 
 def seconds(number: float) -> str:

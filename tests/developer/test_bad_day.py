@@ -43,7 +43,7 @@ def test_the_disk_of_temporary_files_is_full(signed_in: Developer, small_disk: S
         (lambda app: (app / "manifest.json").unlink(), "run `mosis init "),
         (lambda app: (app / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\n"), "has a private key"),
         (lambda app: (app / "aux").write_text(""), "device name on Windows"),
-        (lambda app: os.truncate(app / "payload.bin", 600 * 1024 * 1024), "bytes long, more than the"),
+        (lambda app: os.truncate(app / "payload.bin", 600 * 1024 * 1024), ", more than the 536870912 (537 MB) allowed"),
         (lambda app: app.rename(app.with_name("away")), "does not exist"),
     ],
 )

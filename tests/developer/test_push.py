@@ -114,9 +114,7 @@ def test_a_dry_run_changes_nothing(developer: Developer, front: Front) -> None:
     assert (app / "manifest.json").read_bytes() == manifest
 
 
-@pytest.mark.parametrize(
-    ("quota", "named"), [("bytes", "The quota of 0 bytes"), ("unpublished", "that are not published")]
-)
+@pytest.mark.parametrize(("quota", "named"), [("bytes", "The quota of 0 B"), ("unpublished", "that are not published")])
 def test_a_dry_run_sees_that_a_quota_is_reached(developer: Developer, front: Front, quota: str, named: str) -> None:
     developer.sign_in()
     app = developer.app(developer.developer_id)

@@ -85,7 +85,7 @@ def test_bytes_have_a_quota_on_every_way_in(tmp_path: Path) -> None:
             icon(client, size=2 * 1024),
         ):
             detail = problem(refused, 403, "QUOTA_EXCEEDED")["detail"]
-            assert f"You have 0 of {MIB} bytes" in detail
+            assert "You have 0 B of 1.0 MB of packages" in detail
         assert nothing_in_temp(store)
         assert client.get(VERSIONS).json()["versions"] == []
         assert icon(client).status_code == 200

@@ -340,8 +340,8 @@ def test_thousands_of_reasons_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (Limits(package_bytes=len(GOOD) - 1), f"The package is {len(GOOD)} bytes long, more than the"),
-        (Limits(unpacked_bytes=100), "more than the 100 allowed."),
+        (Limits(package_bytes=len(GOOD) - 1), f"The package has {len(GOOD)} bytes ("),
+        (Limits(unpacked_bytes=100), "more than the 100 (100 B) allowed."),
         (Limits(entries=2), "The archive has 3 entries, more than the 2 allowed."),
         (Limits(manifest_bytes=50), '"manifest.json" is '),
     ],

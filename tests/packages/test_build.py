@@ -114,7 +114,7 @@ def test_progress(source: Path, tmp_path: Path) -> None:
 
 
 def test_too_much_is_refused_before_it_is_written(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(PackageRejected, match="more than the 5000 allowed"):
+    with pytest.raises(PackageRejected, match=r"more than the 5000 \(5.0 kB\) allowed"):
         build.pack(source, tmp_path / "a.mosis", Limits(unpacked_bytes=5000))
 
 

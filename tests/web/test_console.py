@@ -229,7 +229,7 @@ def test_an_upload_beyond_the_quota_ends_at_once_and_says_what_to_do(
         quotas.change(tx, "console-quota", {"bytes": 100})
     page = signed_in(visit, small, f"/console/apps/{app_id}", faulty=True)
     upload(page, package(tmp_path, app_id))
-    page.get_by_text("You have 0 of 100 bytes of packages, images and open uploads").wait_for()
+    page.get_by_text("You have 0 B of 100 B of packages, images and open uploads").wait_for()
     expect(page.get_by_text("delete drafts and rejected versions")).to_be_visible()
 
 

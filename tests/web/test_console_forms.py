@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.app import create_app
 from portal.packages import signature
+from portal.sizes import size
 from portal.store import apps, assets, audit, keys, quotas, versions
 from portal.store.store import Store
-from portal.web import text
 from portal.web.pictures import moved
 from tests.support import publishing
 from tests.support.portal import add_developer, make_store, registration
@@ -209,4 +209,4 @@ def test_the_console_shows_the_space_of_each_app_and_of_all(store: Store, owner:
     assert f'value="{usage}"' in page
     own = quotas.bytes_of_apps(store.db.read(), "acme")
     assert sum(own.values()) == usage > 400_000
-    assert page.count(f'<span class="by">{text.size(own[APP_ID])}</span>') == 2
+    assert page.count(f'<span class="by">{size(own[APP_ID])}</span>') == 2

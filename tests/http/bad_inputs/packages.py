@@ -150,7 +150,7 @@ BOMBS = {
     "65,534 entries": (package(FILE, here=65534, count=65534), "65534 entries, more than the 10000 allowed"),
     "files that say to unpack to 4 GiB": (
         package(file(method=DEFLATED, central={"unpacked": 2**32 - 1}, local={"unpacked": 2**32 - 1})),
-        "more than the 536870912 allowed",
+        "more than the 536870912 (537 MB) allowed",
     ),
 }
 
