@@ -96,6 +96,7 @@ def test_the_first_hour_has_a_page_too(store: Store) -> None:
     assert "A forecast needs the figures of a day." in shown
     assert shown.count("No figures for this period.") == 6, "only storage is known"
     assert "no figures yet" not in shown
+    assert "withdrawn" in shown and "yanked" not in shown, "the word of the other pages"
 
 
 def test_a_view_that_does_not_exist_is_that_of_a_day(store: Store) -> None:
