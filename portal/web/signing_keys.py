@@ -35,7 +35,7 @@ def register(call: Call) -> HTTPResponse:
         api.register_key(call, _registration(fields["statement"]), call.actor.developer_id)
     except Refused as refused:
         kept = {} if PRIVATE in fields["statement"] else fields
-        return _page(call, Entered("key", kept, refused))
+        return _page(call, Entered("key", kept, _explained(call, refused)))
     return redirect(f"{PATH}?done=key")
 
 
@@ -56,6 +56,15 @@ def revoke(call: Call, key_id: str) -> HTTPResponse:
             raise
         return _page(call, Entered(f"revoke-{key_id}", fields, refused))
     return redirect(f"{PATH}?done=key-revoke")
+
+
+def _explained(call: Call, refused: Refused) -> Refused:
+    """What to do about a key that is registered: the answer of the API does not say whose it is."""
+    if refused.code != "KEY_EXISTS":
+        return refused
+    mine = any(key.key_id in refused.detail for key in keys.of_developer(call.db.read(), call.actor.developer_id))
+    remedy = "It is one of yours above." if mine else "Make a key of your own with `mosis key generate`."
+    return Refused(refused.code, f"{refused.detail} {remedy}")
 
 
 def _registration(statement: str) -> schemas.NewKey:

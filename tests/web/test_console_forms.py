@@ -1,5 +1,6 @@
 """What the forms of the console do: several versions at once, preview links, keys, the order of pictures, space."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -148,7 +149,10 @@ def test_a_key_is_registered_by_what_the_command_prints(store: Store, owner: htt
     assert owner.post("/console/keys", data={"statement": statement}).headers["location"] == "/console/keys?done=key"
     assert len(keys.of_developer(store.db.read(), "acme")) == 2
     again = owner.post("/console/keys", data={"statement": statement})
-    assert (again.status_code, "already registered" in alert(again.text)) == (409, True)
+    assert (again.status_code, "is already registered. It is one of yours above." in alert(again.text)) == (409, True)
+    with client(store, add_developer(store, "other", key=None)) as other:
+        taken = other.post("/console/keys", data={"statement": json.dumps(registration("other", key))})
+    assert "Make a key of your own" in alert(taken.text)
     forged = owner.post("/console/keys", data={"statement": statement.replace(proof["proof"][:4], "AAAA")})
     assert (forged.status_code, "not a signature of key" in alert(forged.text)) == (400, True)
 
