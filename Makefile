@@ -3,9 +3,9 @@ HOSTS_PYTEST ?= tests/hosts
 SECONDS ?= 60
 RUNS ?= 50
 STORE_COVERAGE := 87
-# Three workers a core: most of the time of a test is spent in waiting for what it started. A file is one worker's, in
+# Two workers a core: half of the time of a test is spent in waiting for what it started. A file is one worker's, in
 # the order of tests/conftest.py.
-WORKERS = $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
+WORKERS = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
@@ -56,16 +56,16 @@ crash: .venv/dev.done ## kill a real store RUNS=50 times, and check what is left
 # What can be said of the code without running it, and how much of the store's own safety its tests reach.
 check: style types coverage ## check style, types, imports, spelling and coverage
 
-style: .venv/dev.done
+style: .venv/dev.done ## the part of check that reads the code: ruff, imports, spelling
 	$(BIN)/python -m ruff check --quiet
 	$(BIN)/python -m ruff format --check --quiet
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m codespell_lib
 
-types: .venv/dev.done
+types: .venv/dev.done ## the part of check that proves the types: mypy --strict
 	$(BIN)/python -m mypy
 
-coverage: .venv/dev.done
+coverage: .venv/dev.done ## the part of check that runs the tests of packages and store
 	$(BIN)/python -m pytest $(PARALLEL) -q tests/packages tests/store --cov --cov-report=
 	$(BIN)/python -m coverage report --include='portal/packages/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='portal/store/*' --fail-under=$(STORE_COVERAGE)
