@@ -56,7 +56,7 @@ class PlacedVersion(Version):
 
 
 COLUMNS = ", ".join(f"versions.{field}" for field in Version.__dataclass_fields__)
-LISTED = COLUMNS.replace("versions.manifest", "iif(versions.manifest IS NULL, NULL, '')")
+LISTED = COLUMNS.replace("versions.manifest", "CASE WHEN versions.manifest NOT NULL THEN '' END")
 """The same with empty manifests, each of which may have 256 KiB: nothing bounds the versions of an app."""
 UNPLACED: tuple[Status, ...] = ("uploading", "failed")
 NEWEST, LONGEST_WAIT = ("created_at", "coalesce(version_code, 0)", "version_id"), ("status_at", "version_id")
