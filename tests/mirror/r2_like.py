@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,11 +36,12 @@ class R2Like:
     before_put: Callable[[int], object] = lambda _: None
     after_put: Callable[[int], object] = lambda _: None
     puts: int = 0
+    chances: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refusal(self, method: str, path: str, headers: http.client.HTTPMessage) -> tuple[int, str] | None:
         with self.lock:
-            if _is_object(path) and self._is_due(self.slow_down_every):
+            if _is_object(path) and self._is_due("slow down", self.slow_down_every):
                 return 503, "SlowDown"
             if headers.get("x-amz-tagging") or "aws-chunked" in headers.get("Content-Encoding", ""):
                 return 501, "NotImplemented"
@@ -52,10 +54,12 @@ class R2Like:
 
     def cuts(self, path: str) -> bool:
         with self.lock:
-            return _is_object(path) and self._is_due(self.cut_every)
+            return _is_object(path) and self._is_due("cut", self.cut_every)
 
-    def _is_due(self, every: int) -> bool:
-        return bool(every) and len(self.requests) % every == every - 1
+    def _is_due(self, fault: str, every: int) -> bool:
+        """Counted as they arrive: of requests at once, all see the same number of answers."""
+        self.chances[fault] += 1
+        return bool(every) and self.chances[fault] % every == 0
 
     def number_of(self, method: str, path: str) -> int:
         """Of a PUT of an object, 0 for any other request."""

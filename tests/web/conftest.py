@@ -42,8 +42,9 @@ def app_id(site: Portal, request: pytest.FixtureRequest) -> str:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not of the session: while Playwright runs, no test of the same process can run an event loop of its own."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     with launched() as browser:
