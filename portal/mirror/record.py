@@ -5,11 +5,12 @@ the next run compares each object with the bucket again.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from portal.store import disposable
 from portal.store.audit import Head
 from portal.store.disposable import Format
 from portal.store.layout import Layout
@@ -87,16 +88,9 @@ class Record:
     def close(self) -> None:
         self._db.close()
 
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self) -> AbstractContextManager[None]:
         """All changes of the block, or none."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+        return disposable.at_once(self._db)
 
     @property
     def head(self) -> Head | None:

@@ -8,8 +8,7 @@ history then begins anew, and nothing else depends on it.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -133,7 +132,7 @@ class History:
         All workers of a server call this at the same time, and one of them measures. Counters of a server that is not
         known yet have no beginning: they count from its next sample on. Raises sqlite3.Error.
         """
-        with self._at_once():
+        with disposable.at_once(self._db):
             at, known = now(), self._known()
             if server in known and 0 <= at - known[server] < PERIOD // 2:
                 return False
@@ -177,16 +176,6 @@ class History:
             " (SELECT at FROM samples WHERE step = ?1 ORDER BY abs(at - ?2) LIMIT -1 OFFSET ?3)",
             (ring.step, at, ring.size),
         )
-
-    @contextmanager
-    def _at_once(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
 
 
 def _figures(text: str) -> Figures:
