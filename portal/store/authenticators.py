@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from portal.store import challenges
+from portal.store import challenges, plain_cbor
 from portal.store.errors import Refused
 
 RP_NAME = "Mosis"
@@ -72,6 +72,7 @@ def registered(party: RelyingParty, challenge: bytes, sent: Mapping[str, Any]) -
     from webauthn import verify_registration_response
 
     try:
+        _require_plain_attestation(_bytes(sent["response"]["attestationObject"]))
         made = verify_registration_response(
             credential=dict(sent), expected_challenge=challenge, expected_rp_id=party.host,
             expected_origin=party.origin, require_user_verification=True, supported_pub_key_algs=_algorithms(),
@@ -91,6 +92,7 @@ def signed(party: RelyingParty, challenge: bytes, sent: Mapping[str, Any], known
     from webauthn import verify_authentication_response
 
     try:
+        plain_cbor.authenticator_data(_bytes(sent["response"]["authenticatorData"]))
         proved = verify_authentication_response(
             credential=dict(sent), expected_challenge=challenge, expected_rp_id=party.host,
             expected_origin=party.origin, require_user_verification=True,
@@ -124,6 +126,14 @@ def id_in(sent: Mapping[str, Any]) -> bytes:
 def user_id(developer_id: str, scope: str) -> bytes:
     """Whom an authenticator keeps a passkey for: of one user it keeps the last one."""
     return hashlib.sha256(f"mosis {developer_id} {scope}".encode()).digest()
+
+
+def _require_plain_attestation(data: bytes) -> None:
+    """Raises ValueError for CBOR that could cost the library more than its length, and other errors for none."""
+    from webauthn.helpers import parse_cbor
+
+    plain_cbor.items(data)
+    plain_cbor.authenticator_data(parse_cbor(data)["authData"])
 
 
 def _bytes(text: str) -> bytes:
