@@ -16,7 +16,7 @@ YEAR = 365 * 86400
 PACKAGE = b"P" * 4096
 SHA256 = "ab" * 32
 KEPT = ("published", "draft", "in_review", "rejected", "yanked")
-MANIFEST = json.dumps({"manifest_version": 1, "description": "x" * 300})
+MANIFEST = json.dumps({"manifest_version": 1, "name": "App", "description": "x" * 300})
 COLUMNS = (
     "version_id", "app_id", "developer_id", "status", "status_at", "created_at", "published_at", "superseded_at",
     "version_code", "version_name", "size", "sha256", "key_id", "signature", "manifest",

@@ -1,10 +1,9 @@
 """What the store shows of an app: its name, description and homepage.
 
-Where the manifest of the current version has one of these, that counts, because a reviewer has seen it; the owner edits
-the rest, and everything before the first publish.
+Once a version has been published they are those of the current version's manifest, because a reviewer has seen that;
+until then the owner edits them.
 """
 
-import json
 import sqlite3
 from collections.abc import Mapping
 
@@ -17,14 +16,13 @@ FIELDS = ("name", "description", "homepage")
 
 
 def edit(tx: sqlite3.Connection, actor: audit.Actor, app: App, changes: Mapping[str, str | None]) -> App:
-    """Change these of FIELDS. Raises Refused (WRONG_STATE) for one that the manifest of the current version decides."""
-    described = _described(tx, app)
-    fixed = [name for name, value in changes.items() if described.get(name) not in (None, value)]
-    if fixed:
+    """Change these of FIELDS. Raises Refused (WRONG_STATE) once a version of the app has been published."""
+    different = [name for name, value in changes.items() if getattr(app, name) != value]
+    if different and versions.highest_published(tx, app.app_id):
         raise Refused(
             "WRONG_STATE",
-            f"The store shows the {' and '.join(fixed)} of the current version's manifest: publish a version with"
-            " another one.",
+            f"The store shows the {' and '.join(different)} in the manifest of the current version: change"
+            " manifest.json and publish another version.",
         )
     return replace(tx, actor, app, changes)
 
@@ -41,10 +39,3 @@ def replace(tx: sqlite3.Connection, actor: audit.Actor, app: App, changes: Mappi
         )
         audit.append(tx, actor, "app.edit", app.app_id, **different)
     return apps.get(tx, app.app_id)
-
-
-def _described(db: sqlite3.Connection, app: App) -> dict[str, object]:
-    if app.published_code is None:
-        return {}
-    described: dict[str, object] = json.loads(versions.get(db, app.app_id, app.published_code).manifest)
-    return described

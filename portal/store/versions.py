@@ -235,7 +235,8 @@ def change(
 def note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
     """Make the highest published code current, and start the retention of the other published versions.
 
-    The app has the name, description and homepage of its current version, so that a release can change them.
+    The app has the name, description and homepage of its current version's manifest, and nothing that it leaves out:
+    what the store shows has been reviewed.
     """
     highest = tx.execute(
         "SELECT max(version_code) FROM versions WHERE app_id = ? AND status = 'published'", (app_id,)
@@ -249,7 +250,6 @@ def note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
     if highest is not None:
         described = json.loads(get(tx, app_id, highest).manifest)
         tx.execute(
-            "UPDATE apps SET name = coalesce(?, name), description = coalesce(?, description),"
-            " homepage = coalesce(?, homepage) WHERE app_id = ?",
-            (described.get("name"), described.get("description"), described.get("homepage"), app_id),
+            "UPDATE apps SET name = ?, description = ?, homepage = ? WHERE app_id = ?",
+            (described["name"], described.get("description") or "", described.get("homepage"), app_id),
         )

@@ -30,7 +30,8 @@ def fill(store: Store, number: int, versions_each: int = 10) -> None:
 
 def add_version(store: Store, tx: sqlite3.Connection, app_id: str, code: int, body: bytes = b"") -> None:
     """Publish a version, without a row of the log."""
-    body, manifest = body or f"{app_id} {code} ".encode() * 100, f'{{"id": "{app_id}", "version_code": {code}}}'
+    body = body or f"{app_id} {code} ".encode() * 100
+    manifest = f'{{"id": "{app_id}", "name": "App", "version_code": {code}}}'
     directory = store.layout.package_directory("acme", app_id, code)
     files.make_directory(directory)
     (directory / "package.mosis").write_bytes(body)
