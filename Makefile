@@ -3,6 +3,7 @@ HOSTS_PYTEST ?= tests/hosts
 SECONDS ?= 60
 RUNS ?= 50
 STORE_COVERAGE := 87
+COVERED := tests/packages tests/store
 # Two workers a core: half of the time of a test is spent in waiting for what it started. A file is one worker's, in
 # the order of tests/conftest.py.
 WORKERS = $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
@@ -33,8 +34,8 @@ deploy: ## install a store on this machine, without root, and start it
 down: ## stop that store; its data stays
 	@$(RUN) 3.8 deploys.remote.down "$${ROOT:-var/mosis}"
 
-test: .venv/dev.done ## run every test that needs no root
-	$(BIN)/python -m pytest $(PARALLEL)
+test: .venv/dev.done ## run every test that needs no root, but those below SKIP
+	$(BIN)/python -m pytest $(PARALLEL) $(addprefix --ignore=,$(SKIP))
 
 test-hosts: .venv/dev.done ## as root: boot Debian hosts here and deploy to them
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -o console_output_style=classic $(HOSTS_PYTEST)
@@ -66,7 +67,7 @@ types: .venv/dev.done ## the part of check that proves the types: mypy --strict
 	$(BIN)/python -m mypy
 
 coverage: .venv/dev.done ## the part of check that runs the tests of packages and store
-	$(BIN)/python -m pytest $(PARALLEL) -q tests/packages tests/store --cov --cov-report=
+	$(BIN)/python -m pytest $(PARALLEL) -q $(COVERED) --cov --cov-report=
 	$(BIN)/python -m coverage report --include='portal/packages/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='portal/store/*' --fail-under=$(STORE_COVERAGE)
 
