@@ -118,7 +118,8 @@ def complete(
 ) -> PlacedVersion:  # fmt: skip
     """Validate a package and move it into place. `version_code` and `version_name`, if given, must match the manifest.
 
-    With `replace`, a valid package takes the place of a draft or a rejected version of its code.
+    With `replace`, a valid package takes the place of a draft or a rejected version of its code. Without it, a version
+    that has this package already, byte for byte, is the answer: an upload whose answer was lost can be repeated.
     Raises Refused (VALIDATION_ERROR with every reason, VERSION_EXISTS, VERSION_CONFLICT).
     """
     try:
@@ -130,6 +131,9 @@ def complete(
         fail(store, actor, upload, rejected.errors)
         raise Refused("VALIDATION_ERROR", "The package is invalid.", rejected.errors) from rejected
     except Refused as refused:
+        if not replace and (there := _same(store, upload, received, package)):
+            abandon(store, upload)
+            return there
         fail(store, actor, upload, [refused.detail])
         raise
     except (OSError, sqlite3.Error):  # a storage error: the client can retry
@@ -164,6 +168,15 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
         raise PackageRejected(errors)
     packages.verify(package, keys.get(db, package.key_id).public_key)
     return package
+
+
+def _same(store: Store, upload: Upload, received: files.Received, package: Package) -> PlacedVersion | None:
+    """The version that has this code and these bytes already."""
+    db, code = store.db.read(), package.manifest.version_code
+    if not versions.is_placed(db, upload.app.app_id, code):
+        return None
+    there = versions.get(db, upload.app.app_id, code)
+    return there if (there.sha256, there.developer_id) == (received.sha256, upload.app.developer_id) else None
 
 
 def _make_way(store: Store, actor: audit.Actor, upload: Upload, version_code: int) -> None:

@@ -60,6 +60,12 @@ LISTED = COLUMNS.replace("versions.manifest", "CASE WHEN versions.manifest NOT N
 """The same with empty manifests, each of which may have 256 KiB: nothing bounds the versions of an app."""
 UNPLACED: tuple[Status, ...] = ("uploading", "failed")
 NEWEST, LONGEST_WAIT = ("created_at", "coalesce(version_code, 0)", "version_id"), ("status_at", "version_id")
+FREED: dict[Status, str] = {
+    "draft": "delete it, or ",
+    "rejected": "delete it, or ",
+    "in_review": "withdraw it from review and delete it, or ",
+}
+"""How its owner frees the code of a version in a status."""
 PLACED = f"status NOT IN {UNPLACED}"
 
 
@@ -175,7 +181,12 @@ def has_placed(db: sqlite3.Connection, developer_id: str, app_id: str) -> bool:
 def require_free(db: sqlite3.Connection, app_id: str, version_code: int) -> None:
     """Raises Refused (VERSION_EXISTS) if the app has a version with this code."""
     if is_placed(db, app_id, version_code):
-        raise Refused("VERSION_EXISTS", f"{app_id} already has a version {version_code}.")
+        status = get(db, app_id, version_code).status
+        raise Refused(
+            "VERSION_EXISTS",
+            f"{app_id} already has a version {version_code}, which is {SPOKEN[status]}: {FREED.get(status, '')}raise"
+            " version_code.",
+        )
 
 
 def key_fault(db: sqlite3.Connection, app: apps.App, key_id: str, version_code: int) -> str | None:

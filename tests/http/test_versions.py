@@ -73,11 +73,40 @@ def test_a_package_of_another_app_is_refused(publisher: Publisher) -> None:
 
 def test_a_version_code_is_used_once_and_only_grows(publisher: Publisher) -> None:
     publisher.publish(3)
-    problem(publisher.upload(publisher.package(3)), 409, "VERSION_CONFLICT")
+    problem(publisher.upload(publisher.package(3, payload_bytes=9)), 409, "VERSION_CONFLICT")
     problem(publisher.upload(publisher.package(2)), 409, "VERSION_CONFLICT")
-    path = publisher.package(4)
-    publisher.upload(path).raise_for_status()
-    problem(publisher.upload(path), 409, "VERSION_EXISTS")
+    publisher.upload(publisher.package(4)).raise_for_status()
+    problem(publisher.upload(publisher.package(4, payload_bytes=9)), 409, "VERSION_EXISTS")
+
+
+def test_a_refused_code_names_the_state_of_its_version_and_the_way(publisher: Publisher) -> None:
+    publisher.upload(publisher.package(1)).raise_for_status()
+    other = publisher.package(1, payload_bytes=9)
+    ways = {
+        "submit": "in review: withdraw it from review and delete it, or raise version_code.",
+        "reject": "rejected: delete it, or raise version_code.",
+    }
+    assert "a draft: delete it, or raise version_code." in problem(publisher.upload(other), 409, "VERSION_EXISTS")["detail"]
+    for action, way in ways.items():
+        publisher.step(1, action, reason="So.").raise_for_status()
+        assert way in problem(publisher.upload(other), 409, "VERSION_EXISTS")["detail"]
+    publisher.client.delete(f"/api/apps/{publisher.app_id}/versions/1").raise_for_status()
+    publisher.upload(other).raise_for_status()
+
+
+def test_an_upload_whose_answer_was_lost_can_be_repeated(publisher: Publisher) -> None:
+    """By a form and by a signed URL, whatever has become of the version since."""
+    path, app = publisher.package(1), f"/api/apps/{publisher.app_id}"
+    first = publisher.upload(path).raise_for_status().json()
+    assert publisher.upload(path).raise_for_status().json() == first
+    for action in ("submit", "publish", "yank"):
+        there = publisher.step(1, action, reason="So.").raise_for_status().json()
+        assert publisher.upload(path).raise_for_status().json() == there
+        signed = publisher.client.post(f"{app}/uploads", json={"size": path.stat().st_size}).json()
+        publisher.client.put(signed["url"], content=path.read_bytes()).raise_for_status()
+        assert publisher.client.post(f"/api/uploads/{signed['upload_id']}/complete").json() == there
+    assert [one["status"] for one in publisher.client.get(f"{app}/versions").json()["versions"]] == ["yanked"]
+    assert publisher.client.get("/api/me").json()["usage"]["open_uploads"] == 0
 
 
 def test_the_first_publish_pins_the_key(publisher: Publisher) -> None:
@@ -123,7 +152,7 @@ def test_a_yanked_version_gives_way_to_the_one_before(publisher: Publisher) -> N
     assert httpx.get(info).json()["version_code"] == 2
     publisher.step(2, "yank", reason="It loses data.").raise_for_status()
     assert httpx.get(info).json()["version_code"] == 1
-    problem(publisher.upload(publisher.package(2)), 409, "VERSION_CONFLICT")
+    problem(publisher.upload(publisher.package(2, payload_bytes=9)), 409, "VERSION_CONFLICT")
 
 
 def test_an_app_whose_versions_are_all_yanked_is_gone_and_says_why(publisher: Publisher) -> None:
