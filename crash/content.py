@@ -11,7 +11,7 @@ from random import Random
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
-from portal import images
+from portal.images import convert
 from portal.packages import build
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -53,7 +53,7 @@ def icons(rng: Random) -> list[Picture]:
     bodies = [_png((48, 48), rng) for _ in range(IMAGES)]
     return [
         Picture(
-            body, {f"icon-{edge}.png": sha256(png) for edge, png in images.icon(body, max_pixels=PIXELS_MAX).items()}
+            body, {f"icon-{edge}.png": sha256(png) for edge, png in convert.icon(body, max_pixels=PIXELS_MAX).items()}
         )
         for body in bodies
     ]
@@ -62,7 +62,7 @@ def icons(rng: Random) -> list[Picture]:
 def screenshots(rng: Random) -> list[Picture]:
     """Each is stored under a number that the client chooses: its one name here is empty."""
     bodies = [_png((1280, 720), rng) for _ in range(IMAGES)]
-    return [Picture(body, {"": sha256(images.screenshot(body, max_pixels=PIXELS_MAX))}) for body in bodies]
+    return [Picture(body, {"": sha256(convert.screenshot(body, max_pixels=PIXELS_MAX))}) for body in bodies]
 
 
 def sha256(data: bytes) -> str:

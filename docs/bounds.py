@@ -52,6 +52,7 @@ REQUESTS = (
     Bound("rows of a list, also if the request does not say", "portal.http.paging:MOST", "INVALID_REQUEST"),
     Bound("the same of versions", "portal.http.paging:MOST_VERSIONS", "INVALID_REQUEST"),
     Bound("comparisons of packages at once, per worker", "portal.http.routing:COMPARISONS_MAX", "UNAVAILABLE"),
+    Bound("images converted or waiting at once, per worker", "portal.http.routing:IMAGES_MAX", "UNAVAILABLE"),
     Bound("wait for other writers", "portal.store.database:TURN_SECONDS", "UNAVAILABLE", "s"),
 )
 FILES = (
@@ -62,9 +63,11 @@ FILES = (
     Bound("icon", "setting:icon_max_bytes", "FILE_TOO_LARGE", "bytes"),
     Bound("screenshot", "setting:screenshot_max_bytes", "FILE_TOO_LARGE", "bytes"),
     Bound("pixels of an image", "setting:image_max_pixels", "INVALID_IMAGE"),
-    Bound("scans of an image", "portal.image_structure:MOST.scans", "INVALID_IMAGE"),
-    Bound("segments of an image", "portal.image_structure:MOST.segments", "INVALID_IMAGE"),
-    Bound("chunks of an image", "portal.image_structure:MOST.chunks", "INVALID_IMAGE"),
+    Bound("scans of an image", "portal.images.structure:MOST.scans", "INVALID_IMAGE"),
+    Bound("segments of an image", "portal.images.structure:MOST.segments", "INVALID_IMAGE"),
+    Bound("chunks of an image", "portal.images.structure:MOST.chunks", "INVALID_IMAGE"),
+    Bound("processor time to decode an image", "portal.images.limits:CPU_SECONDS", "INVALID_IMAGE", "s"),
+    Bound("time to decode an image", "portal.images.limits:WALL_SECONDS", "UNAVAILABLE", "s"),
     Bound("screenshots of an app", "portal.store.assets:SCREENSHOTS_MAX", "TOO_MANY_SCREENSHOTS"),
     Bound("files of the store and its database", "setting:storage_budget_bytes", "STORAGE_FULL", "bytes"),
     Bound(

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from portal import __version__, metrics_files, thresholds
 from portal.catalogue import state as states
-from portal.images import ImageRejected
+from portal.images.errors import ImageRejected
 from portal.jobs import recovery_figures, table
 from portal.mirror import scan
 from portal.recovery import mending, replica

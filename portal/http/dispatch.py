@@ -15,7 +15,7 @@ from portal.http.authentication import Authentication
 from portal.http.problems import CODE_OF_STATUS
 from portal.http.responses import Answer, problem, revalidated
 from portal.http.routing import VERSION_CODE, PublicCall, Route, Services
-from portal.images import ImageRejected
+from portal.images.errors import ImageRejected
 from portal.store import tokens
 from portal.store.errors import DatabaseBusy, Later, Refused
 from portal.store.rate_limit import rate_limit

@@ -6,6 +6,7 @@
 The types of request body and answer are the annotations of `body` and of the returned value.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from bottle import HTTPResponse, LocalRequest
 from pydantic import BaseModel
 
 from portal.http.responses import Answer
+from portal.images.errors import DecoderLost
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.audit import Actor
@@ -24,9 +26,12 @@ from portal.store.downloads import Counting
 from portal.store.errors import Unavailable
 from portal.store.store import Store
 
+log = logging.getLogger(__name__)
+
 STARTED = "mosis.started"  # in the WSGI environment: when the request began, by time.perf_counter
 COMPARISONS_MAX = 3  # of packages, under way or waiting in a worker, which has at least 4 threads
-COMPARISON_SECONDS = 5  # until it is worth another try
+TURN_SECONDS = 5  # until it is worth another try
+IMAGES_MAX = 8  # likewise; the limits of portal.images bound how long each one takes
 VERSION_CODE_DIGITS = 16  # of the largest version code that a manifest may have
 VERSION_CODE = rf"[1-9][0-9]{{0,{VERSION_CODE_DIGITS - 1}}}"  # what the filter `code` of a rule matches
 
@@ -42,17 +47,33 @@ class Services:
     decoding: threading.Lock = field(default_factory=threading.Lock)
     """Held while an image is decoded, or packages are compared: one at a time bounds what a worker needs for it."""
     comparisons: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPARISONS_MAX))
+    images: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(IMAGES_MAX))
 
     @contextmanager
     def comparing(self) -> Iterator[None]:
         """Held while packages are compared. Raises Unavailable rather than let many threads wait for their turn."""
-        if not self.comparisons.acquire(blocking=False):
-            raise Unavailable("Other packages are being compared: try again in a moment.", COMPARISON_SECONDS)
+        with self._turn(self.comparisons, "Other packages are being compared: try again in a moment."):
+            yield
+
+    @contextmanager
+    def converting(self) -> Iterator[None]:
+        """Held while an image is converted. Raises Unavailable likewise, and where the decoder was lost."""
+        with self._turn(self.images, "Other images are being converted: try again in a moment."):
+            try:
+                yield
+            except DecoderLost as lost:
+                log.exception("an image was not converted")
+                raise Unavailable("The image could not be converted now: try again.", TURN_SECONDS) from lost
+
+    @contextmanager
+    def _turn(self, places: threading.Semaphore, busy: str) -> Iterator[None]:
+        if not places.acquire(blocking=False):
+            raise Unavailable(busy, TURN_SECONDS)
         try:
             with self.decoding:
                 yield
         finally:
-            self.comparisons.release()
+            places.release()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from portal.http import forms, schemas
 from portal.http.routes import apps as api
 from portal.http.routing import REVIEWER, Call
-from portal.images import ImageRejected
+from portal.images.errors import ImageRejected
 from portal.store import apps, assets, deletion, keys, previews, storefront, versions
 from portal.store.apps import App
 from portal.store.errors import Refused

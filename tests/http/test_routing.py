@@ -13,6 +13,7 @@ from portal.http.routing import (
     ANYONE,
     COMPARISONS_MAX,
     DEVELOPER,
+    IMAGES_MAX,
     REVIEWER,
     Call,
     Operation,
@@ -20,6 +21,7 @@ from portal.http.routing import (
     Routes,
     Services,
 )
+from portal.images.errors import DecoderLost
 from portal.metrics import Metrics
 from portal.store.downloads import Counting
 from portal.store.errors import Unavailable
@@ -70,4 +72,18 @@ def test_comparisons_of_packages_take_few_threads(store: Store) -> None:
             pass
     with services.comparing():
         assert services.decoding.locked()
+    assert not services.decoding.locked()
+
+
+def test_images_take_few_threads_and_a_lost_decoder_is_a_reason_to_try_again(store: Store) -> None:
+    services = Services(store, Metrics(store), (), Counting(store.db))
+    with ExitStack() as others:
+        for _ in range(IMAGES_MAX):
+            services.images.acquire()
+            others.callback(services.images.release)
+        with pytest.raises(Unavailable, match="Other images"), services.converting():
+            pass
+    with pytest.raises(Unavailable, match="try again"), services.converting():
+        assert services.decoding.locked()
+        raise DecoderLost("It was killed.")
     assert not services.decoding.locked()

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from portal import images
 from portal.http import forms, schemas
 from portal.http.routing import DEVELOPER, Call, Operation, Routes
+from portal.images import decoder
 from portal.metrics import Measured
 from portal.store import apps, assets, budget
 from portal.store.apps import App
@@ -29,8 +29,8 @@ routes = Routes()
 def put_icon(call: Call, app_id: str) -> schemas.Assets:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     with call.metrics.upload("icon") as measured:
-        with _received(call, app, "icon", call.settings.icon_max_bytes, measured) as path, call.services.decoding:
-            sizes = images.icon(path, max_pixels=call.settings.image_max_pixels)
+        with _received(call, app, "icon", call.settings.icon_max_bytes, measured) as path, call.services.converting():
+            sizes = decoder.icon(path, max_pixels=call.settings.image_max_pixels)
         put = assets.put_icon(call.store, call.actor, app, sizes)
     return schemas.Assets(assets=[schemas.Asset.of(asset, call.settings.public_url) for asset in put])
 
@@ -77,9 +77,9 @@ def _screenshot(call: Call, app: App) -> bytes:
     with (
         call.metrics.upload("screenshot") as measured,
         _received(call, app, "screenshot", limit, measured) as path,
-        call.services.decoding,
+        call.services.converting(),
     ):
-        return images.screenshot(path, max_pixels=call.settings.image_max_pixels)
+        return decoder.screenshot(path, max_pixels=call.settings.image_max_pixels)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from random import Random
 import pytest
 from PIL import Image, ImageCms
 
-from portal import image_structure
-from portal.images import ImageRejected, icon
+from portal.images import structure
+from portal.images.convert import icon
+from portal.images.errors import ImageRejected
 
 EDGE = 64
 NOISE = Image.frombytes("RGB", (EDGE, EDGE), Random(1).randbytes(3 * EDGE * EDGE))
@@ -136,13 +137,13 @@ def test_ordinary_images_are_accepted(data: bytes) -> None:
 def test_scans_are_counted_as_they_are() -> None:
     for options, scans in (({}, 1), ({"progressive": True}, 10)):
         counted: Counter[str] = Counter()
-        for part, number in image_structure._parts(encoded("JPEG", **options)):
+        for part, number in structure._parts(encoded("JPEG", **options)):
             counted[part] += number
         assert counted["scans"] == scans
 
 
 def test_the_bound_of_scans_is_exact() -> None:
     parts = jpeg_parts(encoded("JPEG", progressive=True))
-    for scans, refused in ((image_structure.MOST["scans"], False), (image_structure.MOST["scans"] + 1, True)):
+    for scans, refused in ((structure.MOST["scans"], False), (structure.MOST["scans"] + 1, True)):
         more = parts[-2] * (scans - 10)
-        assert bool(image_structure.fault(b"".join([*parts[:-1], more, parts[-1]]))) is refused
+        assert bool(structure.fault(b"".join([*parts[:-1], more, parts[-1]]))) is refused

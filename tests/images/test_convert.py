@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from portal.images import ImageRejected, icon, screenshot
+from portal.images.convert import icon, screenshot
+from portal.images.errors import ImageRejected
 
 WIDE, TALL = (1280, 720), (720, 1280)
 MAX_PIXELS = 4096 * 4096
@@ -312,12 +313,6 @@ def chunk_kinds(data: bytes) -> set[bytes]:
         kinds.add(data[offset + 4 : offset + 8])
         offset += length + 12
     return kinds
-
-
-def test_a_path_is_as_good_as_bytes(tmp_path):
-    data = encoded(two_colours("RGB", RED, BLUE))
-    (tmp_path / "image").write_bytes(data)
-    assert screenshot(tmp_path / "image", max_pixels=MAX_PIXELS) == screenshot(data, max_pixels=MAX_PIXELS)
 
 
 def frames(kind: str) -> bytes:

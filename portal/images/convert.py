@@ -1,16 +1,17 @@
-"""Icons and screenshots: converts an untrusted image to clean sRGB PNGs.
+"""Decoding and encoding: every image is encoded again, which removes metadata and anything hidden in the file.
 
-Every image is decoded and encoded again, which removes metadata and anything hidden in or appended to the file.
+What is here runs on untrusted bytes: the portal calls it by `portal.images.decoder`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
-from portal import image_structure
+from portal.images import structure
+from portal.images.errors import ImageRejected
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 ICON_SIZES = (32, 64, 128)
@@ -23,15 +24,14 @@ TRANSPARENT_SCALES = {"L;2": 85, "L;4": 17, "I;16B": 1 / 256, "RGB;16B": 1 / 256
 """By raw mode, the factor from a PNG's transparent colour to Pillow's samples: Pillow scales only the samples."""
 
 
-class ImageRejected(ValueError):
-    """The image is refused: `code` is INVALID_IMAGE or INVALID_DIMENSIONS, the message a sentence for the developer."""
+def prepare() -> None:
+    """Load what is loaded at first use: a process with limits opens no file."""
+    Image.preinit()
+    for name in ("TiffImagePlugin", "WebPImagePlugin"):  # EXIF is a TIFF
+        import_module(f"PIL.{name}")
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
-
-def icon(data: bytes | Path, *, max_pixels: int) -> dict[int, bytes]:
+def icon(data: bytes, *, max_pixels: int) -> dict[int, bytes]:
     """Scale a square image to PNGs (Lanczos), by edge length: 32, 64 and 128 pixels; a smaller image is enlarged.
 
     Raises ImageRejected, before decoding for an image of more than `max_pixels`.
@@ -47,7 +47,7 @@ def icon(data: bytes | Path, *, max_pixels: int) -> dict[int, bytes]:
     return {size: _png(_as(pixels.resize((size, size), Image.Resampling.LANCZOS), mode)) for size in ICON_SIZES}
 
 
-def screenshot(data: bytes | Path, *, max_pixels: int) -> bytes:
+def screenshot(data: bytes, *, max_pixels: int) -> bytes:
     """Convert a screenshot of exactly 1280x720 or 720x1280 pixels to PNG.
 
     Raises ImageRejected, before decoding for an image of more than `max_pixels`.
@@ -62,11 +62,9 @@ def screenshot(data: bytes | Path, *, max_pixels: int) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes | Path, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
+def _opened(data: bytes, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """The image, not decoded yet; any exception inside the block becomes ImageRejected."""
-    if isinstance(data, Path):
-        data = data.read_bytes()
-    if fault := image_structure.fault(data):
+    if fault := structure.fault(data):
         raise ImageRejected("INVALID_IMAGE", fault)
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
@@ -85,6 +83,8 @@ def _opened(data: bytes | Path, max_pixels: int) -> Iterator[ImageFile.ImageFile
         raise ImageRejected("INVALID_IMAGE", "The file is not a PNG, JPEG or WebP image.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # Pillow's own limit, if that is lower
         raise _too_large(max_pixels) from None
+    except MemoryError:
+        raise ImageRejected("INVALID_IMAGE", "The image takes too much memory to decode: export it again.") from None
     except Exception as error:  # decoders raise anything at hostile input
         raise ImageRejected("INVALID_IMAGE", f"The image cannot be decoded: {error}.") from error
 

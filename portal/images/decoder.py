@@ -1,0 +1,89 @@
+"""Runs the conversion of each image in a process of its own, which a hostile image can use up or take over alone.
+
+A new process per image, not one that stays: it costs 50 ms of processor time where an icon is rarely uploaded, holds
+no memory between two images, and no image meets what another one left. It is spawned, since a worker has threads.
+"""
+
+import json
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from portal.images.errors import REFUSED, DecoderLost, ImageRejected
+from portal.images.limits import CPU_SECONDS, WALL_SECONDS
+
+COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", "portal.images.child")
+FROM_OUTSIDE = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)
+OUTPUT_SHOWN = 2000  # bytes of what a decoder printed before it crashed
+
+
+def icon(path: Path, *, max_pixels: int) -> dict[int, bytes]:
+    """Scale a square image to PNGs, by edge length: 32, 64 and 128 pixels; a smaller image is enlarged.
+
+    Raises ImageRejected, DecoderLost.
+    """
+    return {width: png for (width, _), png in _converted("icon", path, max_pixels).items()}
+
+
+def screenshot(path: Path, *, max_pixels: int) -> bytes:
+    """Convert a screenshot of exactly 1280x720 or 720x1280 pixels to PNG. Raises ImageRejected, DecoderLost."""
+    (png,) = _converted("screenshot", path, max_pixels).values()
+    return png
+
+
+def _converted(kind: str, path: Path, max_pixels: int) -> dict[tuple[int, int], bytes]:
+    """By width and height. The answer goes to a file, whose size the kernel limits, beside the image."""
+    with path.open("rb") as image, tempfile.TemporaryFile(dir=path.parent) as output:
+        status = _run([*COMMAND, kind, str(max_pixels)], image, output)
+        output.seek(0)
+        if status == 0:
+            return pngs(output.read())
+        if status == REFUSED:
+            raise ImageRejected(**json.loads(output.read()))
+        raise _failure(status, output.read(OUTPUT_SHOWN))
+
+
+def _run(command: list[str], image: BinaryIO, output: BinaryIO) -> int:
+    """Exit status, negative for a signal. The environment is empty: it may contain secrets."""
+    try:
+        done = subprocess.run(
+            command, stdin=image, stdout=output, stderr=output, env={}, cwd="/", timeout=WALL_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise DecoderLost(f"The image was not decoded within {WALL_SECONDS} seconds.") from None
+    except OSError as error:
+        raise DecoderLost(f"The process that decodes images did not start: {error}.") from error
+    return done.returncode
+
+
+def pngs(answer: bytes) -> dict[tuple[int, int], bytes]:
+    """The PNGs that a child wrote, each behind its length, by width and height. Raises DecoderLost for anything else.
+
+    A child that an image has taken over may write what it likes: what is stored begins like a PNG at least.
+    """
+    found, position = {}, 0
+    while position < len(answer):
+        length = int.from_bytes(answer[position : position + 4], "big")
+        png = answer[position + 4 : position + 4 + length]
+        position += 4 + length
+        if len(png) != length or not png.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR") or length < 33:
+            raise DecoderLost("The process that decodes images gave no PNG.")
+        found[struct.unpack_from(">II", png, 16)] = png
+    return found
+
+
+def _failure(status: int, printed: bytes) -> Exception:
+    """What the end of a child means that neither converted nor refused."""
+    if status == -signal.SIGXCPU:
+        return ImageRejected(
+            "INVALID_IMAGE", f"The image takes more than {CPU_SECONDS} seconds to decode: export it again."
+        )
+    if -status in FROM_OUTSIDE:
+        return DecoderLost(f"The process that decodes images was ended by {signal.Signals(-status).name}.")
+    if status < 0:
+        return ImageRejected("INVALID_IMAGE", "The image cannot be decoded: it makes the decoder crash.")
+    return DecoderLost(f"The process that decodes images failed: {printed.decode(errors='replace')!r}.")
