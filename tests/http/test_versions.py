@@ -86,10 +86,15 @@ def test_a_refused_code_names_the_state_of_its_version_and_the_way(publisher: Pu
         "submit": "in review: withdraw it from review and delete it, or raise version_code.",
         "reject": "rejected: delete it, or raise version_code.",
     }
-    assert "a draft: delete it, or raise version_code." in problem(publisher.upload(other), 409, "VERSION_EXISTS")["detail"]
+
+    def refusal() -> str:
+        detail: str = problem(publisher.upload(other), 409, "VERSION_EXISTS")["detail"]
+        return detail
+
+    assert "a draft: delete it, or raise version_code." in refusal()
     for action, way in ways.items():
         publisher.step(1, action, reason="So.").raise_for_status()
-        assert way in problem(publisher.upload(other), 409, "VERSION_EXISTS")["detail"]
+        assert way in refusal()
     publisher.client.delete(f"/api/apps/{publisher.app_id}/versions/1").raise_for_status()
     publisher.upload(other).raise_for_status()
 
