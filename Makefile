@@ -20,7 +20,7 @@ export ROOT PORT PYTHON V WHEELHOUSE
 # What pytest makes of the tests' asserts is kept for the next run: seven seconds of each worker's processor time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help check style types coverage deploy down test test-hosts fuzz bench crash docs screenshots lock
+.PHONY: help check style types coverage deploy down test test-hosts fuzz bench crash siege docs screenshots lock
 .DELETE_ON_ERROR:
 
 help: ## print this list; so does make without a command
@@ -53,6 +53,10 @@ bench: .venv/dev.done ## measure the stack beside references
 # RUNS kills at random moments; SEED=… repeats the moments of a series. Exit 1 if a promise broke.
 crash: .venv/dev.done ## kill a real store RUNS=50 times, and check what is left
 	@$(BIN)/python -m crash --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+# NAMES="H1 H3" chooses attacks. Five minutes; QUICK=1: less than one. Exit 1 if somebody honest was hurt.
+siege: .venv/dev.done ## attack a real store, with honest people beside, and measure
+	@$(BIN)/python -m siege $(if $(QUICK),--quick) $(NAMES)
 
 # What can be said of the code without running it, and how much of the store's own safety its tests reach.
 check: style types coverage ## check style, types, imports, spelling and coverage

@@ -29,8 +29,8 @@ class Picture:
     stored: dict[str, str]
 
 
-def package(scratch: Path, rng: Random, app_id: str, code: int) -> bytes:
-    """A signed package of random size and content."""
+def package(scratch: Path, rng: Random, app_id: str, code: int, size: int | None = None) -> bytes:
+    """A signed package of random content, and of random size where none is given in bytes."""
     path = scratch / f"{app_id}-{code}.mosis"
     manifest = {
         "manifest_version": 1,
@@ -41,7 +41,7 @@ def package(scratch: Path, rng: Random, app_id: str, code: int) -> bytes:
     }
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("manifest.json", json.dumps(manifest))
-        archive.writestr("data.bin", rng.randbytes(rng.choices(SIZES, WEIGHTS)[0]))
+        archive.writestr("data.bin", rng.randbytes(size or rng.choices(SIZES, WEIGHTS)[0]))
     build.sign(path, KEY)
     try:
         return path.read_bytes()

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -43,10 +43,14 @@ class StackError(Exception):
 
 
 class Stack:
-    """One store below a new directory `root`. `broken`: its portal breaks a promise, see `crash.broken`."""
+    """One store below a new directory `root`. `broken`: its portal breaks a promise, see `crash.broken`.
 
-    def __init__(self, root: Path, *, broken: bool = False) -> None:
+    `data` is host data that differs.
+    """
+
+    def __init__(self, root: Path, *, broken: bool = False, data: Mapping[str, object] | None = None) -> None:
         self.layout, self.port = Layout(root), free_port()
+        self._data = HostData.model_validate({"runtime": "local", "root": root, "port": self.port, **(data or {})})
         self._settings = settings.parse(
             {"root": root, "socket": root / "run/portal.sock", "accel": True, "proxied": True,
              "upload_url_seconds": 3600, **NO_LIMIT}
@@ -68,10 +72,9 @@ class Stack:
         presign.create(self.layout.presign_keys)
         (root / "etc/mosis.toml").write_text(self._settings.to_toml())
         (root / "etc/litestream.yml").write_text(render("litestream/litestream.yml.j2", root=root, port=None))
-        host = HostData(runtime="local", root=root, port=self.port)
         (root / "etc/nginx.conf").write_text(
             render_nginx(
-                "nginx/nginx.conf.j2", host, self._settings, run=root / "run", cache=root / "run/cache",
+                "nginx/nginx.conf.j2", self._data, self._settings, run=root / "run", cache=root / "run/cache",
                 log=root / "log/access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
             )
         )  # fmt: skip
@@ -86,10 +89,16 @@ class Stack:
                 tokens.issue(tx, OPERATOR, REVIEWER, "reviewer", 1)[1],
             )
 
-    def add_apps(self, app_ids: Sequence[str]) -> None:
+    def add_apps(self, app_ids: Sequence[str], developer_id: str = DEVELOPER) -> None:
         with self._writing() as tx:
             for app_id in app_ids:
-                apps.add(tx, Actor(DEVELOPER, "admin", None, "crash"), app_id, app_id, "")
+                apps.add(tx, Actor(developer_id, "admin", None, "crash"), app_id, app_id, "")
+
+    def add_developer(self, developer_id: str) -> str:
+        """Returns a token."""
+        with self._writing() as tx:
+            developers.add(tx, OPERATOR, developer_id, developer_id.title())
+            return tokens.issue(tx, OPERATOR, developer_id, "developer", 1)[1]
 
     def age(self, app_id: str, codes: Sequence[int]) -> None:
         """Make drafts as old as cleanup deletes them."""
@@ -117,6 +126,10 @@ class Stack:
                     return
             time.sleep(POLL_SECONDS)
         raise StackError(f"The store was not ready within {READY_SECONDS:g} s: {self.log('portal')[-2000:]}")
+
+    def pids(self) -> list[int]:
+        """The processes, and everything below them."""
+        return [pid for process in self._processes.values() if process.poll() is None for pid in tree(process.pid)]
 
     def log(self, name: str) -> str:
         """What a process printed, in all its runs."""
