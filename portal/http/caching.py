@@ -10,6 +10,14 @@ from pathlib import Path
 
 from bottle import response
 
+# Shared caches, our nginx first, revalidate after s-maxage, and serve the stale answer meanwhile or while the portal is
+# down (RFC 5861). A publish is visible after s-maxage plus stale-while-revalidate at the latest.
+CURRENT = "public, max-age=60, s-maxage=1, stale-while-revalidate=4, stale-if-error=86400"
+GONE = {
+    "Cache-Control": "public, max-age=0, s-maxage=1, stale-while-revalidate=4, stale-if-error=86400",
+    "Vary": "Accept",
+}
+"""nginx keeps this refusal in place of the answer before, which it would give again while the portal is down."""
 ROOM = 16 * 1024 * 1024  # bytes, for what is cached between two looks
 FIELD = "X-Accel-Expires"  # for nginx alone, which does not pass it on
 

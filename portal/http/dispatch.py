@@ -17,7 +17,7 @@ from portal.http.responses import Answer, problem, revalidated
 from portal.http.routing import VERSION_CODE, PublicCall, Route, Services
 from portal.images.errors import ImageRejected
 from portal.store import tokens
-from portal.store.errors import DatabaseBusy, Later, Refused
+from portal.store.errors import DatabaseBusy, Gone, Later, Refused
 from portal.store.rate_limit import rate_limit
 
 log = logging.getLogger(__name__)
@@ -124,6 +124,8 @@ def _refusal(refused: Refused) -> HTTPResponse:
     headers = CHALLENGE.get(refused.code, {})
     if isinstance(refused, Later):
         headers = {"Retry-After": str(refused.retry_after)}
+    elif isinstance(refused, Gone) and request.method in browsers.SAFE:
+        headers = caching.GONE
     errors = None if refused.errors is None else [tokens.redacted(error) for error in refused.errors]
     return problem(refused.code, tokens.redacted(refused.detail), errors=errors, headers=headers)
 

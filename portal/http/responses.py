@@ -50,10 +50,8 @@ def problem(
     code: str, detail: str, *, errors: list[str] | None = None, headers: Mapping[str, str] | None = None
 ) -> HTTPResponse:
     """The response for a code of the table of problems."""
-    response = HTTPResponse(
+    return HTTPResponse(
         json.dumps(problems.body(code, detail, errors)),
         problems.KINDS[code].status,
-        {"Content-Type": problems.CONTENT_TYPE, **(headers or {})},
+        {"Content-Type": problems.CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})},
     )
-    response.set_header("Cache-Control", "no-store")
-    return response

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from portal.store import audit, tombstones
 from portal.store.clock import now
-from portal.store.errors import Refused
+from portal.store.errors import Gone, Refused
 from portal.store.pages import ALL, Page
 
 
@@ -25,6 +25,10 @@ class App:
 
 
 COLUMNS = ", ".join(f"apps.{field}" for field in App.__dataclass_fields__)
+WAS_PUBLIC = (
+    "SELECT EXISTS (SELECT 1 FROM versions WHERE app_id = :app_id AND published_at IS NOT NULL)"
+    " OR EXISTS (SELECT 1 FROM tombstones WHERE app_id = :app_id AND version_code > 0)"
+)
 
 
 def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, description: str) -> App:
@@ -60,7 +64,7 @@ def get(db: sqlite3.Connection, app_id: str) -> App:
     """Raises Refused (NOT_FOUND)."""
     row = db.execute(f"SELECT {COLUMNS} FROM apps WHERE app_id = ?", (app_id,)).fetchone()
     if row is None:
-        raise not_found(app_id)
+        raise hidden(db, app_id)
     return App(*row)
 
 
@@ -74,6 +78,17 @@ def owned(db: sqlite3.Connection, app_id: str, developer_id: str) -> App:
 
 def not_found(app_id: str) -> Refused:
     return Refused("NOT_FOUND", f"There is no app {app_id}.")
+
+
+def hidden(db: sqlite3.Connection, app_id: str) -> Refused:
+    """The refusal of an app that strangers do not see: Gone if they did once."""
+    refused = not_found(app_id)
+    return Gone(refused.code, refused.detail) if was_public(db, app_id) else refused
+
+
+def was_public(db: sqlite3.Connection, app_id: str) -> bool:
+    """Whether a version of the app was ever published."""
+    return bool(db.execute(WAS_PUBLIC, {"app_id": app_id}).fetchone()[0])
 
 
 def of_developer(

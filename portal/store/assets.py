@@ -9,7 +9,7 @@ from pathlib import Path
 from portal.store import apps, audit, budget, placement
 from portal.store.apps import App
 from portal.store.clock import now
-from portal.store.errors import Refused
+from portal.store.errors import Gone, Refused
 from portal.store.layout import IMAGE_DIGITS, Layout, image_name, plain_name
 from portal.store.placement import Staged
 from portal.store.store import Store
@@ -42,8 +42,14 @@ def get(db: sqlite3.Connection, app_id: str, name: str) -> Asset:
     return Asset(**row)
 
 
+def has(db: sqlite3.Connection, app_id: str, name: str) -> bool:
+    """Whether the app has an image of this name, plain or with its digest."""
+    return any(name in (asset.name, image_name(asset.name, asset.sha256)) for asset in of_app(db, app_id))
+
+
 def _missing(app_id: str, name: str) -> Refused:
-    return Refused("NOT_FOUND", f"{app_id} has no {name}.")
+    kind = Gone if name == plain_name(name) else Refused  # the names with other digests are without number
+    return kind("NOT_FOUND", f"{app_id} has no {name}.")
 
 
 def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:

@@ -15,6 +15,11 @@ class Refused(Exception):
         self.errors = errors
 
 
+class Gone(Refused):
+    """What everybody could see was withdrawn or deleted: a cache must not show it again, not even while the portal is
+    down."""
+
+
 class Later(Refused):
     """The same request may succeed in `retry_after` seconds."""
 

@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from portal.store import app_keys, apps, audit, keys, tombstones
-from portal.store.errors import Refused
+from portal.store.errors import Gone, Refused
 from portal.store.pages import ALL, Page
 from portal.store.states import DONE, SPOKEN, TRANSITIONS, Action, Status
 
@@ -99,7 +99,7 @@ def current(db: sqlite3.Connection, app: apps.App) -> PlacedVersion:
 def yanked(version: PlacedVersion) -> Refused:
     """The refusal of a version that was published once."""
     reason = f": {version.reason}" if version.reason else "."
-    return Refused("YANKED", f"{version.app_id} {version.version_name} was withdrawn from the store{reason}")
+    return Gone("YANKED", f"{version.app_id} {version.version_name} was withdrawn from the store{reason}")
 
 
 def _withdrawn(db: sqlite3.Connection, app_id: str) -> Refused | None:

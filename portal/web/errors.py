@@ -39,7 +39,7 @@ def readable(app: Wsgi, settings: Settings) -> Wsgi:
         fields = {"Content-Type": rendering.HTML, "Vary": "Accept", **rendering.SECURITY}
         if content:
             fields["Content-Length"] = str(len(content))
-        kept = [(name, value) for name, value in headers if name not in ("Content-Type", "Content-Length")]
+        kept = [(name, value) for name, value in headers if name not in ("Content-Type", "Content-Length", "Vary")]
         start_response(status, [*kept, *fields.items()], *rest)
         return [content]
 

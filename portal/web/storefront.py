@@ -72,7 +72,7 @@ def app(call: PublicCall, app_id: str) -> HTTPResponse:
     db, found = call.db.read(), apps.get(call.db.read(), app_id)
     versions = storefront.history(db, app_id, before=before, limit=VERSIONS + 2)
     if not versions:
-        raise apps.not_found(app_id)
+        raise apps.hidden(call.db.read(), app_id)
     return rendering.public(call, "app.html", first=before > LARGEST_INTEGER, base="", **about(db, found, versions))
 
 
@@ -98,7 +98,7 @@ def about(db: sqlite3.Connection, app: App, versions: list[PlacedVersion]) -> di
 @routes.add(Operation("GET", "/apps/<app_id>/qr.svg", "A QR code of the page", ANYONE, media_type="image/svg+xml"))
 def qr(call: PublicCall, app_id: str) -> HTTPResponse:
     if apps.get(call.db.read(), app_id).published_code is None:
-        raise apps.not_found(app_id)
+        raise apps.hidden(call.db.read(), app_id)
     fields = {
         "Content-Type": "image/svg+xml",
         "Cache-Control": rendering.PUBLIC if call.settings.public_url else rendering.OF_HOST,
@@ -119,7 +119,7 @@ def app_feed(call: PublicCall, app_id: str) -> HTTPResponse:
     found = apps.get(call.db.read(), app_id)
     versions = storefront.history(call.db.read(), app_id, before=LARGEST_INTEGER + 1, limit=FEED)
     if not versions:
-        raise apps.not_found(app_id)
+        raise apps.hidden(call.db.read(), app_id)
     return _feed(call, f"/apps/{app_id}", found.name, ((found.name, version) for version in versions))
 
 

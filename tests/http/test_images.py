@@ -7,6 +7,7 @@ from io import BytesIO
 import httpx
 from PIL import Image
 
+from portal.http import caching
 from portal.store import apps, assets, audit
 from tests.support.portal import Publisher, problem
 
@@ -46,7 +47,23 @@ def test_another_image_has_another_url_that_may_be_cached_for_good(publisher: Pu
     problem(httpx.get(publisher.portal.url + old["url"]), 404, "NOT_FOUND")
     plain = httpx.get(f"{publisher.portal.url}/assets/{publisher.app_id}/icon-32.png")
     assert plain.content == answer.content
-    assert "immutable" not in plain.headers["cache-control"]
+    cached = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").headers["cache-control"]
+    assert plain.headers["cache-control"] == cached, "no cache has another icon than the one that it says there is"
+
+
+def test_only_what_was_public_is_refused_by_caches_too(publisher: Publisher) -> None:
+    """Else a stranger could fill a cache with refusals, or tell drafts from what is not there."""
+    app, base = publisher.app_id, publisher.portal.url
+    image = publisher.client.post(f"/api/apps/{app}/icon", files={"icon": png(64, 64)}).json()["assets"][0]["url"]
+    addresses = [f"/api/store/apps/{app}", image, f"/apps/{app}/qr.svg"]
+    unknown = ["/api/store/apps/org.example.unknown", f"/assets/{app}/icon-64.{'0' * 16}.png"]
+    assert {httpx.get(base + path).headers["cache-control"] for path in addresses} == {"no-store"}
+    publisher.publish(1)
+    publisher.step(1, "yank", reason="It loses data.").raise_for_status()
+    answers = [httpx.get(base + path) for path in addresses]
+    assert {answer.status_code for answer in answers} <= {404, 410}
+    assert {answer.headers["cache-control"] for answer in answers} == {caching.GONE["Cache-Control"]}
+    assert {httpx.get(base + path).headers["cache-control"] for path in unknown} == {"no-store"}
 
 
 def digests(put: list[dict]) -> list[str]:

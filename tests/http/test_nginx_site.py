@@ -96,10 +96,14 @@ def test_a_restart_of_the_portal_is_invisible(front: str, publisher: Publisher, 
         assert other.headers["retry-after"]
     finally:
         behind.start()
+    await_portal(front)
+    assert info(front, publisher).json()["version_code"] == 1
+
+
+def await_portal(front: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while httpx.get(f"{front}/readyz").status_code != 200:
         assert time.monotonic() < deadline
-    assert info(front, publisher).json()["version_code"] == 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -290,6 +294,31 @@ def test_a_yank_shows_through_the_cache(front: str, publisher: Publisher) -> Non
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert "It loses data." in problem(answer, 410, "YANKED")["detail"]
+
+
+def test_what_is_withdrawn_does_not_come_back_while_the_portal_is_down(
+    front: str, publisher: Publisher, behind: Portal
+) -> None:
+    publisher.publish(1)
+    publisher.client.post(f"/api/apps/{publisher.app_id}/icon", files={"icon": png(64, 64)}).raise_for_status()
+    paths = [
+        f"/api/store/apps/{publisher.app_id}", f"/assets/{publisher.app_id}/icon-64.png",
+        f"/apps/{publisher.app_id}/qr.svg",
+    ]  # fmt: skip
+    assert {httpx.get(front + path).status_code for path in paths} == {200}
+    publisher.step(1, "yank", reason="It steals passwords.").raise_for_status()
+    deadline = time.monotonic() + PATIENCE
+    for path in paths:
+        while httpx.get(front + path).status_code == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    behind.stop(signal.SIGKILL)
+    try:
+        assert 200 not in {httpx.get(front + path).status_code for path in paths}
+        problem(httpx.get(front + paths[0]), 410, "YANKED")
+    finally:
+        behind.start()
+    await_portal(front)
 
 
 def test_the_largest_update_check_passes(front: str, publisher: Publisher) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from portal.http import caching
 from portal.recovery.records import APP, VERSION
 from portal.store import presign
 from portal.store import versions as store_versions
@@ -170,7 +171,7 @@ def test_an_app_whose_versions_are_all_yanked_is_gone_and_says_why(publisher: Pu
     publisher.step(2, "yank", reason="It loses data.").raise_for_status()
     for gone in (info, f"{info}/download", publisher.portal.url + url):
         answer = httpx.get(gone)
-        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["cache-control"] == caching.GONE["Cache-Control"], "in place of the answer before"
         detail = problem(answer, 410, "YANKED")["detail"]
         assert detail == f"{publisher.app_id} 2.0.0 was withdrawn from the store: It loses data."
     problem(httpx.get(publisher.portal.url + url.replace(publisher.developer_id, "other")), 404, "NOT_FOUND")

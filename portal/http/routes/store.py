@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 from bottle import HTTPResponse
 
-from portal.http import access, headers, paging, schemas
+from portal.http import access, caching, headers, paging, schemas
 from portal.http.files import Representation, respond
 from portal.http.responses import Answer
 from portal.http.routing import ANYONE, MEMBER, STARTED, Call, Operation, PublicCall, Routes
@@ -21,11 +21,9 @@ from portal.store.versions import PlacedVersion
 PAGE = 50
 QUERY_MAX = 200  # characters; each word is a search term
 PACKAGE_TYPE = "application/octet-stream"
-# Shared caches, our nginx first, revalidate after s-maxage, and serve the stale answer meanwhile or while the portal is
-# down (RFC 5861). A publish is visible after s-maxage plus stale-while-revalidate at the latest.
-INFO_CACHE = {"Cache-Control": "public, max-age=60, s-maxage=1, stale-while-revalidate=4, stale-if-error=86400"}
+INFO_CACHE = {"Cache-Control": caching.CURRENT}
 IMAGE_CACHE = "public, max-age=31536000, immutable, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
-ASSET_CACHE = "public, max-age=86400, s-maxage=10, stale-while-revalidate=50, stale-if-error=86400"
+ASSET_CACHE = caching.CURRENT  # another image gets the same plain name
 LATEST_CACHE = "public, no-cache"  # the next publish changes the file at this URL: revalidate each time
 IMMUTABLE_CACHE = "public, max-age=86400, immutable"
 REDIRECT_CACHE = "public, max-age=60"  # a yank must be noticed
@@ -134,7 +132,8 @@ def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedD
 def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     app = apps.get(call.db.read(), app_id)
     if app.published_code is None and not access.is_insider(call.actor, app.developer_id):
-        raise apps.not_found(app_id)
+        known = assets.has(call.db.read(), app_id, name)
+        raise apps.hidden(call.db.read(), app_id) if known else apps.not_found(app_id)
     if app.published_code is None:
         return send_image(call, app_id, name, UNPUBLISHED_CACHE)
     return send_image(call, app_id, name, ASSET_CACHE if name == plain_name(name) else IMAGE_CACHE)
