@@ -121,6 +121,8 @@ def _print_database(report: restore.Report, would: str) -> None:
     print(f"database {would}restored from {database.name}, {last}")
     for note in database.notes:
         print(note)
+    for token in report.access:
+        print(f"{token}: revoke it if you do not know it (`mosis token revoke`)")
     for version in report.yanks_lost:
         print(f"{version} was yanked, which this database does not know: yank it again, or the portal offers it")
     if report.unnamed:

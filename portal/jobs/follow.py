@@ -15,7 +15,7 @@ from pathlib import Path
 from portal.jobs import standby
 from portal.jobs.alone import ending
 from portal.jobs.standby import Copy, FollowError
-from portal.recovery import copies, rsync
+from portal.recovery import copies, foreign, rsync
 from portal.recovery.errors import BackupError
 from portal.settings import Follow, Settings
 from portal.store import audit, files, known_files, schema
@@ -87,6 +87,7 @@ def _replace_database(layout: Layout) -> None:
             # Without a WAL: beside a file that is replaced, one that was left over would be taken for the new one's.
             db.execute("PRAGMA journal_mode = DELETE")
             _require_schema(beside)
+            foreign.require_harmless(db)
             _require_history(layout, db)
             _require_files(layout, db)
             with beside.open("rb+") as file:

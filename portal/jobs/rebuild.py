@@ -15,7 +15,7 @@ from pathlib import Path
 
 from portal.jobs import restore
 from portal.jobs.alone import none_running
-from portal.recovery import copies, lineage, offline, ownership, records
+from portal.recovery import copies, foreign, lineage, offline, ownership, records
 from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Found
 from portal.recovery.records import Row, Rows
@@ -162,6 +162,7 @@ def _checked(record: Path, rows: Rows) -> Rows:
             wrong = [name for name, part in path.items() if name in row and str(row[name]) != part]
             if wrong or table not in _TABLES[record.name]:
                 raise BackupError("it belongs to another directory")
+            foreign.require_harmless_row(table, row)
     return rows
 
 

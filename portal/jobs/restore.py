@@ -22,13 +22,15 @@ from portal.recovery.errors import BackupError
 from portal.recovery.replacement import Replacement
 from portal.recovery.set_aside import SetAside
 from portal.settings import Settings
-from portal.store import failure_marks, files, known_files, schema, versions
+from portal.store import audit, failure_marks, files, known_files, schema, tokens, versions
+from portal.store.clock import rfc3339
 from portal.store.database import Database
 from portal.store.known_files import NamedFile
 from portal.store.layout import Layout
 from portal.store.store import Store
 
 PLACE = "restoring-"
+ACCESS_NAMED = 20  # tokens; nobody reads more of them
 
 
 @dataclass
@@ -36,14 +38,16 @@ class Report:
     """What a restore did, or with `dry_run` would do.
 
     `drive_fault` and `bucket_fault` are why the external drive and the mirror's bucket were not used, if they were not;
-    the bucket is asked for what is nowhere else. `unnamed` counts directories of packages that the restored database
-    does not name; `yanks_lost` are versions, as app and code, that it offers although the catalogue on the disk has
+    the bucket is asked for what is nowhere else. `access` has a sentence for each valid token and passkey that may
+    publish or administer. `unnamed` counts directories of packages that the restored database does not name;
+    `yanks_lost` are versions, as app and code, that it offers although the catalogue on the disk has
     them as withdrawn; `missing` is in no backup. `set_aside` is where everything is that had to give way.
     """
 
     drive_fault: str | None = None
     bucket_fault: str | None = None
     database: Replacement | None = None
+    access: list[str] = field(default_factory=list)
     unnamed: int = 0
     yanks_lost: list[str] = field(default_factory=list)
     good: int = 0
@@ -81,12 +85,35 @@ def restore(
         elif until is not None:
             raise BackupError(f"{layout.database} is present: add --replace-database to set it aside.")
         with _opened(settings, report.database if dry_run else None) as store:
+            report.access = list(_access(store.db.read())) if report.database else []
             report.yanks_lost = withdrawals.forgotten(store.db.read(), layout.catalogue)
             _restore_files(store, report, aside, progress)
+            if aside and report.restored:
+                _record(store, report)
         if aside:
             records.forget(layout)
             report.set_aside = aside.finish()
     return report
+
+
+def _access(db: sqlite3.Connection) -> Iterator[str]:
+    """Whoever could write to the copy could also add such a token, which nothing else would reveal."""
+    found = [token for token in tokens.every(db) if token.is_valid and token.scope != "developer"]
+    for token in found[:ACCESS_NAMED]:
+        kind = "token" if token.passkey is None else "passkey"
+        times = f"created {rfc3339(token.created_at)}, expires {rfc3339(token.expires_at)}"
+        yield f"Valid in it: {kind} {token.token_id} of scope {token.scope} of {token.developer_id}, {times}"
+    if more := found[ACCESS_NAMED:]:
+        yield f"Valid in it: {len(more)} more such tokens, which `mosis token list` shows"
+
+
+def _record(store: Store, report: Report) -> None:
+    """Add to the log what came back; all other writers are kept away, so there is no turn to wait for."""
+    tx = store.db.read()
+    tx.execute("BEGIN IMMEDIATE")
+    counts = {"restored": len(report.restored), "missing": len(report.missing)}
+    audit.append(tx, audit.OPERATOR, "file.restore", "store", **counts)
+    tx.execute("COMMIT")
 
 
 def _drive_fault(settings: Settings) -> str | None:

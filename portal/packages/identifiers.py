@@ -61,12 +61,22 @@ VersionCode = Annotated[
 ]
 
 _app_id = TypeAdapter(AppId)
+_developer_id = TypeAdapter(DeveloperId)
 
 
 def valid_app_id(value: str) -> bool:
     """Whether `value` is a valid app identifier."""
+    return _valid(_app_id, value)
+
+
+def valid_developer_id(value: str) -> bool:
+    """Whether `value` is a valid developer identifier."""
+    return _valid(_developer_id, value)
+
+
+def _valid(kind: TypeAdapter[str], value: str) -> bool:
     try:
-        _app_id.validate_python(value)
+        kind.validate_python(value)
     except ValidationError:
         return False
     return True

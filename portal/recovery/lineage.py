@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.recovery import copies
+from portal.recovery import copies, foreign
 from portal.recovery.copies import Source
 from portal.recovery.errors import BackupError
 from portal.store import audit, schema, sessions
@@ -117,12 +117,14 @@ def newest_first(found: Iterable[Copy]) -> list[Copy]:
 
 
 def take(copy: Copy, target: Path) -> None:
-    """Write it to the new file `target`, which SQLite finds whole and this release can use. Raises BackupError."""
+    """Write it to the new file `target`, whole, harmless, and usable by this release. Raises BackupError."""
     copies.discard(target)
     try:
         shutil.copyfile(copy.path, target)
         copies.check(target)
         schema.usable(target)
+        with closing(_open(target)) as db:
+            foreign.require_harmless(db)
     except (BackupError, DatabaseUnusable) as error:
         raise BackupError(_named(error, target, copy.name)) from error
     except OSError as error:

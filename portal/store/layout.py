@@ -1,8 +1,13 @@
-"""Paths of the store's files. Callers validate identifiers first; see `packages.identifiers`."""
+"""Paths of the store's files. Callers validate identifiers first (`packages.identifiers`).
+
+No path leads out of its area all the same: somebody may have changed the database.
+"""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from portal.faults import Fault
 
 AREAS = ("data", "packages", "assets", "temp", "backups")
 USED = (*AREAS, "catalogue")
@@ -15,6 +20,10 @@ IMAGE_DIGEST = re.compile(rf"\.[0-9a-f]{{{IMAGE_DIGITS}}}(?=\.\w+$)")
 RECORD = "version.json"  # beside a package, once its version is committed; see recovery/records.py
 
 SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp", "lost+found"})
+
+
+class LeadsOutside(Fault):
+    """A name of the database leads out of the store: somebody changed the database."""
 
 
 @dataclass(frozen=True)
@@ -102,21 +111,32 @@ class Layout:
         return self.root / "standby" / "metrics"
 
     def staging(self, upload_id: str) -> Path:
-        return self.root / "temp" / upload_id
+        return below(self.root / "temp", upload_id)
 
     def package_directory(self, developer_id: str, app_id: str, version_code: int) -> Path:
-        return self.root / "packages" / developer_id / app_id / str(version_code)
+        return below(self.root / "packages", developer_id, app_id, str(version_code))
 
     def package(self, developer_id: str, app_id: str, version_code: int) -> Path:
         return self.package_directory(developer_id, app_id, version_code) / "package.mosis"
 
     def asset(self, app_id: str, name: str) -> Path:
         """The plain name of an image: a hard link for people and for older releases, which know only this name."""
-        return self.root / "assets" / app_id / name
+        return below(self.root / "assets", app_id, name)
 
     def image(self, app_id: str, name: str, sha256: str) -> Path:
         """The file of an image: its name has the beginning of its digest, so that it is never overwritten."""
         return self.asset(app_id, image_name(name, sha256))
+
+
+def below(directory: Path, *names: str) -> Path:
+    """The path of these names below a directory. Raises LeadsOutside."""
+    path = directory.joinpath(*names)
+    if ".." in path.parts or path == directory or not path.is_relative_to(directory):
+        raise LeadsOutside(
+            f"The database names {'/'.join(names)!a} below {directory}, which no release writes: somebody changed it."
+            " Run `mosis restore --replace-database`."
+        )
+    return path
 
 
 def image_name(name: str, sha256: str) -> str:

@@ -299,7 +299,7 @@ def test_a_time_is_reached_by_a_replica_that_was_set_aside(store: Store, keeper:
     if keeper:
         replica.set_aside(store.layout)
     else:
-        change(store, "not replicated")
+        change(store, "not-replicated")
         backup.database(store)
         lose_database(store)
         restored(store)

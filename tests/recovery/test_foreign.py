@@ -1,0 +1,175 @@
+"""A copy of the database that somebody changed writes nothing outside the store, and no copy is trusted by its name."""
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from portal.jobs import backup, restore
+from portal.recovery import copies, foreign, records
+from portal.recovery.errors import BackupError
+from portal.store import audit, files, schema, tokens
+from portal.store.layout import Layout, LeadsOutside
+from portal.store.store import Store, open_store
+from tests.support.many import fill
+from tests.support.portal import add_developer, mosis
+
+OUT = "../../escaped"
+BYTES = b"#!/bin/sh\n"
+PATHS = [
+    ("developers", "developer_id", OUT), ("apps", "app_id", OUT), ("versions", "app_id", OUT),
+    ("versions", "developer_id", "/etc"), ("versions", "version_id", ".."), ("versions", "sha256", "/../../x"),
+    ("versions", "version_code", -1), ("assets", "app_id", OUT), ("assets", "name", "../x.png"),
+    ("assets", "sha256", "../../../../../x"), ("uploads", "upload_id", OUT), ("tombstones", "app_id", OUT),
+]  # fmt: skip
+
+
+def tampered(path: Path, script: str, *values: object) -> None:
+    """A change by somebody who has the file, and no use for foreign keys."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute(script, values)
+        db.commit()
+
+
+def lost(store: Store) -> Path:
+    """The only copy of a store that is gone."""
+    fill(store, 1, versions_each=1)
+    copy = backup.database(store)
+    store.db.close()
+    for path in store.layout.area("data").glob("portal.db*"):
+        path.unlink()
+    return copy
+
+
+def test_every_column_that_names_a_path_is_checked(tmp_path: Path) -> None:
+    """Also those of a table that is added later: a column with one of these names is found by its name."""
+    path = tmp_path / "new.db"
+    schema.migrate(path, litestream=False)
+    with closing(sqlite3.connect(path)) as db:
+        tables = [name for (name,) in db.execute(foreign.TABLES)]
+        columns = {(t, c) for t in tables for (c,) in db.execute("SELECT name FROM pragma_table_info(?)", (t,))}
+        foreign.require_harmless(db)
+    assert {(table, column) for table, column, _ in PATHS} <= columns
+
+
+@pytest.mark.parametrize(("table", "column", "value"), PATHS)
+def test_a_name_that_no_release_writes_is_refused(tmp_path: Path, table: str, column: str, value: object) -> None:
+    path = tmp_path / "copy.db"
+    schema.migrate(path, litestream=False)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {row_of(db, table)}")
+        db.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        with pytest.raises(BackupError, match=f"its table {table} has the {column} '"):
+            foreign.require_harmless(db)
+
+
+def row_of(db: sqlite3.Connection, table: str) -> str:
+    """An INSERT with a harmless value in every column."""
+    harmless = {"app_id": "org.example.app", "developer_id": "acme", "sha256": "0" * 64, "name": "icon-32.png"}
+    of_type = {"TEXT": "'x'", "INTEGER": "1", "BLOB": "x''"}
+    columns = db.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
+    values = [f"'{harmless[name]}'" if name in harmless else of_type[kind] for name, kind in columns]
+    return f"INSERT INTO {table} VALUES ({', '.join(values)})"
+
+
+def test_a_program_in_a_copy_is_refused(store: Store) -> None:
+    copy = backup.database(store)
+    tampered(copy, "CREATE TRIGGER later AFTER INSERT ON audit BEGIN DELETE FROM tokens; END")
+    with closing(sqlite3.connect(copy)) as db, pytest.raises(BackupError, match="has the trigger 'later'"):
+        foreign.require_harmless(db)
+
+
+def test_a_snapshot_of_an_older_schema_has_its_own_programs(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as db:
+        for number, sql in enumerate(schema.migrations()[:3], start=1):
+            db.executescript(f"{sql}\nPRAGMA user_version = {number};")
+        foreign.require_harmless(db)
+
+
+def test_a_restore_writes_nothing_outside_the_store(store: Store, tmp_path: Path) -> None:
+    """The drive may have passed through other hands: this copy names a package below another directory."""
+    copy = lost(store)
+    older = copy.with_name("portal-20200101T000000Z.db")
+    files.write_file(older, copy.read_bytes())
+    tampered(copy, "UPDATE versions SET app_id = ?, sha256 = ?", OUT, hashlib.sha256(BYTES).hexdigest())
+    tampered(copy, "UPDATE apps SET app_id = ?", OUT)
+    package = store.layout.area("data") / "before-restore-1/packages/acme" / OUT / "1/package.mosis"
+    for directory in (package.parent, store.layout.area("data") / "before-restore-1/packages/acme"):
+        files.make_directory(directory)
+    package.write_bytes(BYTES)
+    before = set(tmp_path.rglob("*"))
+    report = restore.restore(store.settings)
+    assert report.database.name == f"snapshot {older.name}"
+    assert any("has the app_id '../../escaped', which no release writes" in note for note in report.database.notes)
+    assert {path for path in set(tmp_path.rglob("*")) - before if not path.is_relative_to(store.layout.root)} == set()
+
+
+def test_a_database_that_is_there_leads_nowhere_either(store: Store, tmp_path: Path) -> None:
+    fill(store, 1, versions_each=1)
+    store.db.close()
+    tampered(store.layout.database, "UPDATE versions SET app_id = '../../../out'")
+    with pytest.raises(LeadsOutside, match="somebody changed it"):
+        restore.restore(store.settings)
+    assert not list(tmp_path.rglob("out*"))
+
+
+@pytest.mark.parametrize("name", ["..", "/etc", "../../b", "a/../../../../b", ""])
+def test_no_path_of_the_store_leads_out_of_its_area(tmp_path: Path, name: str) -> None:
+    layout = Layout(tmp_path)
+    with pytest.raises(LeadsOutside):
+        layout.staging(name)
+    if name:
+        for attempt in (
+            lambda: layout.asset(name, "../icon-32.png"),
+            lambda: layout.image("org.example.app", "icon-32.png", f"/../{name}"),
+            lambda: layout.package("acme", f"../../{name}", 1),
+        ):
+            with pytest.raises(LeadsOutside):
+                attempt()
+
+
+def test_tokens_that_may_publish_are_named_after_a_restore(store: Store) -> None:
+    """Somebody who has the drive can add a token of their own to a copy."""
+    add_developer(store, "acme")
+    with store.db.write() as tx:
+        admin = tokens.issue(tx, audit.OPERATOR, "acme", "admin", 3650)[0]
+        revoked = tokens.issue(tx, audit.OPERATOR, "acme", "admin", 90)[0]
+        tokens.revoke(tx, audit.OPERATOR, "acme", revoked.token_id)
+    backup.database(store)
+    lines = mosis(store, "restore", "--replace-database").stdout.splitlines()
+    [named] = [line for line in lines if line.startswith("Valid in it: ")]
+    assert f"token {admin.token_id} of scope admin of acme, created 2" in named
+    assert named.endswith("revoke it if you do not know it (`mosis token revoke`)")
+
+
+def test_what_a_restore_brought_back_is_in_the_log(store: Store) -> None:
+    fill(store, 1, versions_each=2)
+    [one, two] = sorted(store.layout.area("packages").rglob("package.mosis"))
+    one.rename(store.layout.area("data") / "one")
+    before = audit.head(store.db.read())
+    two.rename(store.layout.area("data") / "two")
+    copy = store.layout.area("data") / "before-restore-1" / two.relative_to(store.layout.root)
+    files.make_directory(copy.parent)
+    (store.layout.area("data") / "two").rename(copy)
+    store.db.close()
+    report = restore.restore(store.settings)
+    assert (len(report.restored), len(report.missing)) == (1, 1)
+    [entry] = audit.entries(open_store(store.settings).db.read(), before.seq)
+    assert (entry.action, entry.detail) == ("file.restore", '{"missing":1,"restored":1}')
+
+
+def test_a_record_that_names_another_path_is_left_out(store: Store) -> None:
+    fill(store, 1, versions_each=1)
+    records.catch_up(store)
+    [path] = store.layout.area("packages").glob(f"*/*/{records.APP}")
+    rows = records.from_json(path.read_bytes())
+    rows["assets"][0]["name"] = "../../../../out.png"
+    path.write_bytes(records.to_json(rows))
+    store.db.close()
+    ran = mosis(store, "rebuild", "--replace-database", "--ignore-copies")
+    assert "its table assets has the name '../../../../out.png'" in ran.stdout + ran.stderr
+    assert not any(copies.snapshots(store.layout.snapshots))
