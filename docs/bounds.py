@@ -13,7 +13,12 @@ from portal.store.quotas import QUOTAS
 from portal.store.rate_limit import RATES
 
 NGINX = "templates/nginx/mosis.conf.j2"
-SILENT = {"csp-reports": "204, without a line in the log", "all-csp-reports": "204, without a line in the log"}
+SILENT = {
+    "csp-reports": "204, without a line in the log",
+    "all-csp-reports": "204, without a line in the log",
+    "refusals": "refused all the same, without a row in the log",
+    "all-refusals": "refused all the same, without a row in the log",
+}
 BYTES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 SECONDS = (("days", 86400), ("hours", 3600))
 

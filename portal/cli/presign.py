@@ -1,5 +1,6 @@
 """`mosis presign`: the keys that sign upload URLs."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -7,8 +8,9 @@ import typer
 from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import table
-from portal.store import presign
+from portal.store import audit, presign
 from portal.store.layout import Layout
+from portal.store.store import Store, open_store
 
 
 def add(app: typer.Typer) -> None:
@@ -30,9 +32,19 @@ def rotate(
     if dry_run:
         print("would sign with a new key")
     else:
-        print(f"key {presign.rotate(path, lifetime=chosen.upload_url_seconds, drop=drop).key_id} signs from now on")
+        key = presign.new_key()
+        _record(open_store(chosen), key, forgotten)
+        presign.rotate(path, lifetime=chosen.upload_url_seconds, drop=drop, key=key)
+        print(f"key {key.key_id} signs from now on")
     for key in forgotten:
         print(f"key {key.key_id} {'would be forgotten' if dry_run else 'is forgotten'}")
+
+
+def _record(store: Store, key: presign.Key, forgotten: Sequence[presign.Key]) -> None:
+    """Before the rotation: a key that signs without a row of the log must not be, a row without one misleads nobody."""
+    with store.db.write() as tx:
+        gone = [old.key_id for old in forgotten]
+        audit.append(tx, audit.OPERATOR, "presign.rotate", key.key_id, forgotten=gone)
 
 
 def show() -> None:

@@ -26,6 +26,12 @@ def visible(
     return apps.owned(db, app_id, actor.developer_id)
 
 
+def is_hidden(db: sqlite3.Connection, actor: audit.Actor, app_id: object) -> bool:
+    """Whether the app exists, but not for this actor."""
+    row = db.execute("SELECT developer_id FROM apps WHERE app_id = ?", (app_id,)).fetchone()
+    return row is not None and not is_insider(actor, row["developer_id"])
+
+
 def confined(
     actor: audit.Actor | None, operation: Operation[Any], parameters: Mapping[str, object]
 ) -> audit.Actor | None:  # fmt: skip

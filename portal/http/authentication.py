@@ -7,7 +7,7 @@ from bottle import LocalRequest
 from portal.http import browsers
 from portal.http.routing import Access, C
 from portal.settings import Settings
-from portal.store import sessions, tokens
+from portal.store import refusals, sessions, tokens
 from portal.store.audit import Actor
 from portal.store.errors import Refused
 from portal.store.rate_limit import RateLimit, rate_limit
@@ -43,17 +43,28 @@ class Authentication:
         tokens.note_use(self._store.db.read(), token)
         return acting(self._store.settings, request, token)
 
+    def known(self, request: LocalRequest) -> Actor | None:
+        """The actor of a request that was refused, if it had a valid token or session; counts nothing."""
+        scheme, _, text = request.get_header("Authorization", "").partition(" ")
+        token = tokens.authenticate(self._store.db.read(), text.strip()) if scheme.lower() == "bearer" else None
+        if token is None and not scheme:
+            token = self._session_token(request)
+        return acting(self._store.settings, request, token) if token else None
+
     def _bearer(self, request: LocalRequest, header: str) -> tokens.Token:
         scheme, _, text = header.partition(" ")
         return checked(self._store, self._failures, request, text.strip() if scheme.lower() == "bearer" else "")
 
     def _of_session(self, request: LocalRequest) -> tokens.Token | None:
         """A browser sends the cookie whichever page made the request, so a change must come from a page of ours."""
-        secrets, db = browsers.secrets(self._store.settings, request), self._store.db.read()
-        token = next(filter(None, (sessions.token_of(db, secret) for secret in secrets)), None)
+        token = self._session_token(request)
         if token is not None and request.method not in browsers.SAFE:
             browsers.require_same_origin(self._store.settings, request)
         return token
+
+    def _session_token(self, request: LocalRequest) -> tokens.Token | None:
+        secrets, db = browsers.secrets(self._store.settings, request), self._store.db.read()
+        return next(filter(None, (sessions.token_of(db, secret) for secret in secrets)), None)
 
 
 def wrong_tokens(store: Store) -> RateLimit:
@@ -65,9 +76,20 @@ def checked(store: Store, failures: RateLimit, request: LocalRequest, text: str)
     """The valid token with this clear text. Raises Refused (UNAUTHENTICATED, RATE_LIMITED)."""
     token = tokens.authenticate(store.db.read(), text)
     if token is None:
-        failures.take(rate_limit_key(remote_address(store.settings, request)))
+        claimed = tokens.PATTERN.fullmatch(text)
+        failed(store, failures, request, "token", claimed[1] if claimed else "")
         raise Refused("UNAUTHENTICATED", "The token is unknown, expired or revoked.")
     return token
+
+
+def failed(store: Store, failures: RateLimit, request: LocalRequest, kind: str, claimed: str = "") -> None:
+    """Count a wrong credential of this kind against its address, and log it; `claimed` is the id that it had.
+
+    Raises RateLimited.
+    """
+    address = remote_address(store.settings, request)
+    failures.take(key := rate_limit_key(address))
+    refusals.record(store, refusals.stranger(address), refusals.LOG_IN, claimed or kind, key, kind=kind)
 
 
 def acting(settings: Settings, request: LocalRequest, token: tokens.Token) -> Actor:

@@ -9,14 +9,14 @@ from urllib.parse import unquote_to_bytes
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
-from portal.faults import UNNAMED, sentence
+from portal.faults import PRIMARY, SQLITE, UNNAMED
 from portal.http import access, browsers, caching, digests, forms, idempotency, tus
 from portal.http.authentication import Authentication
 from portal.http.problems import CODE_OF_STATUS
 from portal.http.responses import Answer, problem, revalidated
-from portal.http.routing import VERSION_CODE, PublicCall, Route, Services
+from portal.http.routing import VERSION_CODE, Operation, PublicCall, Route, Services
 from portal.images.errors import ImageRejected
-from portal.store import tokens
+from portal.store import refusals, tokens
 from portal.store.errors import DatabaseBusy, Gone, Later, Refused
 from portal.store.rate_limit import rate_limit
 
@@ -57,6 +57,7 @@ class Dispatch:
             try:
                 return self._answer(route, parameters)
             except Refused as refused:
+                self._record(route.operation, parameters, refused)
                 return _refusal(refused)
             except ImageRejected as rejected:
                 return problem(rejected.code, str(rejected))
@@ -68,12 +69,23 @@ class Dispatch:
                 return problem("UNAVAILABLE", str(busy), headers=BUSY)
             except sqlite3.OperationalError as error:
                 log.exception("database failed")
-                return problem("STORAGE_ERROR", sentence(error))
+                return problem("STORAGE_ERROR", _database_fault(error))
             except MemoryError:  # all other exceptions the framework answers
                 log.exception("out of memory")
                 return problem("INTERNAL_ERROR", "The server is out of memory.")
 
         return callback
+
+    def _record(self, operation: Operation[Any], parameters: Mapping[str, object], refused: Refused) -> None:
+        """Log what somebody tried who may not: by scope, by rule, or with the app of somebody else."""
+        if refused.code not in ("FORBIDDEN", "NOT_FOUND") or not operation.access.scopes:
+            return
+        actor, app_id = self._authentication.known(request), parameters.get("app_id")
+        store = self._services.store
+        if actor and (refused.code == "FORBIDDEN" or access.is_hidden(store.db.read(), actor, app_id)):
+            detail = {"code": refused.code, "request": f"{request.method} {operation.rule}", "app_id": app_id}
+            subject = actor.token_id or ""
+            refusals.record(store, actor, refusals.ACTION, subject, actor.developer_id, **detail)
 
     def _answer(self, route: Route, parameters: Mapping[str, object]) -> HTTPResponse:
         operation = route.operation
@@ -90,8 +102,13 @@ class Dispatch:
 
 
 def _storage_fault(error: OSError) -> str:
-    """The cause, and the remedy if it is one of the disk; no path of the host."""
-    return UNNAMED.get(error.errno or 0) or f"The storage failed: {error.strerror or 'input/output error'}."
+    """The cause and the remedy if it is one of the disk; anything else is for the server's log alone."""
+    return UNNAMED.get(error.errno or 0, "The storage failed; see the server's log.")
+
+
+def _database_fault(error: sqlite3.Error) -> str:
+    """The same of the database: SQLite's own words may name tables and columns."""
+    return SQLITE.get(error.sqlite_errorcode & PRIMARY, "The database failed; see the server's log.")
 
 
 def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -> HTTPResponse:

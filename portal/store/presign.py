@@ -90,17 +90,17 @@ def create(path: Path) -> None:
     files.make_directory(path.parent)
     with queue(path):
         if not path.exists():
-            _save(path, [_new_key()])
+            _save(path, [new_key()])
 
 
-def rotate(path: Path, *, lifetime: int, drop: bool = False) -> Key:
-    """Create a new signing key; `drop` invalidates all older ones at once.
+def rotate(path: Path, *, lifetime: int, drop: bool = False, key: Key | None = None) -> Key:
+    """Sign with a new key from now on, or with `key`; `drop` invalidates all older ones at once.
 
     Raises Refused (KEY_CONFLICT) when a URL signed with the key that would be removed may still be valid: `lifetime` is
     how long URLs are valid, in seconds.
     """
     with queue(path):  # or concurrent rotations would lose a key
-        keys, key = load(path), _new_key()
+        keys, key = load(path), key or new_key()
         gone = forgotten(keys, lifetime=lifetime, drop=drop)
         _save(path, [key, *(old for old in keys if old not in gone)])
     return key
@@ -117,7 +117,8 @@ def forgotten(keys: Sequence[Key], *, lifetime: int, drop: bool = False) -> Sequ
     return gone
 
 
-def _new_key() -> Key:
+def new_key() -> Key:
+    """A key that signs nothing until `rotate` takes it."""
     return Key(secrets.token_hex(8), now(), secrets.token_bytes(32))
 
 

@@ -50,6 +50,8 @@ RATES: Mapping[str, Rate] = {
     "chunks": Rate("chunks of this developer's uploads", 20_000, 3600),  # by tus, each of which is noted and flushed
     "csp-reports": Rate("reports from this address", 10, 60),  # text of strangers, and the log is on the disk
     "all-csp-reports": Rate("reports", 1000, 3600),
+    "refusals": Rate("refused log-ins or actions in the audit log, of one address or developer", 10, 3600),
+    "all-refusals": Rate("refused log-ins in the audit log, and as many actions", 30, 3600, "refusals"),
 }
 """Whatever can be repeated without end and writes something, or guesses."""
 

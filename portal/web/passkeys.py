@@ -56,7 +56,7 @@ def sign_in(call: PublicCall, body: Assertion) -> HTTPResponse:
         raise
     except Refused:
         with closing(authentication.wrong_tokens(call.store)) as failures:
-            failures.take(authentication.rate_limit_key(address))
+            authentication.failed(call.store, failures, call.request, "passkey")
         raise
     response = HTTPResponse(status=204, headers={"Cache-Control": rendering.PRIVATE})
     browsers.keep(call.settings, call.request, response, secret)

@@ -19,6 +19,7 @@ from portal.http.forms import CHUNK
 from portal.recovery import records
 from portal.settings import parse
 from portal.store import audit, files, signed_uploads
+from portal.store.database import Database
 from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, MIB, make_package
@@ -111,6 +112,22 @@ def test_a_full_database_is_a_full_disk_to_people(client: httpx.Client, monkeypa
     monkeypatch.setattr(audit, "append", Mock(side_effect=full))
     answer = client.post("/api/apps", json={"app_id": "org.acme.other", "name": "Other"})
     assert problem(answer, 507, "STORAGE_ERROR")["detail"].startswith("The store's disk is full")
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/api/me"])
+def test_no_word_of_the_system_or_of_the_database_reaches_a_client(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """A stranger learns no table, path or library; the operator finds all of it in the log."""
+    for error in (sqlite3.OperationalError("no such table: secrets_of_x"), OSError(errno.ENOMEDIUM, "secrets_of_x")):
+        if isinstance(error, sqlite3.Error):
+            error.sqlite_errorcode = sqlite3.SQLITE_ERROR
+        with monkeypatch.context() as broken:
+            broken.setattr(Database, "read", Mock(side_effect=error))
+            answer = client.get(path)
+        assert answer.json()["code"] in ("STORAGE_ERROR", "UNAVAILABLE")
+        assert answer.json()["detail"].endswith("; see the server's log.")
+        assert "secrets_of_x" in caplog.text
 
 
 @pytest.mark.parametrize("fault", ["full", "quota", "file not flushed", "directory not flushed"])

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 
-from portal.store import presign
+from portal.store import audit, presign
 from portal.store.clock import now
 from tests.http.test_service import metric
 from tests.support.patience import PATIENCE
@@ -289,7 +289,10 @@ def test_a_rotation_breaks_no_url_given_out(publisher: Publisher, body: bytes) -
     rotated = mosis(store, "presign", "rotate")
     assert rotated.returncode == 0, rotated.stderr
     second = issued(publisher, size=len(body))
-    assert dict(parse_qsl(urlsplit(second["url"]).query))["key"] in rotated.stdout.split()
+    key_id = dict(parse_qsl(urlsplit(second["url"]).query))["key"]
+    assert key_id in rotated.stdout.split()
+    [row] = audit.filtered(store.db.read(), action="presign")
+    assert (row.action, row.subject, row.detail) == ("presign.rotate", key_id, '{"forgotten":[]}')
     for upload in (first, second):
         assert put(publisher, upload, body).status_code == 204
     assert mosis(store, "presign", "rotate").returncode == 1

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.http import caching
 from portal.recovery.records import APP, VERSION
-from portal.store import presign
+from portal.store import audit, presign
 from portal.store import versions as store_versions
 from portal.store.clock import now
 from tests.support.portal import Publisher, add_developer, problem, registration
@@ -213,6 +213,8 @@ def test_a_signed_url_opens_one_unpublished_version_for_a_while(
     versions = f"/api/apps/{publisher.app_id}/versions"
     signed = publisher.reviewer.post(f"{versions}/1/download-url")
     assert signed.status_code == 201
+    [row] = audit.filtered(publisher.portal.store.db.read(), subject=f"{publisher.app_id}/1", action="version.sign-url")
+    assert row.detail == f'{{"expires_at":{row.at + publisher.portal.store.settings.upload_url_seconds}}}'
     url = publisher.portal.url + signed.json()["url"]
     answer = httpx.get(url)
     assert answer.content == paths[1].read_bytes()

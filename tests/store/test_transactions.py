@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 import portal.store
-from portal.store import apps, assets, audit, awaited, deletion, files, placement, signed_uploads, transfers, uploads
+from portal.store import (
+    apps,
+    assets,
+    audit,
+    awaited,
+    deletion,
+    files,
+    placement,
+    refusals,
+    signed_uploads,
+    transfers,
+    uploads,
+)  # fmt: skip
 from portal.store.database import connect
 from portal.store.errors import Refused
 from portal.store.store import Store
@@ -63,6 +75,7 @@ WRITES: dict[str, Write] = {
     "placement.remove_orphan": lambda store, app: placement.remove_orphan(
         store, placement.Target(app.developer_id, app.app_id, 1)
     ),
+    "refusals.record": lambda store, _: refusals.record(store, ACTOR, refusals.ACTION, "0123", "acme"),
     "signed_uploads.renew": lambda store, app: signed_uploads.renew(store, "open"),
     "uploads.begin": lambda store, app: uploads.begin(store, uploads.new(store, app)),
     "uploads.abandon": lambda store, app: uploads.abandon(store, upload(store, app)),

@@ -40,7 +40,7 @@ def exchange(call: PublicCall, body: schemas.IdToken) -> schemas.IssuedToken:
     except Refused as refused:
         if refused.code != "UNAVAILABLE":
             with closing(authentication.wrong_tokens(call.store)) as failures:
-                failures.take(authentication.rate_limit_key(address))
+                authentication.failed(call.store, failures, call.request, "ID token")
         raise
     with closing(rate_limit(call.settings, "publishers")) as issued:
         issued.take(body.app_id)

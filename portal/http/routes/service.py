@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import logging
 from functools import cache
 
 from bottle import HTTPResponse
@@ -18,6 +19,7 @@ SCHEMA_TYPE = "application/schema+json"
 OPENAPI_TYPE = "application/json"  # which every tool accepts
 DOCUMENT_CACHE = "public, max-age=300"
 
+log = logging.getLogger(__name__)
 routes = Routes()
 
 
@@ -32,7 +34,8 @@ def readyz(call: PublicCall) -> schemas.Health:
         call.db.read().execute("SELECT 1 FROM developers LIMIT 1").fetchone()
         call.store.layout.area("temp").stat()
     except Exception as error:
-        raise Refused("UNAVAILABLE", f"The store is not ready: {error}.") from error
+        log.exception("not ready")
+        raise Refused("UNAVAILABLE", "The store is not ready; see the server's log.") from error
     return schemas.Health(status="ready")
 
 

@@ -12,7 +12,7 @@ from portal.http.responses import Answer
 from portal.http.routing import ANYONE, MEMBER, STARTED, Call, Operation, PublicCall, Routes
 from portal.mirror import offload
 from portal.packages.identifiers import valid_app_id
-from portal.store import apps, assets, keys, presign, versions
+from portal.store import apps, assets, audit, keys, presign, tokens, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.layout import plain_name
@@ -118,6 +118,9 @@ def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedD
     version = versions.get(call.db.read(), app.app_id, version_code)
     path, expires_at = schemas.download_path(version), now() + call.settings.upload_url_seconds
     grant = presign.Grant("GET", path, version.size, version.sha256, expires_at, version.version_id)
+    with call.db.write() as tx:
+        tokens.require_valid(tx, call.actor.token_id)
+        audit.append(tx, call.actor, "version.sign-url", f"{app.app_id}/{version_code}", expires_at=expires_at)
     query = urlencode(presign.sign(presign.load(call.store.layout.presign_keys), grant))
     return schemas.SignedDownload(url=f"{call.settings.public_url}{path}?{query}", expires_at=expires_at)
 
