@@ -108,7 +108,8 @@ def _storage_fault(error: OSError) -> str:
 
 def _database_fault(error: sqlite3.Error) -> str:
     """The same of the database: SQLite's own words may name tables and columns."""
-    return SQLITE.get(error.sqlite_errorcode & PRIMARY, "The database failed; see the server's log.")
+    code = getattr(error, "sqlite_errorcode", 0) & PRIMARY
+    return SQLITE.get(code, "The database failed; see the server's log.")
 
 
 def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -> HTTPResponse:
