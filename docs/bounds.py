@@ -64,7 +64,11 @@ FILES = (
     Bound("package", "setting:package_max_bytes", "FILE_TOO_LARGE", "bytes"),
     Bound("unpacked package", "setting:unpacked_max_bytes", "VALIDATION_ERROR", "bytes"),
     Bound("files of a package", "setting:entries_max", "VALIDATION_ERROR"),
-    Bound("unpacked bytes per packed byte", "setting:ratio_max", "VALIDATION_ERROR"),
+    Bound(
+        "unpacked bytes per packed byte, of more than 1 MiB in a file or 16 MiB in all",
+        "setting:ratio_max",
+        "VALIDATION_ERROR",
+    ),
     Bound("icon", "setting:icon_max_bytes", "FILE_TOO_LARGE", "bytes"),
     Bound("screenshot", "setting:screenshot_max_bytes", "FILE_TOO_LARGE", "bytes"),
     Bound("pixels of an image", "setting:image_max_pixels", "INVALID_IMAGE"),

@@ -11,8 +11,8 @@ from pathlib import Path
 from portal.catalogue.withdrawals import is_back
 from portal.faults import Fault, sentence
 from portal.packages import package as packages
+from portal.packages import signature as signatures
 from portal.packages.errors import PackageRejected
-from portal.packages.limits import Limits
 from portal.store import app_keys, apps, assets, developers, keys, releases, tombstones, versions
 from portal.store.app_keys import AppKey
 from portal.store.clock import rfc3339
@@ -48,10 +48,10 @@ class Document:
 
 
 class Author:
-    """Makes documents. `limits`: what the store accepts as a package."""
+    """Makes documents."""
 
-    def __init__(self, db: sqlite3.Connection, layout: Layout, limits: Limits) -> None:
-        self._db, self._layout, self._limits = db, layout, limits
+    def __init__(self, db: sqlite3.Connection, layout: Layout) -> None:
+        self._db, self._layout = db, layout
 
     def document(self, app_id: str, before: bytes | None = None) -> Document | None:
         """The document of an app; None if nothing of it was ever published, or it was deleted.
@@ -172,11 +172,11 @@ class Author:
 
     def _statement(self, version: PlacedVersion, path: Path) -> str:
         try:
-            package = packages.read(path, self._limits)
-            packages.verify(package, keys.get(self._db, version.key_id).public_key)
+            statement = packages.accepted_statement(path)
+            signatures.verify(keys.get(self._db, version.key_id).public_key, version.signature, statement)
         except PackageRejected as error:
             raise DocumentError(f"{path} is damaged: run `mosis scrub --repair`. {sentence(error)}") from None
-        return hashlib.sha256(package.statement).hexdigest()
+        return hashlib.sha256(statement).hexdigest()
 
     def _icons(self, app_id: str) -> Iterator[dict[str, object]]:
         icons = [asset for asset in assets.of_app(self._db, app_id) if asset.name.startswith("icon-")]

@@ -1,4 +1,4 @@
-"""`mosis pack`, `sign` and `verify`: what a developer does before an upload, and anyone after a download."""
+"""`mosis pack`, `sign`, `statement` and `verify`: before an upload, and after a download."""
 
 import sys
 from pathlib import Path
@@ -32,6 +32,7 @@ def add(app: typer.Typer) -> None:
     """Declare the commands."""
     app.command(epilog=example("pack reader/ reader-1.0.0.mosis"))(pack)
     app.command(epilog=example("sign reader-1.0.0.mosis --key key.pem"))(sign)
+    app.command(epilog=example("statement reader-1.0.0.mosis"))(statement)
     app.command(epilog=example("verify reader-1.0.0.mosis --public-key BASE64"))(verify)
 
 
@@ -54,6 +55,16 @@ def sign(
     with naming(file):
         signed = build.sign(file, own_key(key), output)
     print(f"{output or file}: signed with key {signed.key_id}")
+
+
+def statement(file: PackageFile) -> None:
+    """Print what a signature of a package signs: its identity, and size and SHA-256 of each entry.
+
+    For signers of your own, and to find why a signature does not match. No signature is checked.
+    """
+    with naming(file):
+        content = package.inspect(file)
+    sys.stdout.buffer.write(content.statement)
 
 
 def verify(file: PackageFile, public_key: PublicKey = None) -> None:

@@ -40,6 +40,7 @@ COMMANDS = (
     Command("trust", "trust", DEVELOPER, "Let CI jobs publish an app without a stored token."),
     Command("pack", "packages", DEVELOPER, "Make an unsigned package of a directory."),
     Command("sign", "packages", DEVELOPER, "Sign a package."),
+    Command("statement", "packages", DEVELOPER, "Print what a signature of a package signs."),
     Command("verify", "packages", DEVELOPER, "Check a package and its signature."),
     Command("key", "keys", DEVELOPER, "Your signing keys, on this machine and in the store."),
     Command("install", "install", DEVICE, "Install or update an app on this device."),

@@ -22,7 +22,7 @@ from portal.catalogue.tree import Tree
 from portal.faults import Fault, sentence
 from portal.jobs.alone import alone
 from portal.jobs.catalogue_idle import CHECK_SECONDS, JOB, RECOVERED
-from portal.store import audit, clock_trust, job_runs, uploads
+from portal.store import audit, clock_trust, job_runs
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
@@ -90,7 +90,7 @@ class _Run:
         if everything := self._changed is None:
             record(self._store)
         apps = self._every() if self._changed is None else self._changed
-        author = Author(self._db, self._store.layout, uploads.limits(self._store))
+        author = Author(self._db, self._store.layout)
         documents = {}
         for app_id in apps:
             try:

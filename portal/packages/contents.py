@@ -12,8 +12,8 @@ from typing import NamedTuple, cast
 from zlib_ng import zlib_ng as zlib
 
 from portal.packages import extra_fields
-from portal.packages.archive import CENTRAL, DESCRIBED, DESCRIPTOR, LOCAL, STORED, Entry
-from portal.packages.errors import quote
+from portal.packages.archive import DESCRIBED, DESCRIPTOR, IN_ZIP64, LOCAL, STORED, Entry, misfit
+from portal.packages.reasons import Fault
 from portal.packages.signature import ContentDigest
 
 _PACKED_CHUNK = 64 * 1024  # bytes; zlib copies what it has not consumed, so this is smaller than the output
@@ -38,11 +38,11 @@ class _Corrupt(Exception):
 
 
 class Contents(NamedTuple):
-    """Digests of all readable entries, the content of the entries to keep, and the faults, as sentences."""
+    """Digests of all readable entries, the content of the entries to keep, and the faults."""
 
     digests: list[ContentDigest]
     kept: dict[str, bytes]
-    faults: list[str]
+    faults: list[Fault]
 
 
 def read_contents(file: BufferedIOBase, entries: Iterable[Entry], keep: Mapping[str, int]) -> Contents:
@@ -60,7 +60,7 @@ def read_contents(file: BufferedIOBase, entries: Iterable[Entry], keep: Mapping[
                 raise _Corrupt(f"is {entry.header.unpacked} bytes long, more than the {keep[entry.path]} allowed")
             digest, content = _digest(file, entry, entry.path in keep)
         except _Corrupt as error:
-            contents.faults.append(f"{quote(entry.path)} {error}.")
+            contents.faults.append(Fault(entry.path, str(error)))
             continue
         contents.digests.append(digest)
         if entry.path in keep:
@@ -79,7 +79,7 @@ def _fill(file: BufferedIOBase, buffer: bytearray | memoryview) -> None:
         raise OSError(f"{getattr(file, 'name', 'The file')} was truncated while it was read.")
 
 
-def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[str]:
+def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[Fault]:
     """Compare the local header and leave the file at the data of the entry. Raises _Corrupt if it cannot be found."""
     file.seek(entry.header.offset)
     local = read_exactly(file, LOCAL.size)
@@ -87,20 +87,26 @@ def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[str]:
         raise _Corrupt(f"has no local header at byte {entry.header.offset}")
     stated, expected = local[_LOCAL_COMMON], entry.record[_CENTRAL_COMMON]
     differing = [name for name, field in _COMMON_FIELDS.items() if stated[field] != expected[field]]
-    if entry.header.flags & DESCRIBED:
+    described = bool(entry.header.flags & DESCRIBED)
+    if described:
         differing = [name for name in differing if name not in _DESCRIBED_FIELDS or any(stated[_COMMON_FIELDS[name]])]
-    *_, name_length, extra_length = LOCAL.unpack(local)
+    *_, packed, unpacked, name_length, extra_length = LOCAL.unpack(local)
+    if IN_ZIP64 in (packed, unpacked):
+        yield Fault(entry.path, extra_fields.NEEDLESS_ZIP64)
+        differing = [name for name in differing if name not in _DESCRIBED_FIELDS]
     name_and_extra = read_exactly(file, entry.header.name_length + entry.extra_length)
-    if not differing and name_and_extra[:name_length] != entry.record[CENTRAL.size :][:name_length]:
+    if not differing and name_and_extra[:name_length] != entry.name[:name_length]:
         differing.append("name")
     if differing:
-        yield f"{quote(entry.path)}: the local header and the central directory differ in {' and '.join(differing)}."
+        what = " and ".join(differing)
+        yield Fault(entry.path, f"differs in {what} between its local header and the central directory")
     if name_length != entry.header.name_length:
         return  # and so the extra fields are nowhere
-    if extra_length != entry.extra_length:
-        raise _Corrupt(f"has {entry.extra_length - extra_length} bytes around it that belong to no entry")
-    if fault := extra_fields.fault(name_and_extra[name_length:]):
-        yield f"{quote(entry.path)}: the local header has {fault}."
+    if fault := misfit(entry, extra_length):
+        raise _Corrupt(fault)
+    sizes = b"" if described else extra_fields.repeats_sizes(unpacked, packed)
+    if fault := extra_fields.fault(name_and_extra[name_length:], entry.name, sizes):
+        yield Fault(entry.path, fault)
 
 
 def _digest(file: BufferedIOBase, entry: Entry, keep: bool) -> tuple[ContentDigest, bytes]:

@@ -1,5 +1,6 @@
 """Reading and verifying a package: its structure, its manifest and its signature."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from portal.packages import manifest as manifests
+from portal.packages import mismatch
 from portal.packages import signature as signatures
 from portal.packages.archive import Entry, read_directory
 from portal.packages.contents import Contents, read_contents
-from portal.packages.errors import PackageRejected, SignatureInvalid
-from portal.packages.limits import DEFAULT_LIMITS, Limits
+from portal.packages.errors import PackageRejected, SignatureInvalid, quote
+from portal.packages.limits import DEFAULT_LIMITS, UNLIMITED, Limits
 from portal.packages.manifest import Manifest
+from portal.packages.reasons import sentences
 
 Document = TypeVar("Document")
 
@@ -76,22 +79,41 @@ def inspect(path: Path, limits: Limits = DEFAULT_LIMITS) -> Content:
     return Content(manifest, contents.kept[manifests.PATH], _statement(manifest, contents), entries)
 
 
+def accepted_statement(path: Path) -> bytes:
+    """The statement of a package that a store has accepted, whatever its limits and rules were then.
+
+    Raises PackageRejected when the package is damaged, OSError when the file cannot be read.
+    """
+    entries, contents, faults = _read(path, UNLIMITED, {manifests.PATH: UNLIMITED.manifest_bytes})
+    if len(contents.digests) < len(entries) or manifests.PATH not in contents.kept:
+        raise PackageRejected(faults or [_missing(manifests.PATH, entries)])
+    signed = (digest for digest in contents.digests if digest.path != signatures.PATH)
+    try:
+        manifest = json.loads(contents.kept[manifests.PATH])
+        return signatures.statement(manifest["id"], manifest["version_name"], manifest["version_code"], signed)
+    except (ValueError, TypeError, KeyError):
+        raise PackageRejected([f"{manifests.PATH} is damaged."]) from None
+
+
 def verify(package: Package, public_key: bytes) -> None:
     """Verify the signature with `public_key` (32 raw bytes). Raises SignatureInvalid."""
     if signatures.key_id(public_key) != package.key_id:
         raise SignatureInvalid(
             [f"The package is signed with key {package.key_id}, not with key {signatures.key_id(public_key)}."]
         )
-    signatures.verify(public_key, package.signature, package.statement)
+    try:
+        signatures.verify(public_key, package.signature, package.statement)
+    except SignatureInvalid:
+        raise SignatureInvalid([mismatch.reason(public_key, package.signature, package.statement)]) from None
 
 
 def _read(path: Path, limits: Limits, keep: Mapping[str, int]) -> tuple[list[Entry], Contents, list[str]]:
     with BufferedReader(FileIO(path), _BUFFER) as file:
         directory = read_directory(file, os.fstat(file.fileno()).st_size, limits)
         if not directory.sound:
-            raise PackageRejected(directory.faults)
+            raise PackageRejected(sentences(directory.faults))
         contents = read_contents(file, directory.entries, keep)
-    return directory.entries, contents, directory.faults + contents.faults
+    return directory.entries, contents, sentences(directory.faults + contents.faults)
 
 
 def _document(
@@ -103,8 +125,18 @@ def _document(
         except PackageRejected as error:
             faults += error.errors
     elif all(entry.path != path for entry in entries):
-        faults.append(f"{path} is missing.")
+        faults.append(_missing(path, entries))
     return None
+
+
+def _missing(path: str, entries: list[Entry]) -> str:
+    deeper = next((entry.path for entry in entries if entry.path.endswith(f"/{path}")), None)
+    if deeper is None:
+        return f"{path} is missing."
+    folder = deeper.removesuffix(path)
+    return (
+        f"{path} is missing at the root, it is at {quote(deeper)}: pack the content of {quote(folder)}, not the folder."
+    )
 
 
 def _statement(manifest: Manifest, contents: Contents) -> bytes:

@@ -22,6 +22,7 @@ SYSTEM_NAMES = frozenset(
 )  # fmt: skip
 
 _UNPORTABLE = re.compile(r'[<>:"|?*]')
+_VMS_VERSION = re.compile(";[0-9]*$")
 
 
 def faults(path: str) -> Iterator[str]:
@@ -100,6 +101,8 @@ def _component_faults(component: str) -> Iterator[str]:
         yield "has a component that begins with a space or ends with a space or a dot"
     elif DEVICE_NAME.fullmatch(component.partition(".")[0].rstrip()):
         yield "has a component that is a device name on Windows"
+    elif _VMS_VERSION.search(component):
+        yield "has a component that ends with a semicolon and a number, which unzip cuts off"
     elif is_system_name(component):
         yield "has a component reserved by an operating system"
     if len(component.encode()) > LONGEST_COMPONENT:

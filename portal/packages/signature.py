@@ -16,6 +16,7 @@ from portal.packages.errors import SignatureInvalid
 
 PATH = "META-INF/mosis.sig"
 MAX_BYTES = 1024
+HEADER_LINES = 4  # of a package's statement, before its entries
 
 KeyId = Annotated[
     str, Field(strict=True, pattern="^[0-9a-f]{32}$", description="the first 32 hex digits of SHA-256(public key)")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from portal.packages import package as packages
+from portal.packages import signature
 from portal.packages.errors import PackageRejected
-from portal.store import app_keys, uploads, versions
+from portal.store import app_keys, versions
 from portal.store.errors import Refused
 from portal.store.store import Store
 from portal.store.versions import PlacedVersion
 
 LISTED_MAX = 1000  # files of a kind
-HEADER_LINES = 4  # of a statement, before its files
 EXPECTED = ("version_name", "version_code")  # members of a manifest that each version changes
 Key = Literal["first", "same", "other"]
 
@@ -111,13 +111,13 @@ def _entries(store: Store, version: PlacedVersion) -> dict[str, tuple[str, int]]
     """Digest and size of each file, by its path."""
     path = store.layout.package(version.developer_id, version.app_id, version.version_code)
     try:
-        statement = packages.read(path, uploads.limits(store)).statement
+        statement = packages.accepted_statement(path)
     except (OSError, PackageRejected):
         raise Refused(
             "FILE_NOT_FOUND", f"The package of {version.app_id} {version.version_code} cannot be read."
         ) from None
     found = {}
-    for line in statement.decode().split("\n")[HEADER_LINES:-1]:
+    for line in statement.decode().split("\n")[signature.HEADER_LINES : -1]:
         sha256, size, name = line.split("  ", 2)
         found[name] = (sha256, int(size))
     return found

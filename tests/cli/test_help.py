@@ -95,7 +95,7 @@ def test_completion_knows_the_commands() -> None:
         [MOSIS], capture_output=True, text=True,
         env={"_MOSIS_COMPLETE": "complete_bash", "COMP_WORDS": "mosis sta", "COMP_CWORD": "1"},
     )  # fmt: skip
-    assert ran.stdout.split() == ["status"]
+    assert ran.stdout.split() == ["statement", "status"]
 
 
 def test_the_options_of_the_devices_client_are_completed() -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def test_every_reason_names_the_directory(tmp_path: Path) -> None:
     lines = ran.stderr.splitlines()
     assert (ran.returncode, len(lines)) == (1, 2)
     assert all(line.startswith(f"{wrong}: ") for line in lines)
+
+
+def test_the_statement_is_what_is_signed(tmp_path: Path, key: Path) -> None:
+    package = tmp_path / "p.mosis"
+    mosis("pack", source(tmp_path / "source"), package)
+    printed = mosis("statement", package)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert mosis("sign", package, "--key", key).returncode == 0
+    assert mosis("statement", package).stdout == printed.stdout
+    signed = json.loads(zipfile.ZipFile(package).read(signature.PATH))["signature"]
+    public_key = signature.raw_public_key(keys.load(key))
+    signature.verify(public_key, signed, printed.stdout.encode())
 
 
 def test_a_package_of_another_key_is_named(tmp_path: Path) -> None:

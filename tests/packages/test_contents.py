@@ -51,14 +51,14 @@ def refuse(path: Path, data: bytes) -> list[str]:
 
 @pytest.mark.parametrize(
     ("kernel", "reason"),
-    [(bytes(MIB), "more than 100 to 1"), (bytes(range(256)) * 40, "overlaps the next record")],
+    [(bytes(MIB + 1), "more than 100 to 1"), (bytes(range(256)) * 40, "overlaps the next record")],
     ids=["steep", "within the ratio"],
 )
 def test_quoted_overlap_is_refused_before_anything_is_inflated(
     kernel: bytes, reason: str, tmp_path: Path, inflater: type[CountedInflater]
 ) -> None:
     errors = refuse(tmp_path / "bomb", hostile.quoted_overlap_bomb(150, kernel))
-    assert sum(reason in error for error in errors) >= 99
+    assert any(reason in error and error.endswith(("and 145 more.", "and 146 more.")) for error in errors), errors
     assert inflater.inflated == 0
 
 
@@ -70,7 +70,7 @@ def test_the_bomb_is_one(tmp_path: Path) -> None:
     assert sum(info.file_size for info in infos) > 20 * MIB > 1000 * path.stat().st_size
 
 
-@pytest.mark.parametrize("unpacked", [600 * MIB, 2**32 - 1])
+@pytest.mark.parametrize("unpacked", [600 * MIB, 2**32 - 2])
 def test_stated_sizes_beyond_the_limit_are_not_inflated(
     unpacked: int, tmp_path: Path, inflater: type[CountedInflater]
 ) -> None:
@@ -85,7 +85,7 @@ def test_an_entry_is_left_one_byte_beyond_what_it_states(tmp_path: Path, inflate
     lie = {"unpacked": 1}
     bombs = [Item(b"%d" % n, bytes(MIB), DEFLATED, central=lie, local=lie) for n in range(50)]
     errors = refuse(tmp_path / "bomb", hostile.package(*bombs))
-    assert len(errors) == 50
+    assert errors == ['"0" unpacks to more than the 1 bytes declared. Likewise "1", "2", "3" and 46 more.']
     assert inflater.inflated <= 2 * 50
 
 
