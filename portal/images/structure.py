@@ -19,9 +19,9 @@ MOST = {
 }
 """The most parts of each kind in one file."""
 
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # neither a stuffed byte nor a restart inside a scan
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_WITHOUT_LENGTH = (0x01, 0xD8, _END_OF_IMAGE)
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # neither a stuffed byte nor a restart inside a scan
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+WITHOUT_LENGTH = (0x01, 0xD8, END_OF_IMAGE)
 _KINDS = {
     b"IDAT": "IDAT chunks",
     **dict.fromkeys((b"zTXt", b"iTXt", b"iCCP"), "compressed chunks"),
@@ -53,17 +53,17 @@ def _jpeg(data: bytes) -> Iterator[tuple[str, int]]:
     """Marker segments (ITU-T T.81, annex B). Decoders skip bytes between segments one by one: each counts as one."""
     position, scans = 0, 0
     after_scan = False
-    while match := _MARKER.search(data, position):
+    while match := MARKER.search(data, position):
         if not after_scan:
             yield "segments", 1 + match.start() - position
         marker, position = data[match.end() - 1], match.end()
-        after_scan = marker == _START_OF_SCAN
+        after_scan = marker == START_OF_SCAN
         if after_scan:
             scans += 1
             yield "scans", 1
-        elif marker == _END_OF_IMAGE and scans:
+        elif marker == END_OF_IMAGE and scans:
             return
-        if marker not in _WITHOUT_LENGTH:
+        if marker not in WITHOUT_LENGTH:
             position += max(2, int.from_bytes(data[position : position + 2], "big"))
 
 
