@@ -9,7 +9,7 @@ from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import table
 from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked
-from portal.http.schemas import Name
+from portal.packages.texts import Name
 from portal.store import developers, files, keys, passkeys, quotas, tokens
 from portal.store.audit import OPERATOR
 from portal.store.clock import now, rfc3339

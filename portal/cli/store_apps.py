@@ -10,8 +10,8 @@ from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import line, newest_first, table
 from portal.cli.parameters import DeveloperId, app_id, checked, developer_id
-from portal.http.schemas import Name
 from portal.packages.identifiers import LARGEST_INTEGER
+from portal.packages.texts import Name
 from portal.store import apps, assets, deletion, downloads, listing, transfers, versions
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339

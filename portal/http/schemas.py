@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from portal.packages.identifiers import LARGEST_INTEGER, AppId, DeveloperId, VersionCode
-from portal.packages.manifest import WebPage
 from portal.packages.signature import KeyId
+from portal.packages.texts import Description, Explanation, Name, Note, WebPage
 from portal.store import (
     app_keys,
     apps,
@@ -33,15 +33,6 @@ Time = Annotated[
     int,
     PlainSerializer(rfc3339, return_type=str),
     Field(description="UTC, RFC 3339"),
-]
-Name = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=100,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
-        description="1 to 100 characters without control characters",
-    ),
 ]
 DOWNLOAD_DAYS = 90
 TOKEN_DAYS_MAX = 3650
@@ -203,7 +194,7 @@ class Keys(Listing):
 class NewApp(Body):
     app_id: AppId
     name: Name
-    description: str = Field("", max_length=10_000)
+    description: Description = ""
     dry_run: bool = Field(False, description="add nothing; only answer as if the app were added")
 
 
@@ -230,7 +221,7 @@ class SetWebhook(Webhook):
 
 class AppChange(Body):
     name: Name = Field(default_factory=str)
-    description: str = Field(default_factory=str, max_length=10_000)
+    description: Description = Field(default_factory=str)
     homepage: WebPage | None = Field(None, description="http or https URL; null: none")
 
 
@@ -283,7 +274,7 @@ class NewRotation(Body):
 
 class NewRecovery(Body):
     new_key_id: KeyId
-    reason: str = Field(min_length=1, max_length=2000, description="public: shown in the store information of the app")
+    reason: Explanation = Field(description="public: shown in the store information of the app")
 
 
 class App(BaseModel):
@@ -316,12 +307,12 @@ class Apps(Listing):
 
 
 class Reason(Body):
-    reason: str = Field("", max_length=2000, description="shown to the developer")
+    reason: Note = Field("", description="shown to the developer")
 
 
 class Transfer(Body):
     developer_id: DeveloperId = Field(description="the new owner")
-    reason: str = Field(max_length=2000, pattern=r"\S", description="text for the audit log")
+    reason: Explanation = Field(description="text for the audit log")
 
 
 class Seen(Body):
@@ -337,11 +328,11 @@ class Approval(Reason, Seen):
 
 
 class Rejection(Seen):
-    reason: str = Field(max_length=2000, pattern=r"\S", description="text that is shown to the developer")
+    reason: Explanation = Field(description="text that is shown to the developer")
 
 
 class Withdrawal(Body):
-    reason: str = Field(max_length=2000, pattern=r"\S", description="text that is shown to everyone")
+    reason: Explanation = Field(description="text that is shown to everyone")
 
 
 class Version(BaseModel):

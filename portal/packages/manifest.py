@@ -1,44 +1,22 @@
 """`manifest.json`: the identity and description of a package."""
 
-import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, JsonValue, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from portal.packages import documents
 from portal.packages.identifiers import AppId, SemVer, VersionCode
 from portal.packages.limits import DEFAULT_LIMITS
+from portal.packages.texts import Changelog, Description, Line, Name, WebPage, one_line
 
 PATH = "manifest.json"
 EXTENSION = "^x-[a-z0-9][a-z0-9_-]*$"
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_http_url = TypeAdapter(HttpUrl)
-
-
-def _no_controls(value: str) -> str:
-    if _CONTROLS.search(value):
-        raise ValueError("must not contain control characters or text direction overrides")
-    return value
-
-
-def _one_line(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be blank")
-    if set(value) & set("\t\n\r"):
-        raise ValueError("must be a single line")
-    return _no_controls(value)
-
-
-def _web_page(value: str) -> str:
-    _http_url.validate_python(value)
-    return _one_line(value)
 
 
 def _inner_path(value: str) -> str:
     if value.startswith("/") or "\\" in value or ".." in value.split("/"):
         raise ValueError("must stay inside the package")
-    return _one_line(value)
+    return one_line(value)
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,9 +25,6 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
-Text = Annotated[str, AfterValidator(_no_controls)]
-WebPage = Annotated[str, Field(max_length=2000), AfterValidator(_web_page)]
 Permission = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
 
 
@@ -66,12 +41,12 @@ class Manifest(BaseModel):
 
     manifest_version: int = Field(ge=1, le=1, description="format version of this document: 1")
     id: AppId
-    name: Annotated[Line, Field(max_length=100)] = Field(description="display name")
+    name: Name = Field(description="display name")
     version_name: SemVer
     version_code: VersionCode
-    description: Annotated[Text, Field(max_length=10_000)] | None = Field(None, description="what the app does")
-    author: Annotated[Line, Field(max_length=200)] | None = Field(None, description="author of the app")
-    license: Annotated[Line, Field(max_length=200)] | None = Field(None, description="SPDX license expression")
+    description: Description | None = Field(None, description="what the app does")
+    author: Line | None = Field(None, description="author of the app")
+    license: Line | None = Field(None, description="SPDX license expression")
     homepage: WebPage | None = Field(None, description="http or https URL")
     entry: Annotated[str, Field(max_length=512), AfterValidator(_inner_path)] | None = Field(
         None, description="path in the package of the file that a device starts"
@@ -82,7 +57,7 @@ class Manifest(BaseModel):
     min_api: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
         None, description="lowest API level of a device that can run the app"
     )
-    changelog: Annotated[Text, Field(max_length=20_000)] | None = Field(None, description="changes in this version")
+    changelog: Changelog | None = Field(None, description="changes in this version")
 
 
 def parse(data: bytes, max_bytes: int = DEFAULT_LIMITS.manifest_bytes) -> Manifest:

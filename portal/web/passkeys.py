@@ -3,7 +3,7 @@
 import ipaddress
 import json
 from contextlib import closing
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from bottle import HTTPResponse
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from portal.http import authentication, browsers, schemas
 from portal.http.routing import ANYONE, MEMBER, Call, Operation, PublicCall, Routes
-from portal.packages.manifest import Line
+from portal.packages.texts import Name
 from portal.store import passkeys
 from portal.store.authenticators import RelyingParty
 from portal.store.errors import RateLimited, Refused
@@ -33,7 +33,7 @@ class Confirmed(schemas.Body):
 
 
 class NewPasskey(Confirmed):
-    name: Annotated[Line, Field(max_length=100)]
+    name: Name
     credential: dict[str, Any]
 
 
