@@ -23,6 +23,7 @@ from portal.http.routes import (
     uploads,
 )
 from portal.http.routing import STARTED, Services
+from portal.http.security_headers import secured
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.downloads import Counting
@@ -70,7 +71,7 @@ def create_app(settings: Settings) -> Wsgi:
     routes = tuple(route for module in MODULES for route in module.routes)
     services = Services(opened, Metrics(opened), routes, Counting(opened.db))
     pages = (route for module in PAGES for route in module.routes)
-    return drained(readable(measured(application(services, pages), services.metrics), settings))
+    return drained(secured(readable(measured(application(services, pages), services.metrics), settings)))
 
 
 def measured(app: Bottle, metrics: Metrics) -> Wsgi:
