@@ -9,6 +9,7 @@ from deploys.host.planned import planned
 from deploys.services import (
     base,
     catalogue,
+    certificate,
     cron,
     lifecycle,
     litestream,
@@ -25,6 +26,7 @@ if pyinfra.is_cli:
     wanted = planned()
     preflight.check(wanted)
     standby.check(wanted)
+    certificate.check(wanted)
 
     if wanted.runtime == "local":
         base.directories(wanted)
@@ -52,11 +54,13 @@ if pyinfra.is_cli:
             catalogue.keys(wanted)
             litestream.configured(wanted)  # once the release whose command it runs has taken over
             litestream.running(wanted)
+        certificate.prepared(wanted)
         nginx.front(wanted)
         cron.schedules(wanted)
         probe.bucket(wanted)
         lifecycle.bucket(wanted)
         prometheus.monitoring(wanted)
+        certificate.by_acme(wanted)
         releases.prune(wanted.release)
         declared.written(wanted)
 

@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 from typer._click import Command
 
 from deploys.plan import schedules
-from deploys.plan.data import PREFIX, HostData
+from deploys.plan.data import PREFIX, HostData, Tls
 from docs import bounds, model
 from portal import settings
 from portal.app import create_app
@@ -40,7 +40,13 @@ from portal.store.retention import HOUR, RULES
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
-NESTED: Mapping[str, type[BaseModel]] = {"issuers": Issuer, "backup": Backup, "mirror": S3, "follow": Follow}
+NESTED: Mapping[str, type[BaseModel]] = {
+    "issuers": Issuer,
+    "backup": Backup,
+    "mirror": S3,
+    "follow": Follow,
+    "tls": Tls,
+}
 SCOPES = ("developer", "reviewer", "admin")
 PLACE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -59,18 +65,11 @@ def _settings(model: type[BaseModel], prefix: str = "") -> Iterator[Sequence[obj
     for name, field in model.model_fields.items():
         yield f"`{prefix}{name}`", shown(field.get_default(call_default_factory=True)), field.description
         if name in NESTED:
-            yield from _settings(NESTED[name], f"{name}.")
+            yield from _settings(NESTED[name], f"{prefix}{name}.")
 
 
 def host_data() -> str:
-    fields = HostData.model_fields.items()
-    return table(
-        ("host data", "default", "meaning"),
-        (
-            (f"`{PREFIX}{name}`", shown(field.get_default(call_default_factory=True)), field.description)
-            for name, field in fields
-        ),
-    )
+    return table(("host data", "default", "meaning"), _settings(HostData, PREFIX))
 
 
 def shown(default: object) -> str:

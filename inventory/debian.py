@@ -8,6 +8,7 @@ store = [
             "_sudo": True,
             "mosis_runtime": "systemd",
             "mosis_server_names": ("store.example.org",),
+            "mosis_tls": {"acme": "operator@example.org"},
             "mosis_prometheus": "install",
             "mosis_settings": {
                 "public_url": "https://store.example.org",

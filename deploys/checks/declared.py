@@ -15,6 +15,7 @@ from deploys.remote import check
 from deploys.services import litestream, portal, prometheus
 from deploys.synology import task_scheduler
 
+CERTIFICATE_DAYS = 14  # certbot renews after 60 of 90 days, and tries twice a day from then on
 SYSTEM_UNITS = ("nginx.service", "cron.service")
 
 
@@ -53,6 +54,8 @@ def declared(plan: Plan) -> dict[str, object]:
     if backup := plan.settings.backup:
         place = {"mount": str(backup.mount), "directory": str(backup.directory)}
         found["drive"] = {**place, "uuid": plan.data.drive_uuid}
+    if plan.data.tls and not plan.data.follows:
+        found["certificate"] = {"path": plan.data.tls.files[0], "days": CERTIFICATE_DAYS}
     if plan.stack:
         found |= _stack(plan, plan.stack)
         return found | (_synology(plan, plan.stack) if plan.data.share else {})

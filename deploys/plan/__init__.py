@@ -6,7 +6,7 @@ Nothing below this package imports pyinfra: values go in, values come out.
 from collections import Counter
 from collections.abc import Mapping
 
-from deploys.plan import compose, local, places, standby, systemd
+from deploys.plan import compose, local, places, standby, systemd, tls
 from deploys.plan.data import PlanError, parse
 from deploys.plan.model import Plan
 from deploys.plan.release import Release
@@ -18,6 +18,7 @@ def plan(host_data: Mapping[str, object], release: Release) -> Plan:
     """The plan of a host. Raises PlanError, one sentence about the data that is missing or wrong."""
     data = parse(host_data)
     standby.require_possible(data)
+    tls.require_possible(data)
     wanted = RUNTIMES[data.runtime].plan(data, release)
     ports = Counter(listener.port for listener in wanted.listeners)
     if twice := [port for port, listeners in ports.items() if listeners > 1]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, model_validator
 
 from deploys.make import place
 from deploys.plan import cron_times
+from deploys.plan.paths import ACME_CERTIFICATE, ACME_KEY
 from portal.settings import AbsolutePath, faults
 
 PREFIX = "mosis_"
@@ -68,6 +69,53 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Subnet = Annotated[IPv4Network, AfterValidator(_subnet)]
 
 
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+HSTS = {
+    "subdomains": "max-age=31536000; includeSubDomains",
+    "host": "max-age=31536000",
+    "off": "",
+}  # a year, as OWASP ASVS 3.4.1 asks
+
+
+class Tls(BaseModel):
+    """Where the certificate of a store comes from: files of the host, or a certificate authority that speaks ACME."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    certificate: PlainPath | None = Field(None, description="file on the host: certificate with its chain, PEM")
+    key: PlainPath | None = Field(None, description="file on the host: private key of the certificate, PEM")
+    acme: str | None = Field(
+        None,
+        pattern=r"^[\w.+-]+@[\w.-]+$",
+        description="e-mail address for the authority, instead of files: certbot obtains the certificate and renews it",
+    )
+    directory: str = Field(
+        LETS_ENCRYPT,
+        pattern=r"^https://[\w.:/-]+$",
+        description="ACME directory of an authority, whose terms you accept",
+    )
+    port: Port = Field(443, description="TCP port for https; mosis_port then only redirects")
+    hsts: Literal["subdomains", "host", "off"] = Field(
+        "subdomains", description="what browsers open by https alone, for a year after each visit"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.certificate is None) != (self.key is None) or (self.certificate is None) == (self.acme is None):
+            raise ValueError("needs either certificate and key, or acme")
+        return self
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Paths of certificate and key on the host."""
+        return (str(self.certificate), str(self.key)) if self.certificate else (ACME_CERTIFICATE, ACME_KEY)
+
+    @property
+    def hsts_header(self) -> str:
+        """The value of Strict-Transport-Security, empty for none."""
+        return HSTS[self.hsts]
+
+
 class HostData(BaseModel):
     """The data of one host. `inventory/group_data/all.py` shows every field with its default."""
 
@@ -79,6 +127,7 @@ class HostData(BaseModel):
     server_names: tuple[ServerName, ...] = Field(
         ("_",), min_length=1, description="host names nginx answers to; _: any"
     )
+    tls: Tls | None = Field(None, description="runtime systemd: https with a certificate of the host; None: http alone")
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
         description="networks of reverse proxies, whose X-Forwarded-For names the client",
@@ -91,6 +140,7 @@ class HostData(BaseModel):
     )
     nginx: PlainPath | None = Field(None, description="runtime local: nginx's program; None: the portal alone answers")
     litestream_port: Port = Field(9099, description="loopback port of Litestream's metrics")
+    metrics_port: Port = Field(9098, description="runtime systemd: loopback port of the portal's metrics")
     prometheus_port: Port = Field(9090, description="loopback port of an installed Prometheus")
     prometheus: Literal["files", "install"] = Field(
         "files", description="only lay down scrape and rule files, or install Debian's Prometheus too"

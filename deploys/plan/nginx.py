@@ -8,8 +8,9 @@ from functools import cache
 from hashlib import sha256
 
 from deploys.plan.data import HostData
+from deploys.plan.paths import ACME_CHALLENGES
 from deploys.plan.render import render
-from portal.http import people, problems
+from portal.http import people, problems, security_headers
 from portal.settings import MIB, Settings
 
 SMALL_BODY_MAX = 96 * 1024
@@ -57,7 +58,7 @@ class Error:
         hint = self.hint or people.HINTS[self.code]
         page = render("nginx/error.html.j2", problem=problem, hint=hint, style=style)
         return (
-            Representation("", problems.CONTENT_TYPE, json.dumps(problem), {"X-Content-Type-Options": "nosniff"}),
+            Representation("", problems.CONTENT_TYPE, json.dumps(problem), security_headers.DEFAULTS),
             Representation("-page", "text/html; charset=utf-8", _one_line(page), _page_headers(style)),
         )
 
@@ -85,13 +86,17 @@ def _page_headers(style: str) -> dict[str, str]:
 UNAVAILABLE = Error(
     (502, 503, 504), "UNAVAILABLE", "The store is busy or restarting; try again shortly.", retry_after=2
 )
+PLAIN_HTTP = Error(
+    (403,), "FORBIDDEN", "This request needs https. A token in it was sent in the clear: revoke that token.",
+    hint="Use the address that begins with https://.",
+)  # fmt: skip
 STANDBY = replace(
     UNAVAILABLE, detail="This host is a standby and serves nobody.", retry_after=60,
     hint="Ask the operator for the address of the store.",
 )  # fmt: skip
 
 ERRORS = (
-    Error((400,), "INVALID_REQUEST", "The request is not valid HTTP."),
+    Error((400, 497), "INVALID_REQUEST", "The request is not valid HTTP, or not by https where only https is spoken."),
     Error((403,), "FORBIDDEN", "This address is for the networks of the operator."),
     Error((404,), "NOT_FOUND", "The store has nothing at this address."),
     Error((405, 501), "NOT_IMPLEMENTED", "The store supports neither this method nor this transfer coding."),
@@ -111,6 +116,9 @@ FILE_ERRORS = (
     Error((403, 500), "STORAGE_ERROR", "The file cannot be read; the log of the server has the cause."),
 )
 """Where nginx sends a file for which the portal has answered already."""
+
+PLAIN_HTTP_ERRORS = tuple(PLAIN_HTTP if error.code == "FORBIDDEN" else error for error in ERRORS)
+"""At the port that leads to https."""
 
 STANDBY_ERRORS = tuple(STANDBY if error is UNAVAILABLE else error for error in ERRORS)
 
@@ -141,7 +149,11 @@ def render_nginx(template: str, data: HostData, settings: Settings, **variables:
         "program_paths": people.PROGRAM_PATHS,
         "errors": ERRORS,
         "file_errors": FILE_ERRORS,
+        "plain_http_errors": PLAIN_HTTP_ERRORS,
         "standby_errors": STANDBY_ERRORS,
+        "challenges": ACME_CHALLENGES,
+        "security": security_headers.DEFAULTS,
+        "metrics_port": None,
     }
     return render(template, **known | variables)
 

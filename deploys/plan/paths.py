@@ -10,6 +10,10 @@ EXCHANGE = f"{HOME}/exchange"
 GOOD = f"{HOME}/good"  # the files of the portal that runs, for a return
 CHECKS = (f"{HOME}/check.py", "/etc/mosis/declared.json")
 STANDBY_SSH_CONFIG = "/etc/mosis/standby/ssh_config"
+TLS = "/etc/mosis/tls"
+ACME_CERTIFICATE, ACME_KEY = f"{TLS}/certificate.pem", f"{TLS}/key.pem"
+ACME_RENEWED = f"{HOME}/certificate"  # what certbot runs after it has renewed the certificate
+ACME_CHALLENGES = "/var/lib/mosis-acme"
 DSM_HOME = "@mosis"  # no share can have this name, so that no boot renames the directory
 
 # sudo and cron of DSM know neither docker nor Synology's own commands.

@@ -6,6 +6,7 @@ from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import Directory, File, Plan, Service
 from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import STANDBY_SSH_CONFIG
+from deploys.plan.shared import prometheus_of
 from portal.settings import Follow
 
 
@@ -28,13 +29,15 @@ def plan(store: Plan) -> Plan:
     answers = render_nginx("standby/nginx.conf.j2", store.data, store.settings)
     settings = store.settings.model_copy(update={"backup": None})  # the drive is for a store's own backups
     config = File(store.config, settings.to_toml(), "644", "root:root")
+    scraped = prometheus_of(store.data, "/etc/mosis/prometheus", store.data.port)
     services = {
         "standby": Service((config,)),
         "nginx": Service((dataclasses.replace(site, content=answers), *limits)),
         "cron": store.services["cron"],
-        "prometheus": store.services["prometheus"],
+        "prometheus": scraped,
     }
-    listeners = [listener for listener in store.listeners if listener.owner != "litestream"]
+    ports = (store.data.port, store.data.prometheus_port)
+    listeners = [listener for listener in store.listeners if listener.port in ports]
     directories = (
         Directory(f"{store.settings.root}/standby", "750", store.owner),
         Directory("/etc/mosis/standby", "755", "root:root"),

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from deploys.plan import schedules, standby
+from deploys.plan import schedules, standby, tls
 from deploys.plan.data import HostData
 from deploys.plan.model import Directory, File, Listener, Plan, Service
 from deploys.plan.nginx import render_nginx
@@ -34,7 +34,9 @@ def plan(data: HostData, release: Release) -> Plan:
     litestream_config = render("litestream/litestream.yml.j2", root=root, port=data.litestream_port)
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")
     variables = {"root": root, "binaries": binaries, "config": config.path, "data": data}
-    site = render_nginx("nginx/mosis.conf.j2", data, settings)
+    site = render_nginx(
+        "nginx/mosis.conf.j2", data, settings, metrics_port=data.metrics_port, error_log="/var/log/nginx/error.log"
+    )
     jobs = schedules.wanted(data, settings)
     services = {
         "portal": _portal(release, config, settings, variables),
@@ -51,12 +53,16 @@ def plan(data: HostData, release: Release) -> Plan:
                 File("/etc/nginx/sites-available/mosis.conf", site, "644", "root:root"),
                 # Debian reads this directory at the top level of nginx.conf; two files a connection.
                 File("/etc/nginx/modules-enabled/90-mosis.conf", "worker_rlimit_nofile 8192;\n", "644", "root:root"),
-            )
+            ),
+            reads=data.tls.files if data.tls else (),
         ),
         "cron": Service((File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs), "644", "root:root"),)),
-        "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.port),
+        "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.metrics_port),
+        **tls.services_of(data),
     }
-    listeners = [(data.port, "nginx"), (data.litestream_port, "litestream")]
+    listeners = [(data.port, "nginx"), (data.metrics_port, "nginx"), (data.litestream_port, "litestream")]
+    if data.tls:
+        listeners.append((data.tls.port, "nginx"))
     if data.prometheus == "install":
         listeners.append((data.prometheus_port, "prometheus"))
     return Plan(
@@ -72,6 +78,7 @@ def plan(data: HostData, release: Release) -> Plan:
             *directories_of(root, DIRECTORIES, owner),
             Directory("/etc/mosis", "755", "root:root"),
             Directory("/etc/mosis/prometheus", "755", "root:root"),
+            *tls.directories_of(data),
             *((Directory(PROMETHEUS_DROPINS, "755", "root:root"),) if data.prometheus == "install" else ()),
         ),
         command=File(COMMAND, render("portal/mosis.j2", user="mosis", checks=CHECKS, **variables), "755", "root:root"),

@@ -242,8 +242,20 @@ def drive(wanted: dict[str, Any]) -> Iterator[Line]:
         yield line("drive", not other, f"{directory} on drive {found}{other}")
 
 
+def certificate(wanted: dict[str, Any]) -> Iterator[Line]:
+    """That of nginx: its `path`, and the `days` that it has to last; certbot renews one 30 days before its end."""
+    path, seconds = wanted["path"], str(wanted["days"] * 86400)
+    shown = output("openssl", "x509", "-noout", "-enddate", "-in", path)
+    lasts = output("openssl", "x509", "-noout", "-checkend", seconds, "-in", path) is not None
+    end = "cannot be read" if shown is None else "ends " + shown.strip().partition("=")[2]
+    yield line("certificate", lasts, f"{path} {end}" + ("" if lasts else ": renew it, then `systemctl reload nginx`"))
+
+
 Check = Callable[[Any], Iterator[Line]]
-CHECKS: tuple[Check, ...] = (files, root, release, images, containers, units, share, tasks, crontab, drive)
+CHECKS: tuple[Check, ...] = (
+    *(files, root, release, images, containers, units, certificate),
+    *(share, tasks, crontab, drive),
+)
 
 
 def portal(text: str) -> list[Line]:

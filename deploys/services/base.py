@@ -29,6 +29,7 @@ def system(plan: Plan, shell: str) -> None:
     """Packages, and the account with the login shell `shell`; nginx is a member of its group."""
     extra: tuple[str, ...] = ("prometheus",) if plan.data.prometheus == "install" else ()
     extra += ("openssh-client",) if plan.data.follows else ()
+    extra += ("certbot",) if plan.data.tls and plan.data.tls.acme else ()
     packages_present(name="Debian packages", packages=(*PACKAGES, *extra))
     server.group(name="Group mosis", group="mosis", system=True)
     server.user(

@@ -13,6 +13,11 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # mosis_port = 80
 # mosis_server_names = ("_",)
 
+# Runtime systemd: https. {"acme": "you@example.org"} has certbot obtain a certificate for mosis_server_names from Let's
+# Encrypt, whose terms you accept with it, and renew it; {"certificate": "/etc/ssl/store.pem", "key":
+# "/etc/ssl/private/store.key"} names files of the host. mosis_port then leads to https (docs/install-debian.md).
+# mosis_tls = None
+
 # Networks of the reverse proxies in front of nginx, such as one for TLS on the host itself; their X-Forwarded-For names
 # the client. The runtime compose adds mosis_subnet.
 # mosis_trusted_proxies = ("127.0.0.0/8", "::1/128")
@@ -25,8 +30,9 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # Runtime local: the program of an installed nginx, which then answers and sends the files; None: the portal alone does.
 # mosis_nginx = None
 
-# Ports on the loopback interface: Litestream's metrics, an installed Prometheus.
+# Ports on the loopback interface: Litestream's metrics, those of the portal (runtime systemd), an installed Prometheus.
 # mosis_litestream_port = 9099
+# mosis_metrics_port = 9098
 # mosis_prometheus_port = 9090
 
 # "files" lays down scrape and rule files below /etc/mosis/prometheus; "install" also installs Debian's Prometheus.

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,12 +16,17 @@ from deploys.checks.declared import checks, declared
 from deploys.plan import plan
 from deploys.plan.release import Release
 from deploys.remote import check
+from tests.support.nginx import certificate_in
 
 DRIVE = {"backup": {"mount": "/proc", "directory": "/proc/self"}}
 HOSTS = {
     "nas": {"mosis_runtime": "compose", "mosis_share": "mosis", "mosis_root": "/volume1/mosis"},
     "docker": {"mosis_runtime": "compose"},
-    "debian": {"mosis_runtime": "systemd", "mosis_prometheus": "install"},
+    "debian": {
+        "mosis_runtime": "systemd",
+        "mosis_prometheus": "install",
+        "mosis_tls": {"certificate": "/etc/ssl/a.pem", "key": "/etc/ssl/a.key"},
+    },
 }
 PORTAL = json.dumps({"lines": [{"name": "portal", "ok": True, "text": "ready"}]})
 
@@ -61,7 +67,8 @@ def test_everything_that_is_declared_is_checked(host: str, release: Release) -> 
     script, told = checks(wanted)
     assert json.loads(told.content) == declared(wanted)
     assert f"{script.path} {told.path}" in wanted.command.content
-    left_out = {"nas": {"units", "crontab"}, "docker": {"units", "crontab", "share", "tasks"}}
+    left_out = {"nas": {"units", "crontab", "certificate"}}
+    left_out["docker"] = left_out["nas"] | {"share", "tasks"}
     missing = left_out.get(host, {"images", "containers", "crontab", "share", "tasks"})
     assert known - declared(wanted).keys() == missing
 
@@ -204,3 +211,13 @@ def test_a_portal_that_tells_nothing_is_a_fault(silence: str, tmp_path: Path) ->
 def test_a_check_that_breaks_takes_no_other_with_it(tmp_path: Path) -> None:
     done = run({"release": {}, "root": {"free_kib": 0}}, PORTAL, place=tmp_path)
     assert "FAULT release          cannot be checked: KeyError('home')" in done.stdout and "ok    root" in done.stdout
+
+
+def test_a_certificate_that_ends_soon_needs_attention(tmp_path: Path) -> None:
+    certificate, _ = certificate_in(tmp_path, "store.test")  # for a day
+    [fine] = check.certificate({"path": str(certificate), "days": 0})
+    [soon] = check.certificate({"path": str(certificate), "days": 14})
+    [absent] = check.certificate({"path": str(tmp_path / "none.pem"), "days": 14})
+    assert (fine["ok"], soon["ok"], absent["ok"]) == (True, False, False)
+    assert re.search(r" ends \w{3} .* GMT$", fine["text"]) and "renew it" in soon["text"]
+    assert "cannot be read" in absent["text"]

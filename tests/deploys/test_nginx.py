@@ -17,6 +17,11 @@ RUNTIMES: dict[str, dict[str, object]] = {
     "local": {"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_nginx": "/usr/sbin/nginx"},
     "systemd": {"mosis_runtime": "systemd"},
     "compose": {"mosis_runtime": "compose"},
+    "https": {
+        "mosis_runtime": "systemd",
+        "mosis_server_names": ("store.example.org",),
+        "mosis_tls": {"acme": "a@example.org"},
+    },
     "standby": {"mosis_runtime": "systemd", "mosis_follows": "store"},
 }
 
@@ -34,6 +39,13 @@ def test_an_error_can_stand_in_the_configuration(error: Error) -> None:
 def test_every_host_answers_from_the_table(release: Release, data: dict[str, object]) -> None:
     """What nginx answers with a text of its own is an error of the table in both forms, and no status lacks one."""
     text = "\n".join(file.content for file in plan(data, release).services["nginx"].files)
+    servers = [server for server in re.split(r"(?m)^ *server {\n", text)[1:] if "location" in server]
+    assert servers
+    for server in servers:
+        answers_from_the_table(server)
+
+
+def answers_from_the_table(text: str) -> None:
     answered = re.findall(r"location = (\S+) {([^}]*?)return ([45]\d\d) '(.*)';", text)
     assert answered
     for address, directives, status, body in answered:
@@ -56,7 +68,10 @@ def style_is_allowed(page: str, directives: str) -> bool:
     return f"style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in directives
 
 
-NOT_OURS = r"^\s*(auth_\w+|ssl\w*|dav_\w+|image_filter\w*|autoindex|limit_(?:conn|req)_status|mp4|flv|index) "
+NOT_OURS = (
+    r"^\s*(auth_\w+|ssl_(?:client|verify|trusted)\w*|dav_\w+|image_filter\w*|autoindex|limit_(?:conn|req)_status"
+    r"|mp4|flv|index) "
+)
 
 
 def test_no_module_is_used_whose_answers_have_no_form_here(release: Release) -> None:

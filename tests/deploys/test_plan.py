@@ -15,6 +15,8 @@ from deploys.plan.model import Plan
 from deploys.plan.release import Release
 
 LOCAL = {"mosis_runtime": "local", "mosis_root": "/home/dev/mosis", "mosis_port": 8080}
+FILES = {"certificate": "/etc/ssl/store.pem", "key": "/etc/ssl/private/store.key"}
+ACME = {"mosis_server_names": ("store.example.org",), "mosis_tls": {"acme": "a@example.org"}}
 SYSTEMD = {"mosis_runtime": "systemd"}
 COMPOSE = {"mosis_runtime": "compose", "mosis_root": "/volume1/mosis"}
 DRIVE = {"mount": "/mnt/usb", "directory": "/mnt/usb/mosis"}
@@ -39,6 +41,15 @@ def contents(wanted: Plan) -> dict[str, str]:
         ),
         (SYSTEMD | {"mosis_port": 70000}, "mosis_port: input should be less than or equal to 65535"),
         (SYSTEMD | {"mosis_port": 9099}, "port 9099 would be taken twice"),
+        (SYSTEMD | {"mosis_metrics_port": 9099}, "port 9099 would be taken twice"),
+        (SYSTEMD | {"mosis_tls": FILES | {"port": 80}}, "port 80 would be taken twice"),
+        (SYSTEMD | {"mosis_tls": {}}, "mosis_tls: needs either certificate and key, or acme"),
+        (SYSTEMD | {"mosis_tls": FILES | {"acme": "a@example.org"}}, "needs either certificate and key, or acme"),
+        (SYSTEMD | {"mosis_tls": {"certificate": "/etc/ssl/a.pem"}}, "needs either certificate and key, or acme"),
+        (SYSTEMD | {"mosis_tls": {"acme": "a@b.org; true"}}, "mosis_tls.acme: string should match pattern"),
+        (SYSTEMD | {"mosis_tls": {"acme": "a@example.org"}}, "needs the host's names in mosis_server_names, not _"),
+        (SYSTEMD | ACME | {"mosis_port": 8080}, "mosis_tls.acme needs mosis_port = 80"),
+        (COMPOSE | {"mosis_tls": FILES}, "mosis_tls needs the runtime systemd; with compose, put a proxy in front"),
         (SYSTEMD | {"mosis_prometheus": "install", "mosis_port": 9090}, "port 9090 would be taken twice"),
         (SYSTEMD | {"mosis_server_names": ("a.example.org; }",)}, "mosis_server_names.0: string should match pattern"),
         (SYSTEMD | {"mosis_subnet": "10.0.0.0/32"}, "mosis_subnet: must have room for 6 containers"),

@@ -41,7 +41,7 @@ SERVER = Recipe(
         *("nginx-light", "cron", "rsync", "python3-venv", "ca-certificates"),
         *("curl", "sqlite3", "logrotate", "acl", "attr"),
     ),
-    cached_lean=("prometheus",),
+    cached_lean=("prometheus", "certbot"),
 )
 
 

@@ -49,7 +49,7 @@ NEVER = {
     **dict.fromkeys((401, 402, 406, 409, 410, 415, 507), "of modules that are not used"),
     408: "a silent connection is closed",
     429: "limit_conn answers 503",
-    **dict.fromkeys((421, 495, 496, 497), "TLS ends at a proxy"),
+    **dict.fromkeys((421, 495, 496), "no client needs a certificate"),
 }
 SECURITY = {name: value for name, value in rendering.SECURITY.items() if name != "Content-Security-Policy"}
 
@@ -196,18 +196,32 @@ def test_a_portal_that_is_down_is_a_problem_of_the_table(front: httpx.URL, porta
         portal.start()
 
 
-def test_no_log_of_nginx_has_the_secret_of_a_preview_link(tmp_path: Path) -> None:
-    """Nor if the link is encoded in another way, as programs that pass it on may do, and the portal is away."""
-    store = make_store(tmp_path / "store", port=free_port(), proxied=True)
-    root, secret = store.layout.root, "s3" * 21 + "x"
-    link = f"/preview/mosis_{'0' * 16}_{secret}"
-    paths = (link, f"{link}/package.mosis", link.replace("_", "%5F"), link.replace("m", "%6d"), f"/{link[1:]}?a=b")
-    with running(lambda port: configuration(store.settings, port, root / "run"), root / "run") as url:
-        for path in paths:
-            answer = httpx.get(httpx.URL(url, raw_path=path.encode()))
-            assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+SECRETS = {
+    "a preview link": f"/preview/mosis_{'0' * 16}_{{}}",
+    "a package of a preview": f"/preview/mosis_{'0' * 16}_{{}}/package.mosis",
+    "a token as a path": f"/api/store/apps/mosis_{'0' * 16}_{{}}",
+    "a token in a query": f"/console?token=mosis_{'0' * 16}_{{}}",
+    "an encoded token": f"/preview/mosis%5F{'0' * 16}_{{}}",
+    "an otherwise encoded token": f"/preview/%6dosis_{'0' * 16}_{{}}?a=b",
+    "a signed upload": f"/api/uploads/{'0' * 32}?expires=1&signature={{}}",
+    "a signed download": "/downloads/acme/org.example.reader/1/package.mosis?expires=1&signature={}",
+}
+SECRET = "s3" * 21 + "x"
+
+
+def test_no_log_of_nginx_has_a_secret_of_an_address(tmp_path: Path) -> None:
+    """Whatever it complains of: a portal that is away, a body that is too large, or a client that is over its limit."""
+    store = make_store(tmp_path / "store", port=free_port(), proxied=True, package_max_bytes=1024)
+    root = store.layout.root
+    run = root / "run"
+    with running(lambda port: configuration(store.settings, port, run, requests_per_client=1), run) as url:
+        for path in SECRETS.values():
+            target = httpx.URL(url, raw_path=path.format(SECRET).encode())
+            assert httpx.get(target).json()["code"] == "UNAVAILABLE"
+            assert httpx.put(target, content=b"x").json()["code"] == "UNAVAILABLE"
+            assert httpx.put(target, content=bytes(2 * 1024 * 1024)).json()["code"] == "FILE_TOO_LARGE"
         assert httpx.get(f"{url}/apps/x").status_code == 503
-    logs = (root / "access.log").read_text() + (root / "run/nginx.log").read_text()
+    logs = (root / "access.log").read_text() + (run / "nginx.log").read_text()
     assert "/apps/x" in logs
     assert "s3s3" not in logs
     store.db.close()

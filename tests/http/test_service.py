@@ -20,6 +20,7 @@ from portal.settings import Settings
 from portal.store import job_runs
 from portal.store.clock import now
 from portal.store.downloads import Counting
+from portal.store.errors import Refused
 from portal.store.layout import USED
 from tests.support.portal import Portal, Publisher, make_store
 
@@ -93,6 +94,24 @@ def test_the_description_lists_every_route_and_only_codes_that_exist(portal: Por
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert {KINDS[code].status for code in response["description"].split(", ")} == {int(status)}
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+@pytest.mark.parametrize("header", service.FORWARDED)
+def test_a_proxy_on_the_host_shows_nobody_the_metrics(header: str, proxied: bool, tmp_path: Path) -> None:
+    """nginx in front of the portal says who asks; a proxy in front of that, or of the portal alone, may not."""
+    store = make_store(tmp_path / "store", proxied=proxied)
+    of_nginx = {"HTTP_X_FORWARDED_FOR": "127.0.0.1"} if proxied else {}
+
+    def asked(**headers: str) -> HTTPResponse:
+        request = LocalRequest({"REMOTE_ADDR": "127.0.0.1", **of_nginx, **headers})
+        services = Services(store, Metrics(store), tuple(service.routes), Counting(store.db))
+        return service.show_metrics(PublicCall(request, services, None))
+
+    assert asked().status_code == 200
+    with pytest.raises(Refused, match="metrics_networks"):
+        asked(**{f"HTTP_{header.upper().replace('-', '_')}": "203.0.113.9"})
+    store.db.close()
 
 
 @pytest.mark.parametrize("handler", [service.openapi_document, service.manifest_schema])

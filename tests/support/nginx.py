@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -58,13 +58,18 @@ def nginx_before(portal: Portal, **data: object) -> Iterator[str]:
         yield url
 
 
-def configuration(settings: Settings, port: int, run: Path, **data: object) -> str:
-    """What a deploy would have nginx read in front of the portal with these settings; `run` is nginx's own place."""
+def configuration(
+    settings: Settings, port: int, run: Path, variables: Mapping[str, object] | None = None, **data: object
+) -> str:
+    """What a deploy would have nginx read in front of the portal with these settings; `run` is nginx's own place.
+
+    `variables` are those of the template that other runtimes have.
+    """
     root = settings.root
     host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
     return render_nginx(
         "nginx/nginx.conf.j2", host, settings, run=run, cache=root / "run/cache",
-        log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",),
+        log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",), **(variables or {}),
     )  # fmt: skip
 
 
@@ -82,7 +87,7 @@ def listens(process: subprocess.Popen[bytes], port: int) -> bool:
 def https_before(url: str, directory: Path) -> Iterator[str]:
     """The https URL of a reverse proxy, as people put one before a store at home, with a certificate of its own."""
     directory.mkdir()
-    certificate, key = _certificate(directory)
+    certificate, key = certificate_in(directory, "store.test")
 
     def site(port: int) -> str:
         return HTTPS.format(directory=directory, port=port, certificate=certificate, key=key, url=url)
@@ -121,12 +126,14 @@ http {{
 """
 
 
-def _certificate(directory: Path) -> tuple[Path, Path]:
-    """A self-signed certificate of store.test, and its key."""
+def certificate_in(directory: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate of a name or an IPv4 address, and its key."""
     certificate, key = directory / "certificate.pem", directory / "key.pem"
+    kind = "IP" if name.replace(".", "").isdigit() else "DNS"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=store.test"],
+         "-keyout", key, "-out", certificate, "-days", "1", "-subj", f"/CN={name}",
+         "-addext", f"subjectAltName={kind}:{name}"],
         check=True, capture_output=True,
     )  # fmt: skip
     return certificate, key

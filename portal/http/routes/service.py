@@ -17,6 +17,7 @@ from portal.store.errors import Refused
 
 SCHEMA_TYPE = "application/schema+json"
 OPENAPI_TYPE = "application/json"  # which every tool accepts
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 DOCUMENT_CACHE = "public, max-age=300"
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,15 @@ def readyz(call: PublicCall) -> schemas.Health:
 )  # fmt: skip
 def show_metrics(call: PublicCall) -> HTTPResponse:
     address = ipaddress.ip_address(remote_address(call.settings, call.request))
-    if not any(address in network for network in call.settings.metrics_networks):
+    if not any(address in network for network in call.settings.metrics_networks) or _by_local_proxy(call, address):
         raise Refused("FORBIDDEN", "Metrics are only available from the networks in the setting metrics_networks.")
     return HTTPResponse(call.metrics.exposition(), 200, {"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _by_local_proxy(call: PublicCall, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether a proxy on this host asks for somebody whom it does not name to the portal."""
+    known = ("X-Forwarded-For",) if call.settings.proxied else ()  # then our own nginx sends it, with the address
+    return address.is_loopback and any(call.request.get_header(name) for name in FORWARDED if name not in known)
 
 
 @routes.add(

@@ -1,0 +1,38 @@
+"""The certificate of a store: files that the host has, or one that certbot obtains by ACME and renews."""
+
+from deploys.plan.data import HostData, PlanError
+from deploys.plan.model import Directory, File, Service
+from deploys.plan.paths import ACME_CHALLENGES, ACME_RENEWED, TLS
+from deploys.plan.render import render
+
+ACME_PORT = 80  # of HTTP-01 (RFC 8555 section 8.3)
+
+
+def require_possible(data: HostData) -> None:
+    """Raises PlanError where the runtime has no certificate, or no authority could check the host's name."""
+    if data.tls is None:
+        return
+    if data.runtime != "systemd":
+        raise PlanError(f"Host data: mosis_tls needs the runtime systemd; with {data.runtime}, put a proxy in front.")
+    if data.tls.acme is None:
+        return
+    if without := [name for name in data.server_names if name == "_" or "*" in name]:
+        raise PlanError(f"Host data: mosis_tls.acme needs the host's names in mosis_server_names, not {without[0]}.")
+    if data.port != ACME_PORT:
+        raise PlanError(f"Host data: mosis_tls.acme needs mosis_port = {ACME_PORT}, where the authority asks.")
+
+
+def directories_of(data: HostData) -> tuple[Directory, ...]:
+    """Where the certificate lies, and where nginx finds the answers for the authority."""
+    if data.tls is None or data.tls.acme is None:
+        return ()
+    return Directory(TLS, "700", "root:root"), Directory(ACME_CHALLENGES, "755", "root:root")
+
+
+def services_of(data: HostData) -> dict[str, Service]:
+    """The script that certbot runs when it has a new certificate."""
+    if data.tls is None or data.tls.acme is None:
+        return {}
+    certificate, key = data.tls.files
+    script = render("tls/certificate.j2", certificate=certificate, key=key)
+    return {"certificate": Service((File(ACME_RENEWED, script, "755", "root:root"),))}

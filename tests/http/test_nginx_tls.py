@@ -1,0 +1,156 @@
+"""A store with a certificate of its own, as on a Debian host: https for everybody, and metrics for the host alone."""
+
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploys.plan.data import HSTS
+from portal.http.security_headers import DEFAULTS
+from tests.http.test_images import png
+from tests.support.nginx import NGINX, certificate_in, configuration, running
+from tests.support.patience import PATIENCE
+from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
+
+BROWSER = {"Accept": "text/html"}
+TOKEN = {"Authorization": f"Bearer mosis_{'0' * 16}_{'x' * 43}"}
+
+
+@dataclass(frozen=True)
+class Front:
+    """The URLs at which nginx answers, where it finds challenges, and a client that trusts the certificate."""
+
+    plain: str
+    https: str
+    metrics: str
+    challenges: Path
+    client: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    settings = {"port": free_port(), "accel": True, "proxied": True, "workers": 1}
+    running_portal = Portal(make_store(tmp_path_factory.mktemp("tls") / "store", **settings)).start()
+    yield running_portal
+    running_portal.stop()
+
+
+@pytest.fixture(scope="module")
+def publisher(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
+    with only_publisher(portal, tmp_path_factory.mktemp("packages"), scope="admin") as one:
+        one.publish(1)
+        one.client.post(f"/api/apps/{one.app_id}/icon", files={"icon": png(64, 64)}).raise_for_status()
+        yield one
+
+
+@pytest.fixture(scope="module")
+def front(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    if NGINX is None:
+        pytest.skip("nginx is not installed")
+    place, run = tmp_path_factory.mktemp("certificate"), portal.store.layout.root / "run"
+    certificate, key = certificate_in(place, "127.0.0.1")
+    https_port, metrics_port = 0, 0
+
+    def site(port: int) -> str:
+        nonlocal https_port, metrics_port
+        https_port, metrics_port = free_port(), free_port()
+        tls = {"certificate": certificate, "key": key, "port": https_port}
+        variables = {"metrics_port": metrics_port, "challenges": place}
+        return configuration(portal.store.settings, port, run, variables, tls=tls)
+
+    with running(site, run) as url, httpx.Client(verify=ssl.create_default_context(cafile=certificate)) as client:
+        yield Front(url, f"https://127.0.0.1:{https_port}", f"http://127.0.0.1:{metrics_port}", place, client)
+
+
+def every_kind_of_answer(publisher: Publisher) -> dict[str, str]:
+    """Addresses whose answers come from the portal, from its cache, from a file, or from nginx alone."""
+    app = publisher.app_id
+    return {
+        "JSON": "/healthz",
+        "cached JSON": f"/api/store/apps/{app}",
+        "a page": "/",
+        "an icon": f"/assets/{app}/icon-64.png",
+        "a package": f"/downloads/{publisher.developer_id}/{app}/1/package.mosis",
+        "a problem of the portal": "/api/store/apps/org.example.none",
+        "a problem of nginx": "/_files/x",
+        "a refusal of nginx": "/%00",
+    }
+
+
+def test_every_answer_by_https_has_the_security_headers(front: Front, publisher: Publisher) -> None:
+    for kind, path in every_kind_of_answer(publisher).items():
+        answer = front.client.get(httpx.URL(front.https, raw_path=path.encode()), headers={"Accept": "*/*"})
+        assert answer.headers.get_list("strict-transport-security") == [HSTS["subdomains"]], kind
+        for name in DEFAULTS:
+            [value] = answer.headers.get_list(name)
+            assert (value == DEFAULTS[name]) == (kind != "a page" or name == "X-Content-Type-Options"), (kind, name)
+
+
+def test_people_and_devices_are_led_to_https(front: Front, publisher: Publisher) -> None:
+    for path in ("/", f"/apps/{publisher.app_id}?a=b&c=%20d", "/api/store/apps", "/metrics", "/_files/x"):
+        for method in ("GET", "HEAD"):
+            answer = httpx.request(method, front.plain + path)
+            assert (answer.status_code, answer.headers["location"]) == (308, front.https + path)
+            assert "strict-transport-security" not in answer.headers, "plain http cannot say so (RFC 6797)"
+
+
+def test_a_token_in_the_clear_is_refused_not_led_on(front: Front) -> None:
+    for method in ("GET", "PUT", "POST", "DELETE"):
+        answer = httpx.request(method, f"{front.plain}/api/apps", headers=TOKEN)
+        assert "revoke that token" in problem(answer, 403, "FORBIDDEN")["detail"]
+    page = httpx.post(f"{front.plain}/console/sign-in", headers=BROWSER, data={"token": "x"})
+    assert (page.status_code, "begins with https://" in page.text) == (403, True)
+
+
+def test_the_authority_finds_the_answer_to_its_challenge(front: Front) -> None:
+    challenges = front.challenges / ".well-known/acme-challenge"
+    challenges.mkdir(parents=True)
+    (challenges / "name").write_text("name.thumbprint")
+    answer = httpx.get(f"{front.plain}/.well-known/acme-challenge/name")
+    assert (answer.text, answer.headers["content-type"]) == ("name.thumbprint", "text/plain")
+    problem(httpx.get(f"{front.plain}/.well-known/acme-challenge/other"), 404, "NOT_FOUND")
+
+
+def test_plain_http_at_the_port_of_https_is_a_problem(front: Front) -> None:
+    answer = httpx.get(front.https.replace("https", "http"))
+    problem(answer, 400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_only_current_versions_of_tls(front: Front, version: ssl.TLSVersion) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    url = httpx.URL(front.https)
+    with (
+        socket.create_connection((url.host, url.port), timeout=PATIENCE) as connection,
+        context.wrap_socket(connection) as secured,
+    ):
+        cipher = secured.cipher()
+        assert cipher and re.search("GCM|CHACHA20", cipher[0])
+
+
+def test_older_versions_of_tls_are_refused(front: Front) -> None:
+    server = front.https.removeprefix("https://")
+    for version in ("-tls1", "-tls1_1"):
+        command = ["openssl", "s_client", "-connect", server, version, "-cipher", "ALL:@SECLEVEL=0"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert "alert protocol version" in done.stderr, "nginx refuses it, not the client"
+
+
+def test_metrics_have_a_port_of_the_host_alone(front: Front) -> None:
+    answer = httpx.get(f"{front.metrics}/metrics")
+    assert (answer.status_code, "mosis_build_info" in answer.text) == (200, True)
+    problem(httpx.get(f"{front.metrics}/api/store/apps"), 404, "NOT_FOUND")
+
+
+def test_a_proxy_on_the_host_that_names_no_client_gets_no_metrics(front: Front) -> None:
+    """As nginx's `proxy_pass` and HAProxy do by themselves: what it asks comes from the loopback interface."""
+    for headers in ({}, {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "127.0.0.1"}):
+        problem(front.client.get(f"{front.https}/metrics", headers=headers), 403, "FORBIDDEN")
