@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
 from portal.packages import build, signature
-from portal.store import apps, assets, developers, files, keys, tokens, uploads, versions
+from portal.store import apps, assets, developers, files, keys, search, tokens, uploads, versions
 from portal.store.audit import OPERATOR, Actor
 from portal.store.files import Sink
 from portal.store.store import Store
@@ -105,4 +105,5 @@ def add_catalogue(store: Store, number: int, versions_each: int = 10) -> None:
                 f"INSERT INTO versions ({columns}) VALUES ({marks})",
                 [(f"{app_id}-{code}", app_id, code, *fixed.values()) for code in range(1, versions_each + 1)],
             )
+        search.refresh(tx)
         tx.execute("ANALYZE")

@@ -28,6 +28,7 @@ from portal.store import (
     leftovers,
     placement,
     retention,
+    search,
     versions,
 )
 from portal.store.clock import now
@@ -137,6 +138,9 @@ class _Run:
         self._require_few(force=force)
         for rule in retention.RULES:
             self.expire(rule)
+        if search.is_behind(self.store.db.read()):
+            with self.store.db.write(durable=False) as tx:
+                search.refresh(tx)
         if downloads.is_any_old(self.store.db.read(), self.at):
             with self.store.db.write(durable=False) as tx:
                 downloads.fold(tx, self.at)

@@ -22,7 +22,7 @@ from portal.recovery.records import Row, Rows
 from portal.recovery.replacement import Replacement
 from portal.recovery.set_aside import SetAside
 from portal.settings import Settings
-from portal.store import audit, deletion, files, schema
+from portal.store import audit, deletion, files, schema, search
 from portal.store.clock import now
 from portal.store.database import connect
 from portal.store.layout import Layout
@@ -128,6 +128,7 @@ def _make(
         _bury(tx, report)
         report.left_out += _orphans(tx, report)
         tx.execute(f"UPDATE apps SET published_code = ({CURRENT}) WHERE published_code IS NOT ({CURRENT})")
+        search.refresh(tx)
         continued = {audit.CONTINUED: log.origins} if log.origins else {}
         detail = {"rows": dict(report.rows), "left_out": len(report.left_out), "sha256": digest.hexdigest()}
         lineage.begin(tx, lineage.RESTORED, NAME, log.timeline, **continued)

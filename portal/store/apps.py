@@ -1,10 +1,9 @@
 """Apps: their owner, name, description and current version."""
 
-import re
 import sqlite3
 from dataclasses import dataclass
 
-from portal.store import audit, tombstones
+from portal.store import audit, search, tombstones
 from portal.store.clock import now
 from portal.store.errors import Gone, Refused
 from portal.store.pages import ALL, Page
@@ -52,7 +51,7 @@ def add(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, name: str, desc
 
 
 def forget_search(tx: sqlite3.Connection, app_id: str) -> None:
-    """Take an app that is about to be deleted out of the index of the search."""
+    """Take an app that is about to be deleted out of the index that programs of schema 13 and older search."""
     tx.execute(
         "INSERT INTO apps_search (apps_search, rowid, app_id, name, description)"
         " SELECT 'delete', number, app_id, name, description FROM apps WHERE app_id = ?",
@@ -117,14 +116,13 @@ def published(db: sqlite3.Connection, *, query: str = "", after: str = "", limit
     `query` has words or prefixes of words. Its results come in the order in which the apps were added, the order of the
     index: any other would sort all matches for each page.
     """
-    words = re.findall(r"\w+", query)
-    if words:
-        match = " ".join(f'"{word}"*' for word in words)
+    match = search.expression(query)
+    if match is not None:
         rows = db.execute(
-            f"SELECT {COLUMNS} FROM apps_search JOIN apps ON apps.number = apps_search.rowid"
-            " WHERE apps_search MATCH ? AND apps.published_code IS NOT NULL"
-            " AND apps_search.rowid > coalesce((SELECT number FROM apps WHERE app_id = ?), 0)"
-            " ORDER BY apps_search.rowid LIMIT ?",
+            f"SELECT {COLUMNS} FROM apps_words JOIN apps ON apps.number = apps_words.rowid"
+            " WHERE apps_words MATCH ? AND apps.published_code IS NOT NULL"
+            " AND apps_words.rowid > coalesce((SELECT number FROM apps WHERE app_id = ?), 0)"
+            " ORDER BY apps_words.rowid LIMIT ?",
             (match, after, limit),
         )
     elif query.strip():

@@ -7,7 +7,7 @@ until then the owner edits them.
 import sqlite3
 from collections.abc import Mapping
 
-from portal.store import apps, audit, versions
+from portal.store import apps, audit, search, versions
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.errors import Refused
@@ -37,5 +37,6 @@ def replace(tx: sqlite3.Connection, actor: audit.Actor, app: App, changes: Mappi
             " WHERE app_id = :app_id",
             {**values, "at": now(), "app_id": app.app_id},
         )
+        search.refresh(tx)
         audit.append(tx, actor, "app.edit", app.app_id, **different)
     return apps.get(tx, app.app_id)

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from portal.store import app_keys, apps, audit, keys, tombstones
+from portal.store import app_keys, apps, audit, keys, search, tombstones
 from portal.store.errors import Gone, Refused
 from portal.store.pages import ALL, Page
 from portal.store.states import DONE, SPOKEN, TRANSITIONS, Action, Status
@@ -264,3 +264,4 @@ def note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
             "UPDATE apps SET name = ?, description = ?, homepage = ? WHERE app_id = ?",
             (described["name"], described.get("description") or "", described.get("homepage"), app_id),
         )
+    search.refresh(tx)

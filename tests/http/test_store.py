@@ -3,6 +3,7 @@
 import httpx
 
 from portal.http.routes import store as routes
+from portal.store import search
 from tests.support.portal import Portal, Publisher, problem
 
 
@@ -45,6 +46,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(portal: Portal, publi
             " VALUES (?, ?, 'Paged', '', 1, 0, 0)",
             [(f"org.paged.a{number}", publisher.developer_id) for number in range(wanted)],
         )
+        search.refresh(tx)
     seen, cursor = [], ""
     while cursor is not None:
         page = httpx.get(f"{portal.url}/api/store/apps", params={"q": "paged", "cursor": cursor}).json()

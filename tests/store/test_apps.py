@@ -19,7 +19,7 @@ def plans(store: Store, ask: Callable[[], object]) -> list[str]:
     db.set_trace_callback(statements.append)
     ask()
     db.set_trace_callback(None)
-    selects = [text for text in statements if text.startswith("SELECT") and "apps_search_" not in text]
+    selects = [text for text in statements if text.startswith("SELECT") and "apps_words_" not in text]
     assert selects
     return [row["detail"] for text in selects for row in db.execute(f"EXPLAIN QUERY PLAN {text}")]
 
@@ -53,18 +53,3 @@ def test_an_app_comes_from_indexes(store: Store) -> None:
         app_keys.pending(db, APP_ID)
 
     assert scans(plans(store, show)) == []
-
-
-@pytest.mark.parametrize("query", ["c", "ch", "che", "chess", "re"])
-def test_the_beginning_of_a_word_finds_it(store: Store, query: str) -> None:
-    add_developer(store, "acme")
-    with store.db.write() as tx:
-        apps.add(tx, DEVELOPER, APP_ID, "Chess reader", "")
-        tx.execute("UPDATE apps SET published_code = 1")
-    assert [app.app_id for app in apps.published(store.db.read(), query=query, limit=50)] == [APP_ID]
-
-
-def test_short_beginnings_have_lists_of_their_own(store: Store) -> None:
-    """Which EXPLAIN does not show, and without which a search for one letter reads every word that begins with it."""
-    sql = store.db.read().execute("SELECT sql FROM sqlite_schema WHERE name = 'apps_search'").fetchone()[0]
-    assert "prefix = '1 2 3'" in sql
