@@ -23,9 +23,11 @@ from mosis_device.refusals import Refused
 SIGNATURE = "META-INF/mosis.sig"
 MANIFEST = "manifest.json"
 FORBIDDEN = frozenset('\\<>:"|?*')
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # categories: controls, formats, separators of lines
+JOINERS = "\u200c\u200d"  # which scripts and emoji need; some file systems ignore them
 DEEPEST, LONGEST = 32, 512  # components, bytes
 END = Struct("<4s4H2LH")  # the end record: signature, disks, entries twice, size and offset of the directory, comment
-ENTRY_MAX = 46 + LONGEST + 64  # bytes in the directory: what is fixed, the path, and extra fields
+ENTRY_MAX = 46 + 2 * LONGEST + 128  # bytes in the directory: what is fixed, the path, extra fields, the path again
 DAMAGED = (BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, FileNotFoundError, IsADirectoryError)
 
 
@@ -130,7 +132,7 @@ def _check(entries: list[ZipInfo], bounds: Bounds) -> None:
 def _fault(entry: ZipInfo) -> str | None:
     name, kind = entry.filename, stat.S_IFMT(entry.external_attr >> 16)
     components = name.removesuffix("/").split("/")
-    if name != entry.orig_filename or not name.isprintable() or FORBIDDEN & {*name}:
+    if name != entry.orig_filename or any(map(_is_invisible, name)) or FORBIDDEN & {*name}:
         return "has characters that no path may have"
     if any(component in ("", ".", "..") for component in components):
         return "leads out of its directory"
@@ -143,8 +145,13 @@ def _fault(entry: ZipInfo) -> str | None:
     return None
 
 
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in INVISIBLE and character not in JOINERS
+
+
 def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+    visible = "".join(character for character in path if character not in JOINERS)
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", visible).casefold())
 
 
 def _write(archive: ZipFile, entry: ZipInfo, target: Path) -> bytes:

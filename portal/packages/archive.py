@@ -36,6 +36,7 @@ IN_ZIP64 = 0xFFFFFFFF  # a size or offset that a ZIP64 field has instead
 _LONGEST_RECORD = CENTRAL.size + 1024 + 256  # bytes; name and extra fields of any entry that could pass
 _DOS_VOLUME_OR_DEVICE, _DOS_DIRECTORY = 0x48, 0x10
 
+_USE = "use 0644, or 0755 for programs and directories"
 _NOT_MARKED = (
     "is a non-ASCII name without the UTF-8 flag, which Info-ZIP's zip does not set: use `mosis pack`, 7-Zip or Python"
 )
@@ -85,6 +86,11 @@ class Entry:
     def where(self) -> tuple[int, int, int]:
         """Its sizes and its offset."""
         return self.header.packed, self.header.unpacked, self.header.offset
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is one, which its name decides."""
+        return self.path.endswith("/")
 
     @property
     def readable(self) -> bool:
@@ -270,12 +276,12 @@ def _kind_faults(header: CentralHeader, is_directory: bool) -> Iterator[str]:
 def _mode_faults(mode: int, is_directory: bool) -> Iterator[str]:
     """What is wrong if a device applies the mode, which no signature covers."""
     if mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
-        yield f"has the mode {mode:04o} with a set-user-ID, set-group-ID or sticky bit: run `chmod a-st` on it"
+        yield f"has the mode {mode:04o} with a set-user-ID, set-group-ID or sticky bit: {_USE}"
     if mode & stat.S_IWOTH:
-        yield f"has the mode {mode:04o}, with which every user of a device may change it: run `chmod o-w` on it"
+        yield f"has the mode {mode:04o}, with which every user of a device may change it: {_USE}"
     needed = stat.S_IRUSR | stat.S_IXUSR if is_directory else stat.S_IRUSR
     if mode & needed != needed:
-        yield f"has the mode {mode:04o}, with which its owner cannot read it: run `chmod u+rX` on it"
+        yield f"has the mode {mode:04o}, with which its owner cannot read it: {_USE}"
 
 
 def _steep(header: CentralHeader, limits: Limits) -> bool:

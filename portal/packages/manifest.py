@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from portal.packages import documents
 from portal.packages.identifiers import AppId, SemVer, VersionCode
@@ -11,6 +11,7 @@ from portal.packages.texts import Changelog, Description, Line, Name, WebPage, o
 
 PATH = "manifest.json"
 EXTENSION = "^x-[a-z0-9][a-z0-9_-]*$"
+FOR_EDITORS = "$schema"
 
 
 def _inner_path(value: str) -> str:
@@ -38,6 +39,13 @@ class Manifest(BaseModel):
         json_schema_extra={"additionalProperties": False, "patternProperties": {EXTENSION: {}}},
     )
     __pydantic_extra__: dict[Annotated[str, Field(pattern=EXTENSION)], JsonValue]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_schema(cls, document: object) -> object:
+        if isinstance(document, dict) and isinstance(document.get(FOR_EDITORS), str):
+            return {name: member for name, member in document.items() if name != FOR_EDITORS}
+        return document
 
     manifest_version: int = Field(ge=1, le=1, description="format version of this document: 1")
     id: AppId
@@ -67,4 +75,6 @@ def parse(data: bytes, max_bytes: int = DEFAULT_LIMITS.manifest_bytes) -> Manife
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a manifest, as published at `/schemas/manifest.json`."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}
+    schema = Manifest.model_json_schema()
+    schema["properties"][FOR_EDITORS] = {"type": "string", "description": "URL of this schema, for editors; ignored"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

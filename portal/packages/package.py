@@ -55,7 +55,7 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Package:
     """
     keep = {manifests.PATH: limits.manifest_bytes, signatures.PATH: signatures.MAX_BYTES}
     entries, contents, faults = _read(path, limits, keep)
-    manifest = _document(manifests.PATH, manifests.parse, entries, contents, faults)
+    manifest = _manifest(entries, contents, faults)
     signature = _document(signatures.PATH, signatures.parse, entries, contents, faults)
     if faults or manifest is None or signature is None:
         raise PackageRejected(faults)
@@ -73,7 +73,7 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Package:
 def inspect(path: Path, limits: Limits = DEFAULT_LIMITS) -> Content:
     """Check a package as `read` does, ignoring the signature file. Raises the same exceptions."""
     entries, contents, faults = _read(path, limits, {manifests.PATH: limits.manifest_bytes})
-    manifest = _document(manifests.PATH, manifests.parse, entries, contents, faults)
+    manifest = _manifest(entries, contents, faults)
     if faults or manifest is None:
         raise PackageRejected(faults)
     return Content(manifest, contents.kept[manifests.PATH], _statement(manifest, contents), entries)
@@ -114,6 +114,17 @@ def _read(path: Path, limits: Limits, keep: Mapping[str, int]) -> tuple[list[Ent
             raise PackageRejected(sentences(directory.faults))
         contents = read_contents(file, directory.entries, keep)
     return directory.entries, contents, sentences(directory.faults + contents.faults)
+
+
+def _manifest(entries: list[Entry], contents: Contents, faults: list[str]) -> Manifest | None:
+    manifest = _document(manifests.PATH, manifests.parse, entries, contents, faults)
+    if (
+        manifest
+        and manifest.entry
+        and manifest.entry not in {entry.path for entry in entries if not entry.is_directory}
+    ):
+        faults.append(f'{manifests.PATH}: "entry" is {quote(manifest.entry)}, but the package has no such file.')
+    return manifest
 
 
 def _document(

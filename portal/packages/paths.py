@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from portal.packages import characters
 from portal.packages.errors import quote
 from portal.packages.identifiers import DEVICE_NAME
 
@@ -34,8 +35,8 @@ def faults(path: str) -> Iterator[str]:
         yield "contains a backslash"
     if path.startswith("/"):
         yield "is absolute"
-    if not path.isprintable() and any(_is_invisible(character) for character in path):
-        yield "contains a control, invisible or unassigned character"
+    if fault := characters.fault(path):
+        yield fault
     if not unicodedata.is_normalized("NFC", path):
         yield "is not in Unicode normalization form NFC"
     if _UNPORTABLE.search(path):
@@ -72,7 +73,7 @@ def collisions(paths: Iterable[str]) -> Iterator[str]:
         for depth, component in enumerate(components, start=1):
             leaf = depth == len(components)
             kind = "file" if leaf and name == path else "directory"
-            node = nodes.setdefault((parent, _fold(component)), _Node(len(nodes) + 1, component, kind))
+            node = nodes.setdefault((parent, characters.fold(component)), _Node(len(nodes) + 1, component, kind))
             if node.spelling != component:
                 here = "/".join(components[:depth])
                 known = "/".join([*components[: depth - 1], node.spelling])
@@ -107,14 +108,3 @@ def _component_faults(component: str) -> Iterator[str]:
         yield "has a component reserved by an operating system"
     if len(component.encode()) > LONGEST_COMPONENT:
         yield f"has a component longer than {LONGEST_COMPONENT} bytes"
-
-
-def _is_invisible(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category[0] == "C" or category in ("Zl", "Zp")
-
-
-def _fold(path: str) -> str:
-    if path.isascii():
-        return path.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())

@@ -22,6 +22,7 @@ from portal.packages import package
 from tests.device.conftest import Phone
 from tests.device.shelf import ROTATED_KEY, Copy, Shelf, make_hostile
 from tests.packages.samples import manifest
+from tests.packages.test_archive import ACCEPTED
 
 Change = Callable[[Path], None]
 
@@ -52,6 +53,12 @@ def archive(*entries: tuple[ZipInfo | str, bytes]) -> Change:
 def link(name: str) -> ZipInfo:
     info = ZipInfo(name)
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def directory(name: str) -> ZipInfo:
+    info = ZipInfo(name)
+    info.external_attr = (stat.S_IFDIR | 0o755) << 16
     return info
 
 
@@ -172,9 +179,18 @@ def test_a_bomb_writes_no_more_than_it_declares(shelf: Shelf, copy: Copy, phone:
     assert phone.install(copy).reason == "bad-package"
 
 
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_a_store_accepts_is_unpacked_as_it_was_signed(name: str, tmp_path: Path) -> None:
+    path, target = tmp_path / "package.mosis", tmp_path / "unpacked"
+    path.write_bytes(ACCEPTED[name])
+    assert unpack(path, target, Bounds()).statement == package.read(path).statement
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in target.rglob("*") if file.is_file()}
+    assert modes <= {0o644, 0o755}
+
+
 def test_directories_are_entries_too(shelf: Shelf, copy: Copy, phone: Phone) -> None:
     def with_directory(path: Path) -> None:
-        make_hostile(path, manifest(), [("lib/", b""), ("lib/empty/", b""), ("lib/a", b"1")])
+        make_hostile(path, manifest(), [(directory("lib/"), b""), (directory("lib/empty/"), b""), ("lib/a", b"1")])
 
     document = shelf.publish(1, change=with_directory, version_name="1.0.0")
     statement = package.read(shelf.package_path(1)).statement

@@ -23,6 +23,8 @@ VECTORS = Path(__file__).parents[2] / "docs/vectors"
 EXPIRES = datetime(2030, 1, 31, tzinfo=UTC)  # of every timestamp: signed on the first of the month
 NOW, LATER = "2030-01-02T00:00:00+00:00", "2030-03-01T00:00:00+00:00"
 HELLO = [("lib/reader.txt", b"Hello\n")]
+NAMES = ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.txt", "\U0001f469\u200d\U0001f4bb.txt", "a\u00a0b"]
+"""Persian with its joiner, an emoji of two, and a no-break space."""
 SECRETS = [bytes(16), bytes(range(16)), bytes([255] * 16)]
 Entries = list[tuple[ZipInfo | str, bytes]]
 Case = dict[str, Any]
@@ -106,6 +108,9 @@ def _good(maker: Maker) -> None:
     maker.add("upwards", entries=[("../evil", b"")])
     maker.add("same-name", entries=[("lib/a", b"1"), ("LIB/a", b"2")])
     maker.add("link", entries=[(link, b"/etc/passwd")])
+    maker.add("names", entries=[(name, b"") for name in NAMES])
+    maker.add("hidden-name", entries=[("lib/a\u200b.txt", b"")])
+    maker.add("joiners", entries=[(NAMES[0], b"1"), (NAMES[0].replace("\u200c", ""), b"2")])
     maker.add("levels", 1)
     maker.add("levels", 2, min_api=30)
     maker.add("staged", 1)
@@ -162,12 +167,14 @@ def _cases() -> Iterator[Case]:
     yield {"case": "a new root key", "steps": [newer, _step("new-root", current=2)]}
     for app, reason in {
         "bad-signature": "bad-signature", "other-key": "key-changed", "wrong-digest": "wrong-digest",
-        "upwards": "bad-package", "same-name": "bad-package", "link": "bad-package", "withdrawn": "withdrawn",
+        "upwards": "bad-package", "same-name": "bad-package", "link": "bad-package", "hidden-name": "bad-package",
+        "joiners": "bad-package", "withdrawn": "withdrawn",
         "unknown": "unknown-app",
     }.items():  # fmt: skip
         yield {"case": f"package: {app}", "steps": [_step("good", app=app, refused=reason)]}
     pinned = {app: _step("good", app=app, installed=1) for app in ("rotated", "unproved", "recovered")}
     accepted = pin(ROTATED_KEY)["key_id"]
+    yield {"case": "package: names", "steps": [_step("good", app="names", installed=1)]}
     yield {"case": "a key that both keys agreed to", "steps": [pinned["rotated"], newer | {"app": "rotated"}]}
     yield {"case": "a key without proof",
            "steps": [pinned["unproved"], _step("newer", app="unproved", refused="key-changed")]}  # fmt: skip

@@ -1,5 +1,6 @@
 """Every way in which an archive can lie, one row each."""
 
+import json
 import struct
 import zlib
 from dataclasses import replace
@@ -16,6 +17,7 @@ from portal.packages.limits import DEFAULT_LIMITS, Limits
 
 from . import hostile
 from .hostile import DEFLATED, DESCRIBED, FILE, MANIFEST, SIGNATURE, UTF8, Item, extra, file, package
+from .samples import manifest
 
 A = '"files/a.txt"'
 GOOD = package(FILE)
@@ -27,6 +29,10 @@ END = hostile.END.size
 def descriptor(item: Item, magic: bytes = b"PK\7\x08", **changes: int) -> bytes:
     values = {"crc": zlib.crc32(item.content), "packed": len(item.packed), "unpacked": len(item.content)} | changes
     return magic + struct.pack("<3L", *values.values())
+
+
+def with_entry(path: str) -> Item:
+    return replace(MANIFEST, content=json.dumps(manifest(entry=path)).encode())
 
 
 STREAMED = file(method=DEFLATED, flags=DESCRIBED)
@@ -219,7 +225,7 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "writable by all": (package(file(central={"external": 0o100666 << 16})), ["every user of a device may change it"]),
     "directory writable by all": (
         package(Item(b"d/", central={"external": 0o040777 << 16})),
-        ['"d/" has the mode 0777, with which every user of a device may change it: run `chmod o-w` on it.'],
+        ['"d/" has the mode 0777, with which every user of a device may change it: use 0644, or 0755 for'],
     ),
     "mode 0": (package(file(central={"external": 0o100000 << 16})), ["mode 0000, with which its owner cannot read it"]),
     "directory without x": (package(Item(b"d/", central={"external": 0o040644 << 16})), ["owner cannot read it"]),
@@ -230,6 +236,16 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
         ['"files/" is named like a directory but marked as a file.'],
     ),
     "directory with content": (package(Item(b"files/", b"x")), ['"files/" is a directory with content.']),
+    # the entry of the manifest
+    "no such entry": (
+        hostile.build([with_entry("nope.lua"), FILE, SIGNATURE]),
+        ['manifest.json: "entry" is "nope.lua", but the package has no such file.'],
+    ),
+    "a directory as entry": (
+        hostile.build([with_entry("files"), Item(b"files/"), FILE, SIGNATURE]),
+        ['"entry" is "files", but the package has no such file.'],
+    ),
+    "a module as entry": (hostile.build([with_entry("app.main:run"), FILE, SIGNATURE]), ['"entry" is "app.main:run"']),
     # names
     "VMS version": (
         package(file(name=b"a.txt"), file(name=b"a.txt;1")),
@@ -372,6 +388,10 @@ ACCEPTED: dict[str, bytes] = {
     ),
     "writable by the group": package(file(central={"external": 0o100664 << 16})),
     "private": package(file(central={"external": 0o600 << 16})),
+    "joiners": package(file(name="می‌خواهم/👩‍💻.txt".encode(), flags=UTF8)),
+    "no-break space": package(file(name="a\u00a0b".encode(), flags=UTF8)),
+    "emoji of Unicode 15": package(file(name="\U0001fae8".encode(), flags=UTF8)),
+    "entry": hostile.build([with_entry("files/a.txt"), FILE, SIGNATURE]),
     "semicolon": package(file(name=b"a;b;1x")),
     "deflated directory": package(Item(b"files/", method=DEFLATED)),
     "another version in the local header": package(file(local={"needed": 10})),

@@ -25,7 +25,7 @@ ACCEPTED = {
     "a name in emoji": {"name": "👩‍💻 می‌خواهم"},
     "largest version code": {"version_code": 2**53 - 1},
     "pre-release": {"version_name": "1.0.0-alpha-a.b-c+exp.sha-5114f85"},
-    "module as entry": {"entry": "app.main:run"},
+    "schema for an editor": {"$schema": "https://store.example.org/schemas/manifest.json"},
     "nothing for an option": {"author": None},
 }
 
@@ -60,6 +60,7 @@ REFUSED = {
     "many permissions": ({"permissions": [f"p{n}" for n in range(101)]}, '"permissions"'),
     "min_api": ({"min_api": 0}, '"min_api"'),
     "unknown key": ({"versoin": 1}, '"versoin" is not a known key; custom keys start with `x-`'),
+    "a schema that is no URL": ({"$schema": {}}, '"$schema" is not a known key'),
     "bad extension": ({"x-": 1}, '"x-" is not a known key'),
     "method of the model": ({"model_dump": 1}, '"model_dump" is not a known key'),
     "dunder": ({"__class__": 1}, '"__class__" is not a known key'),
