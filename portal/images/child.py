@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 
-from portal.images import convert, limits
+from portal.images import convert, limits, syscalls
 from portal.images.errors import REFUSED, ImageRejected
 
 
@@ -17,6 +17,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     convert.prepare()
     limits.apply(max_pixels)
+    syscalls.restrict()  # where the kernel has it; the limits hold everywhere
     data = sys.stdin.buffer.read()
     try:
         if kind == "icon":

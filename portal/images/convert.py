@@ -100,6 +100,8 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[tuple[Picture, ImageFile.I
     except MemoryError:
         raise ImageRejected("INVALID_IMAGE", "The image takes too much memory to decode: export it again.") from None
     except Exception as error:  # decoders raise anything at hostile input
+        if isinstance(error, OSError) and error.errno:  # of this process, not of the image
+            raise
         reason = "it is cut off" if "truncated" in str(error) else error
         raise ImageRejected("INVALID_IMAGE", f"The {picture.kind} cannot be decoded: {reason}.") from error
 
@@ -184,6 +186,7 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _png(image: Image.Image) -> bytes:
+    image = image.copy()  # or Pillow would look for the file of one that was read, which the decoder may not
     image.info = {}
     target = BytesIO()
     image.save(target, "PNG", optimize=True)
