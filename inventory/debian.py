@@ -8,7 +8,8 @@ store = [
             "_sudo": True,
             "mosis_runtime": "systemd",
             "mosis_server_names": ("store.example.org",),
-            "mosis_tls": {"acme": "operator@example.org"},
+            # Once the name leads to the host, and you accept the terms of Let's Encrypt:
+            # "mosis_tls": {"acme": "operator@example.org"},
             "mosis_prometheus": "install",
             "mosis_settings": {
                 "public_url": "https://store.example.org",
