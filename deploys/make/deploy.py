@@ -51,6 +51,12 @@ def _summary(root: Path, port: str) -> str:
     return "\n".join(f"    {name:14}{text}" for name, text in rows.items())
 
 
+AS_ROOT = """\
+This store runs as root, nginx's workers included, because `make deploy` was run by root: a fault in any of its programs
+is one of the whole machine. Use an account of its own, or the runtime systemd (docs/install-debian.md) for a store that
+others reach."""
+
+
 def main() -> str | int:
     """The command; returns what went wrong or an exit code."""
     root = Path(os.path.realpath(os.environ.get("ROOT") or place.ROOT))  # pyinfra refuses a link as a directory
@@ -65,6 +71,8 @@ def main() -> str | int:
     if code == 0:
         moved = f"The store moved from port {kept} to {port}.\n" if kept and port != str(kept) else ""
         print(f"{moved}\n{_summary(root, port)}")
+        if os.geteuid() == 0:
+            print(f"\n{AS_ROOT}", file=sys.stderr)
     return code
 
 

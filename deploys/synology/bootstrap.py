@@ -63,6 +63,11 @@ def rule(user: str) -> str:
     return f"{user} ALL=(root) NOPASSWD: /bin/sh, /usr/bin/sh\n"
 
 
+def place(user: str) -> str:
+    """Where the rule is."""
+    return f"/etc/sudoers.d/mosis-{user}"
+
+
 def line_added(line: str, path: str) -> str:
     """The command that adds a line to a file of others, whose last line may not be ended."""
     return f'{{ [ -z "$(tail -c 1 {path} 2>/dev/null)" ] || echo >>{path}; }} && echo {quote(line)} >>{path}'
@@ -101,8 +106,22 @@ def private_directory(path: str) -> Generator[str]:
 def sudo_granted(user: str) -> Generator[StringCommand]:
     """sudo asks this account for no password. The file appears atomically, with its mode."""
     if not host.get_fact(Visitor, _sudo=False)["sudo"]:
-        place = f"/etc/sudoers.d/mosis-{user}"
-        yield StringCommand(f"umask 337 && printf %s {quote(rule(user))} >{place}.new && mv {place}.new {place}")
+        yield StringCommand(
+            f"umask 337 && printf %s {quote(rule(user))} >{place(user)}.new && mv {place(user)}.new {place(user)}"
+        )
+
+
+@operation()
+def sudo_revoked(user: str) -> Generator[str]:
+    """sudo asks this account for its password again."""
+    if host.get_fact(Visitor, _sudo=False)["sudo"]:
+        yield f"rm -f {quote(place(user))}"
+
+
+@deploy("Bootstrap")
+def leave() -> None:
+    """Removes what nobody needs between deploys: a way to root without a password. Key and directory stay."""
+    sudo_revoked(name="sudo with a password", user=host.get_fact(Visitor, _sudo=False)["name"], _sudo=True)
 
 
 @deploy("Bootstrap")

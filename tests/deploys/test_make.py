@@ -315,6 +315,7 @@ def test_a_deploy_moves_a_store_only_where_a_port_is_named(tmp_path: Path) -> No
             for port in ({"PORT": str(store.port)}, {}, {"PORT": str(elsewhere)})
         ]
     assert deployed.returncode == again.returncode == moved.returncode == 0, again.stdout + again.stderr
+    assert (deploy.AS_ROOT in deployed.stderr) == (os.geteuid() == 0)
     assert f"http://127.0.0.1:{store.port}" in again.stdout and "moved" not in again.stdout
     assert f"The store moved from port {store.port} to {elsewhere}." in moved.stdout.splitlines()
 

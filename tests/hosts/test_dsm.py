@@ -136,6 +136,9 @@ def test_bootstrap_needs_the_password_once(deployed: Deployed, nas: Nas) -> None
     assert done.changed and "Container Manager" in done.output
     assert deployed.bootstrap().changed == ()
     assert nas.ssh(f"sudo stat -c '%U %a' /etc/sudoers.d/mosis-{OWNER}") == "root 440\n"
+    assert deployed.bootstrap(undo=True).changed == ("Bootstrap | sudo with a password",)
+    assert nas.ssh("sudo ls /etc/sudoers.d").find(f"mosis-{OWNER}") == -1
+    assert deployed.bootstrap().changed == ("Bootstrap | sudo without a password",)
 
 
 def test_one_command_makes_the_store_that_its_dry_run_told(nas: Nas, first: Result) -> None:

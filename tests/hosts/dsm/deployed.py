@@ -50,13 +50,14 @@ class Deployed:
         self.printed: list[str] = []
         self._directory = directory
 
-    def bootstrap(self, *, check: bool = True, checkout: Path = REPOSITORY) -> Result:
-        """Run bootstrap.py of `checkout` with the password of the NAS's owner.
+    def bootstrap(self, *, check: bool = True, checkout: Path = REPOSITORY, undo: bool = False) -> Result:
+        """Run bootstrap.py of `checkout` with the password of the NAS's owner, or `undo` its sudo rule.
 
         Raises AssertionError if `check` and it failed.
         """
         inventory = self._inventory("first", checkout, {"ssh_password": PASSWORD, "_sudo_password": PASSWORD})
-        result = deploy(inventory, Path("bootstrap.py"), check=check, checkout=checkout)
+        options = ("--data", "undo=yes") if undo else ()
+        result = deploy(inventory, Path("bootstrap.py"), check=check, checkout=checkout, options=options)
         self.printed.append(result.output)
         self._say(f"bootstrap: {result}")
         return result
