@@ -38,7 +38,7 @@ test: .venv/dev.done ## run every test that needs no root, but those below SKIP
 	$(BIN)/python -m pytest $(PARALLEL) $(addprefix --ignore=,$(SKIP))
 
 test-hosts: .venv/dev.done ## as root: boot Debian hosts here and deploy to them
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -o console_output_style=classic $(HOSTS_PYTEST)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -o console_output_style=classic $(HOSTS_PYTEST)
 
 # New inputs are kept in .cache/fuzz, so that the next run goes on from there; what it finds is left beside them.
 fuzz: .venv/fuzz.done ## fuzz the package reader for SECONDS=60

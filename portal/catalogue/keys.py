@@ -223,8 +223,8 @@ def _all(directory: Path, kind: type[T]) -> list[Metadata[T]]:
             raise KeysError(f"{path} is damaged: copy it back from the catalogue or from a backup.") from None
     if not found:
         raise KeysError(
-            f"{directory} has no keys of the catalogue: put them back, or make the first ones by `mosis"
-            " catalogue init`."
+            f"{directory} has no keys of the catalogue: put them back, or run `mosis catalogue renew --new-store-key`"
+            " with its root key. A store that never had any gets the first ones by `mosis catalogue init`."
         )
     return found
 

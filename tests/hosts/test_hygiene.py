@@ -23,7 +23,7 @@ from tests.hosts.secrecy import secrets_of, unreadable, untold
 from tests.hosts.shell import Say
 from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
 
-pytestmark = pytest.mark.seconds(400)
+pytestmark = pytest.mark.seconds(850)
 
 S3_PORT = 8333  # where the bucket is reached from the host
 RELEASES = "/opt/mosis/releases"

@@ -21,7 +21,7 @@ from tests.hosts.machine import Volume
 from tests.hosts.shell import Say, run, until
 from tests.support.pages import block, section
 
-pytestmark = pytest.mark.seconds(250)
+pytestmark = pytest.mark.seconds(450)
 
 PORT, FRONT = 8080, 8000  # of the store on the NAS; of the reverse proxy in front of it
 PAGE = "docs/install-synology.md"
