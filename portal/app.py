@@ -24,6 +24,7 @@ from portal.http.routes import (
 )
 from portal.http.routing import STARTED, Services
 from portal.http.security_headers import secured
+from portal.http.senders import Senders
 from portal.metrics import Metrics
 from portal.settings import Settings
 from portal.store.downloads import Counting
@@ -69,7 +70,7 @@ def create_app(settings: Settings) -> Wsgi:
     """The portal over an existing store. Raises DatabaseUnusable."""
     opened = open_store(settings)
     routes = tuple(route for module in MODULES for route in module.routes)
-    services = Services(opened, Metrics(opened), routes, Counting(opened.db))
+    services = Services(opened, Metrics(opened), routes, Counting(opened.db), Senders(settings.threads))
     pages = (route for module in PAGES for route in module.routes)
     return drained(secured(readable(measured(application(services, pages), services.metrics), settings)))
 

@@ -135,17 +135,15 @@ class Upload:
 
 def render_nginx(template: str, data: HostData, settings: Settings, **variables: object) -> str:
     """The text of a template of nginx's. Raises PlanError for a variable that is missing."""
-    senders, conditional = settings.threads * 3 // 4, settings.threads // 4
+    conditional = settings.threads // 4
     known = {
         "data": data,
         "settings": settings,
         "root": settings.root,
         "small_body_max": SMALL_BODY_MAX,
         "uploads": _uploads(settings),
-        "senders_max": senders,
-        "senders_per_client": min(data.senders_per_client, senders // 2),
         "conditional_max": conditional,
-        "conditional_per_client": max(1, conditional // 4),
+        "conditional_per_client": max(1, conditional // 16),
         "program_paths": people.PROGRAM_PATHS,
         "errors": ERRORS,
         "file_errors": FILE_ERRORS,

@@ -17,6 +17,7 @@ from portal.http.responses import Answer, problem, revalidated
 from portal.http.routing import VERSION_CODE, Operation, PublicCall, Route, Services
 from portal.images.errors import ImageRejected
 from portal.store import refusals, tokens
+from portal.store.audit import Actor
 from portal.store.errors import DatabaseBusy, Gone, Later, Refused
 from portal.store.rate_limit import rate_limit
 
@@ -96,6 +97,14 @@ class Dispatch:
             self._uploads.take(actor.developer_id)
         digests.guard(request)
         respond = partial(_respond, route, operation.access.call(request, self._services, actor), parameters)
+        if operation.form_file and actor:
+            with self._services.senders.place(actor.developer_id):
+                return self._once(operation, actor, respond)
+        return self._once(operation, actor, respond)
+
+    def _once(
+        self, operation: Operation[Any], actor: Actor | None, respond: Callable[[], HTTPResponse]
+    ) -> HTTPResponse:
         if operation.idempotency_key and actor and actor.token_id:
             return idempotency.once(self._services.store, request, actor.token_id, respond)
         return respond()

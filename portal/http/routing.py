@@ -17,6 +17,7 @@ from bottle import HTTPResponse, LocalRequest
 from pydantic import BaseModel
 
 from portal.http.responses import Answer
+from portal.http.senders import Senders
 from portal.images.errors import DecoderLost
 from portal.metrics import Metrics
 from portal.settings import Settings
@@ -44,6 +45,7 @@ class Services:
     metrics: Metrics
     routes: tuple["Route", ...]
     downloads: Counting
+    senders: Senders
     decoding: threading.Lock = field(default_factory=threading.Lock)
     """Held while an image is decoded, or packages are compared: one at a time bounds what a worker needs for it."""
     comparisons: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPARISONS_MAX))

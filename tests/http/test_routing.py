@@ -21,6 +21,7 @@ from portal.http.routing import (
     Routes,
     Services,
 )
+from portal.http.senders import Senders
 from portal.images.errors import DecoderLost
 from portal.metrics import Metrics
 from portal.store.downloads import Counting
@@ -63,7 +64,7 @@ def test_each_step_of_review_has_a_route_for_those_who_may_take_it() -> None:
 
 def test_comparisons_of_packages_take_few_threads(store: Store) -> None:
     """One developer who asks for many at once would have every thread of a worker wait for them."""
-    services = Services(store, Metrics(store), (), Counting(store.db))
+    services = Services(store, Metrics(store), (), Counting(store.db), Senders(8))
     with ExitStack() as others:
         for _ in range(COMPARISONS_MAX):
             services.comparisons.acquire()
@@ -76,7 +77,7 @@ def test_comparisons_of_packages_take_few_threads(store: Store) -> None:
 
 
 def test_images_take_few_threads_and_a_lost_decoder_is_a_reason_to_try_again(store: Store) -> None:
-    services = Services(store, Metrics(store), (), Counting(store.db))
+    services = Services(store, Metrics(store), (), Counting(store.db), Senders(8))
     with ExitStack() as others:
         for _ in range(IMAGES_MAX):
             services.images.acquire()

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from portal.http.problems import KINDS
 from portal.http.routes import service
 from portal.http.routing import PublicCall, Services
+from portal.http.senders import Senders
 from portal.jobs import table
 from portal.metrics import Metrics, standby_exposition
 from portal.recovery import replica
@@ -118,7 +119,9 @@ def test_a_proxy_on_the_host_shows_nobody_the_metrics(header: str, proxied: bool
 def test_a_description_is_made_once(handler: Callable[[PublicCall], HTTPResponse], tmp_path: Path) -> None:
     """It takes 50 ms, and a stranger may ask for it at every moment."""
     store = make_store(tmp_path / "store")
-    call = PublicCall(LocalRequest(), Services(store, Metrics(store), tuple(service.routes), Counting(store.db)), None)
+    call = PublicCall(
+        LocalRequest(), Services(store, Metrics(store), tuple(service.routes), Counting(store.db), Senders(8)), None
+    )
     assert handler(call).body is handler(call).body
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from urllib.parse import urlencode
 
 from bottle import BaseRequest, HTTPResponse
@@ -105,7 +105,7 @@ def upload_options(call: PublicCall, upload_id: str) -> HTTPResponse:
 def put(call: PublicCall, upload_id: str) -> HTTPResponse:
     _require_grant(call, upload_id)
     length = call.request.content_length
-    with call.metrics.upload_part("package"), signed_uploads.held(call.store, upload_id) as upload:
+    with call.metrics.upload_part("package"), _held(call, upload_id) as upload:
         _count_chunk(call, upload.transfer)
         if upload.transfer.whole:
             raise Refused("UPLOAD_USED", "The body is already uploaded: complete the upload.")
@@ -138,7 +138,7 @@ def patch(call: PublicCall, upload_id: str) -> HTTPResponse:
         raise Refused("UNSUPPORTED_MEDIA_TYPE", f"The body must be {tus.CONTENT_TYPE}.")
     _require_plain(call.request)
     offset, length = tus.number(call.request, "Upload-Offset"), call.request.content_length
-    with call.metrics.upload_part("package"), signed_uploads.held(call.store, upload_id) as upload:
+    with call.metrics.upload_part("package"), _held(call, upload_id) as upload:
         transfer = upload.transfer
         _count_chunk(call, transfer)
         if offset != transfer.received:
@@ -163,7 +163,7 @@ def patch(call: PublicCall, upload_id: str) -> HTTPResponse:
 def head(call: PublicCall, upload_id: str) -> HTTPResponse:
     tus.require_version(call.request)
     _require_grant(call, upload_id)
-    with signed_uploads.held(call.store, upload_id) as upload:
+    with _held(call, upload_id) as upload:
         call.db.flush()  # what a request that broke off has noted is acknowledged here
         return HTTPResponse(status=200, headers=tus.state(upload.transfer))
 
@@ -177,7 +177,8 @@ def head(call: PublicCall, upload_id: str) -> HTTPResponse:
 def delete(call: PublicCall, upload_id: str) -> None:
     tus.require_version(call.request)
     _require_grant(call, upload_id)
-    signed_uploads.terminate(call.store, upload_id)
+    with _place(call, upload_id):
+        signed_uploads.terminate(call.store, upload_id)
 
 
 @routes.add(
@@ -221,7 +222,8 @@ def complete(call: Call, upload_id: str, *, replace: bool = False) -> Answer[sch
     if version.status == "uploading":
         if awaited.want(call.store, upload_id):
             return Answer(_version(call, version), {"Retry-After": AWAITED_SECONDS}, status=202)
-        with call.metrics.upload("package", seconds=now() - version.created_at) as measured:
+        upload = call.metrics.upload("package", seconds=now() - version.created_at)
+        with _place(call, upload_id), upload as measured:
             placed = signed_uploads.complete(call.store, call.actor, upload_id, replace=replace)
             measured.bytes = placed.size
         return Answer(_version(call, placed))
@@ -270,6 +272,20 @@ def _owned(call: Call, upload_id: str) -> Version:
     if version.status == "failed":
         raise Refused("UPLOAD_USED", "The validation of this upload failed; its version lists the reasons.")
     return version
+
+
+@contextmanager
+def _place(call: PublicCall, upload_id: str) -> Iterator[None]:
+    """One of its owner's places, since a request may wait for another one that is slow. Raises Refused."""
+    with call.services.senders.place(signed_uploads.find(call.db.read(), upload_id).developer_id):
+        yield
+
+
+@contextmanager
+def _held(call: PublicCall, upload_id: str) -> Iterator[signed_uploads.Held]:
+    """Raises Refused as `signed_uploads.held` does."""
+    with _place(call, upload_id), signed_uploads.held(call.store, upload_id) as upload:
+        yield upload
 
 
 def _require_grant(call: PublicCall, upload_id: str) -> None:
