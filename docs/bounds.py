@@ -35,7 +35,9 @@ class Bound:
 
 CONNECTIONS = (
     Bound("requests of a client (an IPv4 address, an IPv6 /64) at once", "host:requests_per_client", "UNAVAILABLE"),
-    Bound("uploads of a client at once; of all, three quarters of `threads`", "host:senders_per_client", "UNAVAILABLE"),
+    Bound("uploads of a client at once", "host:senders_per_client", "UNAVAILABLE"),
+    Bound("percentage of a worker's threads that wait for bodies; a developer may have as many as are still free",
+          "portal.http.senders:PERCENT", "UNAVAILABLE"),
     Bound("time for the head of a request", "nginx:client_header_timeout", "408"),
     Bound("time between two pieces of a body", "nginx:client_body_timeout", "408"),
     Bound("time between two pieces of an answer that a client reads", "nginx:send_timeout", "the connection ends"),

@@ -8,7 +8,7 @@ from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.dsm_times import OURS, block
 from deploys.plan.model import Directory, File, Listener, Plan, Secret, Service, Stack
-from deploys.plan.nginx import render_nginx
+from deploys.plan.nginx import CONNECTIONS, FILES, render_nginx
 from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
 from deploys.plan.render import CHECKOUT, digest, render
@@ -39,6 +39,8 @@ def plan(data: HostData, release: Release) -> Plan:
     jobs = schedules.wanted(data, settings)
     checks = (f"{home}/check.py", f"{etc}/declared.json")
     variables: dict[str, object] = {
+        "connections": CONNECTIONS,
+        "files_max": FILES,
         "data": data,
         "settings": settings,
         "backup": settings.backup,

@@ -1,6 +1,7 @@
 """nginx's configuration: one site in every runtime, whose own errors come from the portal's table of problems."""
 
 import json
+import resource
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,11 @@ from portal.settings import MIB, Settings
 
 SMALL_BODY_MAX = 96 * 1024
 """Bytes of a body that is not an upload, the largest JSON that the portal parses (portal/http/forms.py)."""
+
+CONNECTIONS = 16384
+"""Connections of a worker, which keeps 424 bytes for each that is free, and some 2 kB for one whose head is slow."""
+FILES = 2 * CONNECTIONS
+"""A worker's, as a connection may have a file or another connection."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,8 @@ def render_nginx(template: str, data: HostData, settings: Settings, **variables:
         "settings": settings,
         "root": settings.root,
         "small_body_max": SMALL_BODY_MAX,
+        "connections": CONNECTIONS,
+        "files_max": _files_max(data.runtime),
         "uploads": _uploads(settings),
         "conditional_max": conditional,
         "conditional_per_client": max(1, conditional // 16),
@@ -154,6 +162,12 @@ def render_nginx(template: str, data: HostData, settings: Settings, **variables:
         "metrics_port": None,
     }
     return render(template, **known | variables)
+
+
+def _files_max(runtime: str) -> int:
+    """Who is not root may not exceed the limit of this machine, and would be left with a much lower one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return FILES if runtime != "local" or hard == resource.RLIM_INFINITY else min(FILES, hard)
 
 
 def _uploads(settings: Settings) -> tuple[Upload, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from deploys.plan import schedules, standby, tls
 from deploys.plan.data import HostData
 from deploys.plan.model import Directory, File, Listener, Plan, Service
-from deploys.plan.nginx import render_nginx
+from deploys.plan.nginx import FILES, render_nginx
 from deploys.plan.paths import CHECKS, COMMAND, CURRENT, EXCHANGE, GOOD, PREVIOUS, PROMETHEUS_DROPINS, RUN, UNITS
 from deploys.plan.release import Release
 from deploys.plan.render import render
@@ -37,6 +37,7 @@ def plan(data: HostData, release: Release) -> Plan:
     site = render_nginx(
         "nginx/mosis.conf.j2", data, settings, metrics_port=data.metrics_port, error_log="/var/log/nginx/error.log"
     )
+    limit = f"worker_rlimit_nofile {FILES};\n"
     jobs = schedules.wanted(data, settings)
     services = {
         "portal": _portal(release, config, settings, variables),
@@ -51,8 +52,8 @@ def plan(data: HostData, release: Release) -> Plan:
         "nginx": Service(
             (
                 File("/etc/nginx/sites-available/mosis.conf", site, "644", "root:root"),
-                # Debian reads this directory at the top level of nginx.conf; two files a connection.
-                File("/etc/nginx/modules-enabled/90-mosis.conf", "worker_rlimit_nofile 8192;\n", "644", "root:root"),
+                # Debian reads this directory at the top level of nginx.conf.
+                File("/etc/nginx/modules-enabled/90-mosis.conf", limit, "644", "root:root"),
             ),
             reads=data.tls.files if data.tls else (),
         ),

@@ -12,10 +12,11 @@ from deploys.host import files
 from deploys.host.deploy import deploy
 from deploys.host.processes import Process, Running
 from deploys.plan.model import Plan, Service
+from deploys.plan.nginx import CONNECTIONS
 
 MAIN = "/etc/nginx/nginx.conf"
 SITES = "/etc/nginx/sites-enabled"
-CONNECTIONS = 4096  # per worker; 700 phones that download slowly use up Debian's 768
+DEBIANS = "worker_connections (768|4096);"  # and that of earlier releases
 NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
 
 
@@ -47,7 +48,8 @@ def front(plan: Plan) -> None:
     pyinfra_files.replace(
         name="Connections per worker",
         path=MAIN,
-        text="worker_connections 768;",
+        text=DEBIANS,
+        extended_regex=True,
         replace=f"worker_connections {CONNECTIONS};",
     )
     serving(name="nginx serves the site as declared", service=service)

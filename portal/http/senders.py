@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from portal.store.errors import Unavailable
 
-SHARE = 3, 4  # of a worker's threads may wait for bodies: the kernel may give one worker all of them
+PERCENT = 75  # of a worker's threads may wait for bodies: the kernel may give one worker all of them
 TURN_SECONDS = 2  # until it is worth another try
 
 
@@ -15,7 +15,7 @@ class Senders:
     """The places of one worker. A developer may hold as many as are still free, so some are always left for another."""
 
     def __init__(self, threads: int) -> None:
-        self._free = max(1, threads * SHARE[0] // SHARE[1])
+        self._free = max(1, threads * PERCENT // 100)
         self._held = Counter[str]()
         self._lock = threading.Lock()
 
