@@ -12,7 +12,7 @@ from pydantic import Field
 from portal.http import authentication, browsers, schemas
 from portal.http.routing import ANYONE, MEMBER, Call, Operation, PublicCall, Routes
 from portal.packages.texts import Name
-from portal.store import passkeys
+from portal.store import passkeys, sessions
 from portal.store.authenticators import RelyingParty
 from portal.store.errors import RateLimited, Refused
 from portal.store.tokens import Token
@@ -58,6 +58,10 @@ def sign_in(call: PublicCall, body: Assertion) -> HTTPResponse:
         with closing(authentication.wrong_tokens(call.store)) as failures:
             authentication.failed(call.store, failures, call.request, "passkey")
         raise
+    if call.actor is not None:  # the session that the browser had ends, as with a token
+        with call.db.write() as tx:
+            for earlier in browsers.secrets(call.settings, call.request):
+                sessions.end(tx, call.actor, earlier)
     response = HTTPResponse(status=204, headers={"Cache-Control": rendering.PRIVATE})
     browsers.keep(call.settings, call.request, response, secret)
     return response

@@ -1,6 +1,7 @@
 """Signing in with a token, and out: the browser gets the cookie of a session instead."""
 
 import re
+import sqlite3
 from contextlib import closing
 
 from bottle import HTTPResponse
@@ -45,6 +46,7 @@ def sign_in(call: PublicCall) -> HTTPResponse:
     except Refused as refused:
         return _page(call, following, refused.detail, 401)
     with call.db.write() as tx:
+        _end_all(call, tx)
         secret = sessions.start(tx, authentication.acting(call.settings, call.request, token), token)
     response = redirect(following)
     browsers.keep(call.settings, call.request, response, secret)
@@ -58,11 +60,18 @@ def sign_in(call: PublicCall) -> HTTPResponse:
 )  # fmt: skip
 def sign_out(call: Call) -> HTTPResponse:
     with call.db.write() as tx:
-        for secret in browsers.secrets(call.settings, call.request):
-            sessions.end(tx, call.actor, secret)
+        _end_all(call, tx)
     response = redirect("/")
     browsers.keep(call.settings, call.request, response, "")
+    response.set_header("Clear-Site-Data", '"storage"')  # URLs and names of uploads that were not completed
     return response
+
+
+def _end_all(call: PublicCall, tx: sqlite3.Connection) -> None:
+    """End the session that the browser has: nobody else who holds its cookie keeps it."""
+    if call.actor is not None:
+        for secret in browsers.secrets(call.settings, call.request):
+            sessions.end(tx, call.actor, secret)
 
 
 def inside(path: str) -> str:

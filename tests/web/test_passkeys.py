@@ -81,6 +81,24 @@ def test_a_passkey_signs_in_until_it_is_removed(store: Store, token: str, device
     problem(sign_in(other, device), 401, "UNAUTHENTICATED")
 
 
+@pytest.mark.parametrize("way", ["token", "passkey"])
+def test_signing_in_again_ends_the_session_before(store: Store, token: str, device: Authenticator, way: str) -> None:
+    """Somebody who copied the cookie of that session keeps nothing."""
+    mine, thief = browser(store, token), browser(store)
+    assert register(mine, token, device).status_code == 204
+    thief.cookies = httpx.Cookies(mine.cookies)
+    if way == "token":
+        assert mine.post("/sign-in", data={"token": token}).status_code == 303
+    else:
+        assert sign_in(mine, device).status_code == 204
+    assert mine.get("/api/me").status_code == 200
+    problem(thief.get("/api/me"), 401, "UNAUTHENTICATED")
+
+
+def test_signing_out_clears_what_pages_kept_in_the_browser(store: Store, token: str) -> None:
+    assert browser(store, token).post("/sign-out").headers["clear-site-data"] == '"storage"'
+
+
 def test_who_removes_the_passkey_of_this_session_is_signed_out(store: Store, token: str, device: Authenticator) -> None:
     register(browser(store, token), token, device)
     mine = browser(store)
