@@ -1,6 +1,7 @@
 """From a request to its response: authentication, limits, the checked body, the handler, problems for what fails."""
 
 import logging
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -24,6 +25,7 @@ from portal.store.rate_limit import rate_limit
 log = logging.getLogger(__name__)
 
 BUSY = {"Retry-After": "5"}  # seconds
+REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 CHALLENGE = {"UNAUTHENTICATED": {"WWW-Authenticate": 'Bearer realm="mosis"'}}
 
 
@@ -63,16 +65,16 @@ class Dispatch:
             except ImageRejected as rejected:
                 return problem(rejected.code, str(rejected))
             except OSError as error:
-                log.exception("storage failed")
+                log.exception("storage failed, request %s", _request_id())
                 return problem("STORAGE_ERROR", _storage_fault(error))
             except DatabaseBusy as busy:
                 log.warning("database busy: %s", busy)
                 return problem("UNAVAILABLE", str(busy), headers=BUSY)
             except sqlite3.OperationalError as error:
-                log.exception("database failed")
+                log.exception("database failed, request %s", _request_id())
                 return problem("STORAGE_ERROR", _database_fault(error))
             except MemoryError:  # all other exceptions the framework answers
-                log.exception("out of memory")
+                log.exception("out of memory, request %s", _request_id())
                 return problem("INTERNAL_ERROR", "The server is out of memory.")
 
         return callback
@@ -108,6 +110,12 @@ class Dispatch:
         if operation.idempotency_key and actor and actor.token_id:
             return idempotency.once(self._services.store, request, actor.token_id, respond)
         return respond()
+
+
+def _request_id() -> str:
+    """nginx's id of the request, which its log and the answer have too."""
+    sent: str = request.get_header("X-Request-ID", "")
+    return sent if REQUEST_ID.fullmatch(sent) else "-"
 
 
 def _storage_fault(error: OSError) -> str:

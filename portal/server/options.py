@@ -10,6 +10,14 @@ CONNECTIONS = 4096
 # Bytes a connection may take for a head, and for a body that comes faster than it is read; with 64 KiB an upload is
 # handed from thread to thread twice as often.
 BUFFER = 256 * 1024
+LOGGING = {
+    "formatters": {
+        name: {"format": f"%(asctime)s {form}", "datefmt": "%Y-%m-%dT%H:%M:%S%z"}
+        for name, form in {"generic": "[%(levelname)s] %(message)s", "access": "%(message)s"}.items()
+    },
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}
+"""Lines with their time and its zone, also of the portal's own modules, for supervisors that add none."""
 DRAIN_SECONDS = 30  # that a worker has to finish its requests, before it is killed
 
 
@@ -34,4 +42,5 @@ def options(settings: Settings) -> dict[str, Any]:
         "respawn_failed_workers": True,
         "respawn_interval": 1,
         "workers_kill_timeout": DRAIN_SECONDS,
+        "log_dictconfig": LOGGING,
     }

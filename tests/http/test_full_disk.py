@@ -124,10 +124,10 @@ def test_no_word_of_the_system_or_of_the_database_reaches_a_client(
             error.sqlite_errorcode = sqlite3.SQLITE_ERROR
         with monkeypatch.context() as broken:
             broken.setattr(Database, "read", Mock(side_effect=error))
-            answer = client.get(path)
+            answer = client.get(path, headers={"X-Request-ID": "1f" * 16})
         assert answer.json()["code"] in ("STORAGE_ERROR", "UNAVAILABLE")
         assert answer.json()["detail"].endswith("; see the server's log.")
-        assert "secrets_of_x" in caplog.text
+        assert "secrets_of_x" in caplog.text and (path == "/readyz" or f"request {'1f' * 16}" in caplog.text)
 
 
 @pytest.mark.parametrize("fault", ["full", "quota", "file not flushed", "directory not flushed"])
