@@ -108,7 +108,7 @@ ERRORS = (
     Error((405, 501), "NOT_IMPLEMENTED", "The store supports neither this method nor this transfer coding."),
     Error((411,), "LENGTH_REQUIRED", "Send the form with a Content-Length, not in chunks."),
     Error((412,), "PRECONDITION_FAILED", "The file has changed since the version that the request names."),
-    Error((413,), "FILE_TOO_LARGE", "The body is larger than this address accepts."),
+    Error((413,), "FILE_TOO_LARGE", "This address accepts smaller bodies; the bytes of an upload go to its URL."),
     Error((414,), "URI_TOO_LONG", "The address is longer than the store accepts."),
     Error((416,), "RANGE_NOT_SATISFIABLE", "The range does not overlap the file."),
     Error((494,), "HEADERS_TOO_LARGE", "The headers are larger than the store accepts."),

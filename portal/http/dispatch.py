@@ -167,5 +167,10 @@ def _refusal(refused: Refused) -> HTTPResponse:
 
 def _framework_error(error: HTTPError) -> HTTPResponse:
     kept = {name: value for name, value in error.headerlist if name in ("Allow", "Content-Range")}
+    allowed = {*kept.get("Allow", "").split(",")}
+    if "GET" in allowed:  # which answers HEAD too
+        kept["Allow"] = ", ".join(sorted(allowed | {"HEAD"}))
     detail = tokens.redacted(str(error.body))
+    if error.status_code == 404 and request.path.endswith("/"):
+        detail += " No address of the store ends with a slash."
     return problem(CODE_OF_STATUS.get(error.status_code, "INVALID_REQUEST"), detail, headers=kept)

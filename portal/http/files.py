@@ -40,8 +40,9 @@ class Representation:
     `size` is in bytes, `sha256` hex, `modified` seconds since the epoch. `filename` makes the response an attachment.
     `headers` are further fields; nginx passes on those that its template names. `accel` is the URI below `/_files/`
     under which nginx finds the file, None if the portal carries the bytes. `mutable`: the address may have another file
-    tomorrow, so a range is answered only where the request says of which file it is a part. `checked`: its digest is
-    computed before it is sent, which suits small files that a cache asks for once.
+    tomorrow, so a range is answered only where the request says of which file it is a part; `lasting` is the URL where
+    that never happens. `checked`: its digest is computed before it is sent, which suits small files that a cache asks
+    for once.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Representation:
     headers: Mapping[str, str] = field(default_factory=dict)
     accel: str | None = None
     mutable: bool = False
+    lasting: str = ""
     checked: bool = False
 
     @property
@@ -103,9 +105,9 @@ def respond(request: BaseRequest, representation: Representation) -> HTTPRespons
     try:
         part = _range(request, representation)
     except UnsatisfiableError as error:
-        return _condition_required() if blind else _unsatisfiable(representation, str(error))
+        return _condition_required(representation) if blind else _unsatisfiable(representation, str(error))
     if blind and part not in (None, ByteRange(0, representation.size)):
-        return _condition_required()
+        return _condition_required(representation)
     if representation.accel and request.method == "GET" and _nginx_agrees(conditions, status):
         return _accelerated(representation, representation.accel, part)
     return _carried(request, representation, part)
@@ -130,9 +132,12 @@ def _range(request: BaseRequest, representation: Representation) -> ByteRange | 
     return parse(wanted, representation.size)
 
 
-def _condition_required() -> HTTPError:
+def _condition_required(representation: Representation) -> HTTPError:
     # wget takes even a 200 for the rest of the file that it has a part of (RFC 6585 section 3).
-    return HTTPError(428, "The file at this URL changes with each publish: request a part with If-Range or If-Match.")
+    way = f", or request it at {representation.lasting}" if representation.lasting else ""
+    return HTTPError(
+        428, f"The file at this URL changes with each publish: request a part with If-Range or If-Match{way}."
+    )
 
 
 def _unsatisfiable(representation: Representation, reason: str) -> HTTPError:

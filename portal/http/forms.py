@@ -12,6 +12,7 @@ from multipart import MultipartError, MultipartSegment, ParserLimitReached, Push
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from portal.http import tus
 from portal.packages import strict_json
 from portal.packages.errors import quote
 from portal.store.errors import Refused
@@ -32,10 +33,11 @@ def json_body(request: BaseRequest, model: type[Model]) -> Model:
 
     Raises Refused (UNSUPPORTED_MEDIA_TYPE, LENGTH_REQUIRED, FILE_TOO_LARGE, INVALID_REQUEST, VALIDATION_ERROR).
     """
-    body = b"".join(_chunks(request, JSON_MAX))
     content_type, _ = parse_options_header(request.get_header("Content-Type", ""))
-    if body and content_type != "application/json":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
+    if request.content_length > 0 and content_type != "application/json":
+        hint = " Send the bytes of an upload with PATCH, to its URL." if content_type == tus.CONTENT_TYPE else ""
+        raise Refused("UNSUPPORTED_MEDIA_TYPE", f"The body must be application/json.{hint}")
+    body = b"".join(_chunks(request, JSON_MAX))
     try:
         return validated(model, strict_json.parse(body or b"{}", max_bytes=JSON_MAX))
     except strict_json.JsonRejected as error:

@@ -12,6 +12,7 @@ from portal.store.signed_uploads import Transfer
 
 VERSION = "1.0.0"
 EXTENSIONS = ("creation", "expiration", "termination", "checksum")
+UNSUPPORTED = {"Upload-Concat": "concatenation (parallel parts)", "Upload-Defer-Length": "creation-defer-length"}
 CHECKSUMS = ("sha1", "sha256")
 CONTENT_TYPE = "application/offset+octet-stream"
 NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
@@ -28,6 +29,16 @@ def require_version(call: BaseRequest) -> None:
     """Raises Refused (TUS_VERSION) unless the client uses this version."""
     if call.get_header("Tus-Resumable") != VERSION:
         raise Refused("TUS_VERSION", f"Send Tus-Resumable: {VERSION}.")
+
+
+def require_plain_creation(call: BaseRequest) -> None:
+    """Raises Refused (INVALID_REQUEST) for what belongs to extensions that are not supported."""
+    for name, extension in UNSUPPORTED.items():
+        if call.get_header(name) is not None:
+            raise Refused(
+                "INVALID_REQUEST",
+                f"{name} is not supported: the extensions are {', '.join(EXTENSIONS)}, without {extension}.",
+            )
 
 
 def mark() -> None:

@@ -35,5 +35,7 @@ def _sentence(model: type[BaseModel], fault: ErrorDetails) -> str:
         return f"{where} is not a known key{hint}"
     if fault["type"] == "string_pattern_mismatch":
         return f"{where} must be {declared.description}"
+    if fault["type"] == "tuple_type":
+        return f"{where} must be a list of strings"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{where} {message[0].lower()}{message[1:]}"
+    return f"{where} {message if message[:2].isupper() else message[0].lower() + message[1:]}"

@@ -20,7 +20,7 @@ def parse(data: bytes, *, max_bytes: int, max_depth: int = 32) -> object:
     if len(data) > max_bytes:
         raise JsonRejected(f"is {len(data)} bytes long, more than the {max_bytes} allowed")
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise JsonRejected("starts with a byte order mark")
+        raise JsonRejected("starts with a byte order mark: save it as UTF-8 without one")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

@@ -66,7 +66,9 @@ def test_unknown_addresses_are_problems_too(portal: Portal) -> None:
         problem(httpx.get(portal.url + path), 404, "NOT_FOUND")
     answer = httpx.put(f"{portal.url}/api/store/apps")
     problem(answer, 405, "METHOD_NOT_ALLOWED")
-    assert "GET" in answer.headers["allow"]
+    assert answer.headers["allow"] == "GET, HEAD"
+    slash = problem(httpx.get(f"{portal.url}/api/store/apps/"), 404, "NOT_FOUND")
+    assert slash["detail"].endswith("No address of the store ends with a slash.")
 
 
 def test_search_uses_its_index(portal: Portal) -> None:

@@ -274,3 +274,19 @@ def test_a_killed_portal_has_what_it_acknowledged(mortal: Publisher) -> None:
     assert upload.patch(acknowledged, body[acknowledged:]).status_code == 204
     version = upload.complete()
     assert (version.status_code, version.json()["sha256"]) == (201, hashlib.sha256(body).hexdigest())
+
+
+@pytest.mark.parametrize(("name", "value"), [("Upload-Concat", "partial"), ("Upload-Defer-Length", "1")])
+def test_extensions_that_are_not_there_open_no_upload(publisher: Publisher, name: str, value: str) -> None:
+    """tus-js-client with parallelUploads opened one for each part, and learned of it after the last byte."""
+    headers = TUS | {"Upload-Length": "5", name: value}
+    answer = publisher.client.post(f"/api/apps/{publisher.app_id}/uploads", headers=headers)
+    assert f"{name} is not supported" in problem(answer, 400, "INVALID_REQUEST")["detail"]
+    assert publisher.client.get("/api/me").json()["usage"]["open_uploads"] == 0
+
+
+@pytest.mark.parametrize("size", [5, 200_000])
+def test_bytes_sent_with_a_creation_are_refused_for_what_they_are(publisher: Publisher, size: int) -> None:
+    headers = PIECE | {"Upload-Length": str(size)}
+    answer = publisher.client.post(f"/api/apps/{publisher.app_id}/uploads", headers=headers, content=bytes(size))
+    assert "with PATCH" in problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")["detail"]

@@ -261,9 +261,10 @@ def test_a_resume_never_splices_two_versions(publisher: Publisher) -> None:
     part = {"Range": "bytes=1000-"}
     assert httpx.get(url, headers=part | {"If-Range": tag}).content == first.read_bytes()[1000:]
     second = publisher.publish(2, payload_bytes=60_000)
-    problem(httpx.get(url, headers=part), 428, "PRECONDITION_REQUIRED")
+    refusal = problem(httpx.get(url, headers=part), 428, "PRECONDITION_REQUIRED")
     assert httpx.get(url, headers=part | {"If-Range": tag}).content == second.read_bytes()
     info = httpx.get(url.removesuffix("/download")).json()
+    assert info["download_url"] in refusal["detail"]
     assert httpx.get(publisher.portal.url + info["download_url"], headers=part).content == second.read_bytes()[1000:]
 
 

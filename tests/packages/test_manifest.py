@@ -54,7 +54,9 @@ REFUSED = {
     "homepage of lines": ({"homepage": "https://example.org/\nx"}, '"homepage"'),
     "entry outside": ({"entry": "../run"}, '"entry" must stay inside'),
     "absolute entry": ({"entry": "/bin/sh"}, '"entry" must stay inside'),
-    "permissions as text": ({"permissions": "network"}, '"permissions"'),
+    "permissions as text": ({"permissions": "network"}, '"permissions" must be a list of strings.'),
+    "homepage by mail": ({"homepage": "mailto:a@b.c"}, "\"homepage\" URL scheme should be 'http' or 'https'."),
+    "homepage with a space": ({"homepage": "https://example.org/ "}, '"homepage" must not contain spaces.'),
     "permission with blanks": ({"permissions": ["a b"]}, '"permissions.0" must be names'),
     "permission twice": ({"permissions": ["a", "a"]}, '"permissions" must not repeat'),
     "many permissions": ({"permissions": [f"p{n}" for n in range(101)]}, '"permissions"'),
@@ -104,9 +106,10 @@ def test_no_object(document: str) -> None:
         (b'{"x-a": "' + b"a" * 10_000_000 + b'"}', "10000011 bytes long, more than the 262144 allowed"),
         (json.dumps(manifest()).encode().replace(b'"id"', b'"id": "a.b", "id"'), "twice in one object"),
         (json.dumps(manifest()).encode().replace(b": 1,", b": NaN,"), "NaN"),
-        (b"\xef\xbb\xbf" + json.dumps(manifest()).encode(), "byte order mark"),
+        (b"\xef\xbb\xbf" + json.dumps(manifest()).encode(), "byte order mark: save it as UTF-8 without one"),
+        (json.dumps(manifest()).encode("utf-16"), "byte order mark: save it as UTF-8 without one"),
     ],
-    ids=["deep", "10 MB", "name twice", "NaN", "byte order mark"],
+    ids=["deep", "10 MB", "name twice", "NaN", "byte order mark", "UTF-16"],
 )
 def test_documents_that_hurt(document: bytes, reason: str) -> None:
     with pytest.raises(PackageRejected) as refusal:

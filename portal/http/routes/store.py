@@ -150,7 +150,8 @@ def send_image(call: PublicCall, app_id: str, name: str, cache_control: str) -> 
         # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
         found, path = assets.located(call.db.read(), call.store.layout, app_id, name)
         return Representation(
-            path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=mutable, checked=True
+            path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=mutable,
+            lasting=schemas.Asset.of(found, call.settings.public_url).url, checked=True,
         )  # fmt: skip
 
     return _send(call, "asset", image)
@@ -188,6 +189,7 @@ def _package_response(
         headers={"X-Mosis-Version": version.version_name, "X-Mosis-Signature": version.signature},
         accel=_accel(version) if call.settings.accel else None,
         mutable=mutable,
+        lasting=schemas.download_url(version, call.settings.public_url),
     )
     return _send(call, "package", lambda: representation)
 

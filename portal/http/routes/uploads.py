@@ -66,6 +66,7 @@ def issue(call: Call, body: NewUpload, app_id: str) -> Answer[SignedUpload]:
     size, sha256 = body.size, body.sha256
     if tus.is_used(call.request):
         tus.require_version(call.request)
+        tus.require_plain_creation(call.request)
         size, sha256 = tus.number(call.request, "Upload-Length"), tus.announced_sha256(call.request)
     if not size:
         raise Refused("VALIDATION_ERROR", "The body is invalid.", ["size: Input should be at least 1."])
