@@ -59,7 +59,10 @@ REQUESTS = (
     Bound("rows of a list, also if the request does not say", "portal.http.paging:MOST", "INVALID_REQUEST"),
     Bound("the same of versions", "portal.http.paging:MOST_VERSIONS", "INVALID_REQUEST"),
     Bound("comparisons of packages at once, per worker", "portal.http.routing:COMPARISONS_MAX", "UNAVAILABLE"),
-    Bound("images converted or waiting at once, per worker", "portal.http.routing:IMAGES_MAX", "UNAVAILABLE"),
+    Bound(
+        "images of a developer, converted or waiting at once, per worker", "portal.http.turns:EACH_MAX", "UNAVAILABLE"
+    ),
+    Bound("images of all developers likewise", "portal.http.turns:ALL_MAX", "UNAVAILABLE"),
     Bound("wait for other writers", "portal.store.database:TURN_SECONDS", "UNAVAILABLE", "s"),
 )
 FILES = (

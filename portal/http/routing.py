@@ -16,8 +16,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_args, get_
 from bottle import HTTPResponse, LocalRequest
 from pydantic import BaseModel
 
+from portal.http import turns
 from portal.http.responses import Answer
 from portal.http.senders import Senders
+from portal.http.turns import InOrder, Turns
 from portal.images.errors import DecoderLost
 from portal.metrics import Metrics
 from portal.settings import Settings
@@ -31,8 +33,7 @@ log = logging.getLogger(__name__)
 
 STARTED = "mosis.started"  # in the WSGI environment: when the request began, by time.perf_counter
 COMPARISONS_MAX = 3  # of packages, under way or waiting in a worker, which has at least 4 threads
-TURN_SECONDS = 5  # until it is worth another try
-IMAGES_MAX = 8  # likewise; the limits of portal.images bound how long each one takes
+COMPARISON_SECONDS = 5  # until it is worth another try
 VERSION_CODE_DIGITS = 16  # of the largest version code that a manifest may have
 VERSION_CODE = rf"[1-9][0-9]{{0,{VERSION_CODE_DIGITS - 1}}}"  # what the filter `code` of a rule matches
 
@@ -46,36 +47,34 @@ class Services:
     routes: tuple["Route", ...]
     downloads: Counting
     senders: Senders
-    decoding: threading.Lock = field(default_factory=threading.Lock)
+    decoding: InOrder = field(default_factory=InOrder)
     """Held while an image is decoded, or packages are compared: one at a time bounds what a worker needs for it."""
     comparisons: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPARISONS_MAX))
-    images: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(IMAGES_MAX))
+    images: Turns = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", Turns(self.decoding))
 
     @contextmanager
     def comparing(self) -> Iterator[None]:
         """Held while packages are compared. Raises Unavailable rather than let many threads wait for their turn."""
-        with self._turn(self.comparisons, "Other packages are being compared: try again in a moment."):
-            yield
-
-    @contextmanager
-    def converting(self) -> Iterator[None]:
-        """Held while an image is converted. Raises Unavailable likewise, and where the decoder was lost."""
-        with self._turn(self.images, "Other images are being converted: try again in a moment."):
-            try:
-                yield
-            except DecoderLost as lost:
-                log.exception("an image was not converted")
-                raise Unavailable("The image could not be converted now: try again.", TURN_SECONDS) from lost
-
-    @contextmanager
-    def _turn(self, places: threading.Semaphore, busy: str) -> Iterator[None]:
-        if not places.acquire(blocking=False):
-            raise Unavailable(busy, TURN_SECONDS)
+        if not self.comparisons.acquire(blocking=False):
+            raise Unavailable("Other packages are being compared: try again in a moment.", COMPARISON_SECONDS)
         try:
             with self.decoding:
                 yield
         finally:
-            places.release()
+            self.comparisons.release()
+
+    @contextmanager
+    def converting(self, developer_id: str) -> Iterator[None]:
+        """Held while an image is converted. Raises Unavailable likewise, and where the decoder was lost."""
+        try:
+            with self.images.of(developer_id):
+                yield
+        except DecoderLost as lost:
+            log.exception("an image was not converted")
+            raise Unavailable("The image could not be converted now: try again.", turns.SECONDS) from lost
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from portal.server import recording, stalled, stopping
 if TYPE_CHECKING:
     from portal.http.draining import Wsgi
 
-# Set, because glibc would learn to keep large blocks with the thread that freed them: 345 MB, not 115, after 64 icons.
+# Set, because glibc would learn to keep large blocks with the thread that freed them.
 # Above the pieces of a body, which would be mapped, zeroed and unmapped each: 25,000 page faults in an upload, not 200.
 M_MMAP_THRESHOLD, MMAP_THRESHOLD = -3, 1024 * 1024  # mallopt(3), bytes
 

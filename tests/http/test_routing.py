@@ -13,7 +13,6 @@ from portal.http.routing import (
     ANYONE,
     COMPARISONS_MAX,
     DEVELOPER,
-    IMAGES_MAX,
     REVIEWER,
     Call,
     Operation,
@@ -76,15 +75,9 @@ def test_comparisons_of_packages_take_few_threads(store: Store) -> None:
     assert not services.decoding.locked()
 
 
-def test_images_take_few_threads_and_a_lost_decoder_is_a_reason_to_try_again(store: Store) -> None:
+def test_a_lost_decoder_is_a_reason_to_try_again(store: Store) -> None:
     services = Services(store, Metrics(store), (), Counting(store.db), Senders(8))
-    with ExitStack() as others:
-        for _ in range(IMAGES_MAX):
-            services.images.acquire()
-            others.callback(services.images.release)
-        with pytest.raises(Unavailable, match="Other images"), services.converting():
-            pass
-    with pytest.raises(Unavailable, match="try again"), services.converting():
+    with pytest.raises(Unavailable, match="try again"), services.converting("acme"):
         assert services.decoding.locked()
         raise DecoderLost("It was killed.")
     assert not services.decoding.locked()

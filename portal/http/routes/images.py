@@ -29,7 +29,10 @@ routes = Routes()
 def put_icon(call: Call, app_id: str) -> schemas.Assets:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     with call.metrics.upload("icon") as measured:
-        with _received(call, app, "icon", call.settings.icon_max_bytes, measured) as path, call.services.converting():
+        with (
+            _received(call, app, "icon", call.settings.icon_max_bytes, measured) as path,
+            call.services.converting(app.developer_id),
+        ):
             sizes = decoder.icon(path, max_pixels=call.settings.image_max_pixels)
         put = assets.put_icon(call.store, call.actor, app, sizes)
     return schemas.Assets(assets=[schemas.Asset.of(asset, call.settings.public_url) for asset in put])
@@ -77,7 +80,7 @@ def _screenshot(call: Call, app: App) -> bytes:
     with (
         call.metrics.upload("screenshot") as measured,
         _received(call, app, "screenshot", limit, measured) as path,
-        call.services.converting(),
+        call.services.converting(app.developer_id),
     ):
         return decoder.screenshot(path, max_pixels=call.settings.image_max_pixels)
 

@@ -1,0 +1,83 @@
+"""Who may do what is done one at a time in a worker: nobody waits for more than one request of anybody else."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from portal.store.errors import Unavailable
+
+EACH_MAX = 8  # requests of a developer, under way or waiting
+ALL_MAX = 32  # of all developers; a worker has 256 threads unless the operator chose fewer
+SECONDS = 5  # until it is worth another try
+
+
+class InOrder:
+    """A lock that goes to whoever waits longest; `threading.Lock` may go to one that came last."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._held = False
+
+    def locked(self) -> bool:
+        return self._held
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._held:
+                self._held = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False
+
+
+@dataclass
+class _Line:
+    turn: InOrder = field(default_factory=InOrder)
+    length: int = 0
+
+
+class Turns:
+    """Only the first request of each developer waits for the lock; the others wait for that one."""
+
+    def __init__(self, lock: InOrder) -> None:
+        self._lock = lock
+        self._guard = threading.Lock()
+        self._lines: dict[str, _Line] = {}
+
+    @contextmanager
+    def of(self, developer_id: str) -> Iterator[None]:
+        """Held while it is this developer's turn. Raises Unavailable rather than let many threads wait."""
+        line = self._join(developer_id)
+        try:
+            with line.turn, self._lock:
+                yield
+        finally:
+            self._leave(developer_id)
+
+    def _join(self, developer_id: str) -> _Line:
+        with self._guard:
+            line = self._lines.get(developer_id) or _Line()
+            if line.length >= EACH_MAX or sum(each.length for each in self._lines.values()) >= ALL_MAX:
+                raise Unavailable("Other images are being converted: try again in a moment.", SECONDS)
+            line.length += 1
+            self._lines[developer_id] = line
+            return line
+
+    def _leave(self, developer_id: str) -> None:
+        with self._guard:
+            line = self._lines[developer_id]
+            line.length -= 1
+            if not line.length:
+                del self._lines[developer_id]

@@ -1,0 +1,68 @@
+"""Images are converted one at a time, and one developer does not keep another from it."""
+
+import threading
+
+import pytest
+
+from portal.http.turns import ALL_MAX, EACH_MAX, InOrder, Turns
+from portal.store.errors import Unavailable
+
+
+def in_line(turns: Turns, name: str, done: list[str]) -> threading.Thread:
+    """A request that waits for its turn, behind those that wait already."""
+    before = waiting(turns)
+
+    def request() -> None:
+        with turns.of(name):
+            done.append(name)
+
+    thread = threading.Thread(target=request)
+    thread.start()
+    while waiting(turns) == before:
+        threading.Event().wait(0.001)
+    return thread
+
+
+def waiting(turns: Turns) -> int:
+    return sum(len(lock._waiting) for lock in (turns._lock, *(line.turn for line in turns._lines.values())))
+
+
+def test_a_developer_waits_for_one_request_of_another_however_many_there_are() -> None:
+    lock, done = InOrder(), []
+    turns = Turns(lock)
+    with lock:
+        threads = [in_line(turns, name, done) for name in (*["acme"] * EACH_MAX, "umbra")]
+    for thread in threads:
+        thread.join()
+    assert done == ["acme", "umbra", *["acme"] * (EACH_MAX - 1)]
+    assert not turns._lines
+    assert not lock.locked()
+
+
+def test_a_developer_has_few_places_and_leaves_others_theirs() -> None:
+    turns = Turns(InOrder())
+    for _ in range(EACH_MAX):
+        turns._join("acme")
+    with pytest.raises(Unavailable, match="try again in a moment"), turns.of("acme"):
+        pass
+    with turns.of("umbra"):
+        pass
+    turns._leave("acme")
+    with turns.of("acme"):
+        pass
+
+
+def test_all_developers_together_leave_threads_for_other_requests() -> None:
+    turns = Turns(InOrder())
+    for number in range(ALL_MAX):
+        turns._join(f"developer-{number}")
+    with pytest.raises(Unavailable), turns.of("umbra"):
+        pass
+
+
+def test_a_turn_ends_with_an_error_too() -> None:
+    turns = Turns(lock := InOrder())
+    with pytest.raises(ZeroDivisionError), turns.of("acme"):
+        raise ZeroDivisionError
+    assert not lock.locked()
+    assert not turns._lines
