@@ -41,8 +41,8 @@ _NOT_MARKED = (
     "is a non-ASCII name without the UTF-8 flag, which Info-ZIP's zip does not set: use `mosis pack`, 7-Zip or Python"
 )
 _MADE_ON_DOS = (
-    "is a non-ASCII name of an archive made on DOS, as Java writes it, which unzip changes: use `mosis pack`, 7-Zip or"
-    " Python"
+    "is a non-ASCII name in an archive marked as made on DOS, as Java, Go and git mark it: unzip changes the name; use"
+    " `mosis pack`, 7-Zip or Python"
 )
 
 
@@ -81,6 +81,11 @@ class Entry:
     def name(self) -> bytes:
         """Its name as it is in the directory."""
         return self.record[CENTRAL.size : CENTRAL.size + self.header.name_length]
+
+    @property
+    def extra(self) -> bytes:
+        """Its extra fields in the directory."""
+        return self.record[CENTRAL.size + self.header.name_length :][: self.header.extra_length]
 
     @property
     def where(self) -> tuple[int, int, int]:
@@ -206,9 +211,8 @@ def _records(directory: bytes, count: int) -> Iterator[tuple[CentralHeader, byte
 
 def _record_faults(entry: Entry, limits: Limits) -> Iterator[Fault]:
     header, name = entry.header, entry.name
-    extra = entry.record[CENTRAL.size + len(name) :][: header.extra_length]
-    extra_fault = extra_fields.fault(extra, name)
-    for fault in (*_name_faults(name, header, extra, extra_fault), *_header_faults(header, name, limits)):
+    extra_fault = extra_fields.fault(entry.extra, name)
+    for fault in (*_name_faults(name, header, entry.extra, extra_fault), *_header_faults(header, name, limits)):
         yield Fault(entry.path, fault)
     if extra_fault:
         yield Fault(entry.path, extra_fault)

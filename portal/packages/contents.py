@@ -107,6 +107,8 @@ def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[Fault]:
     sizes = b"" if described else extra_fields.repeats_sizes(unpacked, packed)
     if fault := extra_fields.fault(name_and_extra[name_length:], entry.name, sizes):
         yield Fault(entry.path, fault)
+    elif extra_fields.has_unicode_path(name_and_extra[name_length:]) != extra_fields.has_unicode_path(entry.extra):
+        yield Fault(entry.path, "has an extra field 0x7075 (Unicode path) in only one of its two headers")
 
 
 def _digest(file: BufferedIOBase, entry: Entry, keep: bool) -> tuple[ContentDigest, bytes]:

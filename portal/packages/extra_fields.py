@@ -42,9 +42,9 @@ def repeats_sizes(unpacked: int, packed: int) -> bytes:
 
 
 def has_unicode_path(extra: bytes) -> bool:
-    """Whether extra fields without a fault repeat the name in UTF-8, which readers prefer to that of the header."""
+    """Whether extra fields repeat the name in UTF-8, which readers prefer to that of the header."""
     position = 0
-    while position < len(extra):
+    while position + _HEADER.size <= len(extra):
         field, length = _HEADER.unpack_from(extra, position)
         if field == UNICODE_PATH:
             return True

@@ -154,16 +154,26 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
         [f"{A} uses ZIP64"],
     ),
     "another unicode path": (
-        package(file(central_extra=unicode_path(b"files/b.txt"))),
+        package(file(local_extra=unicode_path(b"files/b.txt"), central_extra=unicode_path(b"files/b.txt"))),
         ["0x7075 (Unicode path) that states another name"],
     ),
     "unicode path of another name": (
         package(file(local_extra=unicode_path(FILE.name, b"files/b.txt"))),
         ["0x7075 (Unicode path) that states another name"],
     ),
-    "empty unicode path": (package(file(central_extra=extra(0x7075))), ["0x7075 (Unicode path)"]),
+    "unicode path in one header": (
+        package(
+            file(name=UMLAUT, flags=UTF8, central_extra=unicode_path(UMLAUT)),
+            file(name=b"b", local_extra=unicode_path(b"b")),
+        ),
+        ['has an extra field 0x7075 (Unicode path) in only one of its two headers. Likewise "b".'],
+    ),
+    "empty unicode path": (
+        package(file(local_extra=extra(0x7075), central_extra=extra(0x7075))),
+        ["0x7075 (Unicode path)"],
+    ),
     "unicode path, version 2": (
-        package(file(central_extra=unicode_path(FILE.name, version=2))),
+        package(file(local_extra=unicode_path(FILE.name, version=2), central_extra=unicode_path(FILE.name, version=2))),
         ["0x7075 (Unicode path)"],
     ),
     "zip64 with other sizes": (package(file(local_extra=zip64(130, 129))), [f"{A} uses ZIP64"]),
@@ -255,7 +265,7 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "VMS version of a directory": (package(file(name=b"a;12/b")), ["ends with a semicolon"]),
     "DOS and beyond ASCII": (
         package(file(name="ü".encode(), flags=UTF8, central={"made_by": 20})),
-        ["of an archive made on DOS"],
+        ["in an archive marked as made on DOS"],
     ),
     "empty name": (package(file(name=b"")), ['"" has an empty component.']),
     "slash": (package(Item(b"/")), ['"/" is absolute.', '"/" has an empty component.']),
@@ -384,7 +394,13 @@ ACCEPTED: dict[str, bytes] = {
         file(name=UMLAUT, flags=UTF8, local_extra=unicode_path(UMLAUT), central_extra=unicode_path(UMLAUT))
     ),
     "name again in Unicode path, on DOS": package(
-        file(name=UMLAUT, flags=UTF8, central_extra=unicode_path(UMLAUT), central={"made_by": 20})
+        file(
+            name=UMLAUT,
+            flags=UTF8,
+            local_extra=unicode_path(UMLAUT),
+            central_extra=unicode_path(UMLAUT),
+            central={"made_by": 20},
+        )
     ),
     "writable by the group": package(file(central={"external": 0o100664 << 16})),
     "private": package(file(central={"external": 0o600 << 16})),
