@@ -6,7 +6,6 @@ from deploys.plan.data import HostData, PlanError
 from deploys.plan.model import Directory, File, Plan, Service
 from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import STANDBY_SSH_CONFIG
-from deploys.plan.shared import prometheus_of
 from portal.settings import Follow
 
 
@@ -26,18 +25,17 @@ def follow_of(data: HostData) -> Follow | None:
 def plan(store: Plan) -> Plan:
     """What the host gets instead of `store`, which is what it gets once it is promoted."""
     site, *limits = store.services["nginx"].files
-    answers = render_nginx("standby/nginx.conf.j2", store.data, store.settings)
+    answers = render_nginx("standby/nginx.conf.j2", store.data, store.settings, metrics_port=store.data.metrics_port)
     settings = store.settings.model_copy(update={"backup": None})  # the drive is for a store's own backups
     config = File(store.config, settings.to_toml(), "644", "root:root")
-    scraped = prometheus_of(store.data, "/etc/mosis/prometheus", store.data.port)
     services = {
         "standby": Service((config,)),
         "nginx": Service((dataclasses.replace(site, content=answers), *limits)),
         "cron": store.services["cron"],
-        "prometheus": scraped,
+        "prometheus": store.services["prometheus"],
     }
-    ports = (store.data.port, store.data.prometheus_port)
-    listeners = [listener for listener in store.listeners if listener.port in ports]
+    https = store.data.tls.port if store.data.tls else None
+    listeners = [one for one in store.listeners if one.owner != "litestream" and one.port != https]
     directories = (
         Directory(f"{store.settings.root}/standby", "750", store.owner),
         Directory("/etc/mosis/standby", "755", "root:root"),

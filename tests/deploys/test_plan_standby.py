@@ -25,7 +25,7 @@ FOUND = {
     "writable": True,
     "entries": [],
     "forbidden": [],
-    "ports": {"80": []},
+    "ports": {"80": [], "9098": []},
 }
 
 
@@ -43,7 +43,7 @@ def test_a_standby_runs_nothing_of_a_store(release: Release) -> None:
     assert tomllib.loads(files[wanted.config])["follow"]["store"] == "store.example.org"
     assert "proxy_pass" not in files["/etc/nginx/sites-available/mosis.conf"]
     assert "litestream" not in files["/etc/mosis/prometheus/prometheus.yml"]
-    assert {listener.port for listener in wanted.listeners} == {80}
+    assert {listener.port for listener in wanted.listeners} == {80, 9098}
     told = declared(wanted)
     assert "drive" not in told and set(told["units"]) == {"nginx.service", "cron.service"}
 

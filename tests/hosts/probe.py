@@ -8,6 +8,7 @@ from tests.hosts.shell import CommandError, run
 
 TOOLS = {  # command: Debian package
     "debootstrap": "debootstrap",
+    "pebble": "pebble",
     "systemd-nspawn": "systemd-container",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",

@@ -25,14 +25,15 @@ MOSIS = Path(sys.executable).with_name("mosis")
 class Store:
     """`admin` is the deploy's first token; `developer` and `key` are the developer's after `join`.
 
-    `url` is where people and devices reach the store, empty for port 80 of the host; `inside` is it on the host itself.
+    `url` is where people and devices reach the store, empty for port 80 of the host; `inside` is where the host
+    itself reads its metrics.
     """
 
     machine: Machine
     root: str
     admin: str
     url: str = ""
-    inside: str = "http://127.0.0.1"
+    inside: str = "http://127.0.0.1:9098"
     app_id: str = "org.example.reader"
     developer: str = ""
     key: Ed25519PrivateKey = field(init=False, repr=False)

@@ -3,16 +3,22 @@
 The tests are steps in the life of one host, in this order.
 """
 
+import json
 import os
+import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
+from deploys.plan.data import HSTS
 from portal.store.layout import RECORD
+from tests.hosts import pebble
 from tests.hosts.debian import BACKUP, DRIVE, ROOT, Debian
 from tests.hosts.machine import Machine
 from tests.hosts.prometheus import Prometheus
@@ -265,6 +271,69 @@ def test_after_a_reboot_all_is_back(debian: Debian, host: Machine, store: Store,
     debian.all_units_run()
     store.serves(published)
     assert debian.deploy().changed == ()
+
+
+NAME = "store.test"
+ACME = {"acme": f"operator@{NAME}", "directory": pebble.DIRECTORY}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("authority")
+
+
+@pytest.fixture(scope="module")
+def certified(debian: Debian, host: Machine, store: Store, place: Path) -> Iterator[ssl.SSLContext]:
+    """The store with a certificate of an authority; a client that trusts the authority."""
+    with pebble.pebble(host, place):
+        host.ssh("sudo update-ca-certificates")
+        debian.deploy(mosis_server_names=(NAME,), mosis_tls=ACME)
+        yield pebble.issued(host, place)
+
+
+def presented(host: Machine, trust: ssl.SSLContext) -> str:
+    """The serial number of the certificate that nginx shows for NAME. Raises SSLError for one that is not for it."""
+    with (
+        socket.create_connection((host.address, 443), timeout=10) as connection,
+        trust.wrap_socket(connection, server_hostname=NAME) as secured,
+    ):
+        return str((secured.getpeercert() or {})["serialNumber"])
+
+
+def test_a_file_of_a_certificate_that_is_not_there_stops_a_deploy(debian: Debian, store: Store) -> None:
+    files = {"certificate": "/etc/ssl/absent.pem", "key": "/etc/ssl/private/absent.key"}
+    refused = debian.deploy(mosis_tls=files, check=False)
+    assert "/etc/ssl/absent.pem, which mosis_tls names, is not on this host" in refused.output, refused.output
+    assert refused.changed == ()
+    store.get("/readyz")
+
+
+def test_an_authority_certifies_the_host(
+    debian: Debian, host: Machine, store: Store, certified: ssl.SSLContext, published: dict[int, Upload]
+) -> None:
+    upload = published[LATEST]
+    with httpx.Client(base_url=f"https://{host.address}", verify=certified) as client:
+        asked = {"headers": {"Host": NAME}, "extensions": {"sni_hostname": NAME}}
+        answer = client.get(store.path(LATEST), **asked)
+        assert (answer.content, answer.headers["Strict-Transport-Security"]) == (upload.content, HSTS["subdomains"])
+        assert client.get(f"/api/store/apps/{store.app_id}", **asked).json()["download_url"].startswith("https://")
+        assert client.get("/metrics", **asked).status_code == 403
+    led = store.get("/api/store/apps?q=x", status=308)
+    assert led.headers["Location"] == f"https://{host.address}/api/store/apps?q=x"
+    assert "revoke" in store.get("/api/apps", status=403, headers={"Authorization": f"Bearer {store.admin}"}).text
+    assert store.metric("mosis_storage_budget_bytes") > 0
+    assert host.ssh("sudo stat -c '%a %U' /etc/mosis/tls/key.pem /etc/mosis/tls") == "600 root\n700 root\n"
+    lines = json.loads(host.try_ssh("sudo mosis status --json").stdout)["lines"]
+    assert [line["ok"] for line in lines if line["name"] == "certificate"] == [True]
+    assert debian.deploy(mosis_server_names=(NAME,), mosis_tls=ACME).changed == ()
+
+
+def test_a_renewed_certificate_is_the_one_of_nginx(host: Machine, certified: ssl.SSLContext, place: Path) -> None:
+    first = presented(host, certified)
+    assert host.ssh("systemctl is-enabled certbot.timer; systemctl is-active certbot.timer") == "enabled\nactive\n"
+    host.ssh("sudo certbot renew --quiet --force-renewal --no-random-sleep-on-renew")
+    renewed = pebble.issued(host, place)
+    until("the new certificate", lambda: presented(host, renewed) != first)
 
 
 def test_no_secret_was_printed(debian: Debian, host: Machine, store: Store) -> None:
