@@ -18,7 +18,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploys.plan.nginx import FILE_ERRORS
-from portal.http import people
+from portal.http import people, security_headers
 from portal.http.conditional import http_date
 from tests.support.nginx import NGINX, USER
 from tests.support.nginx import running as serving
@@ -33,6 +33,7 @@ from pathlib import Path
 
 import bottle
 
+from portal.http import security_headers
 from portal.http.files import DamagedFileError, Representation, respond
 
 ROOT = Path(__file__).parent
@@ -56,6 +57,9 @@ def serve(name):
         return bottle.HTTPResponse("not found", 404)
     except DamagedFileError:
         return bottle.HTTPResponse("damaged", 500)
+
+
+secured = security_headers.secured(app)
 """
 
 NGINX_CONF = """
@@ -167,7 +171,7 @@ def portal(root: Path) -> Iterator[int]:
             "--blocking-threads",
             "4",
         ]
-        with running([*command, "--working-dir", str(root), "app:app"], port, str(root)) as ready:
+        with running([*command, "--working-dir", str(root), "app:secured"], port, str(root)) as ready:
             if ready:
                 yield port
                 return
@@ -178,7 +182,9 @@ def portal(root: Path) -> Iterator[int]:
 def nginx(root: Path, portal_port: int) -> Iterator[int]:
     templates = Environment(loader=FileSystemLoader(REPOSITORY / "templates"), undefined=StrictUndefined)
     (root / "files.conf").write_text(
-        templates.get_template("nginx/files.conf.j2").render(root=root / "store", file_errors=FILE_ERRORS)
+        templates.get_template("nginx/files.conf.j2").render(
+            root=root / "store", file_errors=FILE_ERRORS, security=security_headers.DEFAULTS
+        )
     )
     readers = templates.get_template("nginx/problems.conf.j2").module.readers(people.PROGRAM_PATHS)
     (root / "readers.conf").write_text(readers)
