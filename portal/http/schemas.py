@@ -379,7 +379,7 @@ class PublishedVersion(BaseModel):
 class InReview(Version):
     """A version that waits for a reviewer."""
 
-    app_name: str
+    app_name: str = Field(description="that it has in the manifest of this version")
     note: str = Field(description="what its developer wrote when submitting it")
     published: PublishedVersion | None = Field(description="the published version that it follows")
     size_change: int | None = Field(description="bytes more than that one has")
@@ -390,8 +390,8 @@ class InReview(Version):
     def waiting(cls, db: sqlite3.Connection, version: versions.PlacedVersion, base: str) -> "InReview":
         found = changes.overview(db, version)
         return cls(
-            **vars(Version.of(version, base)), **_overview(found), app_name=apps.get(db, version.app_id).name,
-            note=version.reason,
+            **vars(Version.of(version, base)), **_overview(found), note=version.reason,
+            app_name=versions.as_published(apps.get(db, version.app_id), version).name,
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portal.store import app_keys, apps, audit, keys, search, tombstones
 from portal.store.errors import Gone, Refused
@@ -243,12 +243,20 @@ def change(
     return get(tx, app.app_id, version_code)
 
 
-def note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
-    """Make the highest published code current, and start the retention of the other published versions.
+def as_published(app: apps.App, version: PlacedVersion) -> apps.App:
+    """The app as it is while this version is current: with name, description and homepage of its manifest.
 
-    The app has the name, description and homepage of its current version's manifest, and nothing that it leaves out:
-    what the store shows has been reviewed.
+    What the manifest leaves out is not shown: nobody has reviewed it.
     """
+    described = json.loads(version.manifest)
+    return replace(
+        app, published_code=version.version_code, name=described["name"],
+        description=described.get("description") or "", homepage=described.get("homepage"),
+    )  # fmt: skip
+
+
+def note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
+    """Make the highest published code current, and start the retention of the other published versions."""
     highest = tx.execute(
         "SELECT max(version_code) FROM versions WHERE app_id = ? AND status = 'published'", (app_id,)
     ).fetchone()[0]
@@ -259,9 +267,9 @@ def note_current(tx: sqlite3.Connection, app_id: str, at: int) -> None:
     )
     tx.execute("UPDATE apps SET published_code = ?, updated_at = ? WHERE app_id = ?", (highest, at, app_id))
     if highest is not None:
-        described = json.loads(get(tx, app_id, highest).manifest)
+        app = as_published(apps.get(tx, app_id), get(tx, app_id, highest))
         tx.execute(
             "UPDATE apps SET name = ?, description = ?, homepage = ? WHERE app_id = ?",
-            (described["name"], described.get("description") or "", described.get("homepage"), app_id),
+            (app.name, app.description, app.homepage, app_id),
         )
     search.refresh(tx)

@@ -3,16 +3,12 @@
 A link that is unknown, expired or revoked, or whose version was rejected or deleted, answers like one that never was.
 """
 
-import json
-from dataclasses import replace
-
 from bottle import HTTPResponse
 
 from portal.http.routes.store import PACKAGE_TYPE, UNPUBLISHED_CACHE, send_image, send_package
 from portal.http.routing import ANYONE, Operation, PublicCall, Routes
 from portal.packages.identifiers import LARGEST_INTEGER
-from portal.store import apps, assets, previews, storefront, tokens
-from portal.store.apps import App
+from portal.store import apps, assets, previews, storefront, tokens, versions
 from portal.store.errors import Refused
 from portal.store.versions import PlacedVersion
 from portal.web import rendering
@@ -58,15 +54,8 @@ def _shown(version: PlacedVersion | None) -> PlacedVersion:
 
 def _page(call: PublicCall, link: str, version: PlacedVersion) -> HTTPResponse:
     db = call.db.read()
-    app = _with(apps.get(db, version.app_id), version)
+    app = versions.as_published(apps.get(db, version.app_id), version)
     older = storefront.history(db, app.app_id, before=LARGEST_INTEGER + 1, limit=VERSIONS)
     return rendering.html(
         "preview.html", headers=UNLISTED, first=True, base=f"/preview/{link}", **about(db, app, [version, *older])
     )  # fmt: skip
-
-
-def _with(app: App, version: PlacedVersion) -> App:
-    """The app as it will be once the version is published."""
-    manifest = json.loads(version.manifest)
-    described = {name: manifest[name] for name in ("name", "description", "homepage") if manifest.get(name) is not None}
-    return replace(app, published_code=version.version_code, **described)

@@ -97,7 +97,9 @@ def reject(call: Call, app_id: str, version_code: int) -> HTTPResponse:
 def _waiting(call: Call, app: App, version: PlacedVersion) -> Waiting:
     db = call.db.read()
     developer = developers.get(db, app.developer_id).name
-    return Waiting(app, version, developer, icon(call, app), changes.overview(db, version))
+    return Waiting(
+        versions.as_published(app, version), version, developer, icon(call, app), changes.overview(db, version)
+    )
 
 
 def version_page(
@@ -115,7 +117,7 @@ def version_page(
     return rendering.html(
         "review-version.html", entered.status,
         actor=call.actor, reviewer=True, entered=entered, done=DONE.get(call.request.query.done),
-        waiting=waiting, app=app, version=version,
+        waiting=waiting, app=waiting.app, version=version,
         before=before, manifest=described(version), note=" ".join(json.loads(version.reasons)),
         members=changes.members(version, before), files=files,
         screenshots=[

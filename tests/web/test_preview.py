@@ -73,6 +73,23 @@ def test_whoever_has_the_link_sees_the_page_its_images_and_the_package(
         assert image.headers["cache-control"] == "private, no-store"
 
 
+def test_testers_and_reviewers_see_the_app_as_it_will_be_once_the_version_is_published(
+    store: Store, owner: httpx.Client, nobody: httpx.Client
+) -> None:
+    """Else a reviewer would approve another name than the store then shows."""
+    free = {"name": "Bank", "description": "Free money.", "homepage": "https://example.org/free"}
+    owner.patch(f"/api/apps/{APP_ID}", json=free).raise_for_status()
+    url = shared(owner)
+    owner.post(f"/api/apps/{APP_ID}/versions/1/submit").raise_for_status()
+    token = add_developer(store, "rev", None, "reviewer")
+    with client(store, token) as reviewer:
+        assert [one["app_name"] for one in reviewer.get("/api/review").json()["versions"]] == ["Reader"]
+        pages = [reviewer.get(path, headers=BROWSER).text for path in ("/review", f"/review/{APP_ID}/1")]
+    for page in (*pages, nobody.get(url, headers=BROWSER).text):
+        assert "Reader" in page
+        assert not any(text in page for text in free.values())
+
+
 def test_a_preview_is_kept_by_no_cache_and_no_search_engine_and_named_to_no_other_site(
     owner: httpx.Client, nobody: httpx.Client
 ) -> None:
