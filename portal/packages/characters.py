@@ -48,6 +48,8 @@ def fault(name: str) -> str | None:
         return None
     if found := _ADDED.search(name):
         return f"contains U+{ord(found[0]):04X}, which is newer than Unicode 14.0"
+    if name.isprintable():
+        return None
     if any(_is_invisible(character) for character in _EMOJI.sub("", _JOINED.sub("", name))):
         return "contains a control, invisible or unassigned character"
     return None

@@ -22,6 +22,7 @@ REMEDIES = (
     Remedy(r"version_code \d+ must be greater", "Raise `version_code` in manifest.json, and pack and sign it again."),
     Remedy(r"already has a version", TAKEN),
     Remedy(r"^manifest\.json: id is", "The package is another app's: upload it on the page of that app."),
+    Remedy(r"pack the content of", "Pack the folder with `mosis pack`, which packs its content, and sign the package."),
     Remedy(r"^manifest\.json\b.* missing", "Put manifest.json at the root of the archive; `mosis init` writes one."),
     Remedy(
         r"^manifest\.json", "Correct manifest.json, and pack and sign it again. /schemas/manifest.json describes it."
@@ -37,8 +38,9 @@ REMEDIES = (
     ),
     Remedy(r"must be signed with key", "Sign with that key. If it is lost, a reviewer can announce its recovery."),
     Remedy(r"is revoked", "Sign with a valid key, and rotate the key of the app to it."),
+    Remedy(r"it holds without", "Sign the package with `mosis sign`, which signs every entry of the archive."),
     Remedy(r"signature does not match", "The package changed after it was signed: sign it again as the last step."),
-    Remedy(r"more than the \d+ allowed|allowed\.$", "Remove what the app does not need, or ask the operator for more."),
+    Remedy(r"more than the \d+ (\(.*\) )?allowed", "Remove what the app does not need, or ask the operator for more."),
     Remedy(r"SHA-256 of the body", "The file changed on its way or on the disk: upload it again."),
     Remedy(r"not a ZIP archive", "Choose the file that ends with .mosis."),
     Remedy(r"Validation crashed", "This is a fault of the store, not of the package: show the time to the operator."),

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.packages import keys, signature
-from tests.packages.samples import make_package, manifest
+from tests.packages.samples import KEY, make_package, manifest
 from tests.support.portal import MOSIS
 
 
@@ -60,6 +60,19 @@ def test_the_statement_is_what_is_signed(tmp_path: Path, key: Path) -> None:
     signed = json.loads(zipfile.ZipFile(package).read(signature.PATH))["signature"]
     public_key = signature.raw_public_key(keys.load(key))
     signature.verify(public_key, signed, printed.stdout.encode())
+
+
+def test_verify_succeeds_only_where_a_signature_was_checked(tmp_path: Path) -> None:
+    package, tampered = tmp_path / "p.mosis", tmp_path / "tampered.mosis"
+    make_package(package)
+    with zipfile.ZipFile(package) as signed, zipfile.ZipFile(tampered, "w") as changed:
+        for name in signed.namelist():
+            changed.writestr(name, signed.read(name) + (b" " if name == "manifest.json" else b""))
+    key = base64.b64encode(signature.raw_public_key(KEY)).decode()
+    for file, words, status in ((package, ["--public-key", key], 0), (tampered, ["--public-key", key], 1),
+                                (package, [], 1), (tampered, [], 1)):  # fmt: skip
+        ran = mosis("verify", file, *words)
+        assert (ran.returncode, bool(ran.stderr)) == (status, bool(status)), ran
 
 
 def test_a_package_of_another_key_is_named(tmp_path: Path) -> None:
