@@ -119,11 +119,13 @@ def _check(entries: list[ZipInfo], bounds: Bounds) -> None:
         if fault := _fault(entry):
             _refuse(f"{entry.filename!r} {fault}")
         components = entry.filename.removesuffix("/").split("/")
-        for depth in range(1, len(components) + 1):
+        folded = ""
+        for depth, component in enumerate(components, start=1):
             path = "/".join(components[:depth])
+            folded += "/" + _folded(component)  # once: a whole path would be folded at each of its directories
             node = (path, entry.is_dir() or depth < len(components))
-            if seen.setdefault(_folded(path), node) != node:
-                _refuse(f"{path!r} and {seen[_folded(path)][0]!r} would be the same file")
+            if seen.setdefault(folded, node) != node:
+                _refuse(f"{path!r} and {seen[folded][0]!r} would be the same file")
         if entry.filename in listed:
             _refuse(f"{entry.filename!r} is there twice")
         listed.add(entry.filename)

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from portal.http import tus
 from portal.packages import strict_json
-from portal.packages.errors import quote
+from portal.packages.errors import bounded, quote
 from portal.store.errors import Refused
 from portal.store.files import Received, Sink
 
@@ -70,11 +70,13 @@ def text_fields(request: BaseRequest, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def reasons(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """One sentence per error, without the value, which may be a secret."""
-    return [
-        f"{'.'.join(map(str, fault['loc'])) or 'body'}: {_reason(fault, model)}."
-        for fault in error.errors(include_url=False, include_input=False)
-    ]
+    """One sentence per error, without the value, which may be a secret: a body has room for thousands."""
+    return bounded(
+        [
+            f"{'.'.join(map(str, fault['loc'])) or 'body'}: {_reason(fault, model)}."
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+    )
 
 
 def _reason(fault: ErrorDetails, model: type[BaseModel]) -> str:

@@ -16,6 +16,7 @@ from bottle import BaseRequest, HTTPResponse
 from multipart import parse_options_header
 
 from portal.http.digests import Input
+from portal.http.forms import BOUNDARY_MAX
 from portal.store.claims import claim
 from portal.store.clock import now
 from portal.store.database import Database
@@ -69,7 +70,8 @@ class _Fingerprinted:
     def __init__(self, request: BaseRequest) -> None:
         self._source: Input = request.environ["wsgi.input"]
         _, options = parse_options_header(request.get_header("Content-Type", ""))
-        self._delimiter = b"\r\n--" + options["boundary"].encode() if "boundary" in options else b""
+        boundary = options.get("boundary", "")  # a longer one is none: it would be copied with each piece of the body
+        self._delimiter = b"\r\n--" + boundary.encode() if 1 <= len(boundary) <= BOUNDARY_MAX else b""
         self._tail = b"\r\n"  # which may be absent before the first delimiter (RFC 2046 section 5.1.1)
         self._hash = hashlib.sha256()
         for name in HEADERS_COUNTED:

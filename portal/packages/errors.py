@@ -10,14 +10,18 @@ class PackageRejected(ValueError):
     """A package or part of one is invalid; `errors` lists every reason, each a sentence for the developer."""
 
     def __init__(self, errors: Iterable[str]) -> None:
-        reasons = list(errors)
-        more = len(reasons) - MOST_REASONS
-        self.errors = reasons if more <= 0 else [*reasons[:MOST_REASONS], f"There are {more} more reasons."]
+        self.errors = bounded(list(errors))
         super().__init__(" ".join(self.errors))
 
 
 class SignatureInvalid(PackageRejected):
     """The signature does not verify with the given key."""
+
+
+def bounded(reasons: list[str]) -> list[str]:
+    """At most MOST_REASONS of the reasons, and how many more there are."""
+    more = len(reasons) - MOST_REASONS
+    return reasons if more <= 0 else [*reasons[:MOST_REASONS], f"There are {more} more reasons."]
 
 
 def quote(text: str | bytes, longest: int = 200) -> str:

@@ -4,7 +4,7 @@ import json
 import math
 import re
 
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])', re.DOTALL)
+_TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
 
 
 class JsonRejected(ValueError):

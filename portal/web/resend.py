@@ -75,8 +75,8 @@ def _is_form(environ: Mapping[str, Any]) -> bool:
 
 
 def _read(environ: dict[str, Any]) -> bytes:
-    source, left, body = environ["wsgi.input"], int(environ["CONTENT_LENGTH"]), b""
+    source, left, body = environ["wsgi.input"], int(environ["CONTENT_LENGTH"]), bytearray()
     while len(body) < left and (chunk := source.read(left - len(body))):
-        body += chunk
+        body += chunk  # in place
     environ["wsgi.input"] = BytesIO(body)
-    return body
+    return bytes(body)

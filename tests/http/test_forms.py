@@ -97,3 +97,11 @@ def test_the_largest_version_code_has_an_address(client: httpx.Client, tmp_path:
         fields = {"version_code": str(LARGEST_INTEGER)}
         client.post(VERSIONS, files={"package": file}, data=fields).raise_for_status()
     client.post(f"{VERSIONS}/{LARGEST_INTEGER}/submit").raise_for_status()
+
+
+def test_a_body_of_a_thousand_faults_has_a_bounded_answer(client: httpx.Client) -> None:
+    answer = client.post("/api/apps", json={f"n{i}": 0 for i in range(1000)})
+    problem(answer, 422, "VALIDATION_ERROR")
+    errors = answer.json()["errors"]
+    assert len(errors) == 101
+    assert errors[-1] == "There are 902 more reasons."

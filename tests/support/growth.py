@@ -1,39 +1,51 @@
 """How the work of a function grows with its input, measured in processor time of this thread.
 
-A busy machine makes processor time longer, never shorter: the ratio is of the shortest of several runs, and work counts
-as superlinear only when every attempt agrees.
+The sizes are far apart, so that no noise makes linear work (exponent 1) look quadratic (exponent 2): from 64 KiB to
+10 MiB the one takes 160 times as long, the other 25,600 times. A busy machine makes processor time longer, never
+shorter; work counts as superlinear only when every attempt agrees.
 """
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import log
 
+KIB, MIB = 1024, 1024 * 1024
+SIZES = (64 * KIB, MIB, 10 * MIB)
 ATTEMPTS = 3
-RUNS = 2
-LINEAR = 8.0  # four times the input: 4 for linear work, 16 for quadratic; this is between them
+SUPERLINEAR = 1.5  # of the exponent; sorting has less than 1.1 at these sizes
+NOTHING = 1e-4  # seconds: what takes less than this is measured as this
 
 
-def growth(make: Callable[[int], Callable[[], object]], n: int) -> float:
-    """The smallest factor by which four times `n` costs more; `make(n)` prepares the input and returns the work."""
-    small, large = make(n), make(4 * n)
-    ratio = float("inf")
+def exponent(make: Callable[[int], Callable[[], object]], sizes: Sequence[int] = SIZES) -> float:
+    """The smallest exponent of several attempts; `make(size)` prepares an input of so many bytes and returns the work.
+
+    It is at least 0: what costs the same for any size, such as a refusal, has that.
+    """
+    found = float("inf")
     for _ in range(ATTEMPTS):
-        ratio = min(ratio, _seconds(large) / _seconds(small))
-        if ratio < LINEAR:
+        found = min(found, _exponent(make, sizes))
+        if found < SUPERLINEAR:
             break
-    return ratio
+    return found
+
+
+def _exponent(make: Callable[[int], Callable[[], object]], sizes: Sequence[int]) -> float:
+    took = [_seconds(make(size)) for size in sizes]
+    return log(max(took) / took[0]) / log(sizes[-1] / sizes[0])
+
+
+def processor_time(work: Callable[[], object]) -> float:
+    """Seconds of one run, in this thread."""
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
 
 
 def _seconds(work: Callable[[], object]) -> float:
     gc.collect()
     gc.disable()
     try:
-        return min(_once(work) for _ in range(RUNS))
+        return max(processor_time(work), NOTHING)
     finally:
         gc.enable()
-
-
-def _once(work: Callable[[], object]) -> float:
-    start = time.thread_time()
-    work()
-    return max(time.thread_time() - start, 1e-9)
