@@ -40,11 +40,15 @@ test: .venv/dev.done ## run every test that needs no root, but those below SKIP
 test-hosts: .venv/dev.done ## as root: boot Debian hosts here and deploy to them
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -o console_output_style=classic $(HOSTS_PYTEST)
 
-# New inputs are kept in .cache/fuzz, so that the next run goes on from there; what it finds is left beside them.
-fuzz: .venv/fuzz.done ## fuzz the package reader for SECONDS=60
-	@mkdir -p .cache/fuzz/corpus
-	$(BIN)/python -m tests.fuzz.package_reader -max_total_time=$(SECONDS) -print_final_stats=1 \
-	    -artifact_prefix=.cache/fuzz/ .cache/fuzz/corpus tests/fuzz/corpus
+# All targets together take SECONDS. New inputs are kept in .cache/fuzz, so that the next run goes on from there; what it
+# finds is left beside them.
+FUZZED := package_reader:corpus text_reader:text_corpus image_reader:image_corpus
+fuzz: .venv/fuzz.done ## fuzz packages, texts and images for SECONDS=60
+	@set -e; for each in $(FUZZED); do \
+	    target=$${each%:*} corpus=$${each#*:}; mkdir -p .cache/fuzz/$$corpus; \
+	    $(BIN)/python -m tests.fuzz.$$target -max_total_time=$$(($(SECONDS) / $(words $(FUZZED)))) -print_final_stats=1 \
+	        -artifact_prefix=.cache/fuzz/$$target- .cache/fuzz/$$corpus tests/fuzz/$$corpus; \
+	done
 
 # Minutes on a quiet machine; QUICK=1 only tries it, LINES="icons info" chooses.
 bench: .venv/dev.done ## measure the stack beside references

@@ -8,6 +8,7 @@ from bottle import Bottle
 
 from portal.http.dispatch import application
 from portal.http.draining import Wsgi, drained
+from portal.http.legible import legible
 from portal.http.routes import (
     accounts,
     app_keys,
@@ -72,7 +73,8 @@ def create_app(settings: Settings) -> Wsgi:
     routes = tuple(route for module in MODULES for route in module.routes)
     services = Services(opened, Metrics(opened), routes, Counting(opened.db), Senders(settings.threads))
     pages = (route for module in PAGES for route in module.routes)
-    return drained(secured(readable(measured(application(services, pages), services.metrics), settings)))
+    answering = measured(application(services, pages), services.metrics)
+    return legible(drained(secured(readable(answering, settings))))
 
 
 def measured(app: Bottle, metrics: Metrics) -> Wsgi:
