@@ -51,7 +51,7 @@ def fill(store: Store) -> None:
     catalogue_keys.make(store, [KEY])
     add_developer(store, "acme")
     for app_id in (APP_ID, OTHER_ID):
-        add_app(store, app_id, "What it does.\nMore.")
+        add_app(store, app_id)
         publish(store, app_id, 1)
     catalogue(store)
 
@@ -78,7 +78,8 @@ def kinds(paths: list[str]) -> list[str]:
 
 def test_a_device_gets_the_document_of_each_app(signed: Store) -> None:
     assets.put_icon(signed, OWNER, apps.get(signed.db.read(), APP_ID), {64: b"large", 32: b"small"})
-    path = publish(signed, APP_ID, 2, min_api=7, permissions=["camera"], changelog="Faster.")
+    described = {"description": "What it does.\nMore.", "changelog": "Faster."}
+    path = publish(signed, APP_ID, 2, min_api=7, permissions=["camera"], **described)
     catalogue(signed)
     found = device(signed).documents(APP_ID, OTHER_ID, "org.example.none")
     assert found["org.example.none"] is None

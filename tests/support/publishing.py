@@ -12,9 +12,9 @@ from tests.packages.samples import make_package
 OWNER = audit.Actor("acme", "developer", None, "test")
 
 
-def add_app(store: Store, app_id: str, description: str = "") -> None:
+def add_app(store: Store, app_id: str) -> None:
     with store.db.write() as tx:
-        apps.add(tx, OWNER, app_id, "App", description)
+        apps.add(tx, OWNER, app_id, "App", "")
 
 
 def publish(store: Store, app_id: str, code: int, **described: object) -> Path:

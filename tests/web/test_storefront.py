@@ -26,9 +26,10 @@ def page(front: str, path: str) -> httpx.Response:
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_store_suits_every_screen_and_reader(site: Portal, visit: Visiting, width: int, scheme: str) -> None:
     app_id = f"org.example.look{width}{scheme}"
-    publishing.add_app(site.store, app_id, "What it does.")
+    publishing.add_app(site.store, app_id)
     publishing.illustrate(site.store, app_id)
     described = {"changelog": "- *New*", "license": "MIT", "homepage": "https://example.org/", "author": "A"}
+    described["description"] = "What it does."
     publishing.publish(site.store, app_id, 1, permissions=["storage.read"], **described)
     publishing.publish(site.store, app_id, 2, permissions=["storage.read", "network"], **described)
     publishing.change(site.store, app_id, 1, "yank", "It lost data.")
