@@ -54,6 +54,12 @@ def test_every_requirement_is_there_once() -> None:
     assert [(row.number, row.level) for row in ROWS] == REQUIREMENTS
 
 
+def test_the_page_on_security_names_what_is_refused() -> None:
+    text = (REPOSITORY / "docs/security.md").read_text()
+    named = re.findall(r"\d+\.\d+\.\d+", text[text.index("Refused, each with its reason there") :].partition("## ")[0])
+    assert named == [row.number for row in ROWS if row.state == "refused"]
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.number)
 def test_what_is_met_has_evidence_and_what_is_not_a_reason(row: Row) -> None:
     assert row.state in STATES
