@@ -16,7 +16,7 @@ from deploys.plan.nginx import CONNECTIONS
 
 MAIN = "/etc/nginx/nginx.conf"
 SITES = "/etc/nginx/sites-enabled"
-DEBIANS = "worker_connections (768|4096);"  # and that of earlier releases
+REPLACED = "worker_connections (768|4096);"  # of Debian, of earlier releases
 NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
 
 
@@ -48,7 +48,7 @@ def front(plan: Plan) -> None:
     pyinfra_files.replace(
         name="Connections per worker",
         path=MAIN,
-        text=DEBIANS,
+        text=REPLACED,
         extended_regex=True,
         replace=f"worker_connections {CONNECTIONS};",
     )
