@@ -26,7 +26,7 @@ from tests.support.portal import Portal, Publisher, add_developer, children, fre
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 THREADS = 4
-SENDERS = THREADS * 3 // 4
+SENDERS = 2  # of a developer: as many as are left of the three that may wait for bodies
 CLIENTS = 32
 
 
@@ -349,7 +349,16 @@ def test_a_search_is_an_entry_of_its_own(front: str, icon: dict[str, str]) -> No
 
 
 def cached(portal: Portal) -> list[Path]:
-    return sorted(path for path in (portal.store.layout.root / "run/cache").rglob("*") if path.is_file())
+    run = portal.store.layout.root / "run"
+    return sorted(path for name in ("cache", "cache-queries") for path in (run / name).rglob("*") if path.is_file())
+
+
+def test_a_search_takes_no_room_of_what_devices_ask_for(front: str, behind: Portal, icon: dict[str, str]) -> None:
+    before = set(cached(behind))
+    for path in ("/api/store/apps?q=room", "/?q=room", "/apps/org.example.icon?q=room"):
+        assert httpx.get(front + path).status_code == 200
+    added = set(cached(behind)) - before
+    assert {path.relative_to(behind.store.layout.root).parts[1] for path in added} == {"cache-queries"}
 
 
 def test_every_answer_has_a_request_id_of_its_own(front: str, icon: dict[str, str]) -> None:
@@ -393,7 +402,7 @@ def test_a_body_too_large_is_a_problem(front: str, behind: Portal) -> None:
 
 
 def test_slow_uploads_leave_threads_for_everything_else(front: str, publisher: Publisher, token: str) -> None:
-    """As many as may be sending at once hold all but one thread; the next is told to come back, a reader is served."""
+    """A developer has as many under way as he may; the next is told to come back, a reader is served."""
     request = (
         f"POST /api/apps/{publisher.app_id}/versions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000000\r\n\r\n--x\r\n"
@@ -407,7 +416,7 @@ def test_slow_uploads_leave_threads_for_everything_else(front: str, publisher: P
         while len(list(temp.iterdir())) < SENDERS:  # each has its thread and its directory now
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        refused = httpx.post(f"{front}/api/apps/{publisher.app_id}/versions", files={"package": b"x"})
+        refused = publisher.client.post(f"/api/apps/{publisher.app_id}/versions", files={"package": b"x"})
         problem(refused, 503, "UNAVAILABLE")
         assert refused.headers["retry-after"]
         assert httpx.get(f"{front}/api/store/apps?q={os.getpid()}", timeout=PATIENCE).status_code == 200
