@@ -22,7 +22,7 @@ from siege.flood import Flood
 from siege.honest import Developer, Device, Log, Reviewer, Timed, at_work
 
 SECONDS, SHORT_SECONDS = 20.0, 2.5
-P95_MAX = 1.0  # seconds
+P95_MAX, SHORT_P95_MAX = 1.0, 3.0  # seconds; the short form runs beside other work
 DISK_MAX = 50_000_000  # bytes
 POLL_SECONDS = 0.1
 END_SECONDS = 30.0
@@ -34,17 +34,18 @@ WEAK = "proxy_max_temp_file_size 0;", "proxy_max_temp_file_size 1024m;"
 
 @dataclass(frozen=True)
 class Found:
-    """What one attack did; `grown` is in bytes, `counts` are the attacker's."""
+    """What one attack did; `p95_max` is in seconds, `grown` in bytes, `counts` are the attacker's."""
 
     attack: Attack
     flood: Flood
     log: Log
+    p95_max: float
     grown: int
     counts: dict[str, int]
 
     @property
     def is_held(self) -> bool:
-        return not self.log.failed and self.log.p95 < P95_MAX and self.grown < DISK_MAX
+        return not self.log.failed and self.log.p95 < self.p95_max and self.grown < DISK_MAX
 
     def line(self) -> str:
         addresses = len(self.flood.addresses)
@@ -90,14 +91,19 @@ class Siege:
 
     def held(self, attack: Attack, *, is_short: bool) -> bool:
         """Print what an attack did; whether the store held."""
-        flood = attack.flood(self._aim(), attack.short if is_short else attack.size)
-        found = self._measured(attack, flood, SHORT_SECONDS if is_short else SECONDS)
+        size, seconds, p95_max = (
+            (attack.short, SHORT_SECONDS, SHORT_P95_MAX) if is_short else (attack.size, SECONDS, P95_MAX)
+        )
+        flood = attack.flood(self._aim(), size)
+        log, grown, counts = self._measured(flood, seconds)
+        found = Found(attack, flood, log, p95_max, grown, counts)
         print(found.line(), flush=True)
         for failure in found.log.failed[:SHOWN]:
             print(f"    {failure}", flush=True)
         return found.is_held
 
-    def _measured(self, attack: Attack, flood: Flood, seconds: float) -> Found:
+    def _measured(self, flood: Flood, seconds: float) -> tuple[Log, int, dict[str, int]]:
+        """What the honest noticed, by how many bytes the disk was fuller meanwhile, and the counts of the attacker."""
         log = Log()
         for client in (self._developer.client, self._reviewer.client, self._device):
             client.log = log
@@ -109,7 +115,7 @@ class Siege:
         }
         with flooding(self._stack.port, flood) as counts, at_work(steps), watching(lambda: peak.append(self._used())):
             time.sleep(seconds)
-        return Found(attack, flood, log, max(peak) - before, counts)
+        return log, max(peak) - before, counts
 
     def _used(self) -> int:
         return disk.used(self._stack.layout.root, self._stack.pids())

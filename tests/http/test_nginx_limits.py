@@ -133,12 +133,22 @@ def senders(front: httpx.URL, publisher: Publisher, connections: ExitStack, addr
     part = b'--x\r\nContent-Disposition: form-data; name="package"; filename="a"\r\n\r\nPK'
     deadline = time.monotonic() + PATIENCE
     for address in addresses:
-        before, connection = set(temp.iterdir()), None
+        before = set(temp.iterdir())
         while not set(temp.iterdir()) - before:
-            if connection is None or select.select([connection], [], [], 0.02)[0]:  # the test before has places still
-                connection = connections.enter_context(begin(front, "POST", target, address, token, *FORM))
-                connection.sendall(part)
             assert time.monotonic() < deadline
+            connection = begin(front, "POST", target, address, token, *FORM)
+            connection.sendall(part)
+            while not (set(temp.iterdir()) - before or is_answered(connection)):
+                assert time.monotonic() < deadline
+            if is_answered(connection):  # connections of the test before still have their places
+                connection.close()
+            else:
+                connections.enter_context(connection)
+
+
+def is_answered(connection: socket.socket) -> bool:
+    """Whether an answer arrives within a moment."""
+    return bool(select.select([connection], [], [], 0.05)[0])
 
 
 @pytest.mark.parametrize(
