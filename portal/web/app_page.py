@@ -109,7 +109,8 @@ def show(
     found, highest = versions.of_app(db, app_id), versions.highest_published(db, app_id)
     images = {asset.name: image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)}
     return page(
-        call, "console-app.html", entered, app=app, made=made, unstored=_unstored(call, found),
+        call, "console-app.html", entered, app=app, made=made, published_once=highest > 0,
+        unstored=_unstored(call, found),
         versions=[(version, json.loads(version.reasons)) for version in found],
         links={each.version_id: previews.of_version(db, each) for each in found if each.status in previews.SHOWN},
         together={name: step for name, step in TOGETHER.items() if _several(found, name)},

@@ -13,14 +13,17 @@ from tests.support.portal import add_developer
 
 APP_ID = "org.example.forms"
 APP = f"/console/apps/{APP_ID}"
+NEW_ID = "org.example.new"
+NEW = f"/console/apps/{NEW_ID}"
 LONG = "x" * 2001
 
 
 @pytest.fixture
 def owner(store: Store) -> Iterator[httpx.Client]:
-    """The owner of an app with a draft and a published version."""
+    """The owner of an app with a draft and a published version, and of one without any."""
     token = add_developer(store, publishing.OWNER.developer_id)
     publishing.add_app(store, APP_ID)
+    publishing.add_app(store, NEW_ID)
     publishing.publish(store, APP_ID, 1)
     publishing.upload(store, APP_ID, 2)
     transport = httpx.WSGITransport(create_app(store.settings))
@@ -49,13 +52,13 @@ def field(page: str, name: str) -> tuple[str, str, str]:
         ("/console/apps", "create", {"app_id": "Reader", "name": "R", "description": "D"}, "app_id", "App ID: must be"),
         ("/console/apps", "create", {"app_id": APP_ID, "name": "R", "description": "D"}, "app_id", "one of your apps"),
         (
-            f"{APP}/edit",
+            f"{NEW}/edit",
             "edit",
             {"name": "", "description": "Kept.", "homepage": "http://a.test"},
             "name",
             "at least",
         ),
-        (f"{APP}/edit", "edit", {"name": "R", "description": "K", "homepage": "ftp://a.test"}, "homepage", "http"),
+        (f"{NEW}/edit", "edit", {"name": "R", "description": "K", "homepage": "ftp://a.test"}, "homepage", "http"),
         (f"{APP}/versions/1/yank", "yank-1", {"reason": ""}, "reason", "Write a reason"),
         (f"{APP}/versions/1/yank", "yank-1", {"reason": LONG}, "reason", "at most 2000"),
         (f"{APP}/versions/2/submit", "submit-2", {"reason": LONG}, "reason", "at most 2000"),
@@ -88,8 +91,14 @@ def test_an_app_id_of_another_developer_needs_another_one(store: Store, owner: h
 
 def test_fields_of_other_forms_are_as_they_were(owner: httpx.Client) -> None:
     page = owner.post(f"{APP}/versions/1/yank", data={"reason": LONG}).text
-    assert field(page, "edit-name") == ("Reader", "", "")
     assert field(page, "submit-2-reason") == ("", "", "")
+    page = owner.post(f"{NEW}/icon", files={"icon": ("picture.png", b"")}).text
+    assert field(page, "edit-name") == ("App", "", "")
+
+
+def test_what_cannot_be_edited_has_no_form(owner: httpx.Client) -> None:
+    assert f'action="{NEW}/edit"' in owner.get(NEW).text
+    assert f'action="{APP}/edit"' not in owner.get(APP).text
 
 
 @pytest.mark.parametrize("kind", ["icon", "screenshot"])
@@ -110,6 +119,6 @@ def test_a_state_that_changed_meanwhile_is_no_fault_of_a_field(owner: httpx.Clie
 
 
 def test_what_is_typed_is_text(owner: httpx.Client) -> None:
-    page = owner.post(f"{APP}/edit", data={"name": "", "description": "</textarea><script>", "homepage": '"><b>'}).text
+    page = owner.post(f"{NEW}/edit", data={"name": "", "description": "</textarea><script>", "homepage": '"><b>'}).text
     assert "<script>" not in page.partition("</head>")[2]
     assert field(page, "edit-homepage")[0] == "&#34;&gt;&lt;b&gt;"
