@@ -90,6 +90,16 @@ def test_a_token_in_an_address_is_refused(portal: Portal, admin_token: str, path
         assert token not in answer.text
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["/api/store/apps/{}", "/api/apps/{}", "/api/apps/a{}b/versions", "/downloads/{}/org.example.a/1/package.mosis",
+     "/apps/{}", "/api/store/apps?{}", "/api/store/apps?a=b&{}=c"],
+)  # fmt: skip
+def test_a_token_anywhere_in_an_address_is_refused(portal: Portal, address: str) -> None:
+    answer = httpx.get(portal.url + address.format(UNKNOWN))
+    assert "revoke that token" in problem(answer, 400, "INVALID_REQUEST")["detail"]
+
+
 def test_a_token_is_in_no_answer_and_no_log(portal: Portal) -> None:
     token = add_developer(portal.store, "careless", key=None)
     secret = token.split("_", 2)[2]
