@@ -13,6 +13,7 @@ UPWARD = [
     ("portal/store/layout.py", "from portal.http import ranges", "the portal's floors"),
     ("portal/packages/paths.py", "import bottle", "knows no http"),
     ("portal/settings.py", "from portal.store import layout", "the portal's floors"),
+    ("portal/http/routes/images.py", "from portal.images import convert", "the portal decodes no image"),
     ("deploys/host/files.py", "from deploys.services import nginx", "the floors of the deploys"),
     ("deploys/services/nginx.py", "from deploys.containers import engine", "the floors of the deploys"),
     ("deploys/plan/paths.py", "import pyinfra", "a plan is values"),
