@@ -174,7 +174,9 @@ class Settings(BaseModel):
     package_max_bytes: int = Field(50 * MIB, ge=1024, description="largest package, bytes")
     unpacked_max_bytes: int = Field(512 * MIB, ge=1024, description="largest sum of a package's unpacked files, bytes")
     entries_max: int = Field(10_000, ge=1, description="most files in a package")
-    ratio_max: int = Field(100, ge=1, description="largest unpacked-to-packed ratio, of an entry and of a package")
+    ratio_max: int = Field(
+        100, ge=1, description="largest unpacked-to-packed ratio, of a file over 1 MiB and of a package over 16 MiB"
+    )
     icon_max_bytes: int = Field(10_000_000, ge=1024, description="largest icon as uploaded, bytes")
     screenshot_max_bytes: int = Field(10_000_000, ge=1024, description="largest screenshot as uploaded, bytes")
     image_max_pixels: int = Field(4096 * 4096, ge=1024, description="most pixels an uploaded image may have")

@@ -32,8 +32,9 @@ from portal.http import authentication, browsers, conditional, digests, forms, i
 from portal.images import source, structure
 from portal.images.errors import ImageRejected
 from portal.packages import extra_fields, identifiers, manifest, package, paths, signature, strict_json
-from portal.packages.archive import END, read_directory
+from portal.packages.archive import read_directory
 from portal.packages.limits import Limits
+from portal.packages.records import END
 from portal.printable import printable
 from portal.settings import Settings
 from portal.store import authenticators, plain_cbor, tokens

@@ -6,109 +6,18 @@ directory or the local headers, sees the same entries. ZIP64 is refused where it
 those over 4 GiB need it, and readers can disagree on its second set of sizes.
 """
 
-import stat
-import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from portal.packages import extra_fields, paths
+from portal.packages import extra_fields, headers, paths
 from portal.packages.errors import PackageRejected
 from portal.packages.extra_fields import NEEDLESS_ZIP64
 from portal.packages.limits import Limits
 from portal.packages.reasons import Fault, sentences
+from portal.packages.records import CENTRAL, DESCRIBED, DESCRIPTOR, END, IN_ZIP64, LOCAL, CentralHeader, Entry
 from portal.sizes import excess
 
-END = struct.Struct("<4s4H2LH")
-CENTRAL = struct.Struct("<4s6H3L5H2L")
-LOCAL = struct.Struct("<4s5H3L2H")
-DESCRIPTOR = struct.Struct("<4s3L")
-
-STORED, DEFLATED = 0, 8
-
-ENCRYPTED, DESCRIBED, UTF8 = 0x0001, 0x0008, 0x0800
-_DEFLATE_LEVEL = 0x0006
-_FEATURES = {0x0020: "patched data", 0x0040: "strong encryption", 0x2000: "masked headers"}
-_ZIP_2_0, _ZIP_4_5 = 20, 45  # the version that deflate needs, and that ZIP64 does
-_UNIX = 3
-IN_ZIP64 = 0xFFFFFFFF  # a size or offset that a ZIP64 field has instead
-
 _LONGEST_RECORD = CENTRAL.size + 1024 + 256  # bytes; name and extra fields of any entry that could pass
-_DOS_VOLUME_OR_DEVICE, _DOS_DIRECTORY = 0x48, 0x10
-
-_USE = "use 0644, or 0755 for programs and directories"
-_NOT_MARKED = (
-    "is a non-ASCII name without the UTF-8 flag, which Info-ZIP's zip does not set: use `mosis pack`, 7-Zip or Python"
-)
-_MADE_ON_DOS = (
-    "is a non-ASCII name in an archive marked as made on DOS, as Java, Go and git mark it: unzip changes the name; use"
-    " `mosis pack`, 7-Zip or Python"
-)
-
-
-class CentralHeader(NamedTuple):
-    """Fields of a central directory record (APPNOTE 4.3.12)."""
-
-    magic: bytes
-    made_by: int
-    needed: int
-    flags: int
-    method: int
-    time: int
-    date: int
-    crc: int
-    packed: int
-    unpacked: int
-    name_length: int
-    extra_length: int
-    comment_length: int
-    disk: int
-    internal: int
-    external: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of the central directory; sizes and offsets in bytes."""
-
-    path: str
-    record: bytes  # its record in the central directory
-    header: CentralHeader
-    end: int  # offset of the next entry, or of the central directory
-
-    @property
-    def name(self) -> bytes:
-        """Its name as it is in the directory."""
-        return self.record[CENTRAL.size : CENTRAL.size + self.header.name_length]
-
-    @property
-    def extra(self) -> bytes:
-        """Its extra fields in the directory."""
-        return self.record[CENTRAL.size + self.header.name_length :][: self.header.extra_length]
-
-    @property
-    def where(self) -> tuple[int, int, int]:
-        """Its sizes and its offset."""
-        return self.header.packed, self.header.unpacked, self.header.offset
-
-    @property
-    def is_directory(self) -> bool:
-        """Whether it is one, which its name decides."""
-        return self.path.endswith("/")
-
-    @property
-    def readable(self) -> bool:
-        """Whether the data can be read as the header describes it."""
-        stored = self.header.method == STORED and self.header.packed == self.header.unpacked
-        return (stored or self.header.method == DEFLATED) and not self.header.flags & ENCRYPTED
-
-    @property
-    def extra_length(self) -> int:
-        """Bytes of extra fields that the local header must have so that no gap or overlap follows the entry."""
-        descriptor = DESCRIPTOR.size if self.header.flags & DESCRIBED else 0
-        used = LOCAL.size + self.header.name_length + self.header.packed + descriptor
-        return self.end - self.header.offset - used
 
 
 class Directory(NamedTuple):
@@ -138,11 +47,11 @@ def read_directory(file: BinaryIO, size: int, limits: Limits) -> Directory:
     if zip64 := [Fault(entry.path, NEEDLESS_ZIP64) for entry in entries if IN_ZIP64 in entry.where]:
         raise PackageRejected(sentences(zip64))  # everything else that is wrong follows from it
 
-    faults = [fault for entry in entries for fault in _record_faults(entry, limits)]
+    faults = [fault for entry in entries for fault in headers.faults(entry, limits)]
     too_large = list(_size_faults(entries, size, limits))
     collisions = [Fault(None, text) for text in paths.collisions(entry.path for entry in entries)]
     misplaced = list(_layout_faults(file, entries, start))
-    steep = any(_steep(entry.header, limits) for entry in entries)
+    steep = any(headers.steep(entry.header, limits) for entry in entries)
     sound = not (too_large or misplaced or steep)
     return Directory(entries, faults + too_large + collisions + misplaced, sound)
 
@@ -207,89 +116,6 @@ def _records(directory: bytes, count: int) -> Iterator[tuple[CentralHeader, byte
     if position != len(directory):
         surplus = len(directory) - position
         raise PackageRejected([f"The central directory has {surplus} bytes after its {count} entries."])
-
-
-def _record_faults(entry: Entry, limits: Limits) -> Iterator[Fault]:
-    header, name = entry.header, entry.name
-    extra_fault = extra_fields.fault(entry.extra, name)
-    for fault in (*_name_faults(name, header, entry.extra, extra_fault), *_header_faults(header, name, limits)):
-        yield Fault(entry.path, fault)
-    if extra_fault:
-        yield Fault(entry.path, extra_fault)
-
-
-def _name_faults(name: bytes, header: CentralHeader, extra: bytes, extra_fault: str | None) -> Iterator[str]:
-    try:
-        path = name.decode()
-    except UnicodeDecodeError:
-        yield "is not a UTF-8 name"
-        return
-    if not path.isascii() and not header.flags & UTF8:
-        yield _NOT_MARKED
-    elif not (path.isascii() or header.made_by >> 8 == _UNIX or extra_fault or extra_fields.has_unicode_path(extra)):
-        yield _MADE_ON_DOS
-    yield from paths.faults(path)
-
-
-def _header_faults(header: CentralHeader, name: bytes, limits: Limits) -> Iterator[str]:
-    is_directory = name.endswith(b"/")
-    if header.flags & ENCRYPTED:
-        yield "is encrypted"
-    for bit, feature in _FEATURES.items():
-        if header.flags & bit:
-            yield f"uses {feature}"
-    if unknown := header.flags & ~(ENCRYPTED | DESCRIBED | UTF8 | _DEFLATE_LEVEL | sum(_FEATURES)):
-        yield f"has the flags 0x{unknown:04x}, which are not supported"
-    if header.method not in (STORED, DEFLATED):
-        yield f"is compressed with method {header.method}; only 0 (stored) and 8 (deflate) are allowed"
-    elif header.method == STORED and header.packed != header.unpacked:
-        yield f"is stored, but its packed and unpacked sizes differ: {header.packed} and {header.unpacked} bytes"
-    if header.method == STORED and header.flags & DESCRIBED:
-        yield "is stored with a data descriptor, so a streaming reader cannot find its end; deflate it"
-    if header.needed == _ZIP_4_5:
-        yield NEEDLESS_ZIP64
-    elif header.needed > _ZIP_2_0:
-        yield f"requires version {header.needed / 10} of the ZIP format; at most 2.0 is allowed"
-    if _steep(header, limits):
-        yield (
-            f"expands from {header.packed} to {header.unpacked} bytes, more than {limits.ratio} to 1: store it without"
-            " compression, as `mosis pack` does"
-        )
-    if header.disk:
-        yield "is on another disk of a multi-part archive"
-    if header.comment_length:
-        yield "has a comment"
-    yield from _kind_faults(header, is_directory)
-
-
-def _kind_faults(header: CentralHeader, is_directory: bool) -> Iterator[str]:
-    mode = header.external >> 16
-    kind = stat.S_IFMT(mode)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or header.external & _DOS_VOLUME_OR_DEVICE:
-        yield "is a link or a device; only files and directories are allowed"
-    elif is_directory and kind == stat.S_IFREG:
-        yield "is named like a directory but marked as a file"
-    elif not is_directory and (kind == stat.S_IFDIR or header.external & _DOS_DIRECTORY):
-        yield "is marked as a directory but not named like one"
-    elif mode:
-        yield from _mode_faults(stat.S_IMODE(mode), is_directory)
-    if is_directory and header.unpacked:
-        yield "is a directory with content"
-
-
-def _mode_faults(mode: int, is_directory: bool) -> Iterator[str]:
-    """What is wrong if a device applies the mode, which no signature covers."""
-    if mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
-        yield f"has the mode {mode:04o} with a set-user-ID, set-group-ID or sticky bit: {_USE}"
-    if mode & stat.S_IWOTH:
-        yield f"has the mode {mode:04o}, with which every user of a device may change it: {_USE}"
-    needed = stat.S_IRUSR | stat.S_IXUSR if is_directory else stat.S_IRUSR
-    if mode & needed != needed:
-        yield f"has the mode {mode:04o}, with which its owner cannot read it: {_USE}"
-
-
-def _steep(header: CentralHeader, limits: Limits) -> bool:
-    return header.unpacked > max(header.packed * limits.ratio, limits.ratio_free_entry)
 
 
 def _size_faults(entries: list[Entry], size: int, limits: Limits) -> Iterator[Fault]:

@@ -12,8 +12,9 @@ from typing import NamedTuple, cast
 from zlib_ng import zlib_ng as zlib
 
 from portal.packages import extra_fields
-from portal.packages.archive import DESCRIBED, DESCRIPTOR, IN_ZIP64, LOCAL, STORED, Entry, misfit
+from portal.packages.archive import misfit
 from portal.packages.reasons import Fault
+from portal.packages.records import DESCRIBED, DESCRIPTOR, IN_ZIP64, LOCAL, STORED, Entry
 from portal.packages.signature import ContentDigest
 
 _PACKED_CHUNK = 64 * 1024  # bytes; zlib copies what it has not consumed, so this is smaller than the output

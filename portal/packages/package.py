@@ -11,12 +11,13 @@ from typing import TypeVar
 from portal.packages import manifest as manifests
 from portal.packages import mismatch
 from portal.packages import signature as signatures
-from portal.packages.archive import Entry, read_directory
+from portal.packages.archive import read_directory
 from portal.packages.contents import Contents, read_contents
 from portal.packages.errors import PackageRejected, SignatureInvalid, quote
 from portal.packages.limits import DEFAULT_LIMITS, UNLIMITED, Limits
 from portal.packages.manifest import Manifest
 from portal.packages.reasons import sentences
+from portal.packages.records import Entry
 
 Document = TypeVar("Document")
 

@@ -4,8 +4,8 @@ import zlib
 from io import BufferedIOBase, BytesIO
 from typing import BinaryIO
 
-from portal.packages.archive import CENTRAL, DEFLATED, END, LOCAL, STORED, UTF8, Entry
 from portal.packages.contents import read_exactly
+from portal.packages.records import CENTRAL, DEFLATED, END, LOCAL, STORED, UTF8, Entry
 
 _CHUNK = 1024 * 1024  # bytes
 _TIME, _DATE = 0, 0x21  # 1980-01-01 00:00, the earliest time in ZIP

@@ -1,4 +1,4 @@
-"""What the fuzzer calls: any bytes are a package that is refused with reasons, or one that `zipfile` reads alike."""
+"""What the fuzzer calls: bytes are a package that is refused with reasons, or that `zipfile` and devices read alike."""
 
 import os
 import struct
@@ -6,7 +6,10 @@ import zipfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from mosis_device.fetch import Bounds
+from mosis_device.package import unpack
 from portal.packages import package, signature
 from portal.packages.errors import PackageRejected
 from portal.packages.limits import Limits
@@ -30,9 +33,15 @@ def one_input(data: bytes) -> None:
             assert refusal.errors
             assert all(error.isascii() and error.isprintable() for error in refusal.errors), refusal.errors
         else:
-            assert accepted.statement == statement(path, accepted)
+            assert accepted.statement == statement(path, accepted) == of_a_device(path)
     finally:
         os.close(descriptor)
+
+
+def of_a_device(path: Path) -> bytes:
+    """The statement of what a device unpacks."""
+    with TemporaryDirectory() as place:
+        return unpack(path, Path(place, "unpacked"), Bounds()).statement
 
 
 def archive_of(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from portal.packages.archive import CENTRAL, DESCRIPTOR, END, LOCAL, CentralHeader
+from portal.packages.records import CENTRAL, DESCRIPTOR, END, LOCAL, CentralHeader
 
 from .samples import manifest
 
