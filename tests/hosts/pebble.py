@@ -12,6 +12,7 @@ from tests.hosts.shell import until
 from tests.support.nginx import certificate_in
 
 DIRECTORY = "https://localhost:14000/dir"
+STEADY = ("PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")  # else it sleeps, and refuses one request in twenty
 DNS = "127.0.0.1:8053"
 TRUSTED = "usr/local/share/ca-certificates/pebble.crt"  # what ca-certificates of the host takes in when it is installed
 
@@ -38,7 +39,7 @@ def pebble(machine: Machine, place: Path) -> Iterator[None]:
 @contextmanager
 def _inside(machine: Machine, command: tuple[str, ...], log: Path) -> Iterator[None]:
     with log.open("wb") as output:
-        inside = ["ip", "netns", "exec", machine.name, "env", "PEBBLE_VA_NOSLEEP=1", *command]
+        inside = ["ip", "netns", "exec", machine.name, "env", *STEADY, *command]
         process = subprocess.Popen(inside, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         yield
