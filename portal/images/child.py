@@ -1,6 +1,6 @@
 """`python -m portal.images.child KIND MAX_PIXELS`: converts the image on standard input to PNGs on standard output.
 
-Exit status 0: PNGs, each behind its length in 4 bytes; 3: a refusal as JSON.
+Exit status 0: PNGs, each behind its length in 4 bytes; 3: a refusal as JSON, its code and its message.
 """
 
 import json
@@ -25,7 +25,7 @@ def main() -> None:
         else:
             pngs = [convert.screenshot(data, max_pixels=max_pixels)]
     except ImageRejected as refusal:
-        sys.stdout.write(json.dumps({"code": refusal.code, "message": str(refusal)}))
+        sys.stdout.write(json.dumps([refusal.code, str(refusal)]))
         sys.exit(REFUSED)
     for png in pngs:
         sys.stdout.buffer.write(len(png).to_bytes(4, "big") + png)

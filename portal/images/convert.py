@@ -16,11 +16,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from portal.images import source, structure
+from portal.images.dimensions import ICON_SIZES, SCREENSHOT_SIZES
 from portal.images.errors import ImageRejected
 from portal.images.picture import Picture
 
-ICON_SIZES = (32, 64, 128)
-SCREENSHOT_SIZES = ((1280, 720), (720, 1280))
 GREY = ("1", "L", "LA", "I;16")
 COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 """The ICC colour space of each mode."""

@@ -13,11 +13,14 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
+from portal.images.dimensions import ICON_SIZES, SCREENSHOT_SIZES
 from portal.images.errors import REFUSED, DecoderLost, ImageRejected
 from portal.images.limits import CPU_SECONDS, WALL_SECONDS
 
 COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", "portal.images.child")
 FROM_OUTSIDE = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)
+CODES = ("INVALID_IMAGE", "INVALID_DIMENSIONS")
+MESSAGE_MAX = 500  # characters
 OUTPUT_SHOWN = 2000  # bytes of what a decoder printed before it crashed
 
 
@@ -26,13 +29,18 @@ def icon(path: Path, *, max_pixels: int) -> dict[int, bytes]:
 
     Raises ImageRejected, DecoderLost.
     """
-    return {width: png for (width, _), png in _converted("icon", path, max_pixels).items()}
+    found = _converted("icon", path, max_pixels)
+    if list(found) != [(edge, edge) for edge in ICON_SIZES]:
+        raise _untrue()
+    return {width: png for (width, _), png in found.items()}
 
 
 def screenshot(path: Path, *, max_pixels: int) -> bytes:
     """Convert a screenshot of exactly 1280x720 or 720x1280 pixels to PNG. Raises ImageRejected, DecoderLost."""
-    (png,) = _converted("screenshot", path, max_pixels).values()
-    return png
+    found = _converted("screenshot", path, max_pixels)
+    if len(found) != 1 or not found.keys() <= set(SCREENSHOT_SIZES):
+        raise _untrue()
+    return next(iter(found.values()))
 
 
 def _converted(kind: str, path: Path, max_pixels: int) -> dict[tuple[int, int], bytes]:
@@ -43,7 +51,7 @@ def _converted(kind: str, path: Path, max_pixels: int) -> dict[tuple[int, int], 
         if status == 0:
             return pngs(output.read())
         if status == REFUSED:
-            raise ImageRejected(**json.loads(output.read()))
+            raise refusal(output.read())
         raise _failure(status, output.read(OUTPUT_SHOWN))
 
 
@@ -71,9 +79,24 @@ def pngs(answer: bytes) -> dict[tuple[int, int], bytes]:
         png = answer[position + 4 : position + 4 + length]
         position += 4 + length
         if len(png) != length or not png.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR") or length < 33:
-            raise DecoderLost("The process that decodes images gave no PNG.")
+            raise _untrue()
         found[struct.unpack_from(">II", png, 16)] = png
     return found
+
+
+def refusal(answer: bytes) -> ImageRejected:
+    """As a child wrote it. Raises DecoderLost for anything else: the code becomes a label of a metric."""
+    try:
+        code, message = json.loads(answer)
+    except (ValueError, TypeError):
+        raise _untrue() from None
+    if code not in CODES or not isinstance(message, str) or len(message) > MESSAGE_MAX or not message.isprintable():
+        raise _untrue()
+    return ImageRejected(code, message)
+
+
+def _untrue() -> DecoderLost:
+    return DecoderLost("The process that decodes images answered what it never does.")
 
 
 def _failure(status: int, printed: bytes) -> Exception:

@@ -11,6 +11,7 @@ from io import BytesIO
 from PIL import Image
 
 from portal.images import convert, png
+from portal.images.dimensions import ICON_SIZES
 from portal.images.errors import ImageRejected
 
 MAX_PIXELS = 64 * 64
@@ -27,7 +28,7 @@ def one_input(data: bytes) -> None:
         sentence = str(refusal)
         assert sentence.isprintable() and sentence.endswith(".") and len(sentence) < 300, sentence
     else:
-        assert list(icons) == list(convert.ICON_SIZES)
+        assert list(icons) == list(ICON_SIZES)
         for edge, icon in icons.items():
             assert set(kinds(icon)) == {b"IHDR", b"IDAT", b"IEND"}
             with Image.open(BytesIO(icon), formats=["PNG"]) as shown:

@@ -1,6 +1,7 @@
 """Each image is converted in a process of its own, which ends alone at what is hostile."""
 
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,6 +117,50 @@ def test_a_decoder_that_is_lost_is_no_fault_of_the_image(
     ended_by(monkeypatch, code)
     with pytest.raises(DecoderLost):
         decoder.icon(file, max_pixels=MAX_PIXELS)
+
+
+def png(width: int, height: int) -> bytes:
+    """Behind its length, as far as the portal looks into it."""
+    return b"\0\0\0\x21\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II9x", width, height)
+
+
+UNTRUE = {
+    "no PNG": b"\0\0\0\1x",
+    "less than announced": png(32, 32)[:-1],
+    "too few": png(32, 32) + png(64, 64),
+    "other sizes": png(32, 32) + png(64, 64) + png(128, 129),
+    "more": png(32, 32) + png(64, 64) + png(128, 128) + png(256, 256),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", UNTRUE.values(), ids=UNTRUE.keys())
+def test_nothing_but_pngs_of_the_right_sizes_is_taken_from_a_decoder(
+    file: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    file.touch()
+    monkeypatch.setattr(decoder, "_run", lambda command, image, output: output.write(answer) * 0)
+    for convert_file in (decoder.icon, decoder.screenshot):
+        with pytest.raises(DecoderLost):
+            convert_file(file, max_pixels=MAX_PIXELS)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"{",
+        b"1",
+        b"[]",
+        b'["OTHER_CODE", "So."]',
+        b'["INVALID_IMAGE", 1]',
+        b'["INVALID_IMAGE", "a\\u0007"]',
+        b'[{}, "So."]',
+    ],
+)
+def test_no_refusal_is_taken_from_a_decoder_that_the_store_never_writes(answer: bytes) -> None:
+    with pytest.raises(DecoderLost):
+        decoder.refusal(answer)
 
 
 def test_a_decoder_that_does_not_start_is_lost(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
