@@ -1,6 +1,7 @@
 """Every file that has a row in the database, for jobs that copy, verify, restore or mend files."""
 
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,15 @@ class NamedFile:
         return root / self.path
 
     def is_good(self, root: Path) -> bool:
-        """Whether the file below `root` exists with the digest that the database has."""
+        """Whether the file below `root` exists with the size and the digest that the database has.
+
+        Only a regular file is read: on a drive of somebody else a name may be a pipe, or lead to a device without end.
+        """
         try:
-            return files.digest(self.below(root)) == self.sha256
+            path = self.below(root)
+            found = path.stat()
+            regular = stat.S_ISREG(found.st_mode) and found.st_size == self.size
+            return regular and files.digest(path) == self.sha256
         except OSError:
             return False
 

@@ -31,7 +31,8 @@ def subvolume(owner: int = NOBODY) -> Iterator[Path]:
         root = volume / "store"
         subprocess.run(["btrfs", "subvolume", "create", root], check=True, capture_output=True)
         os.chown(root, owner, owner)
-        time.strptime("2026", "%Y")  # imports a module, which only root may read here
+        time.strptime("2026", "%Y")  # imports a module, which only root may read here, as the next line does
+        "localhost".encode("idna")
         os.seteuid(NOBODY)
         try:
             yield root

@@ -1,5 +1,7 @@
 """The list of the store's files is read in pages, and can be continued after any of them."""
 
+import hashlib
+
 import pytest
 
 from portal.store import known_files
@@ -27,6 +29,22 @@ def test_the_list_continues_after_any_file(filled: Store) -> None:
     found = list(known_files.every(db, layout))
     for number, file in enumerate(found, start=1):
         assert list(known_files.every(db, layout, file.position)) == found[number:]
+
+
+def test_only_a_regular_file_is_read(store: Store) -> None:
+    """A pipe, or a link to a device, would be read without end."""
+    fill(store, 1, versions_each=1)
+    nothing = hashlib.sha256(b"").hexdigest()
+    with store.db.write() as tx:
+        tx.execute("UPDATE versions SET size = 0, sha256 = ?", (nothing,))
+    file = next(known_files.every(store.db.read(), store.layout))
+    path = store.layout.root / file.path
+    path.unlink()
+    path.symlink_to("/dev/null")
+    assert not file.is_good(store.layout.root)
+    path.unlink()
+    path.touch()
+    assert file.is_good(store.layout.root)
 
 
 def test_a_file_is_current_while_its_row_has_its_digest(filled: Store) -> None:
