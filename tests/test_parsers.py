@@ -31,7 +31,7 @@ from mosis_device.fetch import Bounds
 from portal.http import authentication, browsers, conditional, digests, forms, idempotency, paging, ranges, schemas, tus
 from portal.images import source, structure
 from portal.images.errors import ImageRejected
-from portal.packages import extra_fields, identifiers, manifest, package, paths, signature, strict_json
+from portal.packages import extra_fields, identifiers, manifest, mismatch, package, paths, signature, strict_json
 from portal.packages.archive import read_directory
 from portal.packages.limits import Limits
 from portal.packages.records import END
@@ -123,6 +123,10 @@ def archive(tmp_path: Path) -> Callable[[Callable[[Path], object]], Parse]:
         return parse
 
     return parser
+
+
+def not_signed(statement: bytes) -> object:
+    return mismatch.reason(bytes(32), base64.b64encode(bytes(64)).decode(), statement)
 
 
 def on_a_device(data: bytes) -> object:
@@ -240,6 +244,8 @@ ROWS: dict[str, tuple[Parse, Make] | tuple[Parse, Make, tuple[int, int, int]]] =
     "app id: labels": (identifier(identifiers.AppId), inside(b"a", b".con", b"")),
     "developer id: hyphens": (identifier(identifiers.DeveloperId), inside(b"a", b"-", b"")),
     "version: pre-release": (identifier(identifiers.SemVer), inside(b"1.0.0-", b"0a.", b"!")),
+    "signature: directories that nobody signed": (
+        not_signed, inside(b"\n" * 4, numbered("{i:064x}  0  d{i}/\n"), b""), TO_1_MIB),
     "names: a deep one": (collisions, inside(b"", b"x/", b"y")),
     "names: deep ones": (collisions, numbered("{i}/\u00e9/\u00df/\u0130/" * 4 + "x", "\n"), TO_1_MIB),
     "names: equal ones": (collisions, inside(b"", b"a/b/c\n", b"a"), TO_1_MIB),

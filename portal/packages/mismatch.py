@@ -45,7 +45,7 @@ def reason(public_key: bytes, encoded: str, statement: bytes) -> str:
     head, entries = lines[: signature.HEADER_LINES], lines[signature.HEADER_LINES :]
     for omission in _OMISSIONS:
         left_out = [line for line in entries if omission.is_left_out(_path(line))]
-        signed = b"".join([*head, *(line for line in entries if line not in set(left_out))])
+        signed = b"".join([*head, *(line for line in entries if not omission.is_left_out(_path(line)))])
         if left_out and _holds(public_key, encoded, signed):
             return f"{_BEGIN}: it holds without the {omission.what} {_names(left_out)}. {omission.remedy}"
     return (
