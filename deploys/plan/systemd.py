@@ -24,6 +24,8 @@ from deploys.plan.shared import (
 from portal.settings import Settings
 
 READY_SECONDS = 60
+TASKS = 128  # of a process beside the threads that answer: a worker's runtime, its decoder of images
+ROTATION = "/etc/mosis/logrotate.conf"
 
 
 def plan(data: HostData, release: Release) -> Plan:
@@ -57,7 +59,12 @@ def plan(data: HostData, release: Release) -> Plan:
             ),
             reads=data.tls.files if data.tls else (),
         ),
-        "cron": Service((File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs), "644", "root:root"),)),
+        "cron": Service(
+            (
+                File("/etc/cron.d/mosis", render("cron/mosis.j2", jobs=jobs, rotation=ROTATION), "644", "root:root"),
+                File(ROTATION, render("nginx/logrotate.j2"), "644", "root:root"),
+            )
+        ),
         "prometheus": prometheus_of(data, "/etc/mosis/prometheus", data.metrics_port),
         **tls.services_of(data),
     }
@@ -96,8 +103,9 @@ def plan(data: HostData, release: Release) -> Plan:
 def _portal(release: Release, config: File, settings: Settings, variables: Mapping[str, object]) -> Service:
     """The unit, a second one that takes over while the first is exchanged, and the script that does it."""
     unit, template = f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2"
-    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **variables)
-    second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **variables)
+    tasks = TASKS + settings.workers * (settings.threads + TASKS)
+    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", tasks_max=tasks, **variables)
+    second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", tasks_max=tasks, **variables)
     bridge = File(f"{UNITS}/mosis-portal-bridge.service", second, "644", "root:root")
     kept = (config.path, unit, bridge.path, CURRENT, PREVIOUS)
     exchange = exchange_of("systemd", EXCHANGE, settings, mosis=COMMAND, good=GOOD, kept=kept, seconds=READY_SECONDS)
