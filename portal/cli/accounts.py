@@ -8,7 +8,7 @@ import typer
 from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import table
-from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked
+from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked, reason_option
 from portal.packages.texts import Name
 from portal.store import developers, files, keys, passkeys, quotas, tokens
 from portal.store.audit import OPERATOR
@@ -66,7 +66,7 @@ def developer_list() -> None:
 
 def developer_disable(
     developer_id: DeveloperId,
-    reason: Annotated[str, typer.Option(help="Why, for the audit log.")],
+    reason: Annotated[str, reason_option("Why, for the audit log.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would end; change nothing.")] = False,
 ) -> None:
     """End all tokens, passkeys, keys, open uploads, links, publishers and the webhook of a developer; its apps stay."""

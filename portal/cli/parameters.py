@@ -6,8 +6,10 @@ from typing import Annotated, Any, get_args
 import typer
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from typer.models import OptionInfo
 
 from portal.packages import identifiers, signature
+from portal.packages.texts import Explanation
 
 
 def checked(kind: Any, meaning: str = "") -> Callable[[str], str]:
@@ -22,6 +24,13 @@ def checked(kind: Any, meaning: str = "") -> Callable[[str], str]:
             raise typer.BadParameter(f"{value!r} is not {meaning}.") from None
 
     return parse
+
+
+def reason_option(help_text: str) -> OptionInfo:
+    """The option --reason, required; `help_text` says who reads it."""
+    parser = checked(Explanation, "a text without control characters that says something")
+    option: OptionInfo = typer.Option(parser=parser, metavar="TEXT", help=help_text)
+    return option
 
 
 developer_id = checked(identifiers.DeveloperId)

@@ -7,6 +7,7 @@ import typer
 from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import table
+from portal.cli.parameters import reason_option
 from portal.cli.store_apps import AppId, Code
 from portal.http import schemas
 from portal.store import apps, reviews, versions
@@ -54,7 +55,7 @@ def approve(app_id: AppId, version_code: Code, sha256: Seen = None) -> None:
 def reject(
     app_id: AppId,
     version_code: Code,
-    reason: Annotated[str, typer.Option(help="Why; the developer reads it.")],
+    reason: Annotated[str, reason_option("Why; the developer reads it.")],
     sha256: Seen = None,
 ) -> None:
     """Reject a version."""

@@ -9,7 +9,7 @@ import typer
 from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import line, newest_first, table
-from portal.cli.parameters import DeveloperId, app_id, checked, developer_id
+from portal.cli.parameters import DeveloperId, app_id, checked, developer_id, reason_option
 from portal.packages.identifiers import LARGEST_INTEGER
 from portal.packages.texts import Name
 from portal.store import apps, assets, deletion, downloads, listing, transfers, versions
@@ -21,7 +21,7 @@ AppId = Annotated[
     str, typer.Argument(parser=app_id, metavar="APP_ID", help="The app's id, such as org.example.reader.")
 ]
 Code = Annotated[int, typer.Argument(min=1, max=LARGEST_INTEGER, metavar="VERSION_CODE", help="The version's code.")]
-Why = Annotated[str, typer.Option(help="Why; the audit log has it, and for a deleted version devices see it.")]
+Why = Annotated[str, reason_option("Why; the audit log has it, and for a deleted version devices see it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen; change nothing.")]
 COPIES = (
     "Copies stay until they expire: older generations on the drive, snapshots and the replica of the database. The"

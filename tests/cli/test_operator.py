@@ -135,3 +135,14 @@ def test_rows_of_the_audit_log_are_filtered(full: Store) -> None:
     assert actions("--since", "2000-01-01", "--until", "2999-12-31") == actions()
     assert mosis(full, "audit", "list", "--since", "yesterday").returncode == 2
     assert len(actions("--actor", "acme")) < audit.head(full.db.read()).seq
+
+
+def test_a_reason_is_a_text_that_a_terminal_can_show(full: Store) -> None:
+    for command, reason in (
+        (("app", "delete", APP_ID), "\x1b[31mred"),
+        (("queue", "reject", APP_ID, "2"), "a\x9b31m"),
+        (("developer", "disable", "acme"), " "),
+    ):
+        refused = mosis(full, *command, "--reason", reason)
+        assert refused.returncode == 2
+        assert "is not a text without control characters" in " ".join(refused.stderr.split())
