@@ -4,6 +4,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -60,7 +61,8 @@ class Dispatch:
             try:
                 return self._answer(route, parameters)
             except Refused as refused:
-                self._record(route.operation, parameters, refused)
+                with suppress(OSError, sqlite3.Error):  # which change no answer
+                    self._record(route.operation, parameters, refused)
                 return _refusal(refused)
             except ImageRejected as rejected:
                 return problem(rejected.code, str(rejected))

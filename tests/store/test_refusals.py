@@ -1,5 +1,6 @@
 """Refused log-ins and actions are in the audit log, in a number that nobody can raise."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 
 from portal.app import create_app
+from portal.http.authentication import Authentication
 from portal.store import audit, refusals, sessions, tokens
 from portal.store.audit import OPERATOR
 from portal.store.rate_limit import RATES
@@ -108,3 +110,12 @@ def test_a_log_that_cannot_be_written_changes_no_answer(store: Store, monkeypatc
     with calling(store, WRONG) as client, monkeypatch.context() as broken:
         broken.setattr(audit, "append", full)
         problem(client.get("/api/me"), 401, "UNAUTHENTICATED")
+
+
+def test_a_database_that_fails_meanwhile_changes_no_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with calling(store, add_developer(store, "thief", key=None)) as client, monkeypatch.context() as broken:
+        broken.setattr(Authentication, "known", failing)
+        problem(client.post("/api/developers", json={"developer_id": "x", "name": "X"}), 403, "FORBIDDEN")
