@@ -31,13 +31,13 @@ from mosis_device.fetch import Bounds
 from portal.http import authentication, browsers, conditional, digests, forms, idempotency, paging, ranges, schemas, tus
 from portal.images import source, structure
 from portal.images.errors import ImageRejected
-from portal.packages import extra_fields, identifiers, manifest, mismatch, package, paths, signature, strict_json
+from portal.packages import extra_fields, identifiers, manifest, mismatch, package, paths, signature, strict_json, texts
 from portal.packages.archive import read_directory
 from portal.packages.limits import Limits
 from portal.packages.records import END
 from portal.printable import printable
 from portal.settings import Settings
-from portal.store import authenticators, plain_cbor, tokens
+from portal.store import authenticators, plain_cbor, search, tokens
 from portal.store.errors import Refused
 from portal.web import resend, text
 from tests.packages import hostile
@@ -181,6 +181,10 @@ def id_token(data: bytes) -> object:
     return jwt.decode(data, options={"verify_signature": False})
 
 
+def searched(data: bytes) -> object:
+    return search.expression(data.decode())
+
+
 def notes(data: bytes) -> object:
     return text.notes.__wrapped__(data.decode())
 
@@ -288,6 +292,11 @@ ROWS: dict[str, tuple[Parse, Make] | tuple[Parse, Make, tuple[int, int, int]]] =
     "passkey: levels": (cbor, inside(b"", b"\x81", b"\0"), TO_1_MIB),
     "passkey: client data": (client_data, inside(b'{"challenge":', b"[", b""), TO_1_MIB),
     "text: what is not printed": (lambda data: printable(data.decode()), inside(b"", "\u202e".encode(), b""), TO_1_MIB),
+    "text: a blank name": (lambda data: texts.one_line(data.decode()), inside(b"", "\u3164".encode(), b""), TO_1_MIB),
+    "search: marks": (searched, inside(b"a", "\u0301\u0316".encode(), b""), TO_1_MIB),
+    "search: marks of Japanese": (searched, inside("か".encode(), "\u3099\u309a".encode(), b""), TO_1_MIB),
+    "search: characters": (searched, inside(b"", "辞".encode(), b""), TO_1_MIB),
+    "search: words": (searched, inside(b"", b"a ", b""), TO_1_MIB),
     "notes: emphasis": (notes, inside(b"", b"*a **a ", b""), BELOW_A_NOTE),
     "notes: lists": (notes, inside(b"", b"- ", b"a"), BELOW_A_NOTE),
     "notes: code": (notes, inside(b"", b"` ``", b""), BELOW_A_NOTE),
