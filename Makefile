@@ -11,7 +11,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
 RUN := sh deploys/make/python
-UV := .cache/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 # ROOT: directory of the store, var/mosis. PORT: 8080, or where the store listens already. PYTHON: the one of .venv.
 # V=1: everything that pyinfra prints. WHEELHOUSE: directory of wheels, for a machine that reaches no package index.
@@ -20,7 +20,7 @@ export ROOT PORT PYTHON V WHEELHOUSE
 # What pytest makes of the tests' asserts is kept for the next run: seven seconds of each worker's processor time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help check style types coverage deploy down test test-hosts fuzz bench crash siege docs screenshots lock
+.PHONY: help check style types coverage advisories deploy down test test-hosts fuzz bench crash siege docs screenshots lock sbom audit
 .DELETE_ON_ERROR:
 
 help: ## print this list; so does make without a command
@@ -63,7 +63,7 @@ siege: .venv/dev.done ## attack a real store, with honest people beside, and mea
 	@$(BIN)/python -m siege $(if $(QUICK),--quick) $(NAMES)
 
 # What can be said of the code without running it, and how much of the store's own safety its tests reach.
-check: style types coverage ## check style, types, imports, spelling and coverage
+check: style types coverage advisories ## check style, types, imports, spelling and coverage
 
 style: .venv/dev.done ## the part of check that reads the code: ruff, imports, spelling
 	$(BIN)/python -m ruff check --quiet
@@ -79,6 +79,10 @@ coverage: .venv/dev.done ## the part of check that runs the tests of packages an
 	$(BIN)/python -m coverage report --include='portal/packages/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='portal/store/*' --fail-under=$(STORE_COVERAGE)
 
+# An advisory that is published today is no fault of today's change: it is printed, and make audit fails.
+advisories: .venv/supply.done ## the part of check that prints known advisories
+	@$(BIN)/python -m deploys.make.advisories || true
+
 # The tables of docs/, from the code that they describe.
 docs: .venv/dev.done ## write the tables of docs/ from the code
 	$(BIN)/python -m docs.tables
@@ -88,15 +92,21 @@ screenshots: .venv/dev.done ## take the pictures of docs/screenshots
 	$(BIN)/python -m docs.pictures $(or $(INTO),docs/screenshots) $(SHOTS)
 
 # The versions that every machine gets, with the digests of their files; UPGRADE=1 takes the newest ones.
-lock: .cache/tools/bin/uv ## compile requirements/*.lock; UPGRADE=1 takes newer versions
+lock: .venv/supply.done ## compile requirements/*.lock; UPGRADE=1 takes newer versions
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server -o requirements/portal.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server --extra operator -c requirements/portal.lock -o requirements/operator.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --group fuzz -c requirements/dev.lock -o requirements/fuzz.lock
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --group supply -c requirements/dev.lock -o requirements/supply.lock
 
-.cache/tools/bin/uv:
-	@$(RUN) 3.11 venv .cache/tools
-	@.cache/tools/bin/python -m pip --disable-pip-version-check --quiet install uv
+# What hosts install, with digests, for tools that look for known faults or licences; INTO is where it goes.
+sbom: .venv/supply.done ## write what hosts install as CycloneDX, to INTO=.cache/sbom.json
+	@mkdir -p .cache
+	$(BIN)/cyclonedx-py requirements requirements/portal.lock --pyproject pyproject.toml --mc-type application \
+	    --output-reproducible --output-file $(or $(INTO),.cache/sbom.json)
+
+audit: .venv/supply.done ## look for known advisories about what is installed; exit 1 if there is one
+	@$(BIN)/python -m deploys.make.advisories
 
 # FORCE: the file says what was installed; only a look at all of .venv says whether that still works.
 .venv/%.done: FORCE

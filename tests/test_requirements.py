@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -53,3 +54,18 @@ def test_a_lock_is_whole(name: str) -> None:
                 missing.append(f"{package}[{extra}] needs {requirement}, {other} is {versions.get(other)}")
             ahead.extend((other, each) for each in requirement.extras if other in versions)
     assert not missing
+
+
+@pytest.mark.parametrize("lock", sorted((CHECKOUT / "requirements").glob("*.lock")), ids=lambda path: path.name)
+def test_every_package_of_a_lock_has_digests_and_no_place(lock: Path) -> None:
+    text = lock.read_text()
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert all(re.match(r"[a-z0-9.-]+==\S+", entry) and "--hash=sha256:" in entry for entry in entries)
+    assert "://" not in text
+    assert "index-url" not in text
+
+
+def test_tools_that_make_the_locks_are_in_one() -> None:
+    lock = (CHECKOUT / "requirements/supply.lock").read_text()
+    assert all(f"\n{tool}==" in lock for tool in ("uv", "pip-audit", "cyclonedx-bom"))
+    assert "pip install" not in (CHECKOUT / "Makefile").read_text()
