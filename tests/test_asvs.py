@@ -51,13 +51,14 @@ ROWS = [
 
 
 def test_every_requirement_is_there_once() -> None:
-    assert [(row.number, row.level) for row in ROWS] == REQUIREMENTS
+    assert [(row.number, row.level) for row in ROWS if row.level in "12"] == REQUIREMENTS
+    assert len({row.number for row in ROWS}) == len(ROWS)
 
 
 def test_the_page_on_security_names_what_is_refused() -> None:
     text = (REPOSITORY / "docs/security.md").read_text()
     named = re.findall(r"\d+\.\d+\.\d+", text[text.index("Refused, each with its reason there") :].partition("## ")[0])
-    assert named == [row.number for row in ROWS if row.state == "refused"]
+    assert named == [row.number for row in ROWS if row.state == "refused" and row.level in "12"]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.number)
