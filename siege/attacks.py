@@ -85,6 +85,19 @@ def _chunks(aim: Aim, size: int) -> Flood:
     return Flood([request("PUT", target, *lines, body=body)], size, DOZEN, drip="1\r\nx\r\n" * 100, every=0.2)
 
 
+def _waits(aim: Aim, size: int) -> Flood:
+    """An upload is locked by whoever sends its body; others wait for it a while."""
+    target, waiting = aim.signed_url(MIB), ("Tus-Resumable: 1.0.0", "Connection: close")
+    sends = request("PUT", target, "Content-Type: application/octet-stream", f"Content-Length: {MIB}", body="x")
+    return Flood([sends, *[request("HEAD", target, *waiting)] * 49], size, DOZEN, drip="x", hurries=True)
+
+
+def _tokens(aim: Aim, size: int) -> Flood:
+    """Tokens that nobody was given: each is looked up."""
+    token = "Authorization: Bearer mosis_0123456789abcdef_" + "x" * 43
+    return Flood([request("GET", "/api/me", token, "Connection: close")], size, DOZEN, hurries=True)
+
+
 def _icons(aim: Aim, size: int) -> Flood:
     """A progressive JPEG whose last scan is repeated: as many more decodings of all its pixels."""
     picture = BytesIO()
@@ -134,8 +147,10 @@ ATTACKS = (
     Attack("H3 slow bodies of a developer", 600, 600, _member_senders),
     Attack("H3 preconditions of a dozen", 600, 300, _conditional),
     Attack("H3 chunks of one byte", 24, 24, _chunks),
+    Attack("H3 waits for a locked upload", 600, 600, _waits),
     Attack("H4 pictures of many scans", 6, 6, _icons),
     Attack("H5 repeated names of JSON", 10, 10, _names),
+    Attack("A tokens by guessing", 20, 20, _tokens),
     Attack("L2 searches", 20, 20, _searches),
     Attack("L3 silent connections", 8000, 8000, _silent),
     Attack("L3 slow heads", 8192, 8192, _heads),

@@ -14,6 +14,9 @@ from typing import IO
 from crash import content
 from crash.http import Answer, Unanswered
 from crash.http import Client as Connection
+from mosis_device.download import Part, download
+from mosis_device.fetch import Bounds, Fetcher
+from mosis_device.refusals import Refused
 from portal.developer import source
 from portal.developer.answers import Document, Placed, Queue
 from portal.developer.client import Answer as Read
@@ -41,7 +44,7 @@ class Log:
         began = time.monotonic()
         try:
             yield
-        except (Fault, Unanswered, Wrong) as fault:
+        except (Fault, Unanswered, Refused, Wrong) as fault:
             self.failed.append(f"{what} after {time.monotonic() - began:.1f} s: {fault}")
             raise
         finally:
@@ -114,12 +117,14 @@ class Reviewer:
 
 @dataclass
 class Device:
-    """Asks for updates, reads an app, and downloads the package of another whole and in ranges."""
+    """Asks for updates, reads an app, and downloads a package: as `mosis-install` does, and as other clients may."""
 
     port: int
     app_id: str
     path: str
+    size: int
     sha256: str
+    directory: Path
     log: Log
 
     def step(self) -> None:
@@ -128,7 +133,8 @@ class Device:
             installed = json.dumps({"apps": {self.app_id: 0}}).encode()
             self._ask(connection, "POST", "/api/store/updates", 200, installed)
             self._ask(connection, "GET", f"/api/store/apps/{self.app_id}", 200)
-            whole = self._ask(connection, "GET", self.path, 200).body
+            self._install()
+            whole = self._ask(connection, "GET", self.path, 200, headers={"If-Match": f'"{self.sha256}"'}).body
             piece = len(whole) // RANGES + 1
             parts = [
                 self._part(connection, start, min(start + piece, len(whole))) for start in range(0, len(whole), piece)
@@ -138,6 +144,14 @@ class Device:
         for body in (whole, b"".join(parts)):
             if hashlib.sha256(body).hexdigest() != self.sha256:
                 self.log.failed.append(f"GET {self.path}: another file")
+
+    def _install(self) -> None:
+        """Download the package with the client of devices, which checks it."""
+        part = Part(self.directory / "package.part")
+        part.forget()
+        store = Fetcher([f"http://127.0.0.1:{self.port}"], Bounds())
+        with self.log.timing(f"download of {self.path}"):
+            download(store, [self.path.removeprefix("/")], self.size, self.sha256, part, lambda done, size: None)
 
     def _part(self, connection: Connection, start: int, end: int) -> bytes:
         headers = {"Range": f"bytes={start}-{end - 1}", "If-Range": f'"{self.sha256}"'}
@@ -171,5 +185,5 @@ def at_work(steps: Mapping[str, Callable[[], None]]) -> Iterator[None]:
 
 def _repeat(step: Callable[[], None], over: Event) -> None:
     while not over.wait(PAUSE_SECONDS):
-        with suppress(Fault, Unanswered, Wrong):  # it is in the log
+        with suppress(Fault, Unanswered, Refused, Wrong):  # it is in the log
             step()

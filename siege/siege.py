@@ -78,13 +78,14 @@ class Siege:
         """While the store runs. Raises StackError."""
         try:
             self._stack.start()
-            self._sha256 = self._published(READ, READ_BYTES)
-            self._large = self._published(LARGE, LARGE_BYTES)
+            _, self._large = self._published(LARGE, LARGE_BYTES)
             url = f"http://127.0.0.1:{self._stack.port}"
             developer = Timed(url, self._stack.developer_token, self._log)
             self._developer = Developer(developer, PUSHED, self._scratch, Random(0))
             self._reviewer = Reviewer(Timed(url, self._stack.reviewer_token, self._log))
-            self._device = Device(self._stack.port, READ, _path(READ), self._sha256, self._log)
+            self._device = Device(
+                self._stack.port, READ, _path(READ), *self._published(READ, READ_BYTES), self._scratch, self._log
+            )
             yield self
         finally:
             self._stack.stop()
@@ -120,9 +121,9 @@ class Siege:
     def _used(self) -> int:
         return disk.used(self._stack.layout.root, self._stack.pids())
 
-    def _published(self, app_id: str, size: int) -> str:
-        """Publish a package of so many bytes; its SHA-256."""
-        package = content.package(self._scratch, Random(0), app_id, 1, size=size)
+    def _published(self, app_id: str, content_bytes: int) -> tuple[int, str]:
+        """Publish a package with so many bytes of content; its bytes and its SHA-256."""
+        package = content.package(self._scratch, Random(0), app_id, 1, size=content_bytes)
         developer = Connection(self._stack.port, self._stack.developer_token)
         reviewer = Connection(self._stack.port, self._stack.reviewer_token)
         with closing(developer), closing(reviewer):
@@ -135,7 +136,7 @@ class Siege:
                 answer = client.ask("POST", f"/api/apps/{app_id}/versions{path}", given, fields)
                 if answer.status not in (200, 201):
                     raise BenchError(f"POST {path}: {answer.status} {answer.body[:300]!r}")
-        return content.sha256(package)
+        return len(package), content.sha256(package)
 
     def _aim(self) -> Aim:
         return Aim(_path(LARGE), self._large, self._bad_token, BAD, self._signed_url)
