@@ -182,3 +182,5 @@ def test_chunks_are_limited(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
         again = client.patch(url, content=b"x", headers=kind | {"Upload-Offset": "3"})
         for refused in (again, client.put(url, content=bytes(10))):
             assert "chunks" in problem(refused, 429, "RATE_LIMITED")["detail"]
+        asked = client.head(url, headers={"Tus-Resumable": "1.0.0"})  # it flushes the database
+        assert asked.status_code == 429

@@ -165,6 +165,7 @@ def head(call: PublicCall, upload_id: str) -> HTTPResponse:
     tus.require_version(call.request)
     _require_grant(call, upload_id)
     with _held(call, upload_id) as upload:
+        _count_chunk(call, upload.transfer)
         call.db.flush()  # what a request that broke off has noted is acknowledged here
         return HTTPResponse(status=200, headers=tus.state(upload.transfer))
 
@@ -296,7 +297,7 @@ def _require_grant(call: PublicCall, upload_id: str) -> None:
 
 
 def _count_chunk(call: PublicCall, transfer: Transfer) -> None:
-    """Each costs a flush, however small it is. Raises RateLimited."""
+    """Each costs a flush, however small it is, and so does the question how much has arrived. Raises RateLimited."""
     with closing(rate_limit(call.settings, "chunks")) as chunks:
         chunks.take(transfer.developer_id)
 
