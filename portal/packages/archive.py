@@ -139,11 +139,9 @@ def _by_offset(records: list[tuple[CentralHeader, bytes]], end: int) -> list[Ent
     ]
 
 
-def misfit(entry: Entry, local_extra: int) -> str | None:
+def misfit(entry: Entry, local_extra: int) -> str:
     """Why the data of an entry whose local header states so many bytes of extra fields does not end at the next one."""
     surplus = entry.extra_length - local_extra
-    if surplus == 0:
-        return None
     if entry.header.flags & DESCRIBED:
         known = {
             -DESCRIPTOR.size: "announces a data descriptor that is not there: pack the files anew",
@@ -166,6 +164,6 @@ def _layout_faults(file: BinaryIO, entries: list[Entry], start: int) -> Iterator
             file.seek(entry.header.offset)
             local = file.read(LOCAL.size)
             stated = LOCAL.unpack(local)[-1] if len(local) == LOCAL.size else 0
-            yield Fault(entry.path, misfit(entry, stated) or f"overlaps the next record by {-entry.extra_length} bytes")
+            yield Fault(entry.path, misfit(entry, stated))
         elif entry.extra_length > extra_fields.longest(len(entry.name)):
             yield Fault(entry.path, f"is followed by up to {entry.extra_length} bytes that belong to no entry")

@@ -103,8 +103,8 @@ def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[Fault]:
         yield Fault(entry.path, f"differs in {what} between its local header and the central directory")
     if name_length != entry.header.name_length:
         return  # and so the extra fields are nowhere
-    if fault := misfit(entry, extra_length):
-        raise _Corrupt(fault)
+    if extra_length != entry.extra_length:
+        raise _Corrupt(misfit(entry, extra_length))
     sizes = b"" if described else extra_fields.repeats_sizes(unpacked, packed)
     if fault := extra_fields.fault(name_and_extra[name_length:], entry.name, sizes):
         yield Fault(entry.path, fault)

@@ -372,6 +372,10 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "descriptor magic": (package(replace(STREAMED, descriptor=descriptor(STREAMED, b"PK\7\7"))), ["data descriptor"]),
     "descriptor crc": (package(replace(STREAMED, descriptor=descriptor(STREAMED, crc=1))), ["data descriptor"]),
     "descriptor size": (package(replace(STREAMED, descriptor=descriptor(STREAMED, packed=1))), ["data descriptor"]),
+    "descriptor before a gap": (
+        package(STREAMED, file(name=b"b", before=b"hid")),
+        [f"{A} has 3 bytes around it that belong to no entry."],
+    ),
     "zip64 descriptor": (
         package(replace(STREAMED, descriptor=descriptor(STREAMED) + bytes(8))),
         [f"{A} uses ZIP64"],

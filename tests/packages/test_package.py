@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from portal.packages import build, package, paths, signature
 from portal.packages.errors import PackageRejected, SignatureInvalid
 
-from . import samples
+from . import hostile, samples
 
 PUBLIC_KEY = signature.raw_public_key(samples.KEY)
 
@@ -177,3 +177,29 @@ def test_without_signature(tmp_path: Path) -> None:
     with pytest.raises(PackageRejected, match=r"^META-INF/mosis.sig is missing\.$"):
         package.read(path)
     assert package.inspect(path).manifest.version_code == 1
+
+
+def test_what_was_accepted_before_a_rule_is_read_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "package.mosis"
+    path.write_bytes(hostile.package(hostile.file(central={"external": 0o104777 << 16})))
+    with pytest.raises(PackageRejected, match="has the mode 4777"):
+        package.read(path)
+    listed = package.accepted_statement(path).splitlines()[signature.HEADER_LINES :]
+    assert [line.split(b"  ")[2] for line in listed] == [b"files/a.txt", b"manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (hostile.package(hostile.file(central={"crc": 1}, local={"crc": 1})), "has the CRC-32"),
+        (hostile.build([hostile.FILE]), r"^manifest\.json is missing\.$"),
+        (hostile.build([replace(hostile.MANIFEST, content=b"{}")]), r"^manifest\.json is damaged\.$"),
+        (hostile.build([replace(hostile.MANIFEST, content=b"[")]), r"^manifest\.json is damaged\.$"),
+    ],
+    ids=["content", "no manifest", "no id", "no JSON"],
+)
+def test_what_was_accepted_and_is_damaged(data: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "package.mosis"
+    path.write_bytes(data)
+    with pytest.raises(PackageRejected, match=reason):
+        package.accepted_statement(path)
