@@ -14,6 +14,7 @@ from portal.http.routes import (
     app_keys,
     apps,
     catalogue,
+    image_reviews,
     images,
     me,
     previews,
@@ -34,6 +35,7 @@ from portal.web import (
     account,
     console,
     csp_report,
+    image_review,
     passkeys,
     pictures,
     preview,
@@ -48,7 +50,21 @@ from portal.web import (
 )
 from portal.web.errors import readable
 
-MODULES = (accounts, me, apps, previews, publishing, app_keys, uploads, images, store, updates, catalogue, service)
+MODULES = (
+    accounts,
+    me,
+    apps,
+    previews,
+    publishing,
+    app_keys,
+    uploads,
+    images,
+    image_reviews,
+    store,
+    updates,
+    catalogue,
+    service,
+)
 PAGES = (
     storefront,
     preview,
@@ -60,6 +76,7 @@ PAGES = (
     sharing,
     account,
     signing_keys,
+    image_review,
     review,
     status,
     csp_report,

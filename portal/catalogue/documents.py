@@ -13,7 +13,7 @@ from portal.faults import Fault, sentence
 from portal.packages import package as packages
 from portal.packages import signature as signatures
 from portal.packages.errors import PackageRejected
-from portal.store import app_keys, apps, assets, developers, keys, releases, tombstones, versions
+from portal.store import app_keys, apps, asset_rows, developers, keys, releases, tombstones, versions
 from portal.store.app_keys import AppKey
 from portal.store.clock import rfc3339
 from portal.store.layout import Layout
@@ -179,7 +179,7 @@ class Author:
         return hashlib.sha256(statement).hexdigest()
 
     def _icons(self, app_id: str) -> Iterator[dict[str, object]]:
-        icons = [asset for asset in assets.of_app(self._db, app_id) if asset.name.startswith("icon-")]
+        icons = [asset for asset in asset_rows.of_app(self._db, app_id) if asset.name.startswith("icon-")]
         for size, icon in sorted((int(icon.name[len("icon-") : -len(".png")]), icon) for icon in icons):
             path = self._layout.image(app_id, icon.name, icon.sha256).relative_to(self._layout.root)
             yield {"size": size, "paths": [str(path)], "sha256": icon.sha256, "bytes": icon.size}

@@ -10,7 +10,7 @@ from portal.cli.output import table
 from portal.cli.parameters import reason_option
 from portal.cli.store_apps import AppId, Code
 from portal.http import schemas
-from portal.store import apps, reviews, versions
+from portal.store import apps, proposals, reviews, versions
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.states import Action
@@ -20,6 +20,8 @@ Seen = Annotated[
     str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
 ]
 
+Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest of the images that were reviewed.")]
+
 
 def add(app: typer.Typer) -> None:
     """Declare the commands."""
@@ -28,6 +30,11 @@ def add(app: typer.Typer) -> None:
     group.command("show", epilog=example("queue show org.example.reader 3"))(show)
     group.command("approve", epilog=example("queue approve org.example.reader 3"))(approve)
     group.command("reject", epilog=example('queue reject org.example.reader 3 --reason "The icon is missing."'))(reject)
+    group.command("images", epilog=example("queue images", "queue images org.example.reader"))(images)
+    group.command("approve-images", epilog=example("queue approve-images org.example.reader DIGEST"))(approve_images)
+    group.command(
+        "reject-images", epilog=example('queue reject-images org.example.reader DIGEST --reason "A blurred icon."')
+    )(reject_images)
     app.add_typer(group, name="queue")
 
 
@@ -47,9 +54,16 @@ def show(app_id: AppId, version_code: Code) -> None:
     print(schemas.Changes.of(store, version).model_dump_json(indent=2))
 
 
-def approve(app_id: AppId, version_code: Code, sha256: Seen = None) -> None:
+def approve(
+    app_id: AppId,
+    version_code: Code,
+    sha256: Seen = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="DIGEST", help="Publish the changed images with this digest too.")
+    ] = None,
+) -> None:
     """Publish a version."""
-    _decide(app_id, version_code, "publish", "", sha256)
+    _decide(app_id, version_code, "publish", "", sha256, images)
 
 
 def reject(
@@ -62,11 +76,50 @@ def reject(
     _decide(app_id, version_code, "reject", reason, sha256)
 
 
-def _decide(app_id: str, version_code: int, action: Action, reason: str, sha256: str | None) -> None:
+def images(app_id: Annotated[str | None, typer.Argument(help="Only this app, as JSON.")] = None) -> None:
+    """List the apps whose changed images wait for a review, or show the images of one."""
+    store = open_store(settings.load())
+    db = store.db.read()
+    if app_id is None:
+        rows = [
+            (one.app_id, rfc3339(one.changed_at), proposals.digest(proposals.applied(db, one.app_id)))
+            for one in proposals.waiting(db)
+        ]
+        table(("app", "since", "sha256"), rows)
+    else:
+        print(schemas.Images.of(db, apps.get(db, app_id), store.settings.public_url).model_dump_json(indent=2))
+
+
+def approve_images(app_id: AppId, sha256: Digest) -> None:
+    """Publish the changed images of an app."""
+    store = open_store(settings.load())
+    with store.db.write() as tx:
+        finish = proposals.publish(tx, store, OPERATOR, apps.get(tx, app_id), sha256)
+        tx.execute("COMMIT")
+        finish()
+    print(f"{app_id}: images published")
+
+
+def reject_images(
+    app_id: AppId, sha256: Digest, reason: Annotated[str, typer.Option(help="Why; the developer reads it.")]
+) -> None:
+    """Reject the changed images of an app."""
+    with open_store(settings.load()).db.write() as tx:
+        proposals.reject(tx, OPERATOR, apps.get(tx, app_id), sha256, reason)
+    print(f"{app_id}: images rejected")
+
+
+def _decide(
+    app_id: str, version_code: int, action: Action, reason: str, sha256: str | None, images: str | None = None
+) -> None:  # fmt: skip
     store = open_store(settings.load())
     with store.db.write() as tx:
         version = reviews.step(
             tx, OPERATOR, apps.get(tx, app_id), version_code, action,
             reason=reason, sha256=sha256, own_reviews=store.settings.own_reviews,
         )  # fmt: skip
+        if images is not None:
+            finish = proposals.publish(tx, store, OPERATOR, apps.get(tx, app_id), images)
+            tx.execute("COMMIT")
+            finish()
     print(f"{app_id} {version_code}: {version.status}")

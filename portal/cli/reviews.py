@@ -9,7 +9,7 @@ from portal.cli.apps import HEADS, AppId, VersionCode, columns
 from portal.cli.lazy import declaring, example
 from portal.cli.output import newest_first, table
 from portal.cli.signed_in import AsJson, StoreUrl, connected, outcome
-from portal.developer.answers import Placed, Queue, Versions
+from portal.developer.answers import ImageQueue, Images, Placed, Queue, Versions
 from portal.developer.client import Client
 
 REVIEWED = ("in_review", "published", "rejected", "yanked")
@@ -17,6 +17,8 @@ Reason = Annotated[str, typer.Option(help="A note to the developer.")]
 Seen = Annotated[
     str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
 ]
+
+Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest of the images that were reviewed.")]
 
 
 def add(app: typer.Typer) -> None:
@@ -29,6 +31,11 @@ def add(app: typer.Typer) -> None:
         approve
     )
     group.command(epilog=example('review reject org.acme.hello 2 --reason "It does not start."'))(reject)
+    group.command("images", epilog=example("review images"))(images)
+    group.command("approve-images", epilog=example("review approve-images org.acme.hello DIGEST"))(approve_images)
+    group.command(
+        "reject-images", epilog=example('review reject-images org.acme.hello DIGEST --reason "A blurred icon."')
+    )(reject_images)
     app.add_typer(group, name="review")
 
 
@@ -76,6 +83,32 @@ def reject(
 ) -> None:
     """Reject a version that waits for a review. For reviewers."""
     _end(app_id, version_code, "reject", {"reason": reason, "sha256": sha256}, as_json, url)
+
+
+def images(as_json: AsJson = False, url: StoreUrl = None) -> None:
+    """List the apps whose changed images wait for a review: app, since when, digest. For reviewers."""
+    found = connected(url).every("/api/review/images", ImageQueue, "images")
+    if as_json:
+        print(json.dumps(found.as_sent()["images"]))
+    else:
+        table(("app", "since", "sha256"), [(one.app_id, one.changed_at, one.sha256) for one in found.images])
+
+
+def approve_images(app_id: AppId, sha256: Digest, url: StoreUrl = None) -> None:
+    """Publish the changed images of an app. For reviewers."""
+    connected(url).post(f"/api/apps/{app_id}/images/publish", Images, {"sha256": sha256})
+    print(f"{app_id}: images published")
+
+
+def reject_images(
+    app_id: AppId,
+    sha256: Digest,
+    reason: Annotated[str, typer.Option(help="Why; the developer reads it.")],
+    url: StoreUrl = None,
+) -> None:
+    """Reject the changed images of an app. For reviewers."""
+    connected(url).post(f"/api/apps/{app_id}/images/reject", Images, {"sha256": sha256, "reason": reason})
+    print(f"{app_id}: images rejected")
 
 
 def withdraw(app_id: AppId, version_code: VersionCode, as_json: AsJson = False, url: StoreUrl = None) -> None:

@@ -12,7 +12,7 @@ from portal.cli.output import line, newest_first, table
 from portal.cli.parameters import DeveloperId, app_id, checked, developer_id, reason_option
 from portal.packages.identifiers import LARGEST_INTEGER
 from portal.packages.texts import Name
-from portal.store import apps, assets, deletion, downloads, listing, transfers, versions
+from portal.store import apps, asset_rows, deletion, downloads, listing, transfers, versions
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.store import Store, open_store
@@ -127,6 +127,6 @@ def _doomed(store: Store, app_id: str, version_code: int | None) -> list[str]:
         raise versions.not_found(app_id, version_code)
     lines = [f"{app_id} {one.version_code} ({one.status}, {one.size} bytes)" for one in found]
     if version_code is None:
-        lines += [f"{app_id} {asset.name}" for asset in assets.of_app(db, app_id)]
+        lines += [f"{app_id} {asset.name}" for asset in asset_rows.of_app(db, app_id)]
         lines.append(f"{app_id} ({app.name}, of {app.developer_id})")
     return lines

@@ -119,6 +119,20 @@ class Queue(Listing):
     versions: list[Placed]
 
 
+class Images(Document):
+    """Images of an app; `sha256` names all of them in a decision."""
+
+    app_id: str
+    changed_at: str | None
+    sha256: str
+
+
+class ImageQueue(Listing):
+    """`GET /api/review/images`."""
+
+    images: list[Images]
+
+
 class Key(Document):
     """A registered key; `revoked_at` is None for a valid one."""
 

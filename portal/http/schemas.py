@@ -13,12 +13,14 @@ from portal.packages.texts import Description, Explanation, Name, Note, WebPage
 from portal.store import (
     app_keys,
     apps,
+    asset_rows,
     assets,
     changes,
     developers,
     downloads,
     keys,
     previews,
+    proposals,
     publishers,
     tokens,
     versions,
@@ -298,7 +300,7 @@ class AppDetails(App):
 
     @classmethod
     def with_assets(cls, db: sqlite3.Connection, app: apps.App, base: str) -> "AppDetails":
-        found = [Asset.of(asset, base) for asset in assets.of_app(db, app.app_id)]
+        found = [Asset.of(asset, base) for asset in asset_rows.of_app(db, app.app_id)]
         return cls(**vars(app), signing=AppKeys.of(db, app.app_id), assets=found)
 
 
@@ -323,8 +325,24 @@ class Seen(Body):
     )
 
 
+DIGEST_OF_IMAGES = "lower-case hex; `GET …/images` shows it: 409 if the images were changed since"
+
+
 class Approval(Reason, Seen):
-    pass
+    images_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description=f"digest of the images that were reviewed too, which are published with it; {DIGEST_OF_IMAGES}",
+    )
+
+
+class ImageApproval(Reason):
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description=f"digest of the images; {DIGEST_OF_IMAGES}")
+
+
+class ImageRejection(Body):
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description=f"digest of the images; {DIGEST_OF_IMAGES}")
+    reason: str = Field(max_length=2000, pattern=r"\S", description="text that is shown to the developer")
 
 
 class Rejection(Seen):
@@ -510,13 +528,56 @@ class Asset(BaseModel):
     sha256: str
 
     @classmethod
-    def of(cls, asset: assets.Asset, base: str) -> "Asset":
+    def of(cls, asset: asset_rows.Asset, base: str) -> "Asset":
         url = f"{base}/assets/{asset.app_id}/{image_name(asset.name, asset.sha256)}"
         return cls(name=asset.name, url=url, size=asset.size, sha256=asset.sha256)
 
 
+class Image(Asset):
+    """An image that its owner has changed."""
+
+    proposed: bool = Field(description="waits for a review: only the owner and reviewers see it")
+
+    @classmethod
+    def changed(cls, db: sqlite3.Connection, asset: asset_rows.Asset, base: str) -> "Image":
+        waits = proposals.changed(db, asset.app_id).get(asset.name)
+        proposed = waits is not None and waits.sha256 == asset.sha256
+        return cls(**vars(Asset.of(asset, base)), proposed=proposed)
+
+
 class Assets(BaseModel):
+    assets: list[Image]
+
+
+class Images(BaseModel):
+    """The images of an app as they will be, and as everybody sees them."""
+
+    app_id: str
+    app_name: str
+    developer_id: str
+    changed_at: Time | None = Field(description="since when changes wait for a review; null: nothing waits")
+    rejected_at: Time | None
+    reason: str = Field(description="of the rejection")
+    sha256: str = Field(
+        description="of the lines `<sha256>  <name>` of `assets`, sorted by name; names them in a decision"
+    )
     assets: list[Asset]
+    published: list[Asset] = Field(description="what is shown, or will be with the first version")
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, app: apps.App, base: str) -> "Images":
+        found, after = proposals.find(db, app.app_id), proposals.applied(db, app.app_id)
+        return cls(
+            app_id=app.app_id, app_name=app.name, developer_id=app.developer_id,
+            changed_at=found.changed_at if found else None, rejected_at=found.rejected_at if found else None,
+            reason=found.reason if found else "", sha256=proposals.digest(after),
+            assets=[Asset.of(asset, base) for asset in after],
+            published=[Asset.of(asset, base) for asset in asset_rows.of_app(db, app.app_id)],
+        )  # fmt: skip
+
+
+class ImageReviews(Listing):
+    images: list[Images]
 
 
 class Order(Body):

@@ -2,7 +2,7 @@
 
 A restore loses less, so it comes first. A rebuilt database has developers, keys, apps, versions and tombstones as the
 records have them. It has no tokens, no uploads under way or failed, no counts of downloads, no webhooks, no
-publishers, no runs of jobs, and a log that begins with the rebuild.
+publishers, no images that wait for a review, no runs of jobs, and a log that begins with the rebuild.
 """
 
 import sqlite3

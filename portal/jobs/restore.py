@@ -191,6 +191,8 @@ def _unnamed_images(layout: Layout, db: sqlite3.Connection) -> list[Path]:
     named = set[Path]()
     for app_id, name, sha256 in db.execute("SELECT app_id, name, sha256 FROM assets"):
         named |= {layout.asset(app_id, name), layout.image(app_id, name, sha256)}
+    for app_id, name, sha256 in db.execute("SELECT app_id, name, sha256 FROM proposed_assets"):
+        named.add(layout.proposed(app_id, name, sha256))
     return [path for path in layout.area("assets").rglob("*.png") if path not in named]
 
 

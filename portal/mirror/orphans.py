@@ -31,7 +31,7 @@ CATALOGUE = re.compile(
 SHA256 = re.compile("[0-9a-f]{64}")
 YANKED = "SELECT app_id, version_code, sha256, manifest FROM versions WHERE status = 'yanked'"
 LOG = "SELECT action, subject, detail FROM audit ORDER BY seq"
-IMAGES = ("icon.put", "screenshot.put")
+IMAGES = ("icon.put", "screenshot.put", "images.publish")
 PUBLISHED = ("version.publish", "version.yank")  # rows of versions that devices could download
 
 Digests = dict[str, set[str]]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from portal.packages.manifest import PATH as MANIFEST
-from portal.store import assets, versions
+from portal.store import asset_rows, versions
 from portal.store.layout import Layout
 
 CACHE_SECONDS = 86400
@@ -70,7 +70,7 @@ def _package(layout: Layout, version: versions.PlacedVersion) -> Iterator[Wanted
 
 def _images(db: sqlite3.Connection, layout: Layout, app_id: str) -> Iterator[Wanted]:
     headers = {"CacheControl": CACHE_CONTROL, "ContentType": "image/png"}
-    for asset in assets.of_app(db, app_id):
+    for asset in asset_rows.of_app(db, app_id):
         key = str(layout.image(app_id, asset.name, asset.sha256).relative_to(layout.root))
         path = layout.root / key
         plain = layout.asset(app_id, asset.name)  # where an older release stored it

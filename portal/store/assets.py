@@ -1,13 +1,14 @@
 """Icons and screenshots of an app: PNG files that devices download."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from portal.store import apps, audit, budget, placement
+from portal.store import apps, audit, budget, placement, proposals
 from portal.store.apps import App
+from portal.store.asset_rows import COLUMNS, Asset, insert, of_app
 from portal.store.clock import now
 from portal.store.errors import Gone, Refused
 from portal.store.layout import IMAGE_DIGITS, Layout, image_name, plain_name
@@ -18,20 +19,6 @@ SCREENSHOTS = "screenshots/"
 SCREENSHOTS_MAX = 5
 NAMES = rf"(?:icon-(?:32|64|128)|screenshots/[1-{SCREENSHOTS_MAX}])(?:\.[0-9a-f]{{{IMAGE_DIGITS}}})?\.png"
 """A pattern: the names of images, plain or with their digest."""
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A file below `assets/{app_id}`: `size` in bytes, `sha256` in hex, `updated_at` in seconds since 1970."""
-
-    app_id: str
-    name: str
-    size: int
-    sha256: str
-    updated_at: int
-
-
-COLUMNS = ", ".join(Asset.__dataclass_fields__)
 
 
 def get(db: sqlite3.Connection, app_id: str, name: str) -> Asset:
@@ -52,14 +39,9 @@ def _missing(app_id: str, name: str) -> Refused:
     return kind("NOT_FOUND", f"{app_id} has no {name}.")
 
 
-def of_app(db: sqlite3.Connection, app_id: str) -> list[Asset]:
-    rows = db.execute(f"SELECT {COLUMNS} FROM assets WHERE app_id = ? ORDER BY name", (app_id,))
-    return [Asset(**row) for row in rows]
-
-
 def screenshot_numbers(db: sqlite3.Connection, app_id: str) -> list[int]:
-    """The numbers of the screenshots of an app, in their order."""
-    names = (asset.name for asset in of_app(db, app_id) if asset.name.startswith(SCREENSHOTS))
+    """The numbers of the screenshots of an app, in their order, as its owner has changed them."""
+    names = (asset.name for asset in proposals.applied(db, app_id) if asset.name.startswith(SCREENSHOTS))
     return [int(name.removeprefix(SCREENSHOTS).removesuffix(".png")) for name in names]
 
 
@@ -90,7 +72,7 @@ def put_icon(store: Store, actor: audit.Actor, app: App, sizes: dict[int, bytes]
 def add_screenshot(store: Store, actor: audit.Actor, app: App, png: bytes) -> Asset:
     """Store a screenshot under the lowest free number. Raises Refused (TOO_MANY_SCREENSHOTS, and as `_put`)."""
     with placement.staged(store.layout, [png]) as images, store.db.write() as tx:
-        taken = {asset.name for asset in of_app(tx, app.app_id)}
+        taken = {asset.name for asset in proposals.applied(tx, app.app_id)}
         name = next((name for name in map(_screenshot, range(1, SCREENSHOTS_MAX + 1)) if name not in taken), None)
         if name is None:
             raise Refused(
@@ -110,6 +92,11 @@ def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -
     """Delete one screenshot; the others keep their numbers. Raises Refused (NOT_FOUND)."""
     name = _screenshot(number)
     with store.db.write() as tx:
+        if proposals.is_needed(tx, store, actor, app):
+            if not any(asset.name == name for asset in proposals.applied(tx, app.app_id)):
+                raise _missing(app.app_id, name)
+            proposals.propose(tx, store, actor, app, "screenshot.delete", {}, [name])
+            return
         deleted = get(tx, app.app_id, name)
         tx.execute("DELETE FROM assets WHERE app_id = ? AND name = ?", (app.app_id, name))
         audit.append(tx, actor, "screenshot.delete", f"{app.app_id}/{name}")
@@ -126,14 +113,30 @@ def order_screenshots(store: Store, actor: audit.Actor, app: App, order: Sequenc
     """
     with store.db.write() as tx:
         apps.owned(tx, app.app_id, app.developer_id)
-        present = {asset.name: asset for asset in of_app(tx, app.app_id) if asset.name.startswith(SCREENSHOTS)}
+        seen = proposals.applied(tx, app.app_id)
+        present = {asset.name: asset for asset in seen if asset.name.startswith(SCREENSHOTS)}
         if sorted(f"{SCREENSHOTS}{number}.png" for number in order) != [*present]:
             raise Refused("VALIDATION_ERROR", "The order is invalid.", ["order: Name each screenshot exactly once."])
         before = [present[_screenshot(number)] for number in order]
         after = [_renamed(asset, _screenshot(at)) for at, asset in enumerate(before, start=1)]
-        if after != [*present.values()]:
+        if after != [*present.values()] and proposals.is_needed(tx, store, actor, app):
+            _propose_order(tx, store, actor, app, before, after)
+        elif after != [*present.values()]:
             _renumber(store, tx, actor, before, after)
     return after
+
+
+def _propose_order(
+    tx: sqlite3.Connection, store: Store, actor: audit.Actor, app: App, before: list[Asset], after: list[Asset]
+) -> None:  # fmt: skip
+    """Propose the images `before` under the names `after`; each has its file, proposed or published."""
+    put = {}
+    for old, new in zip(before, after, strict=True):
+        found = proposals.located(tx, store.layout, old.app_id, image_name(old.name, old.sha256))
+        path = found[1] if found else _stored(store.layout, old)
+        put[new.name] = Staged(path, new.size, new.sha256)
+    names = {asset.name for asset in before} - put.keys()
+    proposals.propose(tx, store, actor, app, "screenshot.put", put, names)
 
 
 def _renamed(asset: Asset, name: str) -> Asset:
@@ -149,7 +152,7 @@ def _renumber(
         {path: _stored(store.layout, asset) for path, asset in zip(new, before, strict=True) if path not in old}
     )
     tx.executemany("DELETE FROM assets WHERE app_id = ? AND name = ?", [(a.app_id, a.name) for a in before])
-    _insert(tx, after)
+    insert(tx, after)
     audit.append(tx, actor, "screenshot.put", after[0].app_id, sha256={asset.name: asset.sha256 for asset in after})
     tx.execute("COMMIT")
     with suppress(OSError):  # the images are complete; cleanup finishes this
@@ -183,24 +186,21 @@ def _put(
     Raises Refused (QUOTA_EXCEEDED, STORAGE_FULL; NOT_FOUND for an app that is another's by now).
     """
     apps.owned(tx, app.app_id, app.developer_id)  # it may have been deleted or transferred meanwhile
+    if proposals.is_needed(tx, store, actor, app):
+        budget.require(tx, store, app.developer_id, sum(image.size for image in images.values()))
+        return proposals.propose(tx, store, actor, app, action, images)
     present = of_app(tx, app.app_id)
     replaced = [asset for asset in present if asset.name in images]
     more = sum(image.size for image in images.values()) - sum(asset.size for asset in replaced)
     budget.require(tx, store, app.developer_id, max(more, 0))
     put = [Asset(app.app_id, name, image.size, image.sha256, now()) for name, image in images.items()]
     placement.place_images(store.layout, app.app_id, images, {asset.name for asset in present})
-    _insert(tx, put)
+    insert(tx, put)
     audit.append(tx, actor, action, app.app_id, sha256={asset.name: asset.sha256 for asset in put})
     tx.execute("COMMIT")
     with suppress(OSError):  # the images are complete; cleanup finishes this
         _finish(store.layout, put, replaced)
     return put
-
-
-def _insert(tx: sqlite3.Connection, put: Iterable[Asset]) -> None:
-    tx.executemany(
-        f"INSERT OR REPLACE INTO assets ({COLUMNS}) VALUES (?, ?, ?, ?, ?)", [astuple(asset) for asset in put]
-    )
 
 
 def _finish(layout: Layout, put: list[Asset], replaced: list[Asset]) -> None:

@@ -15,7 +15,7 @@ from portal.store.store import Store
 FREE_BYTES, FREE_PART = 256 * MIB, 16  # uploads leave so many bytes of the disk free, or that part of a small one
 USED = (
     "SELECT (SELECT coalesce(sum(size), 0) FROM versions WHERE status <> 'failed')"
-    " + (SELECT coalesce(sum(size), 0) FROM assets)"
+    f" + (SELECT coalesce(sum(size), 0) FROM {quotas.EVERY_IMAGE})"
 )
 AWAITED = (
     "SELECT (SELECT coalesce(sum(size), 0) FROM versions WHERE status = 'uploading')"

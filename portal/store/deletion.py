@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from portal.store import apps, assets, audit, files, placement, tombstones, versions
+from portal.store import apps, asset_rows, audit, files, placement, tombstones, versions
 from portal.store.errors import Refused
 from portal.store.layout import Layout
 from portal.store.states import Status
@@ -17,7 +17,16 @@ from portal.store.store import Store
 from portal.store.versions import PlacedVersion
 
 OF_THE_OWNER: tuple[Status, ...] = ("draft", "rejected")  # what an owner may delete; its code can be uploaded again
-APP_TABLES = ("publishers", "downloads", "app_keys", "assets", "versions", "apps")  # in the order of their references
+APP_TABLES = (  # in the order of their references
+    "publishers",
+    "downloads",
+    "app_keys",
+    "proposed_assets",
+    "proposals",
+    "assets",
+    "versions",
+    "apps",
+)
 
 
 def delete_version(
@@ -65,7 +74,7 @@ def delete_app(store: Store, actor: audit.Actor, app_id: str, reason: str) -> No
             app = apps.get(tx, app_id)
             for version in versions.placed_of_app(tx, app_id):
                 _delete_row(tx, actor, version, reason)
-            assets_gone = [asset.sha256 for asset in assets.of_app(tx, app_id)]
+            assets_gone = [asset.sha256 for asset in asset_rows.of_app(tx, app_id)]
             apps.forget_search(tx, app_id)
             for table in APP_TABLES:
                 tx.execute(f"DELETE FROM {table} WHERE app_id = ?", (app_id,))

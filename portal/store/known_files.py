@@ -15,7 +15,9 @@ PAGE = 500
 
 
 class Position(NamedTuple):
-    """Where a file comes in the order of `every`: packages by app and version code, then images by app and name."""
+    """Where a file comes in the order of `every`: packages by app and version code, then images by app and name, then
+    those that wait for a review.
+    """
 
     part: int
     app_id: str
@@ -26,7 +28,7 @@ class Position(NamedTuple):
 class NamedFile:
     """`path` is relative to the root and to the trees of the backup drive; `size` is bytes, `sha256` hex; only packages
     have a `manifest`. What was written under this path before `since`, in seconds since 1970, may be another file.
-    Only images have a `plain` name: that of older releases, beside the one with the digest.
+    Only published images have a `plain` name: that of older releases, beside the one with the digest.
     """
 
     position: Position
@@ -82,8 +84,15 @@ def _image(layout: Layout, row: sqlite3.Row) -> NamedFile:
     return NamedFile(position, path.relative_to(layout.root), size, sha256, plain=plain.relative_to(layout.root))
 
 
+def _proposed(layout: Layout, row: sqlite3.Row) -> NamedFile:
+    app_id, name, size, sha256 = row
+    path = layout.proposed(app_id, name, sha256).relative_to(layout.root)
+    return NamedFile(Position(2, app_id, name), path, size, sha256)
+
+
 _PACKAGES = f"SELECT {versions.COLUMNS} FROM versions WHERE {versions.PLACED}"
 _IMAGES = "SELECT app_id, name, size, sha256 FROM assets"
+_PROPOSED = "SELECT app_id, name, size, sha256 FROM proposed_assets WHERE sha256 <> ''"
 _PARTS = (
     _Part(
         f"{_PACKAGES} AND (app_id, version_code) > (?, ?) ORDER BY app_id, version_code LIMIT ?",
@@ -97,11 +106,17 @@ _PARTS = (
         "",
         _image,
     ),
+    _Part(
+        f"{_PROPOSED} AND (app_id, name) > (?, ?) ORDER BY app_id, name LIMIT ?",
+        f"{_PROPOSED} AND app_id = ? AND name = ?",
+        "",
+        _proposed,
+    ),
 )
 
 
 def every(db: sqlite3.Connection, layout: Layout, after: Position | None = None) -> Iterator[NamedFile]:
-    """All packages, then all images, in constant memory; those `after` a position."""
+    """All packages, then all images, published and proposed, in constant memory; those `after` a position."""
     for number, part in enumerate(_PARTS):
         if after is None or after.part < number:
             after = Position(number, "", part.first)
@@ -137,6 +152,9 @@ def current(db: sqlite3.Connection, layout: Layout, file: NamedFile) -> bool:
 
 def count(db: sqlite3.Connection) -> int:
     """How many files `every` yields."""
-    query = f"SELECT (SELECT count(*) FROM versions WHERE {versions.PLACED}) + (SELECT count(*) FROM assets)"
+    query = (
+        f"SELECT (SELECT count(*) FROM versions WHERE {versions.PLACED}) + (SELECT count(*) FROM assets)"
+        " + (SELECT count(*) FROM proposed_assets WHERE sha256 <> '')"
+    )
     number: int = db.execute(query).fetchone()[0]
     return number

@@ -16,6 +16,9 @@ ICON_SIZES = (32, 64, 128)
 IMAGE_DIGITS = 16
 IMAGE_DIGEST = re.compile(rf"\.[0-9a-f]{{{IMAGE_DIGITS}}}(?=\.\w+$)")
 
+PROPOSED = "proposed/"
+"""Below the directory of an app: images that wait for a review. Releases that know none leave it alone."""
+
 # What Synology DSM creates inside shares, and ext4 at its mount point; see also the rsync filter of the backup.
 RECORD = "version.json"  # beside a package, once its version is committed; see recovery/records.py
 
@@ -126,6 +129,10 @@ class Layout:
     def image(self, app_id: str, name: str, sha256: str) -> Path:
         """The file of an image: its name has the beginning of its digest, so that it is never overwritten."""
         return self.asset(app_id, image_name(name, sha256))
+
+    def proposed(self, app_id: str, name: str, sha256: str) -> Path:
+        """The file of an image that waits for a review."""
+        return self.image(app_id, f"{PROPOSED}{name}", sha256)
 
 
 def below(directory: Path, *names: str) -> Path:

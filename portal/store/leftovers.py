@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from portal.faults import sentence
-from portal.store import deletion, files, job_runs, placement, retention, tombstones, uploads, versions
+from portal.store import deletion, files, job_runs, placement, proposals, retention, tombstones, uploads, versions
 from portal.store.database import queue
 from portal.store.errors import DatabaseBusy
-from portal.store.layout import RECORD, SYSTEM_NAMES, image_name
+from portal.store.layout import PROPOSED, RECORD, SYSTEM_NAMES, image_name
 from portal.store.placement import Target
 from portal.store.store import Store
 
@@ -28,7 +28,7 @@ PARTIAL = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}")  # as `files.write_file` and 
 PARTIAL_KEYS = re.compile(r"\.presign-keys\.[0-9]+\.[0-9a-f]{8}")
 PARTIAL_SNAPSHOT = re.compile(r"\.(portal|before-schema|trial)-.*")
 IMAGE = re.compile(
-    r"(icon-[0-9]+|screenshots/[1-5])(\.[0-9a-f]{16})?\.png|(screenshots/)?\..+\.png\.[0-9]+\.[0-9a-f]{8}"
+    r"(proposed/)?((icon-[0-9]+|screenshots/[1-5])(\.[0-9a-f]{16})?\.png|(screenshots/)?\..+\.png\.[0-9]+\.[0-9a-f]{8})"
 )
 OF_REQUESTS = re.compile(r"[0-9a-f]{32}|images?-.*")  # under `temp/`
 OF_ANYBODY = re.compile(rf"(removed|orphan)-.*|{PARTIAL.pattern}")  # of requests and jobs
@@ -253,15 +253,16 @@ def _rows(store: Store, app: str) -> Iterator[_Row]:
 
 
 def _named(store: Store, app: str) -> set[str]:
-    return {name for row in _rows(store, app) for name in (row.name, row.file)}
+    proposed = proposals.changed(store.db.read(), app).values()
+    files = {f"{PROPOSED}{image_name(asset.name, asset.sha256)}" for asset in proposed}
+    return files | {name for row in _rows(store, app) for name in (row.name, row.file)}
 
 
 def _images_of(store: Store, app: str) -> dict[str, int]:
     """The names of an app's images below its directory, and their inodes."""
-    directory, shots = store.layout.area("assets") / app, "screenshots"
-    found = _entries(directory)
-    if shots in found:
-        found |= {f"{shots}/{name}": inode for name, inode in _entries(directory / shots).items()}
+    directory, found = store.layout.area("assets") / app, dict[str, int]()
+    for below in ("", "screenshots/", PROPOSED, f"{PROPOSED}screenshots/"):
+        found |= {f"{below}{name}": inode for name, inode in _entries(directory / below).items()}
     return {name: inode for name, inode in found.items() if IMAGE.fullmatch(name)}
 
 

@@ -161,6 +161,17 @@ def link_images(sources: Mapping[Path, Path]) -> None:
         files.flush_directory(directory)
 
 
+def link_new(layout: Layout, sources: Mapping[Path, Path]) -> None:
+    """Give files of images further names, durably, perhaps in directories that do not exist yet; the keys are these."""
+    directories = {path.parent for path in sources}
+    for directory in directories:
+        files.create_directory(directory)
+    for path, source in sources.items():
+        name_image(source, path)
+    for directory in directories:
+        _flush(directory, layout.area("assets"))
+
+
 def name_image(path: Path, plain: Path) -> None:
     """Make the plain name of an image a link to its file. Call it after the COMMIT, before the next writer's turn."""
     beside = path.with_name(f".{plain.name}.{os.getpid()}.{secrets.token_hex(4)}")

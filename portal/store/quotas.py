@@ -15,7 +15,8 @@ from portal.store.errors import Refused
 
 OWN = "FROM apps WHERE developer_id = :developer_id"
 VERSIONS = "FROM versions WHERE app_id IN (SELECT app_id FROM apps WHERE developer_id = :developer_id)"
-IMAGES = "FROM assets WHERE app_id IN (SELECT app_id FROM apps WHERE developer_id = :developer_id)"
+EVERY_IMAGE = "(SELECT app_id, size FROM assets UNION ALL SELECT app_id, size FROM proposed_assets)"
+IMAGES = f"FROM {EVERY_IMAGE} WHERE app_id IN (SELECT app_id FROM apps WHERE developer_id = :developer_id)"
 OPEN = "FROM uploads WHERE developer_id = :developer_id"
 LATER = "or ask the operator of the store for more (mosis developer quota)"
 
@@ -65,7 +66,7 @@ def bytes_of_apps(db: sqlite3.Connection, developer_id: str) -> dict[str, int]:
     rows = db.execute(
         "SELECT app_id, (SELECT coalesce(sum(size), 0) FROM versions"
         "  WHERE versions.app_id = apps.app_id AND status <> 'failed')"
-        " + (SELECT coalesce(sum(size), 0) FROM assets WHERE assets.app_id = apps.app_id)"
+        f" + (SELECT coalesce(sum(size), 0) FROM {EVERY_IMAGE} AS images WHERE images.app_id = apps.app_id)"
         " FROM apps WHERE developer_id = ?",
         (developer_id,),
     )

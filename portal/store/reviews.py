@@ -42,15 +42,32 @@ def step(
     return changed
 
 
+def require_others(tx: sqlite3.Connection, actor: audit.Actor, app: App, policy: OwnReviews) -> None:
+    """Raises Refused (FORBIDDEN) if the app is the actor's own and somebody else has to publish what is new of it."""
+    if actor.developer_id == app.developer_id:
+        _require_publisher(tx, actor, app.app_id, policy)
+
+
+def images_wait(tx: sqlite3.Connection, actor: audit.Actor, policy: OwnReviews) -> bool:
+    """Whether images of an own app wait for a review: not if nobody else could do it, nor for a reviewer who may."""
+    if policy == "auto" and not _others(tx, actor):
+        return False
+    return actor.scope == "developer" or not _may_review_own(tx, actor, policy)
+
+
+def _require_publisher(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, policy: OwnReviews) -> None:
+    if not _may_review_own(tx, actor, policy):
+        raise Refused(
+            "FORBIDDEN",
+            f"{app_id} is your own app: another reviewer has to publish it, unless the setting own_reviews allows it.",
+        )
+
+
 def _require_others(
     tx: sqlite3.Connection, actor: audit.Actor, version: PlacedVersion, action: Action, policy: OwnReviews
 ) -> None:  # fmt: skip
-    if action == "publish" and not _may_review_own(tx, actor, policy):
-        raise Refused(
-            "FORBIDDEN",
-            f"{version.app_id} is your own app: another reviewer has to publish it, unless the setting own_reviews"
-            " allows it.",
-        )
+    if action == "publish":
+        _require_publisher(tx, actor, version.app_id, policy)
     if action == "unyank" and not _yanked(tx, actor, version):
         may = actor.scope != "developer" and _may_review_own(tx, actor, policy)
         if not may:
@@ -66,5 +83,9 @@ def _yanked(tx: sqlite3.Connection, actor: audit.Actor, version: PlacedVersion) 
 def _may_review_own(tx: sqlite3.Connection, actor: audit.Actor, policy: OwnReviews) -> bool:
     if policy != "auto":
         return policy == "always"
-    others = tx.execute(OTHERS, (actor.developer_id, now())).fetchone()
-    return others is None or tx.execute(BEFORE).fetchone() is not None
+    return not _others(tx, actor) or tx.execute(BEFORE).fetchone() is not None
+
+
+def _others(tx: sqlite3.Connection, actor: audit.Actor) -> bool:
+    """Whether another developer has a token that can review."""
+    return tx.execute(OTHERS, (actor.developer_id, now())).fetchone() is not None

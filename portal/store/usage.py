@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from portal.store import files, versions
+from portal.store import files, quotas, versions
 from portal.store.layout import Layout
 
 MEASURED = ("data", "catalogue", "temp", "backups")
@@ -12,6 +12,6 @@ MEASURED = ("data", "catalogue", "temp", "backups")
 def by_area(db: sqlite3.Connection, layout: Layout) -> dict[str, int]:
     """Bytes in use, by area."""
     packages = db.execute(f"SELECT coalesce(sum(size), 0) FROM versions WHERE {versions.PLACED}").fetchone()[0]
-    assets = db.execute("SELECT coalesce(sum(size), 0) FROM assets").fetchone()[0]
+    assets = db.execute(f"SELECT coalesce(sum(size), 0) FROM {quotas.EVERY_IMAGE}").fetchone()[0]
     measured = {area: files.disk_usage([layout.area(area)]).bytes for area in MEASURED}
     return {"packages": packages, "assets": assets, **measured}

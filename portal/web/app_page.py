@@ -12,7 +12,7 @@ from portal.http import forms, schemas
 from portal.http.routes import apps as api
 from portal.http.routing import REVIEWER, Call
 from portal.images.errors import ImageRejected
-from portal.store import apps, assets, deletion, keys, previews, storefront, versions
+from portal.store import apps, asset_rows, assets, deletion, keys, previews, proposals, storefront, versions
 from portal.store.apps import App
 from portal.store.errors import Refused
 from portal.store.layout import image_name
@@ -61,7 +61,8 @@ DONE = {name: step.done for name, step in STEPS.items()} | {
     "upload": "Uploaded and checked: it is a draft. Submit it for review when it is ready.",
     "app": "The app is created. Upload its first version.",
     "edit": "Saved.",
-    "icon": "The icon is in use.",
+    "icon": "The icon is saved.",
+    "discard-images": "The images are as everybody sees them again.",
     "screenshot": "The screenshot is added.",
     "move": "The screenshots are in their new order.",
     "delete": "The screenshot is deleted.",
@@ -107,10 +108,11 @@ def show(
     db = call.db.read()
     app = apps.owned(db, app_id, call.actor.developer_id)
     found, highest = versions.of_app(db, app_id), versions.highest_published(db, app_id)
-    images = {asset.name: image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)}
+    images = {asset.name: image_name(asset.name, asset.sha256) for asset in proposals.applied(db, app_id)}
     return page(
         call, "console-app.html", entered, app=app, made=made, published_once=highest > 0,
         unstored=_unstored(call, found),
+        proposal=proposals.find(db, app_id),
         versions=[(version, json.loads(version.reasons)) for version in found],
         links={each.version_id: previews.of_version(db, each) for each in found if each.status in previews.SHOWN},
         together={name: step for name, step in TOGETHER.items() if _several(found, name)},
@@ -160,7 +162,7 @@ def require_reason(step: Step, reason: str) -> None:
 
 def icon(call: Call, app: App) -> str | None:
     """The name of the icon of an app."""
-    found = [asset for asset in assets.of_app(call.db.read(), app.app_id) if asset.name == storefront.ICON]
+    found = [asset for asset in asset_rows.of_app(call.db.read(), app.app_id) if asset.name == storefront.ICON]
     return image_name(found[0].name, found[0].sha256) if found else None
 
 

@@ -3,6 +3,7 @@
 from bottle import HTTPResponse
 
 from portal.http import forms, schemas
+from portal.http.routes import image_reviews as reviews_api
 from portal.http.routes import images as api
 from portal.http.routing import DEVELOPER, Call, Operation, Routes
 from portal.store import apps, assets
@@ -54,6 +55,15 @@ def move_screenshot(call: Call, app_id: str, number: str) -> HTTPResponse:
         api.order_screenshots(call, order, app_id)
 
     return changed(call, app_id, "move", "move", act, anchor="pictures")
+
+
+@routes.add(
+    Operation("POST", f"{APP_PATH}/images/discard", "Take changed images back", DEVELOPER, media_type=HTML)
+)  # fmt: skip
+def discard_images(call: Call, app_id: str) -> HTTPResponse:
+    return changed(
+        call, app_id, "discard", "discard-images", lambda: reviews_api.discard(call, app_id), anchor="pictures"
+    )  # fmt: skip
 
 
 def moved(numbers: list[int], number: int, by: int) -> list[int]:

@@ -9,14 +9,13 @@ from bottle import HTTPResponse
 from portal.http import access, forms, schemas
 from portal.http.routes import apps as api
 from portal.http.routing import REVIEWER, Call, Operation, Routes
-from portal.store import apps, assets, audit, changes, developers, previews, storefront, versions
+from portal.store import apps, audit, changes, developers, previews, proposals, storefront, versions
 from portal.store.apps import App
 from portal.store.changes import Overview
 from portal.store.errors import Refused
-from portal.store.layout import image_name
 from portal.store.pages import Page
 from portal.store.versions import PlacedVersion
-from portal.web import rendering
+from portal.web import image_review, rendering
 from portal.web.app_page import HTML, LINK_DAYS, icon
 from portal.web.entered import Entered
 from portal.web.sign_in import redirect
@@ -28,6 +27,8 @@ DONE = {
     "publish": "Published. Devices find it within a minute.",
     "reject": "Rejected: the developer sees the reason.",
     "unshare": "The preview link is revoked.",
+    "publish-images": "The images are published.",
+    "reject-images": "The images are rejected: the developer sees the reason.",
 }
 TEMPLATES = (
     "It crashes or does not start.",
@@ -60,7 +61,7 @@ def queue(call: Call) -> HTTPResponse:
     waiting = [_waiting(call, apps.get(db, version.app_id), version) for version in found]
     return rendering.html(
         "review.html", actor=call.actor, reviewer=True, waiting=waiting, entered=Entered(),
-        number=versions.count(db).get("in_review", 0),
+        number=versions.count(db).get("in_review", 0), images=image_review.waiting(call, SHOWN_MAX),
         done=DONE.get(call.request.query.done),
     )  # fmt: skip
 
@@ -72,9 +73,9 @@ def show(call: Call, app_id: str, version_code: int) -> HTTPResponse:
 
 @routes.add(Operation("POST", f"{VERSION_PATH}/publish", "Publish the version", REVIEWER, media_type=HTML))
 def publish(call: Call, app_id: str, version_code: int) -> HTTPResponse:
-    fields = forms.text_fields(call.request, ("sha256",))
+    fields = forms.text_fields(call.request, ("sha256", "images_sha256"))
     try:
-        api.publish(call, forms.validated(schemas.Approval, fields), app_id, version_code)
+        api.publish(call, forms.validated(schemas.Approval, _given(fields)), app_id, version_code)
     except Refused as refused:
         return version_page(call, app_id, version_code, entered=Entered("publish", fields, refused))
     return redirect("/review?done=publish")
@@ -92,6 +93,10 @@ def reject(call: Call, app_id: str, version_code: int) -> HTTPResponse:
     except Refused as refused:
         return version_page(call, app_id, version_code, entered=Entered("reject", fields, refused))
     return redirect("/review?done=reject")
+
+
+def _given(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value}
 
 
 def _waiting(call: Call, app: App, version: PlacedVersion) -> Waiting:
@@ -120,10 +125,7 @@ def version_page(
         waiting=waiting, app=waiting.app, version=version,
         before=before, manifest=described(version), note=" ".join(json.loads(version.reasons)),
         members=changes.members(version, before), files=files,
-        screenshots=[
-            image_name(asset.name, asset.sha256) for asset in assets.of_app(db, app_id)
-            if asset.name.startswith("screenshots/")
-        ],
+        images=image_review.pictures(proposals.applied(db, app_id)), proposal=proposals.find(db, app_id),
         trail=audit.about(db, f"{app_id}/{version_code}"), templates=TEMPLATES,
         path=schemas.download_path(version), own=call.actor.developer_id == app.developer_id,
         icon_name=storefront.ICON, made=made, link_days=LINK_DAYS,

@@ -15,7 +15,7 @@ from portal.http.routes.store import PAGE, QUERY_MAX
 from portal.http.routing import ANYONE, Operation, PublicCall, Routes
 from portal.http.schemas import DESCRIBED, download_path
 from portal.packages.identifiers import LARGEST_INTEGER, valid_app_id
-from portal.store import app_keys, apps, assets, developers, downloads, storefront
+from portal.store import app_keys, apps, asset_rows, developers, downloads, storefront
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.database import Database
@@ -79,7 +79,7 @@ def app(call: PublicCall, app_id: str) -> HTTPResponse:
 def about(db: sqlite3.Connection, app: App, versions: list[PlacedVersion]) -> dict[str, Any]:
     """What the page of an app shows of these versions, the highest code first, of which it lists VERSIONS."""
     shown = listed(versions[: VERSIONS + 1])[:VERSIONS]
-    public = assets.of_app(db, app.app_id) if app.published_code is not None else []  # the others answer 404
+    public = asset_rows.of_app(db, app.app_id) if app.published_code is not None else []  # the others answer 404
     images = {asset.name: image_name(asset.name, asset.sha256) for asset in public}
     return {
         "app": app,

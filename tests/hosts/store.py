@@ -87,10 +87,13 @@ class Store:
         self.step(version_code, "publish", self.admin, "published")
 
     def icon(self, side: int = 512) -> None:
-        """Upload a square icon."""
+        """Upload a square icon, and bring it before everyone."""
         picture = BytesIO()
         Image.linear_gradient("L").resize((side, side)).convert("RGB").save(picture, "PNG")
-        self.post(f"/api/apps/{self.app_id}/icon", token=self.developer, status=200, files={"icon": picture.getvalue()})
+        app = f"/api/apps/{self.app_id}"
+        self.post(f"{app}/icon", token=self.developer, status=200, files={"icon": picture.getvalue()})
+        seen = _expect(self.client.get(f"{app}/images", headers={"Authorization": f"Bearer {self.admin}"}), 200).json()
+        self.post(f"{app}/images/publish", token=self.admin, status=200, json={"sha256": seen["sha256"]})
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Wait until requests succeed. Raises AssertionError."""

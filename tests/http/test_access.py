@@ -57,6 +57,8 @@ class Target:
             "Order": {"order": [1]},
             "Reason": {"reason": "Because."},
             "Rejection": {"reason": "Because."},
+            "ImageApproval": {"sha256": "0" * 64},
+            "ImageRejection": {"sha256": "0" * 64, "reason": "Because."},
             "Transfer": {"developer_id": f"{self.developer_id}-stranger", "reason": "Because."},
             "Withdrawal": {"reason": "Because."},
         }
@@ -203,10 +205,10 @@ def test_beside_a_published_version_the_draft_stays_hidden(publisher: Publisher)
 
 
 def test_a_yanked_version_is_for_owner_and_reviewer(publisher: Publisher) -> None:
-    path = publisher.publish(1)
-    url = f"/downloads/{publisher.developer_id}/{publisher.app_id}/1/package.mosis"
     icon = f"/api/apps/{publisher.app_id}/icon"
     publisher.client.post(icon, files={"icon": png(64, 64)}).raise_for_status()
+    path = publisher.publish(1)
+    url = f"/downloads/{publisher.developer_id}/{publisher.app_id}/1/package.mosis"
     publisher.step(1, "yank", reason="It ate my homework.").raise_for_status()
     with publisher.portal.client() as anyone:
         for gone in (url, f"/api/store/apps/{publisher.app_id}"):

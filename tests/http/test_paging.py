@@ -18,6 +18,7 @@ from tests.support.publishing import OWNER, add_app, change, upload
 
 WHOLE = {
     "/api/apps/<app_id>": "an app has eight images",
+    "/api/apps/<app_id>/images": "an app has eight images",
     "/api/apps/<app_id>/publishers": "an app trusts at most 20",
     "/api/store/apps/<app_id>": "an app has eight images; its keys change a few times a year",
     "/api/apps/<app_id>/versions/<version_code:code>/previews": "a version has at most 20 links",
@@ -34,6 +35,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store.db.close()
 
 
+def proposed(store: Store, app_id: str) -> None:
+    """Note that images of the app were changed."""
+    with store.db.write() as tx:
+        tx.execute("INSERT INTO proposals (app_id, changed_at) VALUES (?, 1)", (app_id,))
+
+
 @pytest.fixture(scope="module")
 def client(full: Store) -> Iterator[httpx.Client]:
     """Of an administrator, who is also a developer with five of everything."""
@@ -46,6 +53,7 @@ def client(full: Store) -> Iterator[httpx.Client]:
     for code in range(1, 6):
         upload(store, APP_ID, code)
         change(store, APP_ID, code, "submit")
+        proposed(store, f"org.example.app{code - 1}")
     headers = {"Authorization": f"Bearer {token}"}
     transport = httpx.WSGITransport(create_app(store.settings))
     with httpx.Client(transport=transport, base_url="http://portal", headers=headers) as calling:
@@ -63,6 +71,7 @@ LISTS = {
     "/api/developers/acme/tokens": ("tokens", "token_id"),
     "/api/me/tokens": ("tokens", "token_id"),
     "/api/review": ("versions", "version_code"),
+    "/api/review/images": ("images", "app_id"),
     f"/api/apps/{APP_ID}/versions": ("versions", "version_code"),
 }
 

@@ -1,5 +1,6 @@
 """Who may publish and put back what, over real HTTP."""
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from portal.store import tokens, versions
 from portal.store.audit import OPERATOR
+from tests.http.test_images import png
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, only_publisher, problem
 
 
@@ -191,3 +193,76 @@ def test_an_administrator_gives_an_app_to_another_developer(publisher: Publisher
         new.post(f"{path}/versions/2/submit").raise_for_status()
         publisher.step(2, "publish").raise_for_status()
     assert info(publisher).json()["version_code"] == 2
+
+
+def illustrated(publisher: Publisher) -> dict[str, str]:
+    """Publish a version, then change the icon: the image of 64 pixels as the portal answers it."""
+    icon = f"/api/apps/{publisher.app_id}/icon"
+    publisher.client.post(icon, files={"icon": png(64, 64)}).raise_for_status()
+    publisher.publish(1)
+    changed: dict[str, str] = (
+        publisher.client.post(icon, files={"icon": png(64, 64)}).raise_for_status().json()["assets"][1]
+    )
+    assert changed["proposed"]
+    return changed
+
+
+def shown(publisher: Publisher) -> list[str]:
+    """The digests of the images that devices get."""
+    info = httpx.get(f"{publisher.portal.url}/api/store/apps/{publisher.app_id}").json()
+    return [asset["sha256"] for asset in info["assets"]]
+
+
+def test_changed_images_are_seen_by_insiders_until_a_reviewer_publishes_them(publisher: Publisher) -> None:
+    changed, path = illustrated(publisher), f"/api/apps/{publisher.app_id}/images"
+    assert changed["sha256"] not in shown(publisher)
+    problem(httpx.get(publisher.portal.url + changed["url"]), 404, "NOT_FOUND")
+    for insider in (publisher.client, publisher.reviewer):
+        answer = insider.get(changed["url"]).raise_for_status()
+        assert hashlib.sha256(answer.content).hexdigest() == changed["sha256"]
+        assert answer.headers["cache-control"] == "private, no-store"
+    with publisher.portal.client(add_developer(publisher.portal.store, f"x{publisher.app_id[-4:]}")) as stranger:
+        for method in ("GET", "DELETE"):
+            problem(stranger.request(method, path), 404, "NOT_FOUND")
+        problem(stranger.get(changed["url"]), 404, "NOT_FOUND")
+        problem(stranger.post(f"{path}/publish", json={"sha256": "0" * 64}), 403, "FORBIDDEN")
+    waiting = publisher.reviewer.get("/api/review/images").json()["images"]
+    images = next(one for one in waiting if one["app_id"] == publisher.app_id)
+    assert images == publisher.client.get(path).json()
+    lines = sorted(f"{asset['sha256']}  {asset['name']}\n" for asset in images["assets"])
+    lines.sort(key=lambda line: line.split("  ")[1])
+    assert images["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
+    problem(publisher.reviewer.post(f"{path}/publish", json={"sha256": "0" * 64}), 409, "WRONG_STATE")
+    publisher.reviewer.post(f"{path}/publish", json={"sha256": images["sha256"]}).raise_for_status()
+    assert changed["sha256"] in shown(publisher)
+    assert "immutable" in httpx.get(publisher.portal.url + changed["url"]).headers["cache-control"]
+
+
+def test_images_are_published_with_the_version_only_by_their_digest(publisher: Publisher) -> None:
+    changed, path = illustrated(publisher), f"/api/apps/{publisher.app_id}/images"
+    digest = publisher.client.get(path).json()["sha256"]
+    submitted(publisher, 2)
+    problem(publisher.step(2, "publish", images_sha256="0" * 64), 409, "WRONG_STATE")
+    assert publisher.client.get(f"/api/apps/{publisher.app_id}").json()["published_code"] == 1
+    publisher.step(2, "publish").raise_for_status()
+    assert changed["sha256"] not in shown(publisher), "nobody has seen it"
+    submitted(publisher, 3)
+    publisher.step(3, "publish", images_sha256=digest).raise_for_status()
+    assert changed["sha256"] in shown(publisher)
+
+
+def test_rejected_images_wait_for_their_owner(publisher: Publisher) -> None:
+    changed, path = illustrated(publisher), f"/api/apps/{publisher.app_id}/images"
+    body = {"sha256": publisher.client.get(path).json()["sha256"], "reason": "It is blurred."}
+    publisher.reviewer.post(f"{path}/reject", json=body).raise_for_status()
+    assert publisher.client.get(path).json()["reason"] == "It is blurred."
+    assert publisher.client.delete(path).status_code == 204
+    problem(publisher.client.delete(path), 404, "NOT_FOUND")
+    assert publisher.client.get(path).json()["changed_at"] is None
+    problem(publisher.client.get(changed["url"]), 404, "NOT_FOUND")
+
+
+def test_the_one_person_of_a_store_changes_images_at_once(alone: Publisher) -> None:
+    alone.publish(1)
+    put = alone.client.post(f"/api/apps/{alone.app_id}/icon", files={"icon": png(64, 64)}).raise_for_status().json()
+    assert {asset["sha256"] for asset in put["assets"]} == set(shown(alone))

@@ -24,6 +24,8 @@ BODIES: dict[type, dict[str, object]] = {
     schemas.NewRecovery: {"new_key_id": HEX, "reason": "Lost."},
     schemas.Rejection: {"reason": "So."},
     schemas.Withdrawal: {"reason": "So."},
+    schemas.ImageApproval: {"sha256": HEX + HEX},
+    schemas.ImageRejection: {"sha256": HEX + HEX, "reason": "So."},
     schemas.Order: {"order": [1]},
     schemas.NewWebhook: {"url": "https://example.org/"},
     schemas.Transfer: {"developer_id": "thief", "reason": "So."},

@@ -104,6 +104,7 @@ def test_what_devices_may_not_download_stays_out_of_the_bucket(publisher: Publis
     store, icon = through(publisher.portal.store, empty), png(256, 256)
     publisher.upload(publisher.package(1)).raise_for_status()
     publisher.client.post(f"/api/apps/{publisher.app_id}/icon", files={"icon": icon}).raise_for_status()
+    publisher.approve_images()
     prefixes = (f"packages/{publisher.developer_id}/{publisher.app_id}/", f"assets/{publisher.app_id}/")
 
     def keys() -> list[str]:
@@ -118,6 +119,8 @@ def test_what_devices_may_not_download_stays_out_of_the_bucket(publisher: Publis
     published = keys()
     assert [name.partition(".")[0] for name in published] == ["icon-128", "icon-32", "icon-64", "manifest", "package"]
     publisher.client.post(f"/api/apps/{publisher.app_id}/icon", files={"icon": png(300, 300)}).raise_for_status()
+    assert keys() == published, "nobody has reviewed it"
+    publisher.approve_images()
     assert len(keys()) == len(published) + 3, "devices may still ask for the old icon"
 
 

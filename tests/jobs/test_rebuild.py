@@ -53,6 +53,7 @@ def lived(published: Publisher) -> Publisher:
     for _ in range(2):
         client.post(f"{app}/screenshots", files={"screenshot": png(1280, 720)}).raise_for_status()
     client.delete(f"{app}/screenshots/1").raise_for_status()
+    published.approve_images()
     new = register(published)
     rotate(published, published.key, new, 5).raise_for_status()
     published.publish(5, key=new)

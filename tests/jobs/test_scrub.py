@@ -251,6 +251,7 @@ def test_an_image_that_the_disk_changed_is_never_sent_and_is_mended(published: P
     client, store, app = published.client, published.portal.store, f"/api/apps/{published.app_id}"
     icon = client.post(f"{app}/icon", files={"icon": png(256, 256)}).raise_for_status().json()["assets"][1]
     screenshot = client.post(f"{app}/screenshots", files={"screenshot": png(1280, 720)}).raise_for_status().json()
+    published.approve_images()
     backup.packages(store)
     sent = {asset["url"]: client.get(asset["url"]).content for asset in (icon, screenshot)}
     for file in (file for file in named(store) if file.plain):

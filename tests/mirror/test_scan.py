@@ -10,7 +10,7 @@ from portal.mirror import scan as scanning
 from portal.mirror import wanted
 from portal.mirror.record import Pending, Record
 from portal.mirror.scan import scan
-from portal.store import apps, assets, audit, clock, deletion, retention, transfers, versions
+from portal.store import apps, asset_rows, assets, audit, clock, deletion, retention, transfers, versions
 from portal.store.store import Store
 from tests.support.many import OWNER, fill
 from tests.support.portal import add_developer
@@ -116,7 +116,7 @@ def test_what_is_transferred_stays_and_what_is_deleted_for_good_goes(store: Stor
 def test_what_is_wanted_again_is_not_deleted(store: Store, record: Record) -> None:
     copied(store, record)
     app = apps.get(store.db.read(), "org.example.app0")
-    [shot] = assets.of_app(store.db.read(), app.app_id)
+    [shot] = asset_rows.of_app(store.db.read(), app.app_id)
     assets.delete_screenshot(store, OWNER, app, 1)
     scan(store.db.read(), store.layout, record)
     record.unnamed(clock.now())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from portal.store import app_keys, apps, assets, audit, keys, versions
+from portal.store import app_keys, apps, asset_rows, audit, keys, versions
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
@@ -48,7 +48,7 @@ def test_an_app_comes_from_indexes(store: Store) -> None:
         with pytest.raises(Refused):
             versions.get(db, APP_ID, 1)
         keys.find(db, "0" * 32)
-        assets.of_app(db, APP_ID)
+        asset_rows.of_app(db, APP_ID)
         app_keys.history(db, APP_ID)
         app_keys.pending(db, APP_ID)
 

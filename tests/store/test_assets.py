@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.store import apps, assets, audit, files, known_files
+from portal.store import apps, asset_rows, assets, audit, files, known_files
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
@@ -149,7 +149,7 @@ def test_who_reads_an_image_while_it_is_replaced_gets_the_new_one(
 
 def shots(store: Store) -> list[tuple[str, bytes]]:
     """Each screenshot as its row, its file and its plain name have it."""
-    found = [asset for asset in assets.of_app(store.db.read(), APP_ID) if asset.name.startswith(assets.SCREENSHOTS)]
+    found = [asset for asset in asset_rows.of_app(store.db.read(), APP_ID) if asset.name.startswith(assets.SCREENSHOTS)]
     paths = [assets.located(store.db.read(), store.layout, APP_ID, asset.name)[1] for asset in found]
     for asset, path in zip(found, paths, strict=True):
         assert path.samefile(store.layout.asset(APP_ID, asset.name))

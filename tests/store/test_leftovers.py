@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.store import apps, assets, audit, leftovers, placement, signed_uploads, uploads, versions
+from portal.store import apps, asset_rows, assets, audit, leftovers, placement, signed_uploads, uploads, versions
 from portal.store.clock import now
 from portal.store.layout import RECORD
 from portal.store.leftovers import Leftover
@@ -170,7 +170,7 @@ def test_what_was_named_since_it_was_listed_stays(store: Store, app: apps.App) -
 
 @pytest.mark.usefixtures("version")
 def test_images_get_the_name_that_they_lack(store: Store) -> None:
-    icon, shot = assets.of_app(store.db.read(), APP_ID)
+    icon, shot = asset_rows.of_app(store.db.read(), APP_ID)
     pairs = [(store.layout.image(APP_ID, a.name, a.sha256), store.layout.asset(APP_ID, a.name)) for a in (icon, shot)]
     pairs[0][0].unlink()  # an icon of an older release
     pairs[1][1].unlink()

@@ -18,6 +18,7 @@ from portal.store import (
     deletion,
     files,
     placement,
+    proposals,
     refusals,
     signed_uploads,
     transfers,
@@ -72,6 +73,7 @@ WRITES: dict[str, Write] = {
     "deletion.delete_app": lambda store, app: deletion.delete_app(store, ADMIN, app.app_id, "So."),
     "deletion.delete_version": lambda store, app: deletion.delete_version(store, ADMIN, app.app_id, 7, "So."),
     "transfers.transfer": lambda store, app: transfers.transfer(store, ADMIN, app.app_id, "other", "So."),
+    "proposals.discard": lambda store, app: proposals.discard(store, ACTOR, app),
     "placement.remove_orphan": lambda store, app: placement.remove_orphan(
         store, placement.Target(app.developer_id, app.app_id, 1)
     ),
@@ -122,6 +124,7 @@ def test_a_function_that_writes_reads_inside_its_transaction(store: Store, write
     with store.db.write() as tx:
         uploads.note(tx, store, upload(store, app))
         tx.execute("INSERT INTO uploads (upload_id, developer_id, size, expires_at) VALUES ('open', 'acme', 1, 0)")
+        tx.execute("INSERT INTO proposals (app_id, changed_at) VALUES (?, 1)", (app.app_id,))
 
     statements: list[str] = []
     store.db.read().set_trace_callback(statements.append)

@@ -178,6 +178,12 @@ class Publisher:
         client = self.reviewer if action in ("publish", "reject") else self.client
         return client.post(f"/api/apps/{self.app_id}/versions/{version_code}/{action}", json=body)
 
+    def approve_images(self) -> None:
+        """Publish the images that the developer has changed."""
+        path = f"/api/apps/{self.app_id}/images"
+        digest = self.reviewer.get(path).raise_for_status().json()["sha256"]
+        self.reviewer.post(f"{path}/publish", json={"sha256": digest}).raise_for_status()
+
     def publish(self, version_code: int, **options: object) -> Path:
         path = self.package(version_code, **options)
         for answer in (self.upload(path), self.step(version_code, "submit"), self.step(version_code, "publish")):

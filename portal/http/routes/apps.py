@@ -3,7 +3,7 @@
 from portal.http import access, forms, paging, schemas
 from portal.http.routes.accounts import apps_of
 from portal.http.routing import ADMIN, DEVELOPER, MEMBER, REVIEWER, VERSION_CODE_DIGITS, Call, Operation, Routes
-from portal.store import apps, deletion, listing, quotas, reviews, transfers, uploads, versions
+from portal.store import apps, deletion, listing, proposals, quotas, reviews, transfers, uploads, versions
 from portal.store.errors import Refused
 from portal.store.files import Sink
 from portal.store.states import TRANSITIONS, Action
@@ -174,7 +174,7 @@ def withdraw(call: Call, body: schemas.Reason, app_id: str, version_code: int) -
     )
 )  # fmt: skip
 def publish(call: Call, body: schemas.Approval, app_id: str, version_code: int) -> schemas.Version:
-    return _step(call, app_id, version_code, "publish", body.reason, body.sha256)
+    return _step(call, app_id, version_code, "publish", body.reason, body.sha256, body.images_sha256)
 
 
 @routes.add(Operation("POST", f"{VERSION_PATH}/reject", "Reject a version", REVIEWER, problems=("WRONG_STATE",)))
@@ -198,14 +198,20 @@ def unyank(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> 
 
 
 def _step(
-    call: Call, app_id: str, version_code: int, action: Action, reason: str, sha256: str | None = None
-) -> schemas.Version:
+    call: Call, app_id: str, version_code: int, action: Action, reason: str, sha256: str | None = None,
+    images: str | None = None,
+) -> schemas.Version:  # fmt: skip
+    """Take a step; a publish takes the changed images along if it names their digest."""
     with call.db.write() as tx:
         app = access.visible(tx, call.actor, app_id, TRANSITIONS[action].by)
         version = reviews.step(
             tx, call.actor, app, version_code, action,
             reason=reason, sha256=sha256, own_reviews=call.settings.own_reviews,
         )  # fmt: skip
+        if images is not None:
+            finish = proposals.publish(tx, call.store, call.actor, app, images)
+            tx.execute("COMMIT")
+            finish()
     return schemas.Version.of(version, call.settings.public_url)
 
 

@@ -11,6 +11,7 @@ from portal.images import decoder
 from portal.metrics import Measured
 from portal.store import apps, assets, budget
 from portal.store.apps import App
+from portal.store.asset_rows import Asset
 from portal.store.files import Sink
 
 SCREENSHOTS_PATH = "/api/apps/<app_id>/screenshots"
@@ -35,7 +36,7 @@ def put_icon(call: Call, app_id: str) -> schemas.Assets:
         ):
             sizes = decoder.icon(path, max_pixels=call.settings.image_max_pixels)
         put = assets.put_icon(call.store, call.actor, app, sizes)
-    return schemas.Assets(assets=[schemas.Asset.of(asset, call.settings.public_url) for asset in put])
+    return schemas.Assets(assets=[_shown(call, asset) for asset in put])
 
 
 @routes.add(
@@ -44,17 +45,17 @@ def put_icon(call: Call, app_id: str) -> schemas.Assets:
         form_file="screenshot", status=201, rate_limited=True, problems=(*PROBLEMS, "TOO_MANY_SCREENSHOTS"),
     )
 )  # fmt: skip
-def add_screenshot(call: Call, app_id: str) -> schemas.Asset:
+def add_screenshot(call: Call, app_id: str) -> schemas.Image:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     asset = assets.add_screenshot(call.store, call.actor, app, _screenshot(call, app))
-    return schemas.Asset.of(asset, call.settings.public_url)
+    return _shown(call, asset)
 
 
 @routes.add(Operation("PUT", SCREENSHOTS_PATH, "Set the order of the screenshots", DEVELOPER))
 def order_screenshots(call: Call, body: schemas.Order, app_id: str) -> schemas.Assets:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     ordered = assets.order_screenshots(call.store, call.actor, app, body.order)
-    return schemas.Assets(assets=[schemas.Asset.of(asset, call.settings.public_url) for asset in ordered])
+    return schemas.Assets(assets=[_shown(call, asset) for asset in ordered])
 
 
 @routes.add(
@@ -63,16 +64,20 @@ def order_screenshots(call: Call, body: schemas.Order, app_id: str) -> schemas.A
         form_file="screenshot", rate_limited=True, problems=PROBLEMS,
     )
 )  # fmt: skip
-def put_screenshot(call: Call, app_id: str, number: str) -> schemas.Asset:
+def put_screenshot(call: Call, app_id: str, number: str) -> schemas.Image:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     asset = assets.put_screenshot(call.store, call.actor, app, int(number), _screenshot(call, app))
-    return schemas.Asset.of(asset, call.settings.public_url)
+    return _shown(call, asset)
 
 
 @routes.add(Operation("DELETE", SCREENSHOT_PATH, "Delete a screenshot", DEVELOPER, status=204))
 def delete_screenshot(call: Call, app_id: str, number: str) -> None:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     assets.delete_screenshot(call.store, call.actor, app, int(number))
+
+
+def _shown(call: Call, asset: Asset) -> schemas.Image:
+    return schemas.Image.changed(call.db.read(), asset, call.settings.public_url)
 
 
 def _screenshot(call: Call, app: App) -> bytes:

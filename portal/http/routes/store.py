@@ -12,7 +12,7 @@ from portal.http.responses import Answer
 from portal.http.routing import ANYONE, MEMBER, STARTED, Call, Operation, PublicCall, Routes
 from portal.mirror import offload
 from portal.packages.identifiers import valid_app_id
-from portal.store import apps, assets, audit, keys, presign, tokens, versions
+from portal.store import apps, asset_rows, assets, audit, keys, presign, proposals, tokens, versions
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.layout import plain_name
@@ -68,7 +68,7 @@ def show_app(call: PublicCall, app_id: str) -> Answer[schemas.StoreApp]:
             "description": app.description,
             "homepage": app.homepage,
             "public_key": base64.b64encode(keys.get(db, version.key_id).public_key).decode(),
-            "assets": [schemas.Asset.of(asset, base) for asset in assets.of_app(db, app_id)],
+            "assets": [schemas.Asset.of(asset, base) for asset in asset_rows.of_app(db, app_id)],
             "signing": schemas.AppKeys.of(db, app_id),
         }
     )
@@ -134,7 +134,10 @@ def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedD
 )  # fmt: skip
 def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     app = apps.get(call.db.read(), app_id)
-    if app.published_code is None and not access.is_insider(call.actor, app.developer_id):
+    insider = access.is_insider(call.actor, app.developer_id)
+    if insider and proposals.located(call.db.read(), call.store.layout, app_id, name):
+        return send_image(call, app_id, name, UNPUBLISHED_CACHE)
+    if app.published_code is None and not insider:
         known = assets.has(call.db.read(), app_id, name)
         raise apps.hidden(call.db.read(), app_id) if known else apps.not_found(app_id)
     if app.published_code is None:
@@ -148,7 +151,9 @@ def send_image(call: PublicCall, app_id: str, name: str, cache_control: str) -> 
 
     def image() -> Representation:
         # Without X-Accel-Redirect: nginx caches the answer itself, with its entity tag, for the next client.
-        found, path = assets.located(call.db.read(), call.store.layout, app_id, name)
+        db, layout = call.db.read(), call.store.layout
+        waits = proposals.located(db, layout, app_id, name) if cache_control == UNPUBLISHED_CACHE else None
+        found, path = waits or assets.located(db, layout, app_id, name)
         return Representation(
             path, found.size, found.sha256, found.updated_at, "image/png", cache_control, mutable=mutable,
             lasting=schemas.Asset.of(found, call.settings.public_url).url, checked=True,
