@@ -249,6 +249,8 @@ class Settings(BaseModel):
     def _an_audience(self) -> "Settings":
         if self.issuers and not self.id_token_audience:
             raise ValueError("issuers require public_url or audience, so that no token for another store is taken")
+        if self.audience and not self.issuers:
+            raise ValueError("audience has no effect without issuers: remove it, or name the CI services in issuers")
         return self
 
     def to_toml(self) -> str:

@@ -385,6 +385,11 @@ def test_settings_that_prove_nothing_are_refused(issuer: dict[str, str], reason:
         settings.parse({"root": "/srv/mosis", "issuers": [issuer]})
 
 
+def test_an_audience_without_services_is_refused() -> None:
+    with pytest.raises(SettingsError, match="audience has no effect without issuers"):
+        settings.parse({"root": "/srv/mosis", "audience": "https://a.test"})
+
+
 def test_a_revoked_token_leaves_nobody_trusted(own_shop: Shop) -> None:
     """Whoever stole it may have had the app trust another repository, and its jobs may have made links."""
     client, store = own_shop.client, own_shop.store
