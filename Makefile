@@ -98,6 +98,7 @@ lock: .venv/supply.done ## compile requirements/*.lock; UPGRADE=1 takes newer ve
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra server --extra operator --group dev -c requirements/operator.lock -o requirements/dev.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --group fuzz -c requirements/dev.lock -o requirements/fuzz.lock
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --group supply -c requirements/dev.lock -o requirements/supply.lock
+	@$(RUN) 3.11 deploys.make.environment operator && $(BIN)/python -m deploys.make.litestream
 
 # What hosts install, with digests, for tools that look for known faults or licences; INTO is where it goes.
 sbom: .venv/supply.done ## write what hosts install as CycloneDX, to INTO=.cache/sbom.json
