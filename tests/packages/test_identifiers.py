@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from portal.packages import paths
-from portal.packages.identifiers import AppId, DeveloperId, SemVer, valid_app_id
+from portal.packages.identifiers import AppId, DeveloperId, SemVer, valid_app_id, valid_developer_id
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_ids_make_the_same_paths_on_every_file_system(kind: object, data: st.Dat
     ],
 )  # fmt: skip
 def test_developer_id(developer_id: str, valid: bool) -> None:
-    assert fits(DeveloperId, developer_id) == valid
+    assert valid_developer_id(developer_id) == valid
 
 
 @pytest.mark.parametrize(
