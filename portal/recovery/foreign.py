@@ -14,7 +14,7 @@ from portal.recovery.errors import BackupError
 from portal.store import assets, schema
 
 COMPONENT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,254}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256 = re.compile(r"(?:[0-9a-f]{64})?")  # empty: of an image that is proposed to be deleted
 
 Check = Callable[[object], bool]
 
@@ -32,8 +32,10 @@ COLUMNS: Mapping[str, Check] = {
     "sha256": _matches(SHA256),
 }
 """In every table, the columns that become parts of paths."""
-NAMES: Mapping[tuple[str, str], Check] = {("assets", "name"): _matches(re.compile(assets.NAMES))}
-"""The same of one table alone."""
+NAMES: Mapping[tuple[str, str], Check] = {
+    (table, "name"): _matches(re.compile(assets.NAMES)) for table in ("assets", "proposed_assets")
+}
+"""The same of some tables alone."""
 TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%'"
 PROGRAMS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
 
@@ -63,7 +65,8 @@ def _check(table: str, column: str) -> Check | None:
 
 def _require(table: str, column: str, values: Iterable[object]) -> None:
     check = _check(table, column)
-    if check and (wrong := next((value for value in values if value is not None and not check(value)), None)):
+    wrong = next((value for value in values if check and value is not None and not check(value)), None)
+    if wrong is not None:
         raise BackupError(
             f"its table {table} has the {column} {str(wrong)[:100]!a}, which no release writes: somebody changed it."
         )

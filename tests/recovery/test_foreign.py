@@ -10,10 +10,10 @@ import pytest
 from portal.jobs import backup, restore
 from portal.recovery import copies, foreign, records
 from portal.recovery.errors import BackupError
-from portal.store import audit, files, schema, tokens
-from portal.store.layout import Layout, LeadsOutside
+from portal.store import apps, assets, audit, files, schema, tokens
+from portal.store.layout import ICON_SIZES, Layout, LeadsOutside
 from portal.store.store import Store, open_store
-from tests.support.many import fill
+from tests.support.many import OWNER, fill
 from tests.support.portal import add_developer, mosis
 
 OUT = "../../escaped"
@@ -22,7 +22,9 @@ PATHS = [
     ("developers", "developer_id", OUT), ("apps", "app_id", OUT), ("versions", "app_id", OUT),
     ("versions", "developer_id", "/etc"), ("versions", "version_id", ".."), ("versions", "sha256", "/../../x"),
     ("versions", "version_code", -1), ("assets", "app_id", OUT), ("assets", "name", "../x.png"),
-    ("assets", "sha256", "../../../../../x"), ("uploads", "upload_id", OUT), ("tombstones", "app_id", OUT),
+    ("assets", "sha256", "../../../../../x"), ("proposed_assets", "name", "proposed/../../x.png"),
+    ("proposed_assets", "sha256", "x"), ("uploads", "upload_id", OUT), ("tombstones", "app_id", OUT),
+    ("apps", "app_id", ""),
 ]  # fmt: skip
 
 
@@ -73,6 +75,21 @@ def row_of(db: sqlite3.Connection, table: str) -> str:
     columns = db.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
     values = [f"'{harmless[name]}'" if name in harmless else of_type[kind] for name, kind in columns]
     return f"INSERT INTO {table} VALUES ({', '.join(values)})"
+
+
+def test_what_the_store_itself_writes_is_harmless(store: Store) -> None:
+    """Also changes of images that wait for a review, one of which deletes a screenshot."""
+    fill(store, 1, versions_each=1)
+    add_developer(store, "second", None, "reviewer")
+    with store.db.write() as tx:
+        tx.execute("UPDATE apps SET published_code = 1")
+    [app] = apps.of_developer(store.db.read(), "acme")
+    assets.put_icon(store, OWNER, app, dict.fromkeys(ICON_SIZES, b"png"))
+    assets.delete_screenshot(store, OWNER, app, 1)
+    waiting = store.db.read().execute("SELECT sha256 FROM proposed_assets").fetchall()
+    assert len(waiting) == 4 and "" in [row["sha256"] for row in waiting]
+    with closing(sqlite3.connect(backup.database(store))) as db:
+        foreign.require_harmless(db)
 
 
 def test_a_program_in_a_copy_is_refused(store: Store) -> None:
