@@ -54,9 +54,12 @@ def database_there(plan: Plan) -> Generator[str]:
 
 @operation()
 def admin_token(mosis: str, path: str) -> Generator[str]:
-    """The file `path` contains the first admin token, readable by the store's user only."""
+    """The file `path` contains the first admin token, readable by the store's user only.
+
+    Whoever keeps the token elsewhere and removes the file gets no other one while that is valid.
+    """
     if not host.get_fact(File, path=path):
-        yield f"{quote(mosis)} token create admin --scope admin --days 3650 --output {quote(path)}"
+        yield f"{quote(mosis)} token create admin --scope admin --days 90 --first --output {quote(path)}"
 
 
 @deploy("Portal")

@@ -159,12 +159,16 @@ def token_create(
         Path | None,
         typer.Option(dir_okay=False, help="Write it to this new file, mode 600, instead of printing it."),
     ] = None,
+    first: Annotated[bool, typer.Option("--first", help="Only if no token of this scope is valid.")] = False,
 ) -> None:
     """Issue a token. With scope admin a developer who does not exist yet is added."""
     if output is not None and output.exists():
         raise FileExistsError(17, "File exists", str(output))
     store = open_store(settings.load())
     with store.db.write() as tx:
+        if first and any(one.is_valid and one.scope == scope and one.passkey is None for one in tokens.every(tx)):
+            print(f"a token of scope {scope} is valid (mosis token list): none is created")
+            return
         if scope == "admin" and developer_id not in {d.developer_id for d in developers.every(tx)}:
             developers.add(tx, OPERATOR, developer_id, "Admin")
         token, text = tokens.issue(tx, OPERATOR, developer_id, scope, days)

@@ -246,6 +246,9 @@ class AppKey(BaseModel):
         "<old key_id>\\n<key_id>\\n<from_version_code>\\n`"
     )
     new_signature: str | None = Field(description="the same statement signed with this key")
+    revoked_at: Time | None = Field(
+        description="since when it signs nothing new; what it signed before was reviewed, and is still published"
+    )
 
     @classmethod
     def of(cls, key: app_keys.AppKey) -> "AppKey":

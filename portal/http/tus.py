@@ -42,8 +42,8 @@ def require_plain_creation(call: BaseRequest) -> None:
 
 
 def mark() -> None:
-    """Hook: add the version to every answer to a tus client, errors included."""
-    if is_used(request):
+    """Hook: add the version to every answer to a tus client, errors included, but to none that a cache keeps."""
+    if is_used(request) and "public" not in response.get_header("Cache-Control", ""):
         response.set_header("Tus-Resumable", VERSION)
         if response.status_code == 412:
             response.set_header("Tus-Version", VERSION)

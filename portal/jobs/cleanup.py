@@ -29,6 +29,7 @@ from portal.store import (
     placement,
     retention,
     search,
+    tokens,
     versions,
 )
 from portal.store.clock import now
@@ -144,6 +145,9 @@ class _Run:
         if downloads.is_any_old(self.store.db.read(), self.at):
             with self.store.db.write(durable=False) as tx:
                 downloads.fold(tx, self.at)
+        if tokens.is_any_to_forget(self.store.db.read(), self.at):
+            with self.store.db.write(durable=False) as tx:
+                tokens.forget_ended(tx, self.at)
         self._raise_faults()
 
     def _raise_faults(self) -> None:

@@ -17,6 +17,7 @@ class AppKey:
     """From `effective_at` on, `key_id` signs the versions from `from_version_code` on.
 
     Times are seconds since 1970, `public_key` is 32 raw bytes; only a rotation has the two signatures, base64.
+    A revoked key signs nothing new; what it signed before was reviewed, and stays.
     """
 
     number: int
@@ -30,11 +31,13 @@ class AppKey:
     old_signature: str | None
     new_signature: str | None
     public_key: bytes
+    revoked_at: int | None
 
 
 SELECT = (
     "SELECT number, app_id, kind, key_id, from_version_code, app_keys.created_at, effective_at, reason, old_signature,"
-    " new_signature, public_key FROM app_keys JOIN keys USING (key_id) WHERE cancelled_at IS NULL AND app_id = ?"
+    " new_signature, public_key, keys.revoked_at FROM app_keys JOIN keys USING (key_id)"
+    " WHERE cancelled_at IS NULL AND app_id = ?"
 )
 
 

@@ -15,6 +15,7 @@ from portal.store.clock import now
 from portal.store.errors import Refused
 
 RECOVERY_SECONDS = 7 * 86400
+AHEAD_MAX = 1_000_000  # version codes: every later rotation must start there or above, and needs codes to do so
 
 
 def rotate(
@@ -28,6 +29,11 @@ def rotate(
     old = _require_replaceable(tx, app, new_key_id)
     _require_trusted(tx, keys.get(tx, old.key_id).developer_id, old.key_id)  # perhaps the owner before a transfer
     versions.require_newer(tx, app.app_id, from_version_code)
+    most = max(versions.highest_published(tx, app.app_id), old.from_version_code) + AHEAD_MAX
+    if from_version_code > most:
+        raise Refused(
+            "VERSION_CONFLICT", f"from_version_code must be at most {most}, or no later rotation could follow it."
+        )
     if from_version_code < old.from_version_code:
         raise Refused(
             "VERSION_CONFLICT",

@@ -22,6 +22,7 @@ Scope = Literal["developer", "reviewer", "admin"]
 DAY = 86400
 OWN_MAX = 100  # tokens for single apps that a developer may have in force
 USE_NOTED_EVERY = 600  # seconds; a write per request would cost an fsync per request
+KEPT_DAYS = 90  # that an ended token is listed
 PATTERN = re.compile(r"mosis_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 
 
@@ -58,6 +59,14 @@ MADE = """
 """A token, those that were created with it, and those of jobs that it let publish, at any depth."""
 ENDING = {"previews": "preview_id", "publishers": "number", "webhooks": "developer_id"}
 """What else a token can create that outlasts it, and what names a row: all of it has the column `token_id`."""
+LONG_ENDED = (
+    "FROM tokens WHERE (expires_at < :before OR revoked_at < :before)"
+    " AND NOT EXISTS (SELECT 1 FROM tokens AS made WHERE made.created_by = tokens.token_id)"
+    + "".join(
+        f" AND NOT EXISTS (SELECT 1 FROM {table} WHERE {table}.token_id = tokens.token_id)"
+        for table in (*ENDING, "idempotency")
+    )
+)
 
 
 def issue(
@@ -98,6 +107,19 @@ def forget_ended_of_jobs(tx: sqlite3.Connection) -> None:
         " AND NOT EXISTS (SELECT 1 FROM idempotency WHERE idempotency.token_id = tokens.token_id)",
         (now() - 2 * DAY,),
     )
+
+
+def forget_ended(tx: sqlite3.Connection, at: int) -> int:
+    """Forget tokens that expired or were revoked long before `at`, and return how many: the audit log names them all.
+
+    One that created something which outlasts it, another token among that, is needed to end it.
+    """
+    return tx.execute(f"DELETE {LONG_ENDED}", {"before": at - KEPT_DAYS * DAY}).rowcount
+
+
+def is_any_to_forget(db: sqlite3.Connection, at: int) -> bool:
+    """Whether `forget_ended` would forget a token."""
+    return db.execute(f"SELECT 1 {LONG_ENDED} LIMIT 1", {"before": at - KEPT_DAYS * DAY}).fetchone() is not None
 
 
 def _insert(

@@ -7,7 +7,7 @@ from subprocess import PIPE
 
 import pytest
 
-from portal.store import apps, audit, passkeys, tokens, versions
+from portal.store import apps, asset_rows, assets, audit, passkeys, tokens, versions
 from portal.store.authenticators import RelyingParty
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
@@ -46,6 +46,32 @@ def test_a_token_that_cannot_be_shown_is_not_issued(store: Store) -> None:
         done = subprocess.run([MOSIS, "token", "create", "acme"], env=environ(store), stdout=full_disk, stderr=PIPE)
     assert done.returncode == 1 and b"disk is full" in done.stderr
     assert tokens.every(store.db.read()) == before
+
+
+def test_a_first_token_is_issued_once_until_none_is_valid(store: Store, tmp_path: Path) -> None:
+    create = ("token", "create", "admin", "--scope", "admin", "--first", "--output", str(tmp_path / "token"))
+    ran(store, *create)
+    (tmp_path / "token").unlink()
+    assert "none is created" in ran(store, *create)
+    assert not (tmp_path / "token").exists()
+    [token] = tokens.every(store.db.read(), "admin")
+    with store.db.write() as tx:
+        tokens.revoke(tx, audit.OPERATOR, "admin", token.token_id)
+    ran(store, *create)
+    assert (tmp_path / "token").exists()
+
+
+def test_images_are_listed_shown_and_decided_on_the_host(full: Store) -> None:
+    add_developer(full, "second", None, "reviewer")
+    app, owner = apps.get(full.db.read(), APP_ID), audit.Actor("acme", "developer", None, "test")
+    for png, decide in ((b"blurred", ("reject-images", "--reason", "Blurred.")), (b"sharp", ("approve-images",))):
+        assets.put_icon(full, owner, app, {32: png})
+        [line] = [line for line in ran(full, "queue", "images").splitlines() if line.startswith(APP_ID)]
+        digest = json.loads(ran(full, "queue", "images", APP_ID))["sha256"]
+        assert digest in line
+        ran(full, "queue", decide[0], APP_ID, digest, *decide[1:])
+        assert APP_ID not in ran(full, "queue", "images")
+    assert [asset.size for asset in asset_rows.of_app(full.db.read(), APP_ID)] == [len(b"sharp")]
 
 
 def test_apps_are_listed_and_shown(full: Store) -> None:

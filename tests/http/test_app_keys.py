@@ -138,12 +138,24 @@ def test_what_a_rotation_cannot_be(publisher: Publisher) -> None:
     assert "first publish" in problem(rotate(publisher, publisher.key, new, 1), 409, "KEY_CONFLICT")["detail"]
     publisher.publish(3)
     problem(rotate(publisher, publisher.key, new, 3), 409, "VERSION_CONFLICT")
+    last = problem(rotate(publisher, publisher.key, new, 2**53 - 1), 409, "VERSION_CONFLICT")
+    assert "no later rotation" in last["detail"]
     problem(rotate(publisher, publisher.key, publisher.key, 4), 409, "KEY_CONFLICT")
     unknown = Ed25519PrivateKey.generate()
     assert "not registered." in problem(rotate(publisher, publisher.key, unknown, 4), 409, "UNTRUSTED_KEY")["detail"]
     publisher.client.delete(f"/api/developers/{publisher.developer_id}/keys/{key_id(publisher.key)}").raise_for_status()
     assert "revoked" in problem(rotate(publisher, publisher.key, new, 4), 409, "UNTRUSTED_KEY")["detail"]
     problem(publisher.reviewer.post(f"/api/apps/{publisher.app_id}/key-rotations", json={}), 403, "FORBIDDEN")
+
+
+def test_devices_see_that_a_key_was_revoked(publisher: Publisher) -> None:
+    """What it signed before stays: it was reviewed, and nothing new is signed with it."""
+    publisher.publish(1)
+    assert [key["revoked_at"] for key in signing(publisher)["keys"]] == [None]
+    publisher.client.delete(f"/api/developers/{publisher.developer_id}/keys/{key_id(publisher.key)}").raise_for_status()
+    assert [bool(key["revoked_at"]) for key in signing(publisher)["keys"]] == [True]
+    path = f"/api/store/apps/{publisher.app_id}/download"
+    httpx.get(publisher.portal.url + path).raise_for_status()
 
 
 def test_each_untrusted_key_has_its_own_reason(publisher: Publisher) -> None:

@@ -59,6 +59,12 @@ def test_another_image_has_another_url_that_may_be_cached_for_good(publisher: Pu
     assert plain.headers["cache-control"] == cached, "no cache has another icon than the one that it says there is"
 
 
+def test_no_cache_keeps_what_is_for_one_client_of_tus(publisher: Publisher) -> None:
+    publisher.publish(1)
+    info = f"{publisher.portal.url}/api/store/apps/{publisher.app_id}"
+    assert "tus-resumable" not in httpx.get(info, headers={"Tus-Resumable": "1.0.0"}).headers
+
+
 def test_only_what_was_public_is_refused_by_caches_too(publisher: Publisher) -> None:
     """Else a stranger could fill a cache with refusals, or tell drafts from what is not there."""
     app, base = publisher.app_id, publisher.portal.url

@@ -49,3 +49,21 @@ def test_what_a_former_release_left_ends_by_revoking_again(store: Store) -> None
         tokens.revoke(tx, OPERATOR, "acme", stolen.token_id)
     with pytest.raises(Refused, match="has no webhook"):
         webhooks.get(store.db.read(), "acme")
+
+
+def test_tokens_that_ended_long_ago_are_forgotten_unless_something_needs_them(store: Store) -> None:
+    add_developer(store, "acme", None)
+    [used] = tokens.every(store.db.read(), "acme")
+    at = used.created_at + (tokens.KEPT_DAYS + 2) * tokens.DAY
+    with store.db.write() as tx:
+        expired, parent = (tokens.issue(tx, OPERATOR, "acme", "developer", 1)[0] for _ in range(2))
+        child = tokens.issue(tx, Actor("acme", "developer", parent.token_id, ""), "acme", "developer", 365)[0]
+        gone = tokens.issue(tx, OPERATOR, "acme", "developer", 365)[0]
+        tokens.revoke(tx, OPERATOR, "acme", gone.token_id)
+        tx.execute("UPDATE tokens SET expires_at = ? WHERE token_id = ?", (at + 1, used.token_id))
+        assert not tokens.is_any_to_forget(tx, used.created_at + tokens.KEPT_DAYS * tokens.DAY)
+        assert tokens.is_any_to_forget(tx, at)
+        assert tokens.forget_ended(tx, at) == 2
+    left = {token.token_id for token in tokens.every(store.db.read(), "acme")}
+    assert left == {used.token_id, parent.token_id, child.token_id}
+    assert expired.token_id not in left, "its parent would end the child that is still valid"
