@@ -59,6 +59,10 @@ MADE = """
 """A token, those that were created with it, and those of jobs that it let publish, at any depth."""
 ENDING = {"previews": "preview_id", "publishers": "number", "webhooks": "developer_id"}
 """What else a token can create that outlasts it, and what names a row: all of it has the column `token_id`."""
+KEYS = (
+    "SELECT key_id FROM audit JOIN keys ON keys.key_id = audit.subject AND keys.revoked_at IS NULL"
+    " WHERE audit.action = 'key.register' AND audit.token_id = ? ORDER BY audit.seq"
+)
 LONG_ENDED = (
     "FROM tokens WHERE (expires_at < :before OR revoked_at < :before)"
     " AND NOT EXISTS (SELECT 1 FROM tokens AS made WHERE made.created_by = tokens.token_id)"
@@ -182,8 +186,17 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_
         return  # nothing changes, so the log says nothing
     if others := [each for each in revoked if each != token_id]:
         ended["with"] = others
+    if registered := [key for each in made for key in keys_of(tx, each)]:
+        ended["keys_that_stay"] = [*registered]
     action = "token.revoke" if get(tx, token_id).passkey is None else "passkey.remove"
     audit.append(tx, actor, action, token_id, developer_id=developer_id, **ended)
+
+
+def keys_of(db: sqlite3.Connection, token_id: str) -> list[str]:
+    """The keys in force that were registered with the token. They stay when it ends, for apps may be signed with them:
+    only their owner knows whether it was a thief who registered them.
+    """
+    return [row[0] for row in db.execute(KEYS, (token_id,))]
 
 
 def _revoke(tx: sqlite3.Connection, token_id: str) -> bool:

@@ -1,12 +1,13 @@
 """With a token ends what it has created: nothing that a thief leaves behind outlasts the revocation."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.store import audit, tokens, webhooks
+from portal.store import audit, keys, tokens, webhooks
 from portal.store.audit import OPERATOR, Actor
 from portal.store.errors import Refused
 from portal.store.store import Store
-from tests.support.portal import add_developer
+from tests.support.portal import add_developer, registration
 
 OF_A_VALID_TOKEN = {"tokens", "sessions", "passkeys", "idempotency"}
 """Tables whose rows open nothing once their token has ended; the audit log names what was done."""
@@ -67,3 +68,15 @@ def test_tokens_that_ended_long_ago_are_forgotten_unless_something_needs_them(st
     left = {token.token_id for token in tokens.every(store.db.read(), "acme")}
     assert left == {used.token_id, parent.token_id, child.token_id}
     assert expired.token_id not in left, "its parent would end the child that is still valid"
+
+
+def test_a_revocation_names_the_keys_that_a_thief_may_have_registered(store: Store) -> None:
+    add_developer(store, "acme", None)
+    [stolen] = tokens.every(store.db.read(), "acme")
+    body = registration("acme", Ed25519PrivateKey.generate())
+    with store.db.write() as tx:
+        thief = Actor("acme", "developer", stolen.token_id, "192.0.2.1")
+        key = keys.register(tx, thief, "acme", body["public_key"], body["proof"])
+        tokens.revoke(tx, OPERATOR, "acme", stolen.token_id)
+    assert keys.fault(store.db.read(), key.key_id, "acme") is None, "apps may be signed with it"
+    assert audit.about(store.db.read(), stolen.token_id)[-1][1]["keys_that_stay"] == [key.key_id]
