@@ -1,12 +1,13 @@
 """What a copy of the database may contain: whoever had the drive, or the disk of a replica, may have written to it.
 
-What becomes a part of a path is checked before anything uses it, and so are triggers and views, which would run with
-the next change. The rest of a forged copy, such as its tokens, is for the operator to judge: a restore names it.
+What becomes a part of a path is checked before anything uses it, and so are triggers, views and virtual tables: they
+run with the next change, answer in place of rows that were checked, or keep the log append-only. The rest of a forged
+copy, such as its tokens, is for the operator to judge: a restore names it.
 """
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 
 from portal.packages import identifiers
@@ -36,21 +37,36 @@ NAMES: Mapping[tuple[str, str], Check] = {
     (table, "name"): _matches(re.compile(assets.NAMES)) for table in ("assets", "proposed_assets")
 }
 """The same of some tables alone."""
-TABLES = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%'"
-PROGRAMS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
+STORED, VIRTUAL = "table", "virtual"  # types of tables, as PRAGMA table_list has them
 
 
 def require_harmless(db: sqlite3.Connection) -> None:
     """Raises BackupError if a row names a path that no release writes, or if the database has programs of its own."""
-    if unknown := sorted(_programs(db) - _programs_of_releases(db)):
-        kind, name, _ = unknown[0]
-        raise BackupError(f"it has the {kind} {name!r}, which this release does not know: somebody changed this copy.")
-    for (table,) in db.execute(TABLES).fetchall():
-        quoted = table.replace('"', '""')
-        for (column,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall():
+    _require_programs(db)
+    for table in tables(db, STORED):
+        for column in columns(db, table):
             if _check(table, column):
-                values = db.execute(f'SELECT DISTINCT {column} FROM "{quoted}"')
+                values = db.execute(f"SELECT DISTINCT {column} FROM {_quoted(table)}")
                 _require(table, column, (row[0] for row in values))
+
+
+def tables(db: sqlite3.Connection, kind: str) -> list[str]:
+    """The tables of a kind. By the PRAGMA: a table of the copy may have the name of the function pragma_table_list."""
+    return [
+        name for schema_name, name, its, *_ in db.execute("PRAGMA table_list") if (schema_name, its) == ("main", kind)
+    ]
+
+
+def columns(db: sqlite3.Connection, table: str) -> list[str]:
+    """Its columns. Raises BackupError for one that is computed, which no release has: no check of rows lasts."""
+    found = db.execute(f"PRAGMA table_xinfo({_quoted(table)})").fetchall()
+    if computed := [name for _, name, *_, hidden in found if hidden]:
+        raise BackupError(f"its table {table} computes the column {computed[0]!a}: somebody changed this copy.")
+    return [name for _, name, *_ in found]
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def require_harmless_row(table: str, row: Mapping[str, object]) -> None:
@@ -60,6 +76,7 @@ def require_harmless_row(table: str, row: Mapping[str, object]) -> None:
 
 
 def _check(table: str, column: str) -> Check | None:
+    table, column = table.lower(), column.lower()  # as SQLite compares names
     return NAMES.get((table, column)) or COLUMNS.get(column)
 
 
@@ -72,14 +89,30 @@ def _require(table: str, column: str, values: Iterable[object]) -> None:
         )
 
 
-def _programs(db: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    return {(str(kind), str(name), str(sql)) for kind, name, sql in db.execute(PROGRAMS)}
-
-
-def _programs_of_releases(db: sqlite3.Connection) -> set[tuple[str, str, str]]:
-    """The triggers and views that a database of this schema has; of a later one, those that this release knows."""
+def _require_programs(db: sqlite3.Connection) -> None:
+    """Raises BackupError unless the triggers, views and virtual tables are those of the releases."""
     number: int = db.execute("PRAGMA user_version").fetchone()[0]
+    steps = schema.migrations()
+    present, known = _programs(db), _programs_of(steps[:number])
+    if unknown := sorted(present - known):
+        kind, name, _ = unknown[0]
+        raise BackupError(f"it has the {kind} {name!r}, which this release does not know: somebody changed this copy.")
+    if number <= len(steps) and (missing := sorted(known - present)):  # a later release may have removed some
+        kind, name, _ = missing[0]
+        raise BackupError(f"it lacks the {kind} {name!r}: somebody changed this copy.")
+
+
+def _programs(db: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Type, name and SQL of what runs or answers in place of a table."""
+    found = db.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    virtual = tables(db, VIRTUAL)
+    kinds = {(kind, str(name), str(sql)) for kind, name, sql in found if kind in ("trigger", "view")}
+    return kinds | {("virtual table", name, str(sql)) for _, name, sql in found if name in virtual}
+
+
+def _programs_of(steps: Sequence[str]) -> set[tuple[str, str, str]]:
+    """What these migrations make; of a later schema, what this release knows."""
     with closing(sqlite3.connect(":memory:")) as known:
-        for sql in schema.migrations()[:number]:
+        for sql in steps:
             known.executescript(sql)
         return _programs(known)
