@@ -80,3 +80,26 @@ def test_a_revocation_names_the_keys_that_a_thief_may_have_registered(store: Sto
         tokens.revoke(tx, OPERATOR, "acme", stolen.token_id)
     assert keys.fault(store.db.read(), key.key_id, "acme") is None, "apps may be signed with it"
     assert audit.about(store.db.read(), stolen.token_id)[-1][1]["keys_that_stay"] == [key.key_id]
+
+
+def test_forgetting_tokens_is_linear_work(store: Store) -> None:
+    """A developer may make hundreds an hour, and the database is locked meanwhile. Counts what SQLite executes."""
+    add_developer(store, "acme", None)
+    [used] = tokens.every(store.db.read(), "acme")
+    at = used.created_at + (tokens.KEPT_DAYS + 2) * tokens.DAY
+    few, many = (steps_to_forget(store, number, at) for number in (200, 1600))
+    assert many < 16 * few, "8 times as many tokens, not 64 times the work"
+
+
+def steps_to_forget(store: Store, number: int, at: int) -> int:
+    steps = []
+    with store.db.write() as tx:
+        tx.executemany(
+            "INSERT INTO tokens (token_id, developer_id, scope, secret_hash, created_at, expires_at)"
+            " VALUES (?, 'acme', 'developer', x'00', 1, 2)",
+            [(f"{each:016x}",) for each in range(number)],
+        )
+        tx.set_progress_handler(lambda: steps.append(1), 100)
+        assert tokens.forget_ended(tx, at) >= number
+        tx.set_progress_handler(None, 0)
+    return len(steps)
