@@ -11,7 +11,7 @@ from pyinfra.facts.files import File
 
 from deploys.host import files
 from deploys.host.deploy import deploy
-from deploys.host.processes import portal_health, unit_running, unit_stopped
+from deploys.host.processes import Succeeds, portal_health, unit_running, unit_stopped
 from deploys.plan.model import Plan
 from deploys.plan.paths import CURRENT, EXCHANGE, GOOD, PREVIOUS
 from portal.store.layout import Layout
@@ -56,10 +56,12 @@ def database_there(plan: Plan) -> Generator[str]:
 def admin_token(mosis: str, path: str) -> Generator[str]:
     """The file `path` contains the first admin token, readable by the store's user only.
 
-    Whoever keeps the token elsewhere and removes the file gets no other one while that is valid.
+    Whoever keeps the token elsewhere and removes the file gets no other one while that is valid, unless the database
+    comes from another host.
     """
-    if not host.get_fact(File, path=path):
-        yield f"{quote(mosis)} token create admin --scope admin --days 90 --first --output {quote(path)}"
+    create = f"{quote(mosis)} token create admin --scope admin --first"
+    if not host.get_fact(File, path=path) and not host.get_fact(Succeeds, command=f"{create} --check"):
+        yield f"{create} --days 90 --output {quote(path)}"
 
 
 @deploy("Portal")

@@ -1,5 +1,6 @@
 """`mosis developer` and `token`: people on this host's store."""
 
+import sqlite3
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from portal.cli.lazy import declaring, example
 from portal.cli.output import table
 from portal.cli.parameters import DeveloperId, KeyId, TokenId, checked, reason_option
 from portal.packages.texts import Name
+from portal.recovery import lineage
 from portal.store import developers, files, keys, passkeys, quotas, tokens
 from portal.store.audit import OPERATOR
 from portal.store.clock import now, rfc3339
@@ -159,14 +161,22 @@ def token_create(
         Path | None,
         typer.Option(dir_okay=False, help="Write it to this new file, mode 600, instead of printing it."),
     ] = None,
-    first: Annotated[bool, typer.Option("--first", help="Only if no token of this scope is valid.")] = False,
+    first: Annotated[
+        bool,
+        typer.Option("--first", help="Only if no token of this scope is valid that was created since a restore."),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="With --first: create none; exit 1 if one would be created.")
+    ] = False,
 ) -> None:
     """Issue a token. With scope admin a developer who does not exist yet is added."""
     if output is not None and output.exists():
         raise FileExistsError(17, "File exists", str(output))
     store = open_store(settings.load())
+    if check:
+        raise typer.Exit(0 if first and _has_token(store.db.read(), scope) else 1)
     with store.db.write() as tx:
-        if first and any(one.is_valid and one.scope == scope and one.passkey is None for one in tokens.every(tx)):
+        if first and _has_token(tx, scope):
             print(f"a token of scope {scope} is valid (mosis token list): none is created")
             return
         if scope == "admin" and developer_id not in {d.developer_id for d in developers.every(tx)}:
@@ -178,6 +188,15 @@ def token_create(
             files.write_file(output, text.encode() + b"\n", mode=SECRET_MODE, replace=False)
     if output is not None:
         print(f"wrote token {token.token_id} of {developer_id}, valid until {rfc3339(token.expires_at)}, to {output}")
+
+
+def _has_token(db: sqlite3.Connection, scope: tokens.Scope) -> bool:
+    """Whether a token is valid that somebody on this host was given: those of a copy may be lost with its host."""
+    since = lineage.began(db)
+    return any(
+        one.is_valid and one.scope == scope and one.passkey is None and one.created_at >= since
+        for one in tokens.every(db)
+    )
 
 
 def token_list() -> None:

@@ -71,6 +71,14 @@ class Found:
     faults: dict[str, str]
 
 
+def began(db: sqlite3.Connection) -> int:
+    """When the database came to this host by a restore or a promotion, in seconds since 1970; 0 if it began here."""
+    at: int = db.execute(
+        "SELECT coalesce(max(at), 0) FROM audit WHERE action IN (?, ?)", (RESTORED, PROMOTED)
+    ).fetchone()[0]
+    return at
+
+
 def newest_of_each_kind(found: Iterable[Copy]) -> list[Copy]:
     """Of copies in the order of `Found`."""
     newest: dict[str, Copy] = {}

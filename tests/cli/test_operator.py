@@ -7,6 +7,7 @@ from subprocess import PIPE
 
 import pytest
 
+from portal.recovery import lineage
 from portal.store import apps, asset_rows, assets, audit, passkeys, tokens, versions
 from portal.store.authenticators import RelyingParty
 from portal.store.store import Store
@@ -52,12 +53,25 @@ def test_a_first_token_is_issued_once_until_none_is_valid(store: Store, tmp_path
     create = ("token", "create", "admin", "--scope", "admin", "--first", "--output", str(tmp_path / "token"))
     ran(store, *create)
     (tmp_path / "token").unlink()
+    ran(store, *create[:6], "--check")  # what a deploy asks, which changes nothing then
     assert "none is created" in ran(store, *create)
     assert not (tmp_path / "token").exists()
     [token] = tokens.every(store.db.read(), "admin")
     with store.db.write() as tx:
         tokens.revoke(tx, audit.OPERATOR, "admin", token.token_id)
     ran(store, *create)
+    assert (tmp_path / "token").exists()
+
+
+@pytest.mark.parametrize("begun", [lineage.RESTORED, lineage.PROMOTED])
+def test_a_host_that_took_a_copy_over_has_a_first_token_of_its_own(store: Store, tmp_path: Path, begun: str) -> None:
+    create = ("token", "create", "admin", "--scope", "admin", "--first", "--output")
+    ran(store, *create, str(tmp_path / "lost with its host"))
+    with store.db.write() as tx:
+        tx.execute("UPDATE tokens SET created_at = created_at - 3600")
+        lineage.begin(tx, begun, "a copy", 2)
+    assert mosis(store, *create[:-1], "--check").returncode == 1
+    ran(store, *create, str(tmp_path / "token"))
     assert (tmp_path / "token").exists()
 
 

@@ -44,7 +44,9 @@ def test_from_nothing_to_a_store_to_nothing_to_do(store: LocalStore) -> None:
     running = store.pids()
     second = store.deploy()
     assert (second.code, second.changed) == (0, ()), second.output
+    kept = token.rename(token.with_name("kept elsewhere"))
     assert store.deploy(dry=True).changed == ()
+    kept.rename(token)
     assert store.pids() == running
 
 
