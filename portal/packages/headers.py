@@ -13,6 +13,7 @@ _DEFLATE_LEVEL = 0x0006
 _FEATURES = {0x0020: "patched data", 0x0040: "strong encryption", 0x2000: "masked headers"}
 _ZIP_2_0, _ZIP_4_5 = 20, 45  # the version that deflate needs, and that ZIP64 does
 _UNIX = 3
+_WITHOUT_MODES = (0, 6, 7, 10, 11, 14, 19)  # DOS, OS/2, Mac, Windows and Darwin, as APPNOTE or Info-ZIP number them
 _DOS_VOLUME_OR_DEVICE, _DOS_DIRECTORY = 0x48, 0x10
 
 _USE = "use 0644, or 0755 for programs and directories"
@@ -100,7 +101,9 @@ def _kind_faults(header: CentralHeader, is_directory: bool) -> Iterator[str]:
         yield "is named like a directory but marked as a file"
     elif not is_directory and (kind == stat.S_IFDIR or header.external & _DOS_DIRECTORY):
         yield "is marked as a directory but not named like one"
-    elif mode:
+    elif (system := header.made_by >> 8) not in (_UNIX, *_WITHOUT_MODES):
+        yield f"is marked as made on system {system}, whose modes readers take differently: mark it as made on Unix"
+    elif mode or system == _UNIX:  # there 0 is a mode too, and unzip applies it
         yield from _mode_faults(stat.S_IMODE(mode), is_directory)
     if is_directory and header.unpacked:
         yield "is a directory with content"

@@ -238,6 +238,8 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
         ['"d/" has the mode 0777, with which every user of a device may change it: use 0644, or 0755 for'],
     ),
     "mode 0": (package(file(central={"external": 0o100000 << 16})), ["mode 0000, with which its owner cannot read it"]),
+    "no mode at all, made on Unix": (package(file(central={"external": 0})), ["mode 0000, with which its"]),
+    "made on an Amiga": (package(file(central={"made_by": 0x0114})), ["made on system 1, whose modes readers take"]),
     "directory without x": (package(Item(b"d/", central={"external": 0o040644 << 16})), ["owner cannot read it"]),
     "volume label": (package(file(central={"external": 0x08})), [f"{A} is a link or a device"]),
     "file marked as directory": (package(file(central={"external": 0x10})), ["marked as a directory but not named"]),
