@@ -7,6 +7,7 @@ import typer
 from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import table
+from portal.cli.parameters import app_id as checked_app_id
 from portal.cli.parameters import reason_option
 from portal.cli.store_apps import AppId, Code
 from portal.http import schemas
@@ -76,7 +77,11 @@ def reject(
     _decide(app_id, version_code, "reject", reason, sha256)
 
 
-def images(app_id: Annotated[str | None, typer.Argument(help="Only this app, as JSON.")] = None) -> None:
+def images(
+    app_id: Annotated[
+        str | None, typer.Argument(parser=checked_app_id, metavar="APP_ID", help="Only this app, as JSON.")
+    ] = None,
+) -> None:
     """List the apps whose changed images wait for a review, or show the images of one."""
     store = open_store(settings.load())
     db = store.db.read()
@@ -101,7 +106,7 @@ def approve_images(app_id: AppId, sha256: Digest) -> None:
 
 
 def reject_images(
-    app_id: AppId, sha256: Digest, reason: Annotated[str, typer.Option(help="Why; the developer reads it.")]
+    app_id: AppId, sha256: Digest, reason: Annotated[str, reason_option("Why; the developer reads it.")]
 ) -> None:
     """Reject the changed images of an app."""
     with open_store(settings.load()).db.write() as tx:

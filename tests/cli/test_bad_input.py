@@ -71,7 +71,7 @@ def good(store: Store, tmp_path: Path) -> dict[str, str]:
         "key": str(tmp_path / "key.pem"), "file": str(tmp_path / "package.mosis"),
         "output": str(tmp_path / "output"), "lines": "no line", "log": str(tmp_path / "log"),
         "pid_file": str(tmp_path / "pid"), "root": str(tmp_path / "away"), "config": str(tmp_path / "config"),
-        "issuer": "https://gitlab.com", "repository_id": "4711", "number": "1",
+        "issuer": "https://gitlab.com", "repository_id": "4711", "number": "1", "sha256": "0" * 64,
     }  # fmt: skip
 
 

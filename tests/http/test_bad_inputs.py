@@ -113,7 +113,7 @@ def test_a_bad_input_is_answered_and_leaves_nothing(row: Row, target: Target) ->
 
 
 def test_many_large_uploads_at_once_stay_within_a_worker_s_memory(target: Target) -> None:
-    """Icons of 9.7 MB, which take 13 MB to decode: a connection and a thread each."""
+    """Icons of 9.7 MB: a connection and a thread each. Those beyond what one developer may have at once are refused."""
     icon = BytesIO()
     Image.frombytes("RGB", (1800, 1800), Random(0).randbytes(3 * 1800**2)).save(icon, "PNG", compress_level=0)
 
@@ -125,7 +125,7 @@ def test_many_large_uploads_at_once_stay_within_a_worker_s_memory(target: Target
         return answer.status_code
 
     with ThreadPoolExecutor(48) as together:
-        assert set(together.map(put, range(48))) == {200}
+        assert {200} <= set(together.map(put, range(48))) <= {200, 503}
     assert max(target.worker_rss().values()) <= WORKER_RSS_MAX, target.worker_rss()
 
 

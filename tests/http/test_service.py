@@ -106,7 +106,7 @@ def test_a_proxy_on_the_host_shows_nobody_the_metrics(header: str, proxied: bool
 
     def asked(**headers: str) -> HTTPResponse:
         request = LocalRequest({"REMOTE_ADDR": "127.0.0.1", **of_nginx, **headers})
-        services = Services(store, Metrics(store), tuple(service.routes), Counting(store.db))
+        services = Services(store, Metrics(store), tuple(service.routes), Counting(store.db), Senders(8))
         return service.show_metrics(PublicCall(request, services, None))
 
     assert asked().status_code == 200

@@ -52,7 +52,7 @@ def fill(store: Store) -> Demo:
     """Fill an empty store."""
     developer = add_developer(store, "acme")
     for number, (app_id, (name, about)) in enumerate(SHOWN.items()):
-        publishing.add_app(store, app_id, about)
+        publishing.add_app(store, app_id)
         _illustrate(store, app_id, number)
         _publish(store, app_id, 1, name, about, ["storage.read"])
         _publish(store, app_id, 2, name, about, ["storage.read", "network"])
@@ -72,7 +72,8 @@ def _publish(store: Store, app_id: str, code: int, name: str, about: str, permis
 
 
 def _every_state(store: Store) -> None:
-    """Of the rich app, beside what is published: withdrawn, rejected, in review, a draft, and a failed try."""
+    """Of the rich app, beside what is published: withdrawn, rejected, in review, a draft, a failed try, a new image."""
+    assets.add_screenshot(store, publishing.OWNER, apps.get(store.db.read(), RICH), _screen(0, 2))
     publishing.change(store, RICH, 1, "yank", "It lost notes that were written at midnight.")
     for code, steps in (
         (3, (("submit", ""), ("reject", "It asks for the microphone, and nothing in it needs one."))),
