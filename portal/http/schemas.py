@@ -345,7 +345,7 @@ class ImageApproval(Reason):
 
 class ImageRejection(Body):
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description=f"digest of the images; {DIGEST_OF_IMAGES}")
-    reason: str = Field(max_length=2000, pattern=r"\S", description="text that is shown to the developer")
+    reason: Explanation = Field(description="text that is shown to the developer")
 
 
 class Rejection(Seen):

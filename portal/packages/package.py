@@ -23,6 +23,11 @@ Document = TypeVar("Document")
 
 _BUFFER = 64 * 1024  # bytes
 
+MISSING = {
+    manifests.PATH: f"{manifests.PATH} is missing.",
+    signatures.PATH: f"{signatures.PATH} is missing: sign the package with `mosis sign`.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -144,8 +149,10 @@ def _document(
 def _missing(path: str, entries: list[Entry]) -> str:
     deeper = next((entry.path for entry in entries if entry.path.endswith(f"/{path}")), None)
     if deeper is None:
-        return f"{path} is missing."
+        return MISSING[path]
     folder = deeper.removesuffix(path)
+    if folder == "./":
+        return f"{path} is missing at the root, it is at {quote(deeper)}: pack `*`, not `.`."
     return (
         f"{path} is missing at the root, it is at {quote(deeper)}: pack the content of {quote(folder)}, not the folder."
     )

@@ -32,7 +32,7 @@ def faults(path: str) -> Iterator[str]:
         yield f"is longer than {LONGEST_PATH} bytes"
         return
     if "\\" in path:
-        yield "contains a backslash"
+        yield "contains a backslash: separate directories with `/`, as `mosis pack` and PowerShell 7 do"
     if path.startswith("/"):
         yield "is absolute"
     if fault := characters.fault(path):
@@ -96,8 +96,10 @@ def is_system_name(component: str) -> bool:
 def _component_faults(component: str) -> Iterator[str]:
     if component == "":
         yield "has an empty component"
-    elif component in (".", ".."):
-        yield f"has a `{component}` component"
+    elif component == ".":
+        yield "has a `.` component: pack `*`, not `.`"
+    elif component == "..":
+        yield "has a `..` component"
     elif component.endswith((".", " ")) or component.startswith(" "):
         yield "has a component that begins with a space or ends with a space or a dot"
     elif DEVICE_NAME.fullmatch(component.partition(".")[0].rstrip()):
@@ -105,6 +107,6 @@ def _component_faults(component: str) -> Iterator[str]:
     elif _VMS_VERSION.search(component):
         yield "has a component that ends with a semicolon and a number, which unzip cuts off"
     elif is_system_name(component):
-        yield "has a component reserved by an operating system"
+        yield "has a component reserved by an operating system: leave it out, as `mosis pack` does"
     if len(component.encode()) > LONGEST_COMPONENT:
         yield f"has a component longer than {LONGEST_COMPONENT} bytes"

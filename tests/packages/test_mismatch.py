@@ -90,4 +90,4 @@ def test_the_folder_instead_of_its_content(tmp_path: Path) -> None:
         'manifest.json is missing at the root, it is at "hello-1.0/manifest.json": pack the content of "hello-1.0/",'
         " not the folder."
     )
-    assert unsigned == "META-INF/mosis.sig is missing."
+    assert unsigned == "META-INF/mosis.sig is missing: sign the package with `mosis sign`."

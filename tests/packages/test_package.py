@@ -174,7 +174,7 @@ def test_without_signature(tmp_path: Path) -> None:
     path = tmp_path / "package.mosis"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("manifest.json", json.dumps(samples.manifest()))
-    with pytest.raises(PackageRejected, match=r"^META-INF/mosis.sig is missing\.$"):
+    with pytest.raises(PackageRejected, match=r"^META-INF/mosis.sig is missing: sign the package with `mosis sign`\.$"):
         package.read(path)
     assert package.inspect(path).manifest.version_code == 1
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -145,3 +146,15 @@ def test_a_program_that_was_run_once(name: str, verdict: str, tmp_path: Path) ->
 def test_every_committed_archive_has_a_verdict() -> None:
     assert {path.stem for path in WRITTEN.iterdir()} == set(COMMITTED)
     assert all(path.stat().st_size < 2000 for path in WRITTEN.iterdir())
+
+
+def test_an_archive_of_the_working_directory_says_what_to_pack(tmp_path: Path) -> None:
+    out = tmp_path / "package.zip"
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in FILES.items():
+            archive.writestr(zipfile.ZipInfo(f"./{name}"), content)
+    with pytest.raises(PackageRejected) as refusal:
+        build.sign(out, samples.KEY)
+    names, manifest = refusal.value.errors
+    assert "has a `.` component: pack `*`, not `.`." in names
+    assert manifest.endswith("pack `*`, not `.`.")

@@ -63,6 +63,8 @@ def fill(store: Store) -> Demo:
     with store.db.write() as tx:
         preview = previews.add(tx, publishing.OWNER, versions.get(tx, RICH, DRAFT), 7)[1]
     reviewer, admin = add_developer(store, "rita", None, "reviewer"), add_developer(store, "olga", None, "admin")
+    # With another reviewer than its owner, what changes in images waits for a review.
+    assets.add_screenshot(store, publishing.OWNER, apps.get(store.db.read(), RICH), _screen(0, 2))
     return Demo(developer, reviewer, admin, f"/preview/{preview}")
 
 
@@ -72,8 +74,7 @@ def _publish(store: Store, app_id: str, code: int, name: str, about: str, permis
 
 
 def _every_state(store: Store) -> None:
-    """Of the rich app, beside what is published: withdrawn, rejected, in review, a draft, a failed try, a new image."""
-    assets.add_screenshot(store, publishing.OWNER, apps.get(store.db.read(), RICH), _screen(0, 2))
+    """Of the rich app, beside what is published: withdrawn, rejected, in review, a draft, and a failed try."""
     publishing.change(store, RICH, 1, "yank", "It lost notes that were written at midnight.")
     for code, steps in (
         (3, (("submit", ""), ("reject", "It asks for the microphone, and nothing in it needs one."))),
