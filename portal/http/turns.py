@@ -49,7 +49,10 @@ class _Line:
 
 
 class Turns:
-    """Only the first request of each developer waits for the lock; the others wait for that one."""
+    """Only the first request of each developer waits for the lock; the others wait for that one.
+
+    A developer may have as many as are still free, so some are always left for another.
+    """
 
     def __init__(self, lock: InOrder) -> None:
         self._lock = lock
@@ -69,7 +72,8 @@ class Turns:
     def _join(self, developer_id: str) -> _Line:
         with self._guard:
             line = self._lines.get(developer_id) or _Line()
-            if line.length >= EACH_MAX or sum(each.length for each in self._lines.values()) >= ALL_MAX:
+            free = ALL_MAX - sum(each.length for each in self._lines.values())
+            if line.length >= min(EACH_MAX, free):
                 raise Unavailable("Other images are being converted: try again in a moment.", SECONDS)
             line.length += 1
             self._lines[developer_id] = line

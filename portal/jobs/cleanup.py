@@ -136,12 +136,12 @@ class _Run:
     def clean(self, *, force: bool) -> None:
         """Delete everything that is due. Raises CleanupError at the end if something was not deleted."""
         self.sweep()
+        if search.is_behind(self.store.db.read()):  # whatever the clock says
+            with self.store.db.write(durable=False) as tx:
+                search.refresh(tx)
         self._require_few(force=force)
         for rule in retention.RULES:
             self.expire(rule)
-        if search.is_behind(self.store.db.read()):
-            with self.store.db.write(durable=False) as tx:
-                search.refresh(tx)
         if downloads.is_any_old(self.store.db.read(), self.at):
             with self.store.db.write(durable=False) as tx:
                 downloads.fold(tx, self.at)

@@ -6,7 +6,6 @@ what somebody types is a phrase of them: 辞書 is found in 日本語辞書.
 Triggers note in `apps_unindexed` what has changed, also by a program of an older schema; `refresh` indexes it.
 """
 
-import json
 import re
 import sqlite3
 from unicodedata import category, normalize
@@ -21,7 +20,17 @@ SPACELESS = (
 )
 _CHARACTER = re.compile(f"[{SPACELESS}]")
 _WORD = re.compile(r"[^\W_]+")
+_BATCH = 500  # apps whose texts are in memory at once
 _VOICED = frozenset("\u3099\u309a")  # marks that make another syllable of a Japanese one
+
+
+_CHANGED = (
+    "SELECT apps_unindexed.number, apps.app_id, apps.name, apps.description,"
+    " coalesce(json_extract(manifest, '$.author'), '') FROM apps_unindexed"
+    " LEFT JOIN apps ON apps.number = apps_unindexed.number AND published_code IS NOT NULL"
+    " LEFT JOIN versions ON versions.app_id = apps.app_id AND version_code = published_code AND status = 'published'"
+    f" LIMIT {_BATCH}"
+)
 
 
 def _folded(text: str) -> str:
@@ -47,19 +56,13 @@ def is_behind(db: sqlite3.Connection) -> bool:
 
 def refresh(tx: sqlite3.Connection) -> None:
     """Index what has changed since the last call."""
-    rows = tx.execute(
-        "SELECT apps_unindexed.number, apps.app_id, apps.name, apps.description, manifest FROM apps_unindexed"
-        " LEFT JOIN apps ON apps.number = apps_unindexed.number AND published_code IS NOT NULL"
-        " LEFT JOIN versions ON versions.app_id = apps.app_id AND version_code = published_code"
-        " AND status = 'published'"
-    ).fetchall()
-    for number, app_id, name, description, manifest in rows:
-        tx.execute("DELETE FROM apps_words WHERE rowid = ?", (number,))
-        if app_id is not None:
-            author = str(json.loads(manifest or "{}").get("author") or "")
-            words = (_spaced(_folded(text)) for text in (app_id, name, description, author))
-            tx.execute(
-                "INSERT INTO apps_words (rowid, app_id, name, description, author) VALUES (?, ?, ?, ?, ?)",
-                (number, *words),
-            )
-        tx.execute("DELETE FROM apps_unindexed WHERE number = ?", (number,))
+    while rows := tx.execute(_CHANGED).fetchall():
+        for number, *texts in rows:
+            tx.execute("DELETE FROM apps_words WHERE rowid = ?", (number,))
+            if texts[0] is not None:
+                words = (_spaced(_folded(text)) for text in texts)
+                tx.execute(
+                    "INSERT INTO apps_words (rowid, app_id, name, description, author) VALUES (?, ?, ?, ?, ?)",
+                    (number, *words),
+                )
+            tx.execute("DELETE FROM apps_unindexed WHERE number = ?", (number,))

@@ -1,6 +1,7 @@
 """Images are converted one at a time, and one developer does not keep another from it."""
 
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -49,6 +50,16 @@ def test_a_developer_has_few_places_and_leaves_others_theirs() -> None:
         pass
     turns._leave("acme")
     with turns.of("acme"):
+        pass
+
+
+def test_a_few_developers_leave_places_to_another() -> None:
+    turns = Turns(InOrder())
+    for number in range(ALL_MAX // EACH_MAX):
+        with suppress(Unavailable):
+            for _ in range(EACH_MAX):
+                turns._join(f"developer-{number}")
+    with turns.of("umbra"):
         pass
 
 

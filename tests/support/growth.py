@@ -14,6 +14,7 @@ KIB, MIB = 1024, 1024 * 1024
 SIZES = (64 * KIB, MIB, 10 * MIB)
 ATTEMPTS = 3
 SUPERLINEAR = 1.5  # of the exponent; sorting has less than 1.1 at these sizes
+HOPELESS = 1.8
 NOTHING = 1e-4  # seconds: what takes less than this is measured as this
 
 
@@ -31,8 +32,13 @@ def exponent(make: Callable[[int], Callable[[], object]], sizes: Sequence[int] =
 
 
 def _exponent(make: Callable[[int], Callable[[], object]], sizes: Sequence[int]) -> float:
-    took = [_seconds(make(size)) for size in sizes]
-    return log(max(took) / took[0]) / log(sizes[-1] / sizes[0])
+    took = list[float]()
+    for size in sizes:
+        took.append(_seconds(make(size)))
+        found = log(max(took) / took[0]) / log(size / sizes[0]) if size != sizes[0] else 0
+        if found >= HOPELESS:  # the next size would take hours
+            break
+    return found
 
 
 def processor_time(work: Callable[[], object]) -> float:
