@@ -130,6 +130,12 @@ def test_no_word_of_the_system_or_of_the_database_reaches_a_client(
         assert "secrets_of_x" in caplog.text and (path == "/readyz" or f"request {'1f' * 16}" in caplog.text)
 
 
+def test_a_store_that_is_not_ready_says_no_more(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Layout, "area", Mock(side_effect=OSError(errno.EIO, "secrets_of_x")))
+    detail = problem(client.get("/readyz"), 503, "UNAVAILABLE")["detail"]
+    assert detail == "The store is not ready; see the server's log."
+
+
 @pytest.mark.parametrize("fault", ["full", "quota", "file not flushed", "directory not flushed"])
 def test_a_form_leaves_nothing(
     client: httpx.Client, store: Store, package: Path, monkeypatch: pytest.MonkeyPatch, fault: str

@@ -111,7 +111,7 @@ UPLOADS = ("/api/uploads/{upload_id}", "/versions", "/icon", "/screenshots", "/s
 """How the paths end that bodies over 64 KiB may be sent to."""
 
 ANYWHERE = ("/", "/nope", "/metrics", "/assets/nope", "/downloads/nope", "/_files/nope", "/_files/range/nope")
-SENT = 256 * 1024  # bytes of a body that announces more, and then nothing
+SENT = 512 * 1024  # more than any buffer of nginx; bytes of a body that announces more, and then nothing
 
 
 @pytest.fixture(scope="module")

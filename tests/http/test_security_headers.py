@@ -33,6 +33,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 def test_an_answer_is_nothing_but_data(client: httpx.Client, method: str, path: str, status: int) -> None:
     answer = client.request(method, path)
     assert answer.status_code == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert {name: answer.headers.get_list(name) for name in DEFAULTS} == {name: [DEFAULTS[name]] for name in DEFAULTS}
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 
 from portal.images import convert, decoder, syscalls
 from portal.images.errors import DecoderLost, ImageRejected
+from portal.images.limits import WALL_SECONDS
 
 MAX_PIXELS = 4096 * 4096
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -212,3 +213,10 @@ def test_it_sees_nothing_of_the_environment(file: Path, monkeypatch: pytest.Monk
     with pytest.raises(DecoderLost) as lost:
         decoder.icon(file, max_pixels=MAX_PIXELS)
     assert "secret" not in str(lost.value)
+
+
+def test_its_processor_time_is_limited() -> None:
+    code = LIMITED + "import resource; print(*resource.getrlimit(resource.RLIMIT_CPU))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
+    soft, hard = map(int, done.stdout.split())
+    assert 0 < soft < hard <= WALL_SECONDS, "at the soft limit it is refused, at the hard one it is killed"

@@ -67,7 +67,10 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "trailing archive tail": (GOOD + GOOD[-END:], ["does not follow the central directory"]),
     "trailing line break": (GOOD + b"\r\n", ["A line break follows the archive"]),
     "trailing text": (GOOD + b"text", ["appended data: 4 bytes follow"]),
-    "comment": (package(FILE, suffix=b"comment", comment=7), ["a comment: 7 bytes follow"]),
+    "comment": (
+        package(FILE, suffix=b"comment", comment=7),
+        ["as `git archive` writes its commit. Remove it with `zip -z`"],
+    ),
     "announced comment": (package(FILE, comment=7), ["comment of 7 bytes that is missing"]),
     "prefix": (b"#!/bin/sh\n" + GOOD, ["does not follow the central directory"]),
     "prefix with right offsets": (package(FILE, prefix=b"#!/bin/sh\n"), ["first 10 bytes of the file belong to no"]),
@@ -295,7 +298,10 @@ REFUSED: dict[str, tuple[bytes, list[str]]] = {
     "not UTF-8": (package(file(name=b"\xff\xfe", flags=UTF8)), ["is not a UTF-8 name"]),
     "overlong UTF-8": (package(file(name=b"\xc0\xae\xc0\xae/x", flags=UTF8)), ["is not a UTF-8 name"]),
     "surrogate": (package(file(name=b"\xed\xa0\x80", flags=UTF8)), ["is not a UTF-8 name"]),
-    "not marked UTF-8": (package(file(name="ä".encode())), ["without the UTF-8 flag"]),
+    "not marked UTF-8": (
+        package(file(name="ä".encode())),
+        ["without the UTF-8 flag, which Info-ZIP's zip does not set: use `mosis pack`"],
+    ),
     "not NFC": (package(file(name="a\u0308".encode(), flags=UTF8)), ["is not in Unicode normalization form NFC"]),
     "long name": (package(file(name=b"a/" * 300 + b"b")), ["is longer than 512 bytes"]),
     "long component": (package(file(name=b"a" * 256)), ["has a component longer than 255 bytes"]),

@@ -35,3 +35,12 @@ def test_no_collision_means_a_tree(listed: list[str]) -> None:
 )
 def test_fine(path: str) -> None:
     assert list(paths.faults(path)) == []
+
+
+def test_each_component_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prefix at each depth would cost 16 times as much for the deepest names."""
+    listed = [f"{number}/" + "é/" * 30 + "x" for number in range(10)]
+    folded: list[str] = []
+    monkeypatch.setattr(paths.characters, "fold", lambda name: folded.append(name) or name)
+    assert not list(paths.collisions(listed))
+    assert sum(map(len, folded)) <= sum(map(len, listed))

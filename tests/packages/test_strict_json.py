@@ -1,6 +1,7 @@
 """JSON on which readers could disagree is refused, and so is JSON that hurts them."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from portal.packages import strict_json
 from portal.packages.strict_json import JsonRejected
+from tests.support.growth import KIB, SUPERLINEAR, exponent
 
 REFUSED = {
     "empty": (b"", "is not JSON"),
@@ -77,3 +79,13 @@ def test_anything_is_read_or_refused(document: bytes) -> None:
     except JsonRejected:
         return
     assert value == json.loads(document)
+
+
+def test_a_repeated_name_is_sought_in_linear_time() -> None:
+    """Small, so that quadratic work is found within seconds; tests/test_parsers.py has the large ones."""
+
+    def parsing(size: int) -> Callable[[], object]:
+        document = ("{" + ",".join(f'"{number}":0' for number in range(size // 8)) + "}").encode()
+        return lambda: strict_json.parse(document, max_bytes=len(document))
+
+    assert exponent(parsing, (4 * KIB, 64 * KIB)) < SUPERLINEAR
