@@ -92,8 +92,10 @@ class Store:
         Image.linear_gradient("L").resize((side, side)).convert("RGB").save(picture, "PNG")
         app = f"/api/apps/{self.app_id}"
         self.post(f"{app}/icon", token=self.developer, status=200, files={"icon": picture.getvalue()})
-        seen = _expect(self.client.get(f"{app}/images", headers={"Authorization": f"Bearer {self.admin}"}), 200).json()
-        self.post(f"{app}/images/publish", token=self.admin, status=200, json={"sha256": seen["sha256"]})
+        answer = self.client.get(f"{app}/images", headers={"Authorization": f"Bearer {self.admin}"})
+        if answer.status_code != 404:  # of a release in which images waited for no review
+            sha256 = _expect(answer, 200).json()["sha256"]
+            self.post(f"{app}/images/publish", token=self.admin, status=200, json={"sha256": sha256})
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Wait until requests succeed. Raises AssertionError."""

@@ -9,7 +9,16 @@ from tests.hosts.engine import Engine
 from tests.hosts.machine import Machine
 
 MARK = "/run/mosis-tests-untouched"
-ELSEWHERE = ("/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/docker", "/var/lib/prometheus", "/var/lib/systemd")
+ELSEWHERE = (
+    "/run",
+    "/tmp",
+    "/var/tmp",
+    "/var/log",
+    "/var/lib/docker",
+    "/var/lib/logrotate",
+    "/var/lib/prometheus",
+    "/var/lib/systemd",
+)
 ELSEWHERE += ("/usr/lib/look-alike/__pycache__",)
 RECORDS = ("developer.json", "app.json", "version.json")  # the portal writes them seconds after a change
 UNITS = "systemctl list-units --type=service --no-legend --no-pager --plain | awk '$1 !~ /^(user|systemd-)/ {print $1}'"
