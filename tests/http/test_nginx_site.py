@@ -387,7 +387,7 @@ def test_a_long_address_is_cut_in_the_log(front: str, behind: Portal) -> None:
     while not (lines := [line for line in log.read_text().splitlines() if "/longlong" in line]):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert all(len(line) < 2000 for line in lines)
+    assert all(len(line) < 400 for line in lines)
 
 
 def test_metrics_are_closed_to_other_networks(front: str) -> None:
