@@ -39,7 +39,7 @@ def serving(respond: Respond, certificate: Path | None = None) -> Iterator[tuple
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = handle_one  # noqa: N815
+        do_GET = do_POST = do_DELETE = do_OPTIONS = do_HEAD = do_PATCH = handle_one  # noqa: N815 -- http.server's names
 
         def log_message(self, *words: object) -> None:
             pass
@@ -88,7 +88,7 @@ def test_a_store_that_moved_to_https_is_followed_once(certificate: Path, monkeyp
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     moved: list[str] = []
     with serving(answers(200, {"a": 1}), certificate) as (new, seen):
-        redirect: Respond = lambda request: (308, {"Location": new + request.path}, b"")  # noqa: E731
+        redirect: Respond = lambda request: (308, {"Location": new + request.path}, b"")  # noqa: E731 -- one answer
         with serving(redirect) as (old, at_old):
             client = Client(Account(old, TOKEN), moved.append)
             assert (
@@ -104,7 +104,7 @@ def test_a_store_that_moved_to_https_is_followed_once(certificate: Path, monkeyp
     "target", ["http://127.0.0.2:1{path}", "https://example.org{path}", "http://localhost:1{path}"]
 )
 def test_a_token_is_never_sent_elsewhere(target: str) -> None:
-    redirect: Respond = lambda request: (302, {"Location": target.format(path=request.path)}, b"")  # noqa: E731
+    redirect: Respond = lambda request: (302, {"Location": target.format(path=request.path)}, b"")  # noqa: E731 -- one answer
     with serving(redirect) as (url, _), pytest.raises(SignedOut, match=r"has moved from .* if you trust that"):
         Client(Account(url, TOKEN)).get("/api/me", Document)
 
@@ -134,7 +134,7 @@ def test_what_is_no_store_is_said_to_be_none(status: int, headers: dict[str, str
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_busy_store_is_worth_another_try(status: int) -> None:
-    respond: Respond = lambda request: (status, {"Content-Type": "text/html", "Retry-After": "7"}, b"<h1>Busy")  # noqa: E731
+    respond: Respond = lambda request: (status, {"Content-Type": "text/html", "Retry-After": "7"}, b"<h1>Busy")  # noqa: E731 -- one answer
     with serving(respond) as (url, _), pytest.raises(Unreachable) as busy:
         Client(Account(url, TOKEN)).get("/api/me", Document)
     assert busy.value.retry_after == 7

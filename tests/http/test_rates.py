@@ -1,14 +1,13 @@
 """Whatever writes something can be repeated only so often: by developer, by address, and in all."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
-from portal.app import MODULES, PAGES, create_app
+from portal.app import MODULES, PAGES
 from portal.http.browsers import SAFE
 from portal.store import audit, keys, rate_limit, signed_uploads, tokens
 from portal.store.apps import App
@@ -16,6 +15,7 @@ from portal.store.clock import now
 from portal.store.rate_limit import Rate
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, make_store, problem
 from tests.support.publishing import OWNER, add_app
 
@@ -28,14 +28,6 @@ WITHOUT_A_TOKEN = {
     "/api/uploads/<upload_id:re:[0-9a-f]{32}>": "each needs a signed URL: chunks are limited by developer",
 }
 """Routes that change something, or seem to, which strangers can reach, and what bounds them."""
-
-
-@contextmanager
-def calling(store: Store, token: str | None = None, address: str = "192.0.2.1") -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.WSGITransport(create_app(store.settings), remote_addr=address)
-    with httpx.Client(transport=transport, base_url="http://portal", headers=headers) as client:
-        yield client
 
 
 def rows(store: Store) -> int:

@@ -1,31 +1,21 @@
 """Refused log-ins and actions are in the audit log, in a number that nobody can raise."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from portal.app import create_app
 from portal.http.authentication import Authentication
 from portal.store import audit, refusals, sessions, tokens
 from portal.store.audit import OPERATOR
 from portal.store.rate_limit import RATES
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, problem
 from tests.support.publishing import add_app
 
 WRONG = f"mosis_{'0' * 16}_{'x' * 43}"
-
-
-@contextmanager
-def calling(store: Store, token: str | None = None, address: str = "192.0.2.1") -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.WSGITransport(create_app(store.settings), remote_addr=address)
-    with httpx.Client(transport=transport, base_url="http://portal", headers=headers) as client:
-        yield client
 
 
 def logged(store: Store, action: str) -> list[audit.Entry]:
