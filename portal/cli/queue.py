@@ -99,9 +99,7 @@ def approve_images(app_id: AppId, sha256: Digest) -> None:
     """Publish the changed images of an app."""
     store = open_store(settings.load())
     with store.db.write() as tx:
-        finish = proposals.publish(tx, store, OPERATOR, apps.get(tx, app_id), sha256)
-        tx.execute("COMMIT")
-        finish()
+        proposals.publish(tx, store, OPERATOR, apps.get(tx, app_id), sha256)
     print(f"{app_id}: images published")
 
 
@@ -124,7 +122,5 @@ def _decide(
             reason=reason, sha256=sha256, own_reviews=store.settings.own_reviews,
         )  # fmt: skip
         if images is not None:
-            finish = proposals.publish(tx, store, OPERATOR, apps.get(tx, app_id), images)
-            tx.execute("COMMIT")
-            finish()
+            proposals.publish(tx, store, OPERATOR, apps.get(tx, app_id), images)
     print(f"{app_id} {version_code}: {version.status}")

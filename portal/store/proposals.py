@@ -6,10 +6,9 @@ Images of an app that was never published need none of this: its first version i
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -147,8 +146,8 @@ def discard(store: Store, actor: audit.Actor, app: App) -> None:
 
 def publish(
     tx: sqlite3.Connection, store: Store, actor: audit.Actor, app: App, seen: str, reason: str = ""
-) -> Callable[[], None]:  # fmt: skip
-    """Show the changed images, of which a reviewer has `seen` all that is shown then; returns what follows the COMMIT.
+) -> None:  # fmt: skip
+    """Commit that the changed images are shown, of which a reviewer has `seen` all that is shown then.
 
     The app may have no proposal: then only the digest is checked. Raises Refused (WRONG_STATE for another digest;
     FORBIDDEN for an app of the actor's own, as for a version).
@@ -156,7 +155,7 @@ def publish(
     _require_seen(tx, app.app_id, seen)
     before, layout = changed(tx, app.app_id), store.layout
     if not before:
-        return lambda: None
+        return
     reviews.require_others(tx, actor, app, store.settings.own_reviews)
     put = [asset for asset in before.values() if asset.sha256 != DELETED]
     replaced = [asset for asset in of_app(tx, app.app_id) if asset.name in before]
@@ -166,7 +165,8 @@ def publish(
     _forget(tx, app.app_id)
     digests = {asset.name: asset.sha256 for asset in before.values()}
     audit.append(tx, actor, "images.publish", app.app_id, sha256=digests, reason=reason)
-    return partial(_finish, layout, put, replaced)
+    tx.execute("COMMIT")
+    _finish(layout, put, replaced)
 
 
 def _finish(layout: Layout, put: Sequence[Asset], replaced: Sequence[Asset]) -> None:

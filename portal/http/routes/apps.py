@@ -209,9 +209,7 @@ def _step(
             reason=reason, sha256=sha256, own_reviews=call.settings.own_reviews,
         )  # fmt: skip
         if images is not None:
-            finish = proposals.publish(tx, call.store, call.actor, app, images)
-            tx.execute("COMMIT")
-            finish()
+            proposals.publish(tx, call.store, call.actor, app, images)
     return schemas.Version.of(version, call.settings.public_url)
 
 

@@ -40,9 +40,7 @@ def list_waiting(call: Call) -> schemas.ImageReviews:
 def publish(call: Call, body: schemas.ImageApproval, app_id: str) -> schemas.Images:
     with call.db.write() as tx:
         app = apps.get(tx, app_id)
-        finish = proposals.publish(tx, call.store, call.actor, app, body.sha256, body.reason)
-        tx.execute("COMMIT")
-        finish()
+        proposals.publish(tx, call.store, call.actor, app, body.sha256, body.reason)
     return schemas.Images.of(call.db.read(), app, call.settings.public_url)
 
 
