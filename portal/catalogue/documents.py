@@ -90,16 +90,27 @@ class Author:
         return Document(code, content.encode(), next(iter(faults + forgotten), ""))
 
     def _trusted(self, app_id: str, before: bytes | None) -> tuple[list[Entry], list[str]]:
-        """The keys, and which of them the database, put back from an earlier time, does not know: devices do."""
+        """The keys, and what the database, put back from an earlier time, does not know of them: devices do."""
         here = [_key(key) for key in app_keys.history(self._db, app_id)]
         known: list[Entry] = json.loads(before)["signing"]["keys"] if before else []
-        lost = known[len(here) :]
-        if not lost or [*map(_identity, known[: len(here)])] != [*map(_identity, here)]:
+        both = [*zip(here, known, strict=False)]
+        if any(_identity(key) != _identity(earlier) for key, earlier in both):
             return here, []
-        return known, [
-            f"The database, perhaps an older copy, does not know the {key['kind']} of {app_id} to the key"
-            f" {key['key_id']} from version {key['from_version_code']}, which devices know: repeat it."
-            for key in lost
+        revoked = [earlier for key, earlier in both if earlier.get("revoked_at") and not key["revoked_at"]]
+        for key, earlier in both:
+            key["revoked_at"] = key["revoked_at"] or earlier.get("revoked_at")
+        lost = known[len(here) :]
+        return [*here, *lost], [
+            *(
+                f"The database, perhaps an older copy, does not know the {key['kind']} of {app_id} to the key"
+                f" {key['key_id']} from version {key['from_version_code']}, which devices know: repeat it."
+                for key in lost
+            ),
+            *(
+                f"The key {key['key_id']} of {app_id} was revoked, which this database, perhaps an older copy, does"
+                " not know: revoke it again."
+                for key in revoked
+            ),
         ]
 
     def _withdrawn(self, app_id: str, yanked: Sequence[PlacedVersion], before: bytes | None) -> dict[int, Entry]:
@@ -208,4 +219,5 @@ def _key(key: AppKey) -> Entry:
         "reason": key.reason,
         "old_signature": key.old_signature,
         "new_signature": key.new_signature,
+        "revoked_at": None if key.revoked_at is None else rfc3339(key.revoked_at),
     }

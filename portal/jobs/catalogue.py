@@ -27,6 +27,10 @@ from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.store import Store
 
+REVOKED = """
+    WITH ended AS (SELECT subject FROM audit WHERE seq > ? AND action IN ('key.revoke', 'developer.disable'))
+    SELECT app_id FROM app_keys JOIN keys USING (key_id) WHERE key_id IN ended OR developer_id IN ended"""
+"""The apps of keys that were revoked, alone or with their developer."""
 REMOVED_MAX, REMOVED_PART_MAX = 10, 0.3  # of the apps; a run that would remove more than both writes nothing
 
 
@@ -157,8 +161,10 @@ class _Run:
         if not 0 <= self._at - before.checked_at < CHECK_SECONDS:
             return None
         rows = self._db.execute("SELECT DISTINCT subject FROM audit WHERE seq > ?", (before.seq,))
+        revoked = self._db.execute(REVOKED, (before.seq,))
         due = self._db.execute(RECOVERED, (before.checked_at, self._at))  # without a row of the log
-        apps = sorted({row[0].partition("/")[0] for found in (rows, due) for row in found} | set(before.retry))
+        named = (row[0].partition("/")[0] for found in (rows, revoked, due) for row in found)
+        apps = sorted({*named, *before.retry})
         return apps if all(self.tree.bin_of(app_id) for app_id in apps) else None
 
     def _every(self) -> Iterable[str]:

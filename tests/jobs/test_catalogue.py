@@ -25,7 +25,7 @@ from portal.jobs.catalogue import CatalogueError, catalogue, preview
 from portal.metrics import Metrics
 from portal.packages import package as packages
 from portal.packages import signature
-from portal.store import apps, assets, clock, key_changes, keys
+from portal.store import apps, assets, audit, clock, developers, key_changes, keys
 from portal.store.store import Store, open_store
 from tests.packages.samples import APP_ID, KEY
 from tests.support.clock import move
@@ -289,6 +289,41 @@ def test_a_key_that_devices_know_stays_in_an_older_database(signed: Store, tmp_p
     assert [key["key_id"] for key in phone.documents(APP_ID)[APP_ID]["signing"]["keys"]] == [
         key["key_id"] for key in known
     ]
+    restored.db.close()
+
+
+REVOCATIONS: dict[str, Callable[[Connection], object]] = {
+    "the key": lambda tx: keys.revoke(tx, OWNER, "acme", signature.key_id(signature.raw_public_key(KEY))),
+    "its developer": lambda tx: developers.disable(tx, audit.OPERATOR, "acme", "Gone."),
+}
+
+
+@pytest.mark.parametrize("revoke", REVOCATIONS.values(), ids=REVOCATIONS)
+def test_devices_see_when_a_key_was_revoked(revoke: Callable[[Connection], object], signed: Store) -> None:
+    phone = device(signed)
+    assert [key["revoked_at"] for key in phone.documents(APP_ID)[APP_ID]["signing"]["keys"]] == [None]
+    with signed.db.write() as tx:
+        revoke(tx)
+    catalogue(signed)
+    for document in phone.documents(APP_ID, OTHER_ID).values():
+        assert [key["revoked_at"] is not None for key in document["signing"]["keys"]] == [True]
+        assert codes(document) == [1]
+
+
+def test_a_key_stays_revoked_in_an_older_database(signed: Store, tmp_path: Path) -> None:
+    signed.db.read().execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    with signed.db.write() as tx:
+        REVOCATIONS["the key"](tx)
+    catalogue(signed)
+    phone = device(signed)
+    known = phone.documents(APP_ID)[APP_ID]["signing"]["keys"]
+    restored = put_back(signed, tmp_path / "copy.db")
+    with pytest.raises(CatalogueError, match=f"key {known[0]['key_id']} of {APP_ID} was revoked.*revoke it again"):
+        catalogue(restored)
+    assert phone.documents(APP_ID)[APP_ID]["signing"]["keys"] == known
+    with restored.db.write() as tx:
+        REVOCATIONS["the key"](tx)
+    catalogue(restored)
     restored.db.close()
 
 
