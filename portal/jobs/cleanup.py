@@ -136,9 +136,7 @@ class _Run:
     def clean(self, *, force: bool) -> None:
         """Delete everything that is due. Raises CleanupError at the end if something was not deleted."""
         self.sweep()
-        if search.is_behind(self.store.db.read()):  # whatever the clock says
-            with self.store.db.write(durable=False) as tx:
-                search.refresh(tx)
+        search.catch_up(self.store.db)  # whatever the clock says
         self._require_few(force=force)
         for rule in retention.RULES:
             self.expire(rule)

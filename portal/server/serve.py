@@ -15,7 +15,7 @@ from portal.server.metrics_directory import metrics_directory
 from portal.server.options import DRAIN_SECONDS, options
 from portal.server.place import Place
 from portal.settings import METRICS_VARIABLE, Settings
-from portal.store import job_runs, leftovers, schema
+from portal.store import job_runs, leftovers, schema, search
 from portal.store.clock import now
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
@@ -31,7 +31,8 @@ NOISE = ("Configuration allows spawning up to", "Granian shutdown completed")  #
 def serve(settings: Settings) -> None:
     """Run the portal in the foreground until SIGTERM. Raises DatabaseUnusable, BackupError.
 
-    It migrates an older database first: a host may go down while it is upgraded and come up with the new release.
+    It migrates an older database first: a host may go down while it is upgraded and come up with the new release. Then
+    it indexes for the search what the migration has changed, also one that a crash cut off from that.
     """
     initialize.require_own_store(settings)
     layout = Layout(settings.root)
@@ -39,6 +40,7 @@ def serve(settings: Settings) -> None:
     with place.held(settings) as held, layout.serve_lock.open("a") as shared, metrics_directory() as counted:
         lock.share(shared)
         migration.migrate(settings, _report)
+        _index(settings)
         _clear_leftovers(settings, shared)
         _expect_jobs(settings)
         # Before anything imports the client library, which looks at it only then.
@@ -46,6 +48,12 @@ def serve(settings: Settings) -> None:
             os.environ[METRICS_VARIABLE] = str(counted)
         _run(settings, held)
         _write_records(settings)
+
+
+def _index(settings: Settings) -> None:
+    """Bring the search up to date. A full disk keeps no portal down; cleanup tries again."""
+    with suppress(DatabaseBusy, sqlite3.Error), closing(open_store(settings).db) as db:
+        search.catch_up(db)
 
 
 def _expect_jobs(settings: Settings) -> None:

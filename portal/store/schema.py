@@ -19,12 +19,10 @@ from importlib import resources
 from pathlib import Path
 
 from portal.settings import MIB
-from portal.store import search
 from portal.store.database import connect, turn
 from portal.store.errors import DatabaseUnusable
 
 RECORDED_SINCE = 3  # the migration that made the table of migrations
-SEARCHED_SINCE = 14  # the migration that made the index of the search
 PRIMARY_CODE = 0xFF  # mask of a result code of SQLite; the rest says where it occurred
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # ERROR: a table is missing
 
@@ -90,15 +88,14 @@ def require(path: Path) -> Schema:
 
 
 def migrate(path: Path, *, litestream: bool) -> bool:
-    """Create or migrate the database, each migration in a transaction. Returns whether it changed."""
+    """Create or migrate the database, each migration in a transaction. Returns whether it changed.
+
+    What is published is found again after `search.catch_up`.
+    """
     steps = migrations()
     with turn(path), closing(connect(path, litestream=litestream, mode="rwc")) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         number: int = connection.execute("PRAGMA user_version").fetchone()[0]
         for step, sql in enumerate(steps[number:], start=number + 1):
             connection.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {step};\nCOMMIT;")
-        if number < SEARCHED_SINCE <= len(steps):  # if that does not happen, the next change or cleanup indexes all
-            connection.execute("BEGIN IMMEDIATE")
-            search.refresh(connection)
-            connection.execute("COMMIT")
         return number < len(steps)

@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from portal.jobs.alone import alone
+from portal.server import serve
 from portal.server.options import DRAIN_SECONDS
-from portal.store import database, developers, schema
+from portal.store import apps, database, developers, schema
 from portal.store.store import Store
+from tests.support import publishing
 from tests.support.patience import PATIENCE
 from tests.support.portal import (
     MOSIS,
@@ -156,6 +158,18 @@ def test_a_release_that_starts_on_an_older_schema_migrates_it(tmp_path: Path, mo
     assert [schema.found(path).number for path in (copy, store.layout.database)] == [len(steps) - 1, len(steps)]
     assert not json.loads(mosis(store, "setup", "--check").stdout)["pending"]
     assert developers.get(store.db.read(), "acme")
+
+
+def test_a_start_indexes_what_a_crash_left_after_a_migration(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_developer(store, publishing.OWNER.developer_id)
+    publishing.add_app(store, "org.example.app")
+    publishing.publish(store, "org.example.app", 1, name="Reader", payload_bytes=1)
+    with store.db.write() as tx:
+        tx.execute("DELETE FROM apps_words")
+        tx.execute("INSERT INTO apps_unindexed SELECT number FROM apps")
+    monkeypatch.setattr(serve, "_run", lambda *_: None)
+    serve.serve(store.settings)
+    assert [app.app_id for app in apps.published(store.db.read(), query="reader", limit=9)] == ["org.example.app"]
 
 
 def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_path: Path) -> None:

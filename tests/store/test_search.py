@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,6 +27,8 @@ FOUND = {
     "Chess reader": ("ch", "che", "chess", "re", "reader chess"),
 }
 MISSED = {"日本語辞書": ("書辞", "本日"), "한국어사전": ("전사",), "Chess reader": ("hess", "chessreader", "x")}
+
+SEARCHED_SINCE = 14  # the migration that made the index
 
 
 def found(store: Store, query: str) -> list[str]:
@@ -107,11 +110,25 @@ def test_cleanup_indexes_what_an_older_program_has_changed(store: Store) -> None
     assert found(store, "辞書") == ["org.example.app"]
 
 
+def test_a_crash_while_the_index_catches_up_loses_one_batch(shelf: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch is a transaction of its own: other writers have their turns, and no memory holds the texts of all."""
+    with shelf.db.write() as tx:
+        tx.execute("UPDATE apps SET name = 'Lexicon'")
+    monkeypatch.setattr(search, "BATCH", 4)
+    with monkeypatch.context() as crashing, pytest.raises(StopIteration):
+        crashing.setattr(shelf.db, "write", Mock(side_effect=[shelf.db.write(), shelf.db.write()]))
+        search.catch_up(shelf.db)
+    assert len(found(shelf, "lexicon")) == 8
+    search.catch_up(shelf.db)
+    assert len(found(shelf, "lexicon")) == len(FOUND)
+    assert not search.is_behind(shelf.db.read())
+
+
 def test_a_migration_indexes_what_is_there_and_takes_it_from_manifests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, steps = tmp_path / "portal.db", schema.migrations()
-    monkeypatch.setattr(schema, "migrations", lambda: steps[: schema.SEARCHED_SINCE - 1])
+    monkeypatch.setattr(schema, "migrations", lambda: steps[: SEARCHED_SINCE - 1])
     schema.migrate(path, litestream=False)
     with closing(database.connect(path, litestream=False)) as old:
         old.execute("INSERT INTO developers (developer_id, name, created_at) VALUES ('acme', 'Acme', 1)")
@@ -120,6 +137,8 @@ def test_a_migration_indexes_what_is_there_and_takes_it_from_manifests(
         audit.append(old, audit.OPERATOR, "app.edit", "org.example.renamed", name="Helo")
     monkeypatch.undo()
     schema.migrate(path, litestream=False)
+    with closing(database.Database(path, litestream=False)) as migrated:
+        search.catch_up(migrated)
     with closing(database.connect(path, litestream=False)) as db:
         names = [apps.get(db, f"org.example.{name}").name for name in ("published", "renamed", "draft")]
         assert names == ["辞書", "Helo", "Helo"]
