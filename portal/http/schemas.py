@@ -27,7 +27,6 @@ from portal.store import (
     webhooks,
 )  # fmt: skip
 from portal.store.clock import rfc3339
-from portal.store.layout import image_name
 from portal.store.states import Status
 from portal.store.store import Store
 
@@ -532,7 +531,7 @@ class Asset(BaseModel):
 
     @classmethod
     def of(cls, asset: asset_rows.Asset, base: str) -> "Asset":
-        url = f"{base}/assets/{asset.app_id}/{image_name(asset.name, asset.sha256)}"
+        url = f"{base}/assets/{asset.app_id}/{asset.file_name}"
         return cls(name=asset.name, url=url, size=asset.size, sha256=asset.sha256)
 
 

@@ -3,6 +3,9 @@
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from portal.store.layout import Layout, image_name
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,23 @@ class Asset:
     size: int
     sha256: str
     updated_at: int
+
+    @property
+    def file_name(self) -> str:
+        """Its name with the beginning of its digest, which no other image of the app ever has."""
+        return image_name(self.name, self.sha256)
+
+    def path(self, layout: Layout) -> Path:
+        """Its file once everybody sees it."""
+        return layout.image(self.app_id, self.name, self.sha256)
+
+    def plain_path(self, layout: Layout) -> Path:
+        """The link to that file, or where an older release stored it."""
+        return layout.asset(self.app_id, self.name)
+
+    def proposed_path(self, layout: Layout) -> Path:
+        """Its file while it waits for a review."""
+        return layout.proposed(self.app_id, self.name, self.sha256)
 
 
 COLUMNS = ", ".join(Asset.__dataclass_fields__)

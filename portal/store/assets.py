@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from portal.store.apps import App
 from portal.store.asset_rows import COLUMNS, Asset, insert, of_app
 from portal.store.clock import now
 from portal.store.errors import Gone, Refused
-from portal.store.layout import IMAGE_DIGITS, Layout, image_name, plain_name
+from portal.store.layout import IMAGE_DIGITS, Layout, plain_name
 from portal.store.placement import Staged
 from portal.store.store import Store
 
@@ -31,7 +30,7 @@ def get(db: sqlite3.Connection, app_id: str, name: str) -> Asset:
 
 def has(db: sqlite3.Connection, app_id: str, name: str) -> bool:
     """Whether the app has an image of this name, plain or with its digest."""
-    return any(name in (asset.name, image_name(asset.name, asset.sha256)) for asset in of_app(db, app_id))
+    return any(name in (asset.name, asset.file_name) for asset in of_app(db, app_id))
 
 
 def _missing(app_id: str, name: str) -> Refused:
@@ -53,13 +52,12 @@ def located(db: sqlite3.Connection, layout: Layout, app_id: str, name: str) -> t
     plain = plain_name(name)
     while True:
         asset = get(db, app_id, plain)
-        if name not in (plain, image_name(plain, asset.sha256)):
+        if name not in (plain, asset.file_name):
             raise _missing(app_id, name)
-        path = layout.image(app_id, plain, asset.sha256)
-        if path.exists():
+        if (path := asset.path(layout)).exists():
             return asset, path
         if get(db, app_id, plain) == asset:  # else it was replaced meanwhile, and its file removed
-            return asset, layout.asset(app_id, plain)
+            return asset, asset.plain_path(layout)
 
 
 def put_icon(store: Store, actor: audit.Actor, app: App, sizes: dict[int, bytes]) -> list[Asset]:
@@ -101,9 +99,7 @@ def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -
         tx.execute("DELETE FROM assets WHERE app_id = ? AND name = ?", (app.app_id, name))
         audit.append(tx, actor, "screenshot.delete", f"{app.app_id}/{name}")
         tx.execute("COMMIT")
-        with suppress(OSError):  # cleanup removes what stays
-            store.layout.image(app.app_id, name, deleted.sha256).unlink(missing_ok=True)
-            store.layout.asset(app.app_id, name).unlink(missing_ok=True)
+        placement.finish_images(store.layout, [], [deleted])
 
 
 def order_screenshots(store: Store, actor: audit.Actor, app: App, order: Sequence[int]) -> list[Asset]:
@@ -132,7 +128,7 @@ def _propose_order(
     """Propose the images `before` under the names `after`; each has its file, proposed or published."""
     put = {}
     for old, new in zip(before, after, strict=True):
-        found = proposals.located(tx, store.layout, old.app_id, image_name(old.name, old.sha256))
+        found = proposals.located(tx, store.layout, old.app_id, old.file_name)
         path = found[1] if found else _stored(store.layout, old)
         put[new.name] = Staged(path, new.size, new.sha256)
     names = {asset.name for asset in before} - put.keys()
@@ -147,7 +143,7 @@ def _renumber(
     store: Store, tx: sqlite3.Connection, actor: audit.Actor, before: list[Asset], after: list[Asset]
 ) -> None:  # fmt: skip
     """Commit the rows `after` instead of `before`, which are of the same images; their files get a second name."""
-    old, new = (({_file(store.layout, asset): asset for asset in found}) for found in (before, after))
+    old, new = ([asset.path(store.layout) for asset in found] for found in (before, after))
     placement.link_images(
         {path: _stored(store.layout, asset) for path, asset in zip(new, before, strict=True) if path not in old}
     )
@@ -155,21 +151,13 @@ def _renumber(
     insert(tx, after)
     audit.append(tx, actor, "screenshot.put", after[0].app_id, sha256={asset.name: asset.sha256 for asset in after})
     tx.execute("COMMIT")
-    with suppress(OSError):  # the images are complete; cleanup finishes this
-        _finish(store.layout, after, [])
-        gone = old.keys() | {store.layout.asset(a.app_id, a.name) for a in before}
-        for path in gone - new.keys() - {store.layout.asset(a.app_id, a.name) for a in after}:
-            path.unlink(missing_ok=True)
-
-
-def _file(layout: Layout, asset: Asset) -> Path:
-    return layout.image(asset.app_id, asset.name, asset.sha256)
+    placement.finish_images(store.layout, after, before)
 
 
 def _stored(layout: Layout, asset: Asset) -> Path:
     """The file of an image, which an older release stored under its plain name."""
-    path = _file(layout, asset)
-    return path if path.exists() else layout.asset(asset.app_id, asset.name)
+    path = asset.path(layout)
+    return path if path.exists() else asset.plain_path(layout)
 
 
 def _screenshot(number: int) -> str:
@@ -198,16 +186,5 @@ def _put(
     insert(tx, put)
     audit.append(tx, actor, action, app.app_id, sha256={asset.name: asset.sha256 for asset in put})
     tx.execute("COMMIT")
-    with suppress(OSError):  # the images are complete; cleanup finishes this
-        _finish(store.layout, put, replaced)
+    placement.finish_images(store.layout, put, replaced)
     return put
-
-
-def _finish(layout: Layout, put: list[Asset], replaced: list[Asset]) -> None:
-    kept = {asset.name: _file(layout, asset) for asset in put}
-    for asset in put:
-        placement.name_image(kept[asset.name], layout.asset(asset.app_id, asset.name))
-    for asset in replaced:
-        path = _file(layout, asset)
-        if path != kept[asset.name]:
-            path.unlink(missing_ok=True)

@@ -254,7 +254,7 @@ def _rows(store: Store, app: str) -> Iterator[_Row]:
 
 def _named(store: Store, app: str) -> set[str]:
     proposed = proposals.changed(store.db.read(), app).values()
-    files = {f"{PROPOSED}{image_name(asset.name, asset.sha256)}" for asset in proposed}
+    files = {f"{PROPOSED}{asset.file_name}" for asset in proposed}
     return files | {name for row in _rows(store, app) for name in (row.name, row.file)}
 
 

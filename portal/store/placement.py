@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from portal.store import files, job_runs, versions
+from portal.store.asset_rows import Asset
 from portal.store.claims import claim
 from portal.store.errors import DatabaseBusy
 from portal.store.layout import Layout
@@ -60,9 +61,8 @@ def linked(
             _link(source, directory, store.layout.area("packages") if is_first else directory.parent)
             with store.db.write() as tx:
                 require(tx)
-                (
-                    target.directory(store.layout) / PACKAGE
-                ).stat()  # a portal of an older release may take it for an orphan
+                placed = target.directory(store.layout) / PACKAGE
+                placed.stat()  # a portal of an older release may take it for an orphan
                 yield tx
                 committing = True
                 tx.execute("COMMIT")
@@ -180,6 +180,27 @@ def name_image(path: Path, plain: Path) -> None:
         beside.replace(plain)
     finally:
         beside.unlink(missing_ok=True)  # rename(2) leaves it if the name is that link already
+
+
+def finish_images(layout: Layout, put: Collection[Asset], gone: Collection[Asset]) -> None:
+    """Give images their plain names, and remove the files of those `gone`. Call it after the COMMIT of their rows.
+
+    The images are complete, so cleanup does what fails here.
+    """
+    kept, replaced = (
+        {path for asset in images for path in (asset.path(layout), asset.plain_path(layout))} for images in (put, gone)
+    )
+    with suppress(OSError):
+        for asset in put:
+            name_image(asset.path(layout), asset.plain_path(layout))
+    remove(replaced - kept)
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files that no row names; cleanup does what fails."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _withdraw(store: Store, target: Target) -> None:

@@ -6,8 +6,7 @@ Images of an app that was never published need none of this: its first version i
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +16,7 @@ from portal.store.apps import App
 from portal.store.asset_rows import COLUMNS, Asset, insert, of_app
 from portal.store.clock import now
 from portal.store.errors import Refused
-from portal.store.layout import Layout, image_name, plain_name
+from portal.store.layout import Layout, plain_name
 from portal.store.pages import ALL, Page
 from portal.store.placement import Staged
 from portal.store.store import Store
@@ -81,14 +80,9 @@ def is_needed(tx: sqlite3.Connection, store: Store, actor: audit.Actor, app: App
 def located(db: sqlite3.Connection, layout: Layout, app_id: str, name: str) -> tuple[Asset, Path] | None:
     """The changed image of this name with its digest, and its file."""
     asset = changed(db, app_id).get(plain_name(name))
-    if asset is None or asset.sha256 == DELETED or name != image_name(asset.name, asset.sha256):
+    if asset is None or asset.sha256 == DELETED or name != asset.file_name:
         return None
-    return asset, file(layout, asset)
-
-
-def file(layout: Layout, asset: Asset) -> Path:
-    """Where a changed image lies until it is published."""
-    return layout.proposed(asset.app_id, asset.name, asset.sha256)
+    return asset, asset.proposed_path(layout)
 
 
 def propose(
@@ -105,14 +99,14 @@ def propose(
     differ = [asset for asset in after if asset.name not in public or public[asset.name].sha256 != asset.sha256]
     differ += [asset for asset in gone if asset.name in public]
     placement.link_new(
-        store.layout, {file(store.layout, asset): put[asset.name].path for asset in differ if asset.name in put}
+        store.layout, {asset.proposed_path(store.layout): put[asset.name].path for asset in differ if asset.name in put}
     )
     _note(tx, app.app_id, {*put, *deleted}, differ)
     digests = {asset.name: asset.sha256 for asset in (*after, *gone)}
     audit.append(tx, actor, action, app.app_id, proposed=True, sha256=digests)
-    kept = {file(store.layout, asset) for asset in changed(tx, app.app_id).values()}
+    kept = {asset.proposed_path(store.layout) for asset in changed(tx, app.app_id).values()}
     tx.execute("COMMIT")
-    _remove({file(store.layout, asset) for asset in before.values()} - kept)
+    placement.remove({asset.proposed_path(store.layout) for asset in before.values()} - kept)
     return after
 
 
@@ -141,7 +135,7 @@ def discard(store: Store, actor: audit.Actor, app: App) -> None:
         _forget(tx, app.app_id)
         audit.append(tx, actor, "images.discard", app.app_id)
         tx.execute("COMMIT")
-        _remove({file(store.layout, asset) for asset in before.values()})
+        placement.remove(asset.proposed_path(store.layout) for asset in before.values())
 
 
 def publish(
@@ -159,28 +153,15 @@ def publish(
     reviews.require_others(tx, actor, app, store.settings.own_reviews)
     put = [asset for asset in before.values() if asset.sha256 != DELETED]
     replaced = [asset for asset in of_app(tx, app.app_id) if asset.name in before]
-    placement.link_new(layout, {_public(layout, asset): file(layout, asset) for asset in put})
+    placement.link_new(layout, {asset.path(layout): asset.proposed_path(layout) for asset in put})
     tx.executemany("DELETE FROM assets WHERE app_id = ? AND name = ?", [(app.app_id, name) for name in before])
     insert(tx, put)
     _forget(tx, app.app_id)
     digests = {asset.name: asset.sha256 for asset in before.values()}
     audit.append(tx, actor, "images.publish", app.app_id, sha256=digests, reason=reason)
     tx.execute("COMMIT")
-    _finish(layout, put, replaced)
-
-
-def _finish(layout: Layout, put: Sequence[Asset], replaced: Sequence[Asset]) -> None:
-    """Give the published images their plain names, and remove what nobody needs; cleanup does what fails."""
-    with suppress(OSError):
-        for asset in put:
-            placement.name_image(_public(layout, asset), layout.asset(asset.app_id, asset.name))
-    kept = {path for asset in put for path in (_public(layout, asset), layout.asset(asset.app_id, asset.name))}
-    gone = {path for asset in replaced for path in (_public(layout, asset), layout.asset(asset.app_id, asset.name))}
-    _remove((gone - kept) | {file(layout, asset) for asset in put})
-
-
-def _public(layout: Layout, asset: Asset) -> Path:
-    return layout.image(asset.app_id, asset.name, asset.sha256)
+    placement.finish_images(layout, put, replaced)
+    placement.remove(asset.proposed_path(layout) for asset in put)
 
 
 def reject(tx: sqlite3.Connection, actor: audit.Actor, app: App, seen: str, reason: str) -> None:
@@ -211,9 +192,3 @@ def _require_seen(db: sqlite3.Connection, app_id: str, seen: str) -> None:
 def _forget(tx: sqlite3.Connection, app_id: str) -> None:
     for table in ("proposed_assets", "proposals"):
         tx.execute(f"DELETE FROM {table} WHERE app_id = ?", (app_id,))
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        with suppress(OSError):  # cleanup removes it
-            path.unlink(missing_ok=True)

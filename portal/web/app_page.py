@@ -15,7 +15,6 @@ from portal.images.errors import ImageRejected
 from portal.store import apps, asset_rows, assets, deletion, keys, previews, proposals, storefront, versions
 from portal.store.apps import App
 from portal.store.errors import Refused
-from portal.store.layout import image_name
 from portal.store.states import TRANSITIONS, Action
 from portal.store.versions import Version
 from portal.web import rendering
@@ -108,7 +107,7 @@ def show(
     db = call.db.read()
     app = apps.owned(db, app_id, call.actor.developer_id)
     found, highest = versions.of_app(db, app_id), versions.highest_published(db, app_id)
-    images = {asset.name: image_name(asset.name, asset.sha256) for asset in proposals.applied(db, app_id)}
+    images = {asset.name: asset.file_name for asset in proposals.applied(db, app_id)}
     return page(
         call, "console-app.html", entered, app=app, made=made, published_once=highest > 0,
         unstored=_unstored(call, found),
@@ -163,7 +162,7 @@ def require_reason(step: Step, reason: str) -> None:
 def icon(call: Call, app: App) -> str | None:
     """The name of the icon of an app."""
     found = [asset for asset in asset_rows.of_app(call.db.read(), app.app_id) if asset.name == storefront.ICON]
-    return image_name(found[0].name, found[0].sha256) if found else None
+    return found[0].file_name if found else None
 
 
 def page(call: Call, template: str, entered: Entered | None, **values: Any) -> HTTPResponse:

@@ -12,7 +12,6 @@ from portal.store.apps import App
 from portal.store.asset_rows import Asset
 from portal.store.assets import SCREENSHOTS
 from portal.store.errors import Refused
-from portal.store.layout import image_name
 from portal.store.proposals import Proposal
 from portal.web import rendering
 from portal.web.app_page import HTML
@@ -36,7 +35,7 @@ class Pictures:
 
 def pictures(images: list[Asset]) -> Pictures:
     """The images as pages show them."""
-    names = {image.name: image_name(image.name, image.sha256) for image in images}
+    names = {image.name: image.file_name for image in images}
     shots = [name for plain, name in names.items() if plain.startswith(SCREENSHOTS)]
     return Pictures(names.get(ICON), shots, proposals.digest(images))
 

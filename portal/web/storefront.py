@@ -20,7 +20,6 @@ from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.database import Database
 from portal.store.errors import Refused
-from portal.store.layout import image_name
 from portal.store.versions import PlacedVersion
 from portal.web import rendering
 
@@ -80,7 +79,7 @@ def about(db: sqlite3.Connection, app: App, versions: list[PlacedVersion]) -> di
     """What the page of an app shows of these versions, the highest code first, of which it lists VERSIONS."""
     shown = listed(versions[: VERSIONS + 1])[:VERSIONS]
     public = asset_rows.of_app(db, app.app_id) if app.published_code is not None else []  # the others answer 404
-    images = {asset.name: image_name(asset.name, asset.sha256) for asset in public}
+    images = {asset.name: asset.file_name for asset in public}
     return {
         "app": app,
         "developer": developers.get(db, app.developer_id),
