@@ -85,9 +85,12 @@ def begin(store: Store, upload: Upload) -> None:
 
 
 def version_of(db: sqlite3.Connection, upload_id: str) -> Version | None:
-    """The version of an upload, in any status, or None."""
+    """The version of an upload, in any status, or None; of a repetition, the version that has its package."""
     row = db.execute(f"SELECT {versions.COLUMNS} FROM versions WHERE version_id = ?", (upload_id,)).fetchone()
-    return versions.from_row(row) if row else None
+    found = versions.from_row(row) if row else None
+    if found and found.status == "failed" and found.sha256:
+        return _same(db, found.app_id, found.developer_id, found.sha256) or found
+    return found
 
 
 def abandon(store: Store, upload: Upload) -> None:
@@ -131,8 +134,9 @@ def complete(
         fail(store, actor, upload, rejected.errors)
         raise Refused("VALIDATION_ERROR", "The package is invalid.", rejected.errors) from rejected
     except Refused as refused:
-        if not replace and (there := _same(store, upload, received, package)):
-            abandon(store, upload)
+        app = upload.app
+        if not replace and (there := _same(store.db.read(), app.app_id, app.developer_id, received.sha256)):
+            _end_as_repetition(store, upload, there)
             return there
         fail(store, actor, upload, [refused.detail])
         raise
@@ -170,13 +174,14 @@ def _check(store: Store, upload: Upload, version_code: int | None, version_name:
     return package
 
 
-def _same(store: Store, upload: Upload, received: files.Received, package: Package) -> PlacedVersion | None:
-    """The version that has this code and these bytes already."""
-    db, code = store.db.read(), package.manifest.version_code
-    if not versions.is_placed(db, upload.app.app_id, code):
-        return None
-    there = versions.get(db, upload.app.app_id, code)
-    return there if (there.sha256, there.developer_id) == (received.sha256, upload.app.developer_id) else None
+def _same(db: sqlite3.Connection, app_id: str, developer_id: str, sha256: str) -> PlacedVersion | None:
+    """The version of the developer's app that has this package, byte for byte."""
+    row = db.execute(
+        f"SELECT {versions.COLUMNS} FROM versions"
+        f" WHERE app_id = ? AND developer_id = ? AND sha256 = ? AND {versions.PLACED}",
+        (app_id, developer_id, sha256),
+    ).fetchone()
+    return PlacedVersion(*row) if row else None
 
 
 def _make_way(store: Store, actor: audit.Actor, upload: Upload, version_code: int) -> None:
@@ -223,22 +228,29 @@ def _place(
 def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -> None:
     """Mark the upload as failed for these reasons, and remove its files."""
     with store.db.write() as tx:
-        changed = tx.execute(
-            "UPDATE versions SET status = 'failed', status_at = ?, reasons = ?, size = NULL"
-            " WHERE version_id = ? AND status = 'uploading'",
-            (audit.stamp(tx), json.dumps(reasons), upload.upload_id),
-        )
-        if changed.rowcount:  # else it expired meanwhile
-            _close(tx, upload)
-            audit.append(
-                tx,
-                actor,
-                "version.fail",
-                upload.app.app_id,
-                upload_id=upload.upload_id,
-                reasons=reasons[:REASONS_LOGGED],
-            )
+        if _end(tx, upload, reasons):
+            logged = {"upload_id": upload.upload_id, "reasons": reasons[:REASONS_LOGGED]}
+            audit.append(tx, actor, "version.fail", upload.app.app_id, **logged)
     files.discard(upload.directory)
+
+
+def _end_as_repetition(store: Store, upload: Upload, version: PlacedVersion) -> None:
+    """End the upload of a package that a version has already; completing it again answers with that version."""
+    files.discard(upload.directory)
+    with store.db.write() as tx:
+        _end(tx, upload, [f"Version {version.version_code} has this package already."], version.sha256)
+
+
+def _end(tx: sqlite3.Connection, upload: Upload, reasons: list[str], sha256: str | None = None) -> bool:
+    """Whether the upload was still open."""
+    changed = tx.execute(
+        "UPDATE versions SET status = 'failed', status_at = ?, reasons = ?, size = NULL, sha256 = ?"
+        " WHERE version_id = ? AND status = 'uploading'",
+        (audit.stamp(tx), json.dumps(reasons), sha256, upload.upload_id),
+    )
+    if changed.rowcount:  # else it expired meanwhile
+        _close(tx, upload)
+    return changed.rowcount > 0
 
 
 def _close(tx: sqlite3.Connection, upload: Upload) -> None:

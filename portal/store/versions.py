@@ -16,7 +16,8 @@ DAY = 86400
 class Version:
     """A version in any status; times are seconds since 1970, `size` is bytes, `sha256` hex, `reasons` a JSON array.
 
-    While it is `uploading`, and once it has `failed`, the fields read from the package are None.
+    While it is `uploading`, and once it has `failed`, the fields read from the package are None; only a repetition,
+    which failed because a version has its package already, has a digest.
     """
 
     version_id: str
@@ -115,11 +116,11 @@ def of_app(
     db: sqlite3.Connection, app_id: str, page: Page = ALL, *, columns: str = LISTED
 ) -> list[Version]:  # fmt: skip
     """All versions of an app, newest first, without manifests unless `columns` is COLUMNS; of the failed uploads only
-    the last one, if nothing came after it.
+    the last one, if nothing came after it and it was no repetition.
     """
     ordered, values = page.sql(NEWEST, descending=True)
     rows = db.execute(
-        f"SELECT {columns} FROM versions WHERE app_id = ? AND (status <> 'failed' OR version_id = ("
+        f"SELECT {columns} FROM versions WHERE app_id = ? AND (status <> 'failed' OR sha256 IS NULL AND version_id = ("
         "  SELECT last.version_id FROM versions AS last WHERE last.app_id = ? AND last.status <> 'uploading'"
         f"  ORDER BY last.created_at DESC, last.rowid DESC LIMIT 1)){ordered}",
         (app_id, app_id, *values),
