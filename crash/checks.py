@@ -15,10 +15,11 @@ from crash import content
 from crash.clients import JSON, TUS
 from crash.facts import App, Facts, Placed, Upload
 from crash.http import Answer, Client
+from portal.images.dimensions import ICON_SIZES
 from portal.recovery.copies import discard, from_replica
 from portal.recovery.errors import BackupError
 from portal.store import audit
-from portal.store.layout import ICON_SIZES, Layout
+from portal.store.layout import Layout
 
 SWEEP_SECONDS = 5.0  # in which a start has finished or undone what a crash left
 REPLICA_SECONDS = 90.0  # in which the replica has the last change, whatever had to be healed

@@ -50,3 +50,7 @@ TokenId = Annotated[
         help="The token's id, as `mosis token list` shows.",
     ),
 ]
+PackageDigest = Annotated[
+    str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
+]
+ImagesDigest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest of the images that were reviewed.")]

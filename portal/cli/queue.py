@@ -7,8 +7,8 @@ import typer
 from portal import settings
 from portal.cli.lazy import declaring, example
 from portal.cli.output import table
+from portal.cli.parameters import ImagesDigest, PackageDigest, reason_option
 from portal.cli.parameters import app_id as checked_app_id
-from portal.cli.parameters import reason_option
 from portal.cli.store_apps import AppId, Code
 from portal.http import schemas
 from portal.store import apps, proposals, reviews, versions
@@ -16,12 +16,6 @@ from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.states import Action
 from portal.store.store import open_store
-
-Seen = Annotated[
-    str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
-]
-
-Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest of the images that were reviewed.")]
 
 
 def add(app: typer.Typer) -> None:
@@ -58,7 +52,7 @@ def show(app_id: AppId, version_code: Code) -> None:
 def approve(
     app_id: AppId,
     version_code: Code,
-    sha256: Seen = None,
+    sha256: PackageDigest = None,
     images: Annotated[
         str | None, typer.Option(metavar="DIGEST", help="Publish the changed images with this digest too.")
     ] = None,
@@ -71,7 +65,7 @@ def reject(
     app_id: AppId,
     version_code: Code,
     reason: Annotated[str, reason_option("Why; the developer reads it.")],
-    sha256: Seen = None,
+    sha256: PackageDigest = None,
 ) -> None:
     """Reject a version."""
     _decide(app_id, version_code, "reject", reason, sha256)
@@ -95,7 +89,7 @@ def images(
         print(schemas.Images.of(db, apps.get(db, app_id), store.settings.public_url).model_dump_json(indent=2))
 
 
-def approve_images(app_id: AppId, sha256: Digest) -> None:
+def approve_images(app_id: AppId, sha256: ImagesDigest) -> None:
     """Publish the changed images of an app."""
     store = open_store(settings.load())
     with store.db.write() as tx:
@@ -104,7 +98,7 @@ def approve_images(app_id: AppId, sha256: Digest) -> None:
 
 
 def reject_images(
-    app_id: AppId, sha256: Digest, reason: Annotated[str, reason_option("Why; the developer reads it.")]
+    app_id: AppId, sha256: ImagesDigest, reason: Annotated[str, reason_option("Why; the developer reads it.")]
 ) -> None:
     """Reject the changed images of an app."""
     with open_store(settings.load()).db.write() as tx:

@@ -8,17 +8,13 @@ import typer
 from portal.cli.apps import HEADS, AppId, VersionCode, columns
 from portal.cli.lazy import declaring, example
 from portal.cli.output import newest_first, table
+from portal.cli.parameters import ImagesDigest, PackageDigest
 from portal.cli.signed_in import AsJson, StoreUrl, connected, outcome
 from portal.developer.answers import ImageQueue, Images, Placed, Queue, Versions
 from portal.developer.client import Client
 
 REVIEWED = ("in_review", "published", "rejected", "yanked")
 Reason = Annotated[str, typer.Option(help="A note to the developer.")]
-Seen = Annotated[
-    str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
-]
-
-Digest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest of the images that were reviewed.")]
 
 
 def add(app: typer.Typer) -> None:
@@ -65,7 +61,7 @@ def approve(
     app_id: AppId,
     version_code: VersionCode,
     reason: Reason = "",
-    sha256: Seen = None,
+    sha256: PackageDigest = None,
     as_json: AsJson = False,
     url: StoreUrl = None,
 ) -> None:
@@ -77,7 +73,7 @@ def reject(
     app_id: AppId,
     version_code: VersionCode,
     reason: Annotated[str, typer.Option(help="Why; the developer reads it.")],
-    sha256: Seen = None,
+    sha256: PackageDigest = None,
     as_json: AsJson = False,
     url: StoreUrl = None,
 ) -> None:
@@ -94,7 +90,7 @@ def images(as_json: AsJson = False, url: StoreUrl = None) -> None:
         table(("app", "since", "sha256"), [(one.app_id, one.changed_at, one.sha256) for one in found.images])
 
 
-def approve_images(app_id: AppId, sha256: Digest, url: StoreUrl = None) -> None:
+def approve_images(app_id: AppId, sha256: ImagesDigest, url: StoreUrl = None) -> None:
     """Publish the changed images of an app. For reviewers."""
     connected(url).post(f"/api/apps/{app_id}/images/publish", Images, {"sha256": sha256})
     print(f"{app_id}: images published")
@@ -102,7 +98,7 @@ def approve_images(app_id: AppId, sha256: Digest, url: StoreUrl = None) -> None:
 
 def reject_images(
     app_id: AppId,
-    sha256: Digest,
+    sha256: ImagesDigest,
     reason: Annotated[str, typer.Option(help="Why; the developer reads it.")],
     url: StoreUrl = None,
 ) -> None:

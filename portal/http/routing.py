@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from portal.http import turns
 from portal.http.responses import Answer
 from portal.http.senders import Senders
-from portal.http.turns import InOrder, Turns
+from portal.http.turns import Turns
 from portal.images.errors import DecoderLost
 from portal.metrics import Metrics
 from portal.settings import Settings
@@ -47,13 +47,9 @@ class Services:
     routes: tuple["Route", ...]
     downloads: Counting
     senders: Senders
-    decoding: InOrder = field(default_factory=InOrder)
-    """Held while an image is decoded, or packages are compared: one at a time bounds what a worker needs for it."""
+    images: Turns = field(default_factory=Turns)
+    """Its lock is held while packages are compared, too: one at a time bounds what a worker needs for either."""
     comparisons: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPARISONS_MAX))
-    images: Turns = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "images", Turns(self.decoding))
 
     @contextmanager
     def comparing(self) -> Iterator[None]:
@@ -61,7 +57,7 @@ class Services:
         if not self.comparisons.acquire(blocking=False):
             raise Unavailable("Other packages are being compared: try again in a moment.", COMPARISON_SECONDS)
         try:
-            with self.decoding:
+            with self.images.lock:
                 yield
         finally:
             self.comparisons.release()

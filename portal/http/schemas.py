@@ -35,6 +35,7 @@ Time = Annotated[
     PlainSerializer(rfc3339, return_type=str),
     Field(description="UTC, RFC 3339"),
 ]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 DOWNLOAD_DAYS = 90
 TOKEN_DAYS_MAX = 3650
 APP_TOKEN_DAYS_MAX = 365
@@ -320,9 +321,8 @@ class Transfer(Body):
 
 
 class Seen(Body):
-    sha256: str | None = Field(
+    sha256: Sha256 | None = Field(
         None,
-        pattern="^[0-9a-f]{64}$",
         description="SHA-256 of the package that was reviewed, in hex: 409 if the version has another one by now",
     )
 
@@ -331,19 +331,18 @@ DIGEST_OF_IMAGES = "lower-case hex; `GET …/images` shows it: 409 if the images
 
 
 class Approval(Reason, Seen):
-    images_sha256: str | None = Field(
+    images_sha256: Sha256 | None = Field(
         None,
-        pattern="^[0-9a-f]{64}$",
         description=f"digest of the images that were reviewed too, which are published with it; {DIGEST_OF_IMAGES}",
     )
 
 
 class ImageApproval(Reason):
-    sha256: str = Field(pattern="^[0-9a-f]{64}$", description=f"digest of the images; {DIGEST_OF_IMAGES}")
+    sha256: Sha256 = Field(description=f"digest of the images; {DIGEST_OF_IMAGES}")
 
 
 class ImageRejection(Body):
-    sha256: str = Field(pattern="^[0-9a-f]{64}$", description=f"digest of the images; {DIGEST_OF_IMAGES}")
+    sha256: Sha256 = Field(description=f"digest of the images; {DIGEST_OF_IMAGES}")
     reason: Explanation = Field(description="text that is shown to the developer")
 
 

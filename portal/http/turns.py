@@ -54,8 +54,8 @@ class Turns:
     A developer may have as many as are still free, so some are always left for another.
     """
 
-    def __init__(self, lock: InOrder) -> None:
-        self._lock = lock
+    def __init__(self) -> None:
+        self.lock = InOrder()
         self._guard = threading.Lock()
         self._lines: dict[str, _Line] = {}
 
@@ -64,7 +64,7 @@ class Turns:
         """Held while it is this developer's turn. Raises Unavailable rather than let many threads wait."""
         line = self._join(developer_id)
         try:
-            with line.turn, self._lock:
+            with line.turn, self.lock:
                 yield
         finally:
             self._leave(developer_id)

@@ -12,16 +12,15 @@ from portal.faults import Fault
 AREAS = ("data", "packages", "assets", "temp", "backups")
 USED = (*AREAS, "catalogue")
 """Directories that count as the store's use of the disk."""
-ICON_SIZES = (32, 64, 128)
 IMAGE_DIGITS = 16
 IMAGE_DIGEST = re.compile(rf"\.[0-9a-f]{{{IMAGE_DIGITS}}}(?=\.\w+$)")
 
 PROPOSED = "proposed/"
 """Below the directory of an app: images that wait for a review. Releases that know none leave it alone."""
 
-# What Synology DSM creates inside shares, and ext4 at its mount point; see also the rsync filter of the backup.
 RECORD = "version.json"  # beside a package, once its version is committed; see recovery/records.py
 
+# What Synology DSM creates inside shares, and ext4 at its mount point; see also the rsync filter of the backup.
 SYSTEM_NAMES = frozenset({"@eaDir", "#recycle", "#snapshot", "@tmp", "lost+found"})
 
 

@@ -36,7 +36,7 @@ def step(
     if sha256 not in (None, version.sha256):
         raise Refused("WRONG_STATE", f"{app.app_id} {version_code} was uploaded anew: its SHA-256 is {version.sha256}.")
     if actor.developer_id in (app.developer_id, version.developer_id):
-        _require_others(tx, actor, version, action, own_reviews)
+        _require_allowed(tx, actor, version, action, own_reviews)
     changed = versions.change(tx, actor, app, version_code, action, reason)
     webhooks.announce(tx, app, changed, action)
     return changed
@@ -63,7 +63,7 @@ def _require_publisher(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, 
         )
 
 
-def _require_others(
+def _require_allowed(
     tx: sqlite3.Connection, actor: audit.Actor, version: PlacedVersion, action: Action, policy: OwnReviews
 ) -> None:  # fmt: skip
     if action == "publish":

@@ -71,13 +71,13 @@ def test_comparisons_of_packages_take_few_threads(store: Store) -> None:
         with pytest.raises(Unavailable), services.comparing():
             pass
     with services.comparing():
-        assert services.decoding.locked()
-    assert not services.decoding.locked()
+        assert services.images.lock.locked()
+    assert not services.images.lock.locked()
 
 
 def test_a_lost_decoder_is_a_reason_to_try_again(store: Store) -> None:
     services = Services(store, Metrics(store), (), Counting(store.db), Senders(8))
     with pytest.raises(Unavailable, match="try again"), services.converting("acme"):
-        assert services.decoding.locked()
+        assert services.images.lock.locked()
         raise DecoderLost("It was killed.")
-    assert not services.decoding.locked()
+    assert not services.images.lock.locked()

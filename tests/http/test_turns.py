@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from portal.http.turns import ALL_MAX, EACH_MAX, InOrder, Turns
+from portal.http.turns import ALL_MAX, EACH_MAX, Turns
 from portal.store.errors import Unavailable
 
 
@@ -25,23 +25,22 @@ def in_line(turns: Turns, name: str, done: list[str]) -> threading.Thread:
 
 
 def waiting(turns: Turns) -> int:
-    return sum(len(lock._waiting) for lock in (turns._lock, *(line.turn for line in turns._lines.values())))
+    return sum(len(lock._waiting) for lock in (turns.lock, *(line.turn for line in turns._lines.values())))
 
 
 def test_a_developer_waits_for_one_request_of_another_however_many_there_are() -> None:
-    lock, done = InOrder(), []
-    turns = Turns(lock)
-    with lock:
+    turns, done = Turns(), list[str]()
+    with turns.lock:
         threads = [in_line(turns, name, done) for name in (*["acme"] * EACH_MAX, "umbra")]
     for thread in threads:
         thread.join()
     assert done == ["acme", "umbra", *["acme"] * (EACH_MAX - 1)]
     assert not turns._lines
-    assert not lock.locked()
+    assert not turns.lock.locked()
 
 
 def test_a_developer_has_few_places_and_leaves_others_theirs() -> None:
-    turns = Turns(InOrder())
+    turns = Turns()
     for _ in range(EACH_MAX):
         turns._join("acme")
     with pytest.raises(Unavailable, match="try again in a moment"), turns.of("acme"):
@@ -54,7 +53,7 @@ def test_a_developer_has_few_places_and_leaves_others_theirs() -> None:
 
 
 def test_a_few_developers_leave_places_to_another() -> None:
-    turns = Turns(InOrder())
+    turns = Turns()
     for number in range(ALL_MAX // EACH_MAX):
         with suppress(Unavailable):
             for _ in range(EACH_MAX):
@@ -64,7 +63,7 @@ def test_a_few_developers_leave_places_to_another() -> None:
 
 
 def test_all_developers_together_leave_threads_for_other_requests() -> None:
-    turns = Turns(InOrder())
+    turns = Turns()
     for number in range(ALL_MAX):
         turns._join(f"developer-{number}")
     with pytest.raises(Unavailable), turns.of("umbra"):
@@ -72,8 +71,8 @@ def test_all_developers_together_leave_threads_for_other_requests() -> None:
 
 
 def test_a_turn_ends_with_an_error_too() -> None:
-    turns = Turns(lock := InOrder())
+    turns = Turns()
     with pytest.raises(ZeroDivisionError), turns.of("acme"):
         raise ZeroDivisionError
-    assert not lock.locked()
+    assert not turns.lock.locked()
     assert not turns._lines

@@ -11,7 +11,7 @@ from portal.jobs import backup, restore
 from portal.recovery import copies, foreign, records
 from portal.recovery.errors import BackupError
 from portal.store import apps, assets, audit, files, schema, tokens
-from portal.store.layout import ICON_SIZES, Layout, LeadsOutside
+from portal.store.layout import Layout, LeadsOutside
 from portal.store.store import Store, open_store
 from tests.support.many import OWNER, fill
 from tests.support.portal import add_developer, mosis
@@ -83,7 +83,7 @@ def test_what_the_store_itself_writes_is_harmless(store: Store) -> None:
     with store.db.write() as tx:
         tx.execute("UPDATE apps SET published_code = 1")
     [app] = apps.of_developer(store.db.read(), "acme")
-    assets.put_icon(store, OWNER, app, dict.fromkeys(ICON_SIZES, b"png"))
+    assets.put_icon(store, OWNER, app, dict.fromkeys((32, 64, 128), b"png"))
     assets.delete_screenshot(store, OWNER, app, 1)
     waiting = store.db.read().execute("SELECT sha256 FROM proposed_assets").fetchall()
     assert len(waiting) == 4 and "" in [row["sha256"] for row in waiting]

@@ -42,7 +42,7 @@ routes = Routes()
 
 class NewUpload(schemas.Body):
     size: int | None = Field(None, ge=1, description="bytes of the package; a tus client sends Upload-Length instead")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the package, in hex")
+    sha256: schemas.Sha256 | None = Field(None, description="SHA-256 of the package, in hex")
     via: Via = Field("portal", description="`mirror`: the URL is one of the mirror's bucket, if the store has that")
 
 
