@@ -45,7 +45,5 @@ def static(call: PublicCall, folder: str, name: str) -> HTTPResponse:
     headers = {
         "Content-Type": TYPES[name.rpartition(".")[2]],
         "Cache-Control": cache_control,
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'",
     }
     return HTTPResponse(content, 200, headers)

@@ -101,8 +101,6 @@ def qr(call: PublicCall, app_id: str) -> HTTPResponse:
     fields = {
         "Content-Type": "image/svg+xml",
         "Cache-Control": rendering.PUBLIC if call.settings.public_url else rendering.OF_HOST,
-        "Content-Security-Policy": "default-src 'none'",
-        "X-Content-Type-Options": "nosniff",
     }
     return HTTPResponse(_qr(f"{rendering.origin(call)}/apps/{quote(app_id)}"), 200, fields)
 

@@ -1,7 +1,10 @@
-"""What a browser does for another site: it reads nothing, and a link that is only opened changes nothing."""
+"""What a browser does for another site: it reads nothing, and a link that is only opened changes nothing.
+
+And what an answer lets a browser make of it, whichever route gave it.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import httpx
 import pytest
@@ -9,9 +12,10 @@ import pytest
 from portal.app import MODULES, PAGES, create_app
 from portal.http.browsers import SAFE
 from portal.store.store import Store
+from portal.web import static
 from tests.packages.samples import APP_ID
 from tests.support.portal import add_developer
-from tests.support.publishing import add_app
+from tests.support.publishing import add_app, illustrate, publish
 
 READING = sorted({
     route.operation.rule for module in (*MODULES, *PAGES) for route in module.routes
@@ -32,8 +36,9 @@ def administrator(store: Store) -> Iterator[httpx.Client]:
         yield client
 
 
-def path_of(rule: str) -> str:
-    return re.sub(r"<(\w+)(?::[^>]*)?>", lambda name: VALUES.get(name[1]) or "0" * HEX.get(name[1], 8), rule)
+def path_of(rule: str, values: Mapping[str, str] = {}) -> str:
+    known = {**VALUES, **values}
+    return re.sub(r"<(\w+)(?::[^>]*)?>", lambda name: known.get(name[1]) or "0" * HEX.get(name[1], 8), rule)
 
 
 def content(store: Store) -> list[str]:
@@ -58,3 +63,31 @@ def test_what_a_token_reads_is_kept_by_no_cache(administrator: httpx.Client) -> 
     for rule in READING:
         if rule.startswith(("/api/", "/console", "/review", "/status")) and not rule.startswith("/api/store"):
             assert "no-store" in administrator.get(path_of(rule)).headers["cache-control"], rule
+
+
+FORBIDDEN = {"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"}
+STYLE = {"folder": static.digest(), "name": "style.css"}
+KINDS_OF_CONTENT = {"application/json", "text/html", "text/css", "text/plain", "image/png", "image/svg+xml",
+                    "application/atom+xml", "application/octet-stream", "application/problem+json"}  # fmt: skip
+
+
+def test_no_answer_loads_what_is_foreign_or_is_shown_in_a_frame(store: Store, administrator: httpx.Client) -> None:
+    illustrate(store, APP_ID)
+    publish(store, APP_ID, 1)
+    seen = set()
+    for rule in READING:
+        answer = administrator.get(path_of(rule, STYLE if rule.startswith("/static/") else {}))
+        seen.add(answer.headers["content-type"].partition(";")[0])
+        assert set(answer.headers["content-security-policy"].split("; ")) >= FORBIDDEN, rule
+        assert answer.headers["x-content-type-options"] == "nosniff", rule
+        assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin"), rule
+    assert seen >= KINDS_OF_CONTENT
+
+
+def test_each_page_of_somebody_who_is_signed_in_signs_them_out(store: Store, administrator: httpx.Client) -> None:
+    publish(store, APP_ID, 1)
+    administrator.headers["Accept"] = "text/html"
+    pages = [rule for rule in READING if rule.startswith(("/console", "/review", "/status"))]
+    shown = [answer for answer in map(administrator.get, map(path_of, pages)) if answer.is_success]
+    assert len(shown) >= 5
+    assert [str(answer.url) for answer in shown if 'action="/sign-out"' not in answer.text] == []

@@ -98,6 +98,8 @@ def test_people_and_devices_are_led_to_https(front: Front, publisher: Publisher)
             answer = httpx.request(method, front.plain + path)
             assert (answer.status_code, answer.headers["location"]) == (308, front.https + path)
             assert "strict-transport-security" not in answer.headers, "plain http cannot say so (RFC 6797)"
+            assert {name: answer.headers[name] for name in DEFAULTS} == DEFAULTS
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
 def test_a_token_in_the_clear_is_refused_not_led_on(front: Front) -> None:
@@ -105,6 +107,8 @@ def test_a_token_in_the_clear_is_refused_not_led_on(front: Front) -> None:
         body = None if method == "GET" else bytes(200_000)
         answer = httpx.request(method, f"{front.plain}/api/apps", headers=TOKEN, content=body)
         assert "revoke that token" in problem(answer, 403, "FORBIDDEN")["detail"]
+    signed = httpx.get(f"{front.plain}/downloads/a/org.example.a/1/package.mosis?expires=1&signature=x")
+    assert "revoke that token" in problem(signed, 403, "FORBIDDEN")["detail"]
     page = httpx.post(f"{front.plain}/console/sign-in", headers=BROWSER, data={"token": "x"})
     assert (page.status_code, "begins with https://" in page.text) == (403, True)
 
@@ -114,7 +118,7 @@ def test_the_authority_finds_the_answer_to_its_challenge(front: Front) -> None:
     challenges.mkdir(parents=True)
     (challenges / "name").write_text("name.thumbprint")
     answer = httpx.get(f"{front.plain}/.well-known/acme-challenge/name")
-    assert (answer.text, answer.headers["content-type"]) == ("name.thumbprint", "text/plain")
+    assert (answer.text, answer.headers["content-type"]) == ("name.thumbprint", "text/plain; charset=utf-8")
     problem(httpx.get(f"{front.plain}/.well-known/acme-challenge/other"), 404, "NOT_FOUND")
 
 
@@ -143,6 +147,15 @@ def test_older_versions_of_tls_are_refused(front: Front) -> None:
         command = ["openssl", "s_client", "-connect", server, version, "-cipher", "ALL:@SECLEVEL=0"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         assert "alert protocol version" in done.stderr, "nginx refuses it, not the client"
+
+
+@pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES128-CCM8"])
+def test_suites_that_are_not_recommended_are_refused(front: Front, cipher: str) -> None:
+    """Those that a certificate with an EC key could have: CBC, and a short tag."""
+    server = front.https.removeprefix("https://")
+    command = ["openssl", "s_client", "-connect", server, "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert "alert handshake failure" in done.stderr, "nginx refuses it, not the client"
 
 
 def test_metrics_have_a_port_of_the_host_alone(front: Front) -> None:
