@@ -112,8 +112,7 @@ def _decide(
     store = open_store(settings.load())
     with store.db.write() as tx:
         version = reviews.step(
-            tx, OPERATOR, apps.get(tx, app_id), version_code, action,
-            reason=reason, sha256=sha256, own_reviews=store.settings.own_reviews,
+            tx, store, OPERATOR, apps.get(tx, app_id), version_code, action, reason=reason, sha256=sha256
         )  # fmt: skip
         if images is not None:
             proposals.publish(tx, store, OPERATOR, apps.get(tx, app_id), images)

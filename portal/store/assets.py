@@ -105,7 +105,7 @@ def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -
 def order_screenshots(store: Store, actor: audit.Actor, app: App, order: Sequence[int]) -> list[Asset]:
     """Renumber the screenshots from 1 on: `order` has the present number of each. Returns them in that order.
 
-    Raises Refused (NOT_FOUND; VALIDATION_ERROR unless `order` has each present number once).
+    Raises Refused (NOT_FOUND; FILE_NOT_FOUND; VALIDATION_ERROR unless `order` has each present number once).
     """
     with store.db.write() as tx:
         apps.owned(tx, app.app_id, app.developer_id)
@@ -145,7 +145,8 @@ def _renumber(
     """Commit the rows `after` instead of `before`, which are of the same images; their files get a second name."""
     old, new = ([asset.path(store.layout) for asset in found] for found in (before, after))
     placement.link_images(
-        {path: _stored(store.layout, asset) for path, asset in zip(new, before, strict=True) if path not in old}
+        store.layout,
+        {path: _stored(store.layout, asset) for path, asset in zip(new, before, strict=True) if path not in old},
     )
     tx.executemany("DELETE FROM assets WHERE app_id = ? AND name = ?", [(a.app_id, a.name) for a in before])
     insert(tx, after)

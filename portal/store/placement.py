@@ -23,8 +23,8 @@ from typing import NamedTuple
 from portal.store import files, job_runs, versions
 from portal.store.asset_rows import Asset
 from portal.store.claims import claim
-from portal.store.errors import DatabaseBusy
-from portal.store.layout import Layout
+from portal.store.errors import DatabaseBusy, Refused
+from portal.store.layout import PROPOSED, Layout, plain_name
 from portal.store.store import Store
 
 PACKAGE, MANIFEST = "package.mosis", "manifest.json"
@@ -153,23 +153,42 @@ def place_images(layout: Layout, app_id: str, images: Mapping[str, Staged], pres
         _flush(directory, directory if directory in flushed else layout.area("assets"))
 
 
-def link_images(sources: Mapping[Path, Path]) -> None:
-    """Give images further names, durably; the keys are these names, in directories that have rows already."""
-    for path, source in sources.items():
-        name_image(source, path)
+def link_images(layout: Layout, sources: Mapping[Path, Path]) -> None:
+    """Give images further names, durably; the keys are these names, in directories that have rows already.
+
+    Raises Refused (FILE_NOT_FOUND).
+    """
+    _link_images(layout, sources)
     for directory in {path.parent for path in sources}:
         files.flush_directory(directory)
 
 
 def link_new(layout: Layout, sources: Mapping[Path, Path]) -> None:
-    """Give files of images further names, durably, perhaps in directories that do not exist yet; the keys are these."""
+    """The same, perhaps in directories that do not exist yet. Raises Refused (FILE_NOT_FOUND)."""
     directories = {path.parent for path in sources}
     for directory in directories:
         files.create_directory(directory)
-    for path, source in sources.items():
-        name_image(source, path)
+    _link_images(layout, sources)
     for directory in directories:
         _flush(directory, layout.area("assets"))
+
+
+def _link_images(layout: Layout, sources: Mapping[Path, Path]) -> None:
+    for path, source in sources.items():
+        try:
+            name_image(source, path)
+        except FileNotFoundError:  # one lost file is no failing disk: the owner can replace it
+            raise _lost(source.relative_to(layout.area("assets"))) from None
+
+
+def _lost(image: Path) -> Refused:
+    app_id, *name = image.parts
+    plain = plain_name("/".join(name)).removeprefix(PROPOSED)
+    return Refused(
+        "FILE_NOT_FOUND",
+        f"The file of {plain} of {app_id} is missing on the disk of the store: its owner has to upload it again or"
+        " discard it, unless `mosis scrub --repair` finds a copy.",
+    )
 
 
 def name_image(path: Path, plain: Path) -> None:

@@ -91,7 +91,7 @@ def propose(
 ) -> list[Asset]:  # fmt: skip
     """Commit a change of images, by their plain names: files to `put`, of which each gets a link, and `deleted` ones.
 
-    The caller has checked the quota.
+    The caller has checked the quota. Raises Refused (FILE_NOT_FOUND).
     """
     public, before = {asset.name: asset for asset in of_app(tx, app.app_id)}, changed(tx, app.app_id)
     after = [Asset(app.app_id, name, image.size, image.sha256, now()) for name, image in put.items()]
@@ -144,7 +144,7 @@ def publish(
     """Commit that the changed images are shown, of which a reviewer has `seen` all that is shown then.
 
     The app may have no proposal: then only the digest is checked. Raises Refused (WRONG_STATE for another digest;
-    FORBIDDEN for an app of the actor's own, as for a version).
+    FORBIDDEN for an app of the actor's own, as for a version; FILE_NOT_FOUND for an image whose file is lost).
     """
     _require_seen(tx, app.app_id, seen)
     before, layout = changed(tx, app.app_id), store.layout

@@ -12,7 +12,9 @@ from portal.store import audit, versions, webhooks
 from portal.store.apps import App
 from portal.store.clock import now
 from portal.store.errors import Refused
+from portal.store.layout import Layout
 from portal.store.states import Action
+from portal.store.store import Store
 from portal.store.versions import PlacedVersion
 
 OwnReviews = Literal["auto", "never", "always"]
@@ -25,21 +27,33 @@ YANKED_BY = "SELECT actor FROM audit WHERE action = 'version.yank' AND subject =
 
 
 def step(
-    tx: sqlite3.Connection, actor: audit.Actor, app: App, version_code: int, action: Action,
-    *, reason: str, sha256: str | None, own_reviews: OwnReviews,
+    tx: sqlite3.Connection, store: Store, actor: audit.Actor, app: App, version_code: int, action: Action,
+    *, reason: str, sha256: str | None,
 ) -> PlacedVersion:  # fmt: skip
     """Change the status of a version as `versions.change` does, unless the package is not the one with this digest.
 
-    Raises Refused (FORBIDDEN; WRONG_STATE for another package) and as `versions.change` does.
+    Raises Refused (FORBIDDEN; WRONG_STATE for another package; FILE_NOT_FOUND for one that devices could not download)
+    and as `versions.change` does.
     """
     version = versions.get(tx, app.app_id, version_code)
     if sha256 not in (None, version.sha256):
         raise Refused("WRONG_STATE", f"{app.app_id} {version_code} was uploaded anew: its SHA-256 is {version.sha256}.")
     if actor.developer_id in (app.developer_id, version.developer_id):
-        _require_allowed(tx, actor, version, action, own_reviews)
+        _require_allowed(tx, actor, version, action, store.settings.own_reviews)
     changed = versions.change(tx, actor, app, version_code, action, reason)
+    if changed.status == "published":
+        _require_file(store.layout, changed)
     webhooks.announce(tx, app, changed, action)
     return changed
+
+
+def _require_file(layout: Layout, version: PlacedVersion) -> None:
+    if not layout.package(version.developer_id, version.app_id, version.version_code).exists():
+        raise Refused(
+            "FILE_NOT_FOUND",
+            f"The package of {version.app_id} {version.version_code} is missing on the disk of the store, so no device"
+            " could download it: let the operator run `mosis scrub --repair`.",
+        )
 
 
 def require_others(tx: sqlite3.Connection, actor: audit.Actor, app: App, policy: OwnReviews) -> None:

@@ -82,7 +82,7 @@ def subscribed(store: Store, url: str) -> webhooks.Webhook:
 def decide(store: Store, code: int, action: str, reason: str = "") -> None:
     with store.db.write() as tx:
         app = apps.get(tx, APP_ID)
-        reviews.step(tx, audit.OPERATOR, app, code, action, reason=reason, sha256=None, own_reviews="auto")
+        reviews.step(tx, store, audit.OPERATOR, app, code, action, reason=reason, sha256=None)
 
 
 def left(store: Store) -> list[webhooks.Delivery]:

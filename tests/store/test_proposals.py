@@ -1,6 +1,7 @@
 """Images of a published app change by a review, however a request or the store breaks off."""
 
 import hashlib
+import shutil
 from types import ModuleType
 
 import pytest
@@ -226,3 +227,40 @@ def test_a_transfer_keeps_the_changes_for_the_new_owner(store: Store, app: apps.
     after = change_everything(store, app)
     transfers.transfer(store, audit.Actor("admin", "admin", None, "test"), APP_ID, "other", "Sold.")
     assert proposed(store) == after
+
+
+@pytest.mark.parametrize("step", ["publish", "order"])
+@pytest.mark.parametrize("lost", ["one file", "all of them"])
+def test_a_lost_file_is_named_with_the_remedy(store: Store, app: apps.App, step: str, lost: str) -> None:
+    """It is no failing disk: the owner can upload the image again, or discard the changes."""
+    before = shown(store)
+    assets.put_screenshot(store, DEVELOPER, app, 1, b"better one")
+    [image] = proposals.changed(store.db.read(), APP_ID).values()
+    if lost == "one file":
+        image.proposed_path(store.layout).unlink()
+    else:
+        shutil.rmtree(store.layout.area("assets") / APP_ID / "proposed")
+    with pytest.raises(Refused, match=rf"screenshots/1\.png of {APP_ID} is missing .* upload it again") as refused:
+        if step == "publish":
+            publish(store, seen(store))
+        else:
+            assets.order_screenshots(store, DEVELOPER, app, [2, 1])
+    assert refused.value.code == "FILE_NOT_FOUND"
+    assert shown(store) == before
+    assets.put_screenshot(store, DEVELOPER, app, 1, b"better one")
+    assert proposed(store) == before | {"screenshots/1.png": b"better one"}
+    image.proposed_path(store.layout).unlink()
+    proposals.discard(store, DEVELOPER, app)
+    assert proposed(store) == before
+
+
+def test_a_lost_file_of_a_published_image_is_named_too(store: Store, app: apps.App) -> None:
+    for path in (store.layout.area("assets") / APP_ID / "screenshots").glob("1.*png"):
+        path.unlink()
+    with pytest.raises(Refused, match=r"screenshots/1\.png of .* is missing"):
+        assets.order_screenshots(store, DEVELOPER, app, [2, 1])
+    with store.db.write() as tx:
+        tx.execute("UPDATE versions SET status = 'draft', published_at = NULL")
+        tx.execute("UPDATE apps SET published_code = NULL")
+    with pytest.raises(Refused, match=r"screenshots/1\.png of .* is missing"):
+        assets.order_screenshots(store, DEVELOPER, app, [2, 1])

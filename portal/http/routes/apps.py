@@ -170,7 +170,7 @@ def withdraw(call: Call, body: schemas.Reason, app_id: str, version_code: int) -
 @routes.add(
     Operation(
         "POST", f"{VERSION_PATH}/publish", "Publish a version", REVIEWER,
-        problems=("WRONG_STATE", "VERSION_CONFLICT", "UNTRUSTED_KEY"),
+        problems=("WRONG_STATE", "VERSION_CONFLICT", "UNTRUSTED_KEY", "FILE_NOT_FOUND"),
     )
 )  # fmt: skip
 def publish(call: Call, body: schemas.Approval, app_id: str, version_code: int) -> schemas.Version:
@@ -190,7 +190,7 @@ def yank(call: Call, body: schemas.Withdrawal, app_id: str, version_code: int) -
 @routes.add(
     Operation(
         "POST", f"{VERSION_PATH}/unyank", "Put a yanked version back, within 7 days", MEMBER,
-        problems=("WRONG_STATE", "UNTRUSTED_KEY"),
+        problems=("WRONG_STATE", "UNTRUSTED_KEY", "FILE_NOT_FOUND"),
     )
 )  # fmt: skip
 def unyank(call: Call, body: schemas.Reason, app_id: str, version_code: int) -> schemas.Version:
@@ -205,8 +205,7 @@ def _step(
     with call.db.write() as tx:
         app = access.visible(tx, call.actor, app_id, TRANSITIONS[action].by)
         version = reviews.step(
-            tx, call.actor, app, version_code, action,
-            reason=reason, sha256=sha256, own_reviews=call.settings.own_reviews,
+            tx, call.store, call.actor, app, version_code, action, reason=reason, sha256=sha256
         )  # fmt: skip
         if images is not None:
             proposals.publish(tx, call.store, call.actor, app, images)

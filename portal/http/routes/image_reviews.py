@@ -34,7 +34,7 @@ def list_waiting(call: Call) -> schemas.ImageReviews:
 @routes.add(
     Operation(
         "POST", f"{IMAGES_PATH}/publish", "Publish the changed images", REVIEWER,
-        problems=("WRONG_STATE", "FORBIDDEN"),
+        problems=("WRONG_STATE", "FORBIDDEN", "FILE_NOT_FOUND"),
     )
 )  # fmt: skip
 def publish(call: Call, body: schemas.ImageApproval, app_id: str) -> schemas.Images:

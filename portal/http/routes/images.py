@@ -51,7 +51,11 @@ def add_screenshot(call: Call, app_id: str) -> schemas.Image:
     return _shown(call, asset)
 
 
-@routes.add(Operation("PUT", SCREENSHOTS_PATH, "Set the order of the screenshots", DEVELOPER))
+@routes.add(
+    Operation(
+        "PUT", SCREENSHOTS_PATH, "Set the order of the screenshots", DEVELOPER, problems=("FILE_NOT_FOUND",)
+    )
+)  # fmt: skip
 def order_screenshots(call: Call, body: schemas.Order, app_id: str) -> schemas.Assets:
     app = apps.owned(call.db.read(), app_id, call.actor.developer_id)
     ordered = assets.order_screenshots(call.store, call.actor, app, body.order)
