@@ -16,6 +16,7 @@ from portal.store import id_tokens, job_runs
 from portal.store.store import Store
 from tests.developer.test_client import serving
 from tests.support.ci_service import AUDIENCE, CiService
+from tests.support.nginx import pem_in
 from tests.support.portal import make_store
 
 
@@ -89,6 +90,26 @@ def test_a_service_that_is_away_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeysMissing, match=r"^http://127.0.0.1:1/jwks has no keys: .*refused"):
         issuers.fetch(store)
     store.db.close()
+
+
+def test_keys_are_taken_from_nobody_but_the_service(
+    tmp_path: Path, service: CiService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has the connection, and answers with keys of his own, would publish in the name of each repository."""
+    published = Published()
+    published.answer = (200, {}, service.jwks.read_bytes())
+    for name, trusted, fault in (("localhost", False, "self-signed certificate"), ("evil.test", True, "match")):
+        (place := tmp_path / name).mkdir()
+        certificate = pem_in(place, name)
+        if trusted:
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with serving(published, certificate) as (url, seen):
+            chosen = [{"issuer": service.issuer, "jwks_url": f"{url}/jwks"}]
+            store = make_store(place / "store", issuers=chosen, audience=AUDIENCE)
+            with pytest.raises(KeysMissing, match=fault):
+                issuers.fetch(store)
+            assert seen == []
+            store.db.close()
 
 
 def test_an_answer_that_does_not_end_holds_up_no_other_service(

@@ -19,7 +19,9 @@ from portal.jobs import notify
 from portal.store import apps, audit, reviews, versions, webhooks
 from portal.store.errors import Refused
 from portal.store.store import Store
+from tests.developer.test_client import serving
 from tests.packages.samples import APP_ID
+from tests.support.nginx import pem_in
 from tests.support.portal import add_developer, make_store
 from tests.support.publishing import OWNER, add_app, change, publish
 
@@ -284,6 +286,24 @@ def test_the_connection_goes_to_the_address_that_was_checked(
     monkeypatch.setattr(notify.socket, "getaddrinfo", lambda *_args, **_options: answers.pop(0))
     notify.send(webhook, left(waiting)[0], private=True)
     assert receiver.received[0][0]["host"] == f"hook.example:{port}"
+
+
+@pytest.mark.parametrize(
+    ("named", "trusted", "fault"),
+    [("localhost", True, ""), ("localhost", False, "self-signed certificate"), ("evil.test", True, "mismatch")],
+)
+def test_a_certificate_is_of_the_name_and_of_an_authority_that_the_host_trusts(
+    waiting: Store, tmp_path: Path, named: str, trusted: bool, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = pem_in(tmp_path, named)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(lambda _: (200, {}, b""), certificate) as (url, seen):
+        subscribed(waiting, url)
+        decide(waiting, 1, "publish")
+        notify.notify(waiting)
+    assert (len(seen), len(left(waiting))) == ((0, 1) if fault else (1, 0))
+    assert all(fault in str(delivery.fault) for delivery in left(waiting))
 
 
 def connected(address: tuple[str, int], timeout: float) -> socket.socket:

@@ -137,3 +137,11 @@ def certificate_in(directory: Path, name: str) -> tuple[Path, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     return certificate, key
+
+
+def pem_in(directory: Path, name: str) -> Path:
+    """A file with a self-signed certificate of a name and its key."""
+    certificate, key = certificate_in(directory, name)
+    both = directory / "both.pem"
+    both.write_text(key.read_text() + certificate.read_text())
+    return both
