@@ -1,8 +1,8 @@
 """What a deploy declared, in a file on the host, with which `mosis status` compares it (`deploys/remote/check.py`)."""
 
+import inspect
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from deploys.containers import compose
 from deploys.host import files
@@ -10,8 +10,9 @@ from deploys.host.deploy import deploy
 from deploys.host.files import sha256
 from deploys.plan.dsm_times import task_schedule
 from deploys.plan.model import File, Plan, Stack
-from deploys.plan.paths import HOME
-from deploys.remote import check
+from deploys.plan.paths import CERTIFICATE_CHECK, HOME
+from deploys.plan.tls import wanted_of
+from deploys.remote import certificate, check
 from deploys.services import litestream, portal, prometheus
 from deploys.synology import task_scheduler
 
@@ -30,9 +31,11 @@ def checks(plan: Plan) -> tuple[File, ...]:
     if plan.checks is None:
         return ()
     script, told = plan.checks
+    values = declared(plan)
+    modules = {script: check} | ({CERTIFICATE_CHECK: certificate} if "certificate" in values else {})
     return (
-        File(script, Path(check.__file__).read_text(), "644", "root:root"),
-        File(told, json.dumps(declared(plan), indent=1) + "\n", "644", "root:root"),
+        *(File(path, inspect.getsource(module), "644", "root:root") for path, module in modules.items()),
+        File(told, json.dumps(values, indent=1) + "\n", "644", "root:root"),
     )
 
 
@@ -54,8 +57,9 @@ def declared(plan: Plan) -> dict[str, object]:
     if backup := plan.settings.backup:
         place = {"mount": str(backup.mount), "directory": str(backup.directory)}
         found["drive"] = {**place, "uuid": plan.data.drive_uuid}
-    if plan.data.tls and not plan.data.follows:
-        found["certificate"] = {"path": plan.data.tls.files[0], "days": CERTIFICATE_DAYS}
+    if (tls := plan.data.tls) and not plan.data.follows:
+        wanted = wanted_of(plan.data, tls, days=CERTIFICATE_DAYS, port=tls.port)
+        found["certificate"] = {"script": CERTIFICATE_CHECK, "wanted": wanted}
     if plan.stack:
         found |= _stack(plan, plan.stack)
         return found | (_synology(plan, plan.stack) if plan.data.share else {})

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from deploys.make import place
 from deploys.plan import cron_times
-from deploys.plan.paths import ACME_CERTIFICATE, ACME_KEY
+from deploys.plan.paths import ACME_CERTIFICATE
 from portal.settings import AbsolutePath, faults
 
 PREFIX = "mosis_"
@@ -107,8 +107,8 @@ class Tls(BaseModel):
 
     @property
     def files(self) -> tuple[str, str]:
-        """Paths of certificate and key on the host."""
-        return (str(self.certificate), str(self.key)) if self.certificate else (ACME_CERTIFICATE, ACME_KEY)
+        """Paths of certificate and key on the host; by ACME one file has both."""
+        return (str(self.certificate), str(self.key)) if self.certificate else (ACME_CERTIFICATE, ACME_CERTIFICATE)
 
     @property
     def hsts_header(self) -> str:

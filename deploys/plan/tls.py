@@ -1,6 +1,6 @@
 """The certificate of a store: files that the host has, or one that certbot obtains by ACME and renews."""
 
-from deploys.plan.data import HostData, PlanError
+from deploys.plan.data import HostData, PlanError, Tls
 from deploys.plan.model import Directory, File, Service
 from deploys.plan.paths import ACME_CHALLENGES, ACME_RENEWED, TLS
 from deploys.plan.render import render
@@ -33,6 +33,13 @@ def services_of(data: HostData) -> dict[str, Service]:
     """The script that certbot runs when it has a new certificate."""
     if data.tls is None or data.tls.acme is None:
         return {}
-    certificate, key = data.tls.files
-    script = render("tls/certificate.j2", certificate=certificate, key=key)
+    certificate, _ = data.tls.files
+    script = render("tls/certificate.j2", certificate=certificate)
     return {"certificate": Service((File(ACME_RENEWED, script, "755", "root:root"),))}
+
+
+def wanted_of(data: HostData, tls: Tls, *, days: int | None, port: int | None) -> dict[str, object]:
+    """What `deploys/remote/certificate.py` is asked; names that stand for several cannot be looked up."""
+    certificate, key = tls.files
+    names = [name for name in data.server_names if name != "_" and "*" not in name and not name.startswith(".")]
+    return {"certificate": certificate, "key": key, "names": names, "days": days, "port": port}

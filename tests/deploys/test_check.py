@@ -4,7 +4,6 @@ import ast
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ from deploys.checks.declared import checks, declared
 from deploys.plan import plan
 from deploys.plan.release import Release
 from deploys.remote import check
-from tests.support.nginx import certificate_in
 
 DRIVE = {"backup": {"mount": "/proc", "directory": "/proc/self"}}
 HOSTS = {
@@ -64,9 +62,10 @@ def test_everything_that_is_declared_is_checked(host: str, release: Release) -> 
     wanted = plan(HOSTS[host] | {"mosis_settings": DRIVE}, release)
     known = {one.__name__ for one in check.CHECKS}
     assert declared(wanted).keys() <= known
-    script, told = checks(wanted)
+    script, *beside, told = checks(wanted)
     assert json.loads(told.content) == declared(wanted)
     assert f"{script.path} {told.path}" in wanted.command.content
+    assert [file.path for file in beside] == [one["script"] for one in (declared(wanted).get("certificate"),) if one]
     left_out = {"nas": {"units", "crontab", "certificate"}}
     left_out["docker"] = left_out["nas"] | {"share", "tasks"}
     missing = left_out.get(host, {"images", "containers", "crontab", "share", "tasks"})
@@ -211,13 +210,3 @@ def test_a_portal_that_tells_nothing_is_a_fault(silence: str, tmp_path: Path) ->
 def test_a_check_that_breaks_takes_no_other_with_it(tmp_path: Path) -> None:
     done = run({"release": {}, "root": {"free_kib": 0}}, PORTAL, place=tmp_path)
     assert "FAULT release          cannot be checked: KeyError('home')" in done.stdout and "ok    root" in done.stdout
-
-
-def test_a_certificate_that_ends_soon_needs_attention(tmp_path: Path) -> None:
-    certificate, _ = certificate_in(tmp_path, "store.test")  # for a day
-    [fine] = check.certificate({"path": str(certificate), "days": 0})
-    [soon] = check.certificate({"path": str(certificate), "days": 14})
-    [absent] = check.certificate({"path": str(tmp_path / "none.pem"), "days": 14})
-    assert (fine["ok"], soon["ok"], absent["ok"]) == (True, False, False)
-    assert re.search(r" ends \w{3} .* GMT$", fine["text"]) and "renew it" in soon["text"]
-    assert "cannot be read" in absent["text"]

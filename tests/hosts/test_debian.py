@@ -303,7 +303,7 @@ def presented(host: Machine, trust: ssl.SSLContext) -> str:
 def test_a_file_of_a_certificate_that_is_not_there_stops_a_deploy(debian: Debian, store: Store) -> None:
     files = {"certificate": "/etc/ssl/absent.pem", "key": "/etc/ssl/private/absent.key"}
     refused = debian.deploy(mosis_tls=files, check=False)
-    assert "/etc/ssl/absent.pem, which mosis_tls names, is missing on this host" in refused.output, refused.output
+    assert "the certificate of mosis_tls, cannot be used: /etc/ssl/absent.pem: No such file" in refused.output
     assert refused.changed == ()
     store.get("/readyz")
 
@@ -321,7 +321,7 @@ def test_an_authority_certifies_the_host(
     assert led.headers["Location"] == f"https://{host.address}/api/store/apps?q=x"
     assert "revoke" in store.get("/api/apps", status=403, headers={"Authorization": f"Bearer {store.admin}"}).text
     assert store.metric("mosis_storage_budget_bytes") > 0
-    assert host.ssh("sudo stat -c '%a %U' /etc/mosis/tls/key.pem /etc/mosis/tls") == "600 root\n700 root\n"
+    assert host.ssh("sudo stat -c '%a %U' /etc/mosis/tls/certificate.pem /etc/mosis/tls") == "600 root\n700 root\n"
     lines = json.loads(host.try_ssh("sudo mosis status --json").stdout)["lines"]
     assert [line["ok"] for line in lines if line["name"] == "certificate"] == [True]
     assert debian.deploy(mosis_server_names=(NAME,), mosis_tls=ACME).changed == ()
@@ -333,6 +333,19 @@ def test_a_renewed_certificate_is_the_one_of_nginx(host: Machine, certified: ssl
     host.ssh("sudo certbot renew --quiet --force-renewal --no-random-sleep-on-renew")
     renewed = pebble.issued(host, place)
     until("the new certificate", lambda: presented(host, renewed) != first)
+
+
+def test_a_certificate_that_was_lost_is_put_back_without_asking_the_authority(
+    debian: Debian, host: Machine, certified: ssl.SSLContext, place: Path
+) -> None:
+    trust = pebble.issued(host, place)
+    before = presented(host, trust)
+    host.ssh("sudo rm /etc/mosis/tls/certificate.pem")
+    debian.deploy(mosis_server_names=(NAME,), mosis_tls=ACME)
+    until("the same certificate", lambda: presented(host, trust) == before)
+    lines = json.loads(host.try_ssh("sudo mosis status --json").stdout)["lines"]
+    assert [line["ok"] for line in lines if line["name"] == "certificate"] == [True]
+    assert debian.deploy(mosis_server_names=(NAME,), mosis_tls=ACME).changed == ()
 
 
 def test_no_secret_was_printed(debian: Debian, host: Machine, store: Store) -> None:
