@@ -153,8 +153,9 @@ def _take_newest(found: Found, target: Path, until: int | None) -> tuple[Copy, d
 
     A log that was tampered with in every copy must not keep a store from coming back.
     """
+    unusable: dict[Copy, str] = {}
     for whole_log in (True, False):
-        unusable: dict[Copy, str] = {}
+        unusable = {}
         for copy in found.copies:
             try:
                 lineage.take(copy, target)

@@ -28,6 +28,7 @@ def run(
     the database, which names what must be there. `umask` is that of the new files, -1: this process's.
     Raises Incomplete, BackupError.
     """
+    code, errors = VANISHED, ""
     for _ in range(TRIES):
         code, errors = _run(arguments, printed, umask)
         if code != VANISHED:

@@ -90,6 +90,7 @@ def delete_screenshot(store: Store, actor: audit.Actor, app: App, number: int) -
     """Delete one screenshot; the others keep their numbers. Raises Refused (NOT_FOUND)."""
     name = _screenshot(number)
     with store.db.write() as tx:
+        apps.owned(tx, app.app_id, app.developer_id)
         if proposals.is_needed(tx, store, actor, app):
             if not any(asset.name == name for asset in proposals.applied(tx, app.app_id)):
                 raise _missing(app.app_id, name)

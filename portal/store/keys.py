@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from portal.packages import signature
 from portal.packages.errors import SignatureInvalid
-from portal.store import audit, developers
+from portal.store import audit, developers, tokens
 from portal.store.clock import now
 from portal.store.errors import Refused
 from portal.store.pages import ALL, Page
@@ -28,8 +28,9 @@ COLUMNS = ", ".join(Key.__dataclass_fields__)
 def register(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, public_key: str, proof: str) -> Key:
     """Register a public key, base64; `proof` is a signature of its private key over the registration statement, base64.
 
-    Raises Refused (INVALID_KEY, INVALID_PROOF, KEY_EXISTS, NOT_FOUND, DEVELOPER_DISABLED).
+    Raises Refused (INVALID_KEY, INVALID_PROOF, KEY_EXISTS, NOT_FOUND, DEVELOPER_DISABLED, UNAUTHENTICATED).
     """
+    tokens.require_valid(tx, actor.token_id)
     developers.require_enabled(tx, developer_id)
     try:
         raw = signature.decode_public_key(public_key)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from portal.packages import signature
-from portal.store import apps, audit, keys, signed_uploads, uploads, versions
+from portal.store import apps, audit, deletion, keys, signed_uploads, uploads, versions
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, KEY, make_package
@@ -81,3 +81,15 @@ def test_an_upload_that_became_a_version_cannot_fail_afterwards(store: Store, tm
     )
     uploads.fail(store, DEVELOPER, upload, ["late"])
     assert versions.get(store.db.read(), APP_ID, version.version_code) == version
+
+
+def test_an_app_that_is_deleted_while_the_body_arrives_takes_no_version(store: Store, tmp_path: Path) -> None:
+    add_developer(store, "acme")
+    with store.db.write() as tx:
+        app = apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
+    with pytest.raises(Refused) as refused, uploads.receiving(store, app) as upload:
+        make_package(upload.package)
+        deletion.delete_app(store, audit.OPERATOR, APP_ID, "By order of a court.")
+        uploads.complete(store, DEVELOPER, upload, uploads.files.Received(1, uploads.files.digest(upload.package)))
+    assert refused.value.code == "NOT_FOUND"
+    assert not list(store.layout.area("temp").iterdir())

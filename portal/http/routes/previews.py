@@ -1,5 +1,7 @@
 """Preview links of a version that is not published: created, listed and revoked by its owner or a reviewer."""
 
+import sqlite3
+
 from portal.http import access, schemas
 from portal.http.routes.apps import VERSION_PATH
 from portal.http.routing import MEMBER, Call, Operation, Routes
@@ -13,7 +15,7 @@ routes = Routes()
 
 @routes.add(Operation("GET", PREVIEWS_PATH, "List the preview links of a version", MEMBER))
 def list_previews(call: Call, app_id: str, version_code: int) -> schemas.Previews:
-    found = previews.of_version(call.db.read(), _version(call, app_id, version_code))
+    found = previews.of_version(call.db.read(), _version(call, call.db.read(), app_id, version_code))
     return schemas.Previews(previews=[schemas.Preview.of(preview) for preview in found])
 
 
@@ -24,9 +26,8 @@ def list_previews(call: Call, app_id: str, version_code: int) -> schemas.Preview
     )
 )  # fmt: skip
 def add_preview(call: Call, body: schemas.NewPreview, app_id: str, version_code: int) -> schemas.CreatedPreview:
-    version = _version(call, app_id, version_code)
     with call.db.write() as tx:
-        preview, text = previews.add(tx, call.actor, versions.get(tx, app_id, version.version_code), body.days)
+        preview, text = previews.add(tx, call.actor, _version(call, tx, app_id, version_code), body.days)
     return schemas.CreatedPreview(
         **vars(schemas.Preview.of(preview)), url=f"{call.settings.public_url}/preview/{text}"
     )  # fmt: skip
@@ -39,11 +40,9 @@ def add_preview(call: Call, body: schemas.NewPreview, app_id: str, version_code:
     )
 )  # fmt: skip
 def revoke_preview(call: Call, app_id: str, version_code: int, preview_id: str) -> None:
-    version = _version(call, app_id, version_code)
     with call.db.write() as tx:
-        previews.revoke(tx, call.actor, version, preview_id)
+        previews.revoke(tx, call.actor, _version(call, tx, app_id, version_code), preview_id)
 
 
-def _version(call: Call, app_id: str, version_code: int) -> PlacedVersion:
-    db = call.db.read()
+def _version(call: Call, db: sqlite3.Connection, app_id: str, version_code: int) -> PlacedVersion:
     return versions.get(db, access.visible(db, call.actor, app_id).app_id, version_code)

@@ -1,5 +1,6 @@
 """Trusted publishing: which repositories of CI services an app trusts, and the tokens that their jobs get."""
 
+import sqlite3
 from contextlib import closing
 
 from portal.http import authentication, schemas
@@ -51,7 +52,7 @@ def exchange(call: PublicCall, body: schemas.IdToken) -> schemas.IssuedToken:
 
 @routes.add(Operation("GET", PUBLISHERS_PATH, "List the repositories that an app trusts", DEVELOPER))
 def list_publishers(call: Call, app_id: str) -> schemas.Publishers:
-    _require_owner(call, app_id)
+    _require_owner(call, call.db.read(), app_id)
     found = publishers.of_app(call.db.read(), app_id)
     return schemas.Publishers(publishers=[schemas.Publisher.of(publisher) for publisher in found])
 
@@ -63,8 +64,8 @@ def list_publishers(call: Call, app_id: str) -> schemas.Publishers:
     )
 )  # fmt: skip
 def add_publisher(call: Call, body: schemas.NewPublisher, app_id: str) -> schemas.Publisher:
-    _require_owner(call, app_id)
     with call.db.write() as tx:
+        _require_owner(call, tx, app_id)
         publisher = publishers.add(
             tx, call.settings, call.actor, app_id, body.issuer, body.repository_id, body.ref, body.environment
         )
@@ -78,16 +79,16 @@ def add_publisher(call: Call, body: schemas.NewPublisher, app_id: str) -> schema
     )
 )  # fmt: skip
 def remove_publisher(call: Call, app_id: str, number: str) -> None:
-    _require_owner(call, app_id)
     with call.db.write() as tx:
+        _require_owner(call, tx, app_id)
         publishers.remove(tx, call.actor, app_id, int(number))
 
 
-def _require_owner(call: Call, app_id: str) -> None:
+def _require_owner(call: Call, db: sqlite3.Connection, app_id: str) -> None:
     """Whoever has a token of one app must not be able to make its access last. Raises Refused."""
     if call.actor.app_id is not None:
         raise Refused("FORBIDDEN", f"This token is bound to {call.actor.app_id}: send one that is not.")
     if call.actor.scope == "admin":
-        apps.get(call.db.read(), app_id)
+        apps.get(db, app_id)
     else:
-        apps.owned(call.db.read(), app_id, call.actor.developer_id)
+        apps.owned(db, app_id, call.actor.developer_id)

@@ -114,13 +114,14 @@ def download(call: PublicCall, developer_id: str, app_id: str, version_code: int
     )
 )  # fmt: skip
 def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedDownload:
-    app = access.visible(call.db.read(), call.actor, app_id)
-    version = versions.get(call.db.read(), app.app_id, version_code)
-    path, expires_at = schemas.download_path(version), now() + call.settings.upload_url_seconds
-    grant = presign.Grant("GET", path, version.size, version.sha256, expires_at, version.version_id)
+    expires_at = now() + call.settings.upload_url_seconds
     with call.db.write() as tx:
         tokens.require_valid(tx, call.actor.token_id)
+        app = access.visible(tx, call.actor, app_id)
+        version = versions.get(tx, app.app_id, version_code)
         audit.append(tx, call.actor, "version.sign-url", f"{app.app_id}/{version_code}", expires_at=expires_at)
+    path = schemas.download_path(version)
+    grant = presign.Grant("GET", path, version.size, version.sha256, expires_at, version.version_id)
     query = urlencode(presign.sign(presign.load(call.store.layout.presign_keys), grant))
     return schemas.SignedDownload(url=f"{call.settings.public_url}{path}?{query}", expires_at=expires_at)
 
