@@ -206,6 +206,32 @@ def test_what_a_decoder_cannot_do(prepared: str, forbidden: tuple[str, ...], err
     assert done.stdout == "." * len(forbidden)
 
 
+TAKEN_OVER = """
+import os, sys
+from portal.images import child, convert, limits
+
+def tries(*_: object, **__: object) -> dict[int, bytes]:
+    memory = limits.memory_bytes(1024)
+    for attempt in (lambda: os.kill(os.getppid(), 0), lambda: os.unlink("/x"), lambda: bytes(memory)):
+        try:
+            attempt()
+        except (PermissionError, MemoryError):
+            os.write(1, b".")
+    return {}
+
+convert.icon = tries
+sys.argv = ["child", "icon", "1024"]
+child.main()
+"""
+
+
+@pytest.mark.skipif(os.uname().machine not in syscalls.MACHINES, reason="no filter for this machine")
+def test_an_image_that_takes_over_the_program_of_the_decoder_is_confined() -> None:
+    """By what that program itself does before it reads the image; the tests above only try what it may use."""
+    done = subprocess.run([sys.executable, "-I", "-c", TAKEN_OVER], check=True, input=b"", capture_output=True)
+    assert done.stdout == b"..."
+
+
 def test_it_sees_nothing_of_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_SECRET", "secret")
     file.touch()
