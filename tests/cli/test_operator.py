@@ -75,6 +75,14 @@ def test_a_host_that_took_a_copy_over_has_a_first_token_of_its_own(store: Store,
     assert (tmp_path / "token").exists()
 
 
+def test_a_new_signing_key_of_urls_is_in_the_log(store: Store) -> None:
+    ran(store, "presign", "rotate", "--dry-run")
+    printed = ran(store, "presign", "rotate", "--drop").splitlines()
+    [entry] = audit.filtered(store.db.read(), action="presign.rotate")
+    assert printed[0] == f"key {entry.subject} signs from now on"
+    assert [f"key {old} is forgotten" for old in json.loads(entry.detail)["forgotten"]] == printed[1:] != []
+
+
 def test_images_are_listed_shown_and_decided_on_the_host(full: Store) -> None:
     add_developer(full, "second", None, "reviewer")
     app, owner = apps.get(full.db.read(), APP_ID), audit.Actor("acme", "developer", None, "test")
