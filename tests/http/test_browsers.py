@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 import httpx
 import pytest
 
-from portal.app import MODULES, PAGES, create_app
+from portal.app import MODULES, PAGES
 from portal.http.browsers import SAFE
 from portal.store.store import Store
 from portal.web import static
 from tests.packages.samples import APP_ID
+from tests.support.in_process import calling
 from tests.support.portal import add_developer
 from tests.support.publishing import add_app, illustrate, publish
 
@@ -30,9 +31,7 @@ def administrator(store: Store) -> Iterator[httpx.Client]:
     add_developer(store, "acme")
     add_app(store, APP_ID)
     token = add_developer(store, "admin", key=None, scope="admin")
-    headers = {"Authorization": f"Bearer {token}", "Origin": "https://evil.example"}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://portal", headers=headers) as client:
+    with calling(store, token, headers={"Origin": "https://evil.example"}) as client:
         yield client
 
 

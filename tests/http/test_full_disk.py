@@ -12,7 +12,6 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from portal.app import create_app
 from portal.faults import UNNAMED
 from portal.http import caching
 from portal.http.forms import CHUNK
@@ -23,6 +22,7 @@ from portal.store.database import Database
 from portal.store.layout import Layout
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, MIB, make_package
+from tests.support.in_process import calling
 from tests.support.nginx import NGINX, configuration, running
 from tests.support.portal import MOSIS, add_developer, children, free_port, problem
 from tests.support.small_disk import SmallDisk
@@ -71,12 +71,9 @@ def packages_below(directory: Path) -> list[str]:
 @pytest.fixture
 def client(store: Store) -> Iterator[httpx.Client]:
     """The application in this process, and a developer with an app."""
-    headers = {"Authorization": f"Bearer {add_developer(store, 'dev')}"}
-    with httpx.Client(
-        transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://portal", headers=headers
-    ) as calling:
-        calling.post("/api/apps", json={"app_id": APP_ID, "name": "Reader"}).raise_for_status()
-        yield calling
+    with calling(store, add_developer(store, "dev")) as developer:
+        developer.post("/api/apps", json={"app_id": APP_ID, "name": "Reader"}).raise_for_status()
+        yield developer
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from portal.app import MODULES, create_app
+from portal.app import MODULES
 from portal.developer.answers import Apps
 from portal.developer.client import Client
 from portal.developer.credentials import Account
@@ -13,6 +13,7 @@ from portal.http import paging, schemas
 from portal.store import apps
 from portal.store.store import Store
 from tests.packages.samples import APP_ID
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, make_store, problem
 from tests.support.publishing import OWNER, add_app, change, upload
 
@@ -54,13 +55,11 @@ def client(full: Store) -> Iterator[httpx.Client]:
         upload(store, APP_ID, code)
         change(store, APP_ID, code, "submit")
         proposed(store, f"org.example.app{code - 1}")
-    headers = {"Authorization": f"Bearer {token}"}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://portal", headers=headers) as calling:
+    with calling(store, token) as admin:
         for _ in range(4):
-            made = calling.post("/api/me/tokens", json={"app_id": APP_ID, "days": 1})
+            made = admin.post("/api/me/tokens", json={"app_id": APP_ID, "days": 1})
             assert made.status_code == 201
-        yield calling
+        yield admin
 
 
 LISTS = {

@@ -18,13 +18,13 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from portal import settings
-from portal.app import create_app
 from portal.settings import SettingsError
 from portal.store import audit, developers, id_tokens, publishers, tokens, transfers
 from portal.store.audit import OPERATOR
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.support.ci_service import AUDIENCE, EC_KEY, RSA_KEY, CiService
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, make_store, problem
 from tests.support.publishing import upload
 
@@ -48,8 +48,7 @@ def opened(root: Path) -> Iterator[Shop]:
     service.publish()
     store = make_store(root / "store", **service.settings())
     owner = {"Authorization": f"Bearer {add_developer(store, 'acme')}"}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://store.test") as client:
+    with calling(store) as client:
         client.post("/api/apps", json={"app_id": APP, "name": "Hello"}, headers=owner).raise_for_status()
         trust(client, owner)
         yield Shop(store, client, owner, service)
@@ -344,8 +343,7 @@ def test_an_app_trusts_a_bounded_number(own_shop: Shop) -> None:
 def test_wrong_id_tokens_count_against_their_address_and_jobs_against_their_app(tmp_path: Path, shop: Shop) -> None:
     store = make_store(tmp_path / "limited", **shop.service.settings(), auth_failures_per_minute=3, uploads_per_hour=2)
     headers = {"Authorization": f"Bearer {add_developer(store, 'acme')}"}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://store.test") as client:
+    with calling(store) as client:
         client.post("/api/apps", json={"app_id": APP, "name": "Hello"}, headers=headers)
         trust(client, headers)
         assert [exchange(client, shop.service.token()).status_code for _ in range(3)] == [201, 201, 429]
@@ -355,7 +353,7 @@ def test_wrong_id_tokens_count_against_their_address_and_jobs_against_their_app(
 
 def test_a_store_that_trusts_no_service_says_so(tmp_path: Path, shop: Shop) -> None:
     store = make_store(tmp_path / "plain")
-    with httpx.Client(transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://s.test") as client:
+    with calling(store) as client:
         problem(client.get("/api/oidc/audience"), 404, "NOT_FOUND")
         problem(exchange(client, shop.service.token()), 401, "UNAUTHENTICATED")
     store.db.close()

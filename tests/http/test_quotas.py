@@ -10,26 +10,18 @@ import httpx
 import pytest
 from PIL import Image
 
-from portal.app import create_app
 from portal.settings import MIB
 from portal.store import apps, budget, quotas, uploads
 from portal.store.errors import Refused
 from portal.store.files import Received
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, make_package
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, make_store, problem
 from tests.support.publishing import OWNER, publish
 from tests.support.publishing import upload as stored
 
 APPS, UPLOADS, VERSIONS = "/api/apps", f"/api/apps/{APP_ID}/uploads", f"/api/apps/{APP_ID}/versions"
-
-
-@contextmanager
-def calling(store: Store, token: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {token}"}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://portal", headers=headers) as client:
-        yield client
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from portal.app import create_app
 from portal.http.security_headers import DEFAULTS
 from portal.web import rendering
+from tests.support.in_process import calling
 from tests.support.portal import make_store
 
 ANSWERS = {
@@ -24,7 +24,7 @@ ANSWERS = {
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     store = make_store(tmp_path_factory.mktemp("headers") / "store")
-    with httpx.Client(transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://nas.test") as client:
+    with calling(store, address="127.0.0.1") as client:
         yield client
     store.db.close()
 

@@ -10,13 +10,13 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from portal.app import create_app
 from portal.packages import signature
 from portal.sizes import size
 from portal.store import apps, assets, audit, keys, quotas, versions
 from portal.store.store import Store
 from portal.web.pictures import moved
 from tests.support import publishing
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, make_store, registration
 
 APP_ID = "org.example.console"
@@ -27,14 +27,8 @@ APP = f"/console/apps/{APP_ID}"
 def owner(store: Store) -> Iterator[httpx.Client]:
     token = add_developer(store, publishing.OWNER.developer_id)
     publishing.add_app(store, APP_ID)
-    with client(store, token) as made:
+    with calling(store, token) as made:
         yield made
-
-
-def client(store: Store, token: str = "") -> httpx.Client:
-    transport = httpx.WSGITransport(create_app(store.settings))
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(transport=transport, base_url="http://nas.test", headers=headers)
 
 
 def statuses(store: Store) -> list[str]:
@@ -65,7 +59,7 @@ def test_each_of_several_versions_counts_as_a_change(tmp_path: Path) -> None:
     publishing.add_app(store, APP_ID)
     for code in range(1, 6):
         publishing.upload(store, APP_ID, code)
-    with closing(store.db), client(store, token) as owner:
+    with closing(store.db), calling(store, token) as owner:
         sent = {"action": "submit", "reason": "", **{f"code-{code}": "on" for code in range(1, 6)}}
         answer = owner.post(f"{APP}/several", data=sent)
         assert "3 of 5 versions were changed" in alert(answer.text)
@@ -116,13 +110,13 @@ def test_more_versions_than_a_form_has_fields_are_changed_at_once(store: Store, 
 def test_a_preview_link_is_shown_once_and_revoked_on_the_page(store: Store, owner: httpx.Client) -> None:
     publishing.upload(store, APP_ID, 1)
     made = owner.post(f"{APP}/versions/1/previews", data={"days": "1"})
-    [link] = re.findall(r"http://nas\.test(/preview/[\w-]+)<", made.text)
+    [link] = re.findall(r"http://portal(/preview/[\w-]+)<", made.text)
     assert 'src="data:image/svg+xml' in made.text
     assert made.headers["cache-control"] == "private, no-store"
     page = owner.get(APP).text
     assert link not in page
     [revoke] = re.findall(r'action="(/console/[^"]*/previews/[0-9a-f]{16}/revoke)"', page)
-    with client(store) as nobody:
+    with calling(store) as nobody:
         assert nobody.get(link).status_code == 200
         assert owner.post(revoke).headers["location"] == f"{APP}?done=unshare"
         assert nobody.get(link).status_code == 404
@@ -132,9 +126,9 @@ def test_a_reviewer_creates_and_revokes_a_link_on_the_page_of_the_review(store: 
     publishing.upload(store, APP_ID, 1)
     publishing.change(store, APP_ID, 1, "submit")
     page, token = f"/review/{APP_ID}/1", add_developer(store, "reviewer", key=None, scope="reviewer")
-    with client(store, token) as reviewer, client(store) as nobody:
+    with calling(store, token) as reviewer, calling(store) as nobody:
         made = reviewer.post(f"{page}/previews", data={"days": "7"}).text
-        [link] = re.findall(r"http://nas\.test(/preview/[\w-]+)<", made)
+        [link] = re.findall(r"http://portal(/preview/[\w-]+)<", made)
         assert nobody.get(link).status_code == 200
         [revoke] = re.findall(r'action="(/review/[^"]*/previews/[0-9a-f]{16}/revoke)"', reviewer.get(page).text)
         assert owner.post(revoke).status_code == 403
@@ -150,7 +144,7 @@ def test_a_key_is_registered_by_what_the_command_prints(store: Store, owner: htt
     assert len(keys.of_developer(store.db.read(), "acme")) == 2
     again = owner.post("/console/keys", data={"statement": statement})
     assert (again.status_code, "is already registered. It is one of yours above." in alert(again.text)) == (409, True)
-    with client(store, add_developer(store, "other", key=None)) as other:
+    with calling(store, add_developer(store, "other", key=None)) as other:
         taken = other.post("/console/keys", data={"statement": json.dumps(registration("other", key))})
     assert "Make a key of your own" in alert(taken.text)
     forged = owner.post("/console/keys", data={"statement": statement.replace(proof["proof"][:4], "AAAA")})
@@ -181,7 +175,7 @@ def test_a_key_is_revoked_with_a_reason(store: Store, owner: httpx.Client) -> No
 def test_nobody_revokes_the_key_of_another_developer(store: Store, owner: httpx.Client) -> None:
     token = add_developer(store, "thief", key=Ed25519PrivateKey.generate())
     [key] = keys.of_developer(store.db.read(), "acme")
-    with client(store, token) as thief:
+    with calling(store, token) as thief:
         assert thief.post(f"/console/keys/{key.key_id}/revoke", data={"reason": "So."}).status_code == 404
         assert key.key_id not in thief.get("/console/keys").text
     assert keys.get(store.db.read(), key.key_id).revoked_at is None

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from portal.app import create_app
 from portal.store.store import Store
+from tests.support.in_process import calling
 from tests.support.portal import Portal, free_port, make_store
 
 REPORT = {"effective-directive": "img-src", "blocked-uri": "https://evil.example/\n[INFO] forged", "document-uri": "/x"}
@@ -45,8 +45,7 @@ def test_no_part_of_a_preview_link_is_logged(store: Store, length: int, caplog: 
     """The address of a page is in each report, and is cut."""
     secret = "s3" * 21 + "x"
     report = {"document-uri": f"https://{'a' * length}.test/preview/mosis_{'0' * 16}_{secret}/assets/icon"}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://portal") as browser, caplog.at_level(logging.WARNING):
+    with calling(store) as browser, caplog.at_level(logging.WARNING):
         assert browser.post("/csp-report", json={"csp-report": report}).status_code == 204
     [line] = [line for line in caplog.messages if "a browser reports" in line]
     assert "s3s3" not in line

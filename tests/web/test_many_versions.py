@@ -5,14 +5,13 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 
-import httpx
 import pytest
 
-from portal.app import create_app
 from portal.store import audit, tokens, versions
 from portal.store.store import Store
 from portal.web.review import SHOWN_MAX
 from tests.support import publishing
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, make_store
 
 APP_ID = "org.example.many"
@@ -41,16 +40,14 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
-def client(store: Store, scope: tokens.Scope) -> httpx.Client:
+def token_of(store: Store, scope: tokens.Scope) -> str:
     with store.db.write() as tx:
-        _, token = tokens.issue(tx, audit.OPERATOR, publishing.OWNER.developer_id, scope, 1)
-    transport = httpx.WSGITransport(create_app(store.settings))
-    return httpx.Client(transport=transport, base_url="http://nas.test", headers={"Authorization": f"Bearer {token}"})
+        return tokens.issue(tx, audit.OPERATOR, publishing.OWNER.developer_id, scope, 1)[1]
 
 
 @pytest.mark.parametrize("path", ["/console", f"/console/apps/{APP_ID}"])
 def test_lists_of_versions_hold_no_manifests(crowded: Store, path: str) -> None:
-    with client(crowded, "developer") as owner:
+    with calling(crowded, token_of(crowded, "developer")) as owner:
         owner.get(path).raise_for_status()  # templates are compiled
         tracemalloc.start()
         try:
@@ -64,7 +61,7 @@ def test_lists_of_versions_hold_no_manifests(crowded: Store, path: str) -> None:
 def test_the_queue_shows_the_first_and_how_many_there_are(crowded: Store) -> None:
     with crowded.db.write() as tx:
         tx.execute("UPDATE versions SET status = 'in_review'")
-    with client(crowded, "reviewer") as reviewer:
+    with calling(crowded, token_of(crowded, "reviewer")) as reviewer:
         page = reviewer.get("/review").text
     assert page.count('<li class="card">') == SHOWN_MAX
     assert f"{NUMBER} versions wait for a decision" in page

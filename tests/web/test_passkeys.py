@@ -17,6 +17,7 @@ from portal.store.store import Store
 from portal.web.passkeys import relying_party
 from tests.packages.samples import APP_ID
 from tests.support.authenticator import Authenticator
+from tests.support.in_process import calling
 from tests.support.portal import Portal, add_developer, make_store, problem
 from tests.web.conftest import Visiting
 
@@ -202,8 +203,7 @@ def test_passkeys_are_for_https_with_a_name_and_for_localhost(url: str) -> None:
 
 def test_a_store_without_https_offers_none(tmp_path: Path) -> None:
     store = make_store(tmp_path / "plain")
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://nas.test", headers=SAME) as client:
+    with calling(store, headers=SAME) as client:
         assert "passkey" not in client.get("/sign-in").text
         problem(client.get("/sign-in/passkey"), 403, "FORBIDDEN")
         client.post("/sign-in", data={"token": add_developer(store, "dev", key=None)})

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from portal.app import create_app
 from portal.store import apps, assets, audit, deletion, developers, previews, tokens, transfers, uploads
 from portal.store.audit import OPERATOR
 from portal.store.store import Store
 from tests.packages.samples import make_package
 from tests.support import clock, publishing
+from tests.support.in_process import calling
 from tests.support.portal import add_developer, problem
 
 APP_ID = "org.example.previewed"
@@ -27,20 +27,14 @@ def owner(store: Store) -> Iterator[httpx.Client]:
     publishing.add_app(store, APP_ID)
     publishing.upload(store, APP_ID, 1, name="Reader", description="Reads aloud.", changelog="The *first* one.")
     publishing.illustrate(store, APP_ID, screenshots=1)
-    with client(store, token) as made:
+    with calling(store, token) as made:
         yield made
 
 
 @pytest.fixture
 def nobody(store: Store) -> Iterator[httpx.Client]:
-    with client(store) as made:
+    with calling(store) as made:
         yield made
-
-
-def client(store: Store, token: str | None = None) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    return httpx.Client(transport=transport, base_url="http://nas.test", headers=headers)
 
 
 def shared(owner: httpx.Client, **body: int) -> str:
@@ -82,7 +76,7 @@ def test_testers_and_reviewers_see_the_app_as_it_will_be_once_the_version_is_pub
     url = shared(owner)
     owner.post(f"/api/apps/{APP_ID}/versions/1/submit").raise_for_status()
     token = add_developer(store, "rev", None, "reviewer")
-    with client(store, token) as reviewer:
+    with calling(store, token) as reviewer:
         assert [one["app_name"] for one in reviewer.get("/api/review").json()["versions"]] == ["Reader"]
         pages = [reviewer.get(path, headers=BROWSER).text for path in ("/review", f"/review/{APP_ID}/1")]
     for page in (*pages, nobody.get(url, headers=BROWSER).text):
@@ -134,7 +128,7 @@ def test_a_link_ends_when_it_is_revoked_or_expires(
     problem(owner.delete(f"{PREVIEWS}/{preview_id}"), 404, "NOT_FOUND")
     assert (opens(nobody, revoked), opens(nobody, kept)) == (False, True)
     clock.move(monkeypatch, 2 * previews.DAY)
-    with client(store, add_developer(store, "later", scope="reviewer", key=None)) as reviewer:
+    with calling(store, add_developer(store, "later", scope="reviewer", key=None)) as reviewer:
         assert reviewer.get(PREVIEWS).json() == {"previews": []}
     assert not opens(nobody, kept)
 
@@ -223,7 +217,7 @@ def test_a_version_has_a_bounded_number_of_links(owner: httpx.Client) -> None:
 
 
 def test_a_reviewer_may_share_a_version_and_each_link_is_in_the_audit_log(store: Store, owner: httpx.Client) -> None:
-    with client(store, add_developer(store, "reviewer", scope="reviewer", key=None)) as reviewer:
+    with calling(store, add_developer(store, "reviewer", scope="reviewer", key=None)) as reviewer:
         url = shared(reviewer)
         [preview] = owner.get(PREVIEWS).json()["previews"]
         assert owner.delete(f"{PREVIEWS}/{preview['preview_id']}").status_code == 204

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from portal.app import create_app
 from portal.store.store import Store
 from tests.support import publishing
+from tests.support.in_process import calling
 from tests.support.portal import add_developer
 
 APP_ID = "org.example.forms"
@@ -26,9 +26,7 @@ def owner(store: Store) -> Iterator[httpx.Client]:
     publishing.add_app(store, NEW_ID)
     publishing.publish(store, APP_ID, 1)
     publishing.upload(store, APP_ID, 2)
-    transport = httpx.WSGITransport(create_app(store.settings))
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(transport=transport, base_url="http://nas.test", headers=headers) as client:
+    with calling(store, token) as client:
         yield client
 
 
@@ -82,9 +80,7 @@ def test_it_keeps_what_was_typed_and_says_at_its_field_what_is_wrong(
 
 def test_an_app_id_of_another_developer_needs_another_one(store: Store, owner: httpx.Client) -> None:
     assert owner.get(APP).status_code == 200
-    stranger = {"Authorization": f"Bearer {add_developer(store, 'stranger', key=None)}"}
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://nas.test", headers=stranger) as other:
+    with calling(store, add_developer(store, "stranger", key=None)) as other:
         shown = other.post("/console/apps", data={"app_id": APP_ID, "name": "R", "description": "D"}).text
     assert "Another developer has it: choose another ID." in shown
 

@@ -11,6 +11,7 @@ from portal.store import apps, tokens
 from portal.store.audit import OPERATOR
 from portal.store.store import Store
 from tests.support import publishing
+from tests.support.in_process import calling
 from tests.support.portal import add_developer
 
 APP_ID = "org.example.resent"
@@ -29,8 +30,7 @@ def token(store: Store) -> str:
 @pytest.fixture
 def browser(store: Store, token: str) -> Iterator[httpx.Client]:
     """Signed in."""
-    transport = httpx.WSGITransport(create_app(store.settings))
-    with httpx.Client(transport=transport, base_url="http://nas.test", headers=OF_A_PAGE) as client:
+    with calling(store, headers=OF_A_PAGE) as client:
         assert client.post("/sign-in", data={"token": token, "next": ""}).status_code == 303
         yield client
 

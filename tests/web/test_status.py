@@ -9,13 +9,13 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal.app import create_app
 from portal.jobs import status, table
 from portal.server import sampling
 from portal.store import job_runs
 from portal.store.history import Measured
 from portal.store.store import Store
 from tests.support import histories
+from tests.support.in_process import calling
 from tests.support.portal import Portal, add_developer
 from tests.web.conftest import Visit, Visiting
 
@@ -82,8 +82,8 @@ def test_others_see_nothing_of_it(site: Portal, front: str) -> None:
 def page_of(store: Store, query: str = "") -> str:
     """The page as text, from an application of the test's own."""
     token = add_developer(store, f"operator{len(query)}", key=None, scope="admin")
-    with httpx.Client(transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://nas.test") as client:
-        answer = client.get(f"/status{query}", headers={"Authorization": f"Bearer {token}"})
+    with calling(store, token) as client:
+        answer = client.get(f"/status{query}")
     assert answer.status_code == 200
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text))
 

@@ -6,11 +6,11 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from portal.app import create_app
 from portal.store.clock import now
 from portal.store.store import Store
 from portal.web import static, storefront
 from tests.support import publishing
+from tests.support.in_process import calling
 from tests.support.portal import Portal, add_developer
 from tests.web.conftest import Visiting
 
@@ -197,10 +197,10 @@ def test_a_page_that_names_the_host_that_was_asked_is_never_shared(store: Store)
     add_developer(store, publishing.OWNER.developer_id)
     publishing.add_app(store, developers_app)
     publishing.publish(store, developers_app, 1)
-    with httpx.Client(transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://nas.test") as client:
+    with calling(store) as client:
         for path in (f"/apps/{developers_app}", f"/apps/{developers_app}/qr.svg", f"/apps/{developers_app}/feed.atom"):
             assert "private" in client.get(path).headers["cache-control"]
-        assert ">http://nas.test</span></code>" in client.get(f"/apps/{developers_app}").text
+        assert ">http://portal</span></code>" in client.get(f"/apps/{developers_app}").text
 
 
 def test_apps_are_found_in_pages(site: Portal, front: str) -> None:
@@ -231,7 +231,7 @@ def test_the_first_page_shows_what_is_downloaded_most(store: Store) -> None:
             tx.execute(
                 "INSERT INTO downloads VALUES (?, 1, ?, ?)", (f"org.example.app{number}", now() // 86400 - day, number)
             )
-    with httpx.Client(transport=httpx.WSGITransport(create_app(store.settings)), base_url="http://nas.test") as client:
+    with calling(store) as client:
         text = client.get("/").text.partition('id="popular"')[2].partition("</section>")[0]
     assert re.findall(r"/apps/(org\.example\.app\d)\"", text) == ["org.example.app3", "org.example.app2"]
 
