@@ -47,6 +47,8 @@ UNNAMED = {
     errno.EDQUOT: "A disk quota is used up, of the store or of temporary files: free space, or raise it.",
     errno.EROFS: "A file system is read-only, of the store or of temporary files: mount it read-write.",
     errno.EIO: "A disk reports an input/output error: the system's log names it; check it before anything else.",
+    errno.EMFILE: "This program has as many open files as it may: try again, or raise its limit (ulimit -n).",
+    errno.ENFILE: "The system has as many open files as it may: try again, or raise fs.file-max.",
 }
 """The same where the system does not name the file, as of a write to an open one."""
 NETWORK = frozenset(

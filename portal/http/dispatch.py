@@ -1,5 +1,6 @@
 """From a request to its response: authentication, limits, the checked body, the handler, problems for what fails."""
 
+import errno
 import logging
 import re
 import sqlite3
@@ -26,6 +27,7 @@ from portal.store.rate_limit import rate_limit
 log = logging.getLogger(__name__)
 
 BUSY = {"Retry-After": "5"}  # seconds
+PASSING = (errno.EMFILE, errno.ENFILE)  # no disk is at fault, and other requests are about to close files
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 CHALLENGE = {"UNAUTHENTICATED": {"WWW-Authenticate": 'Bearer realm="mosis"'}}
 
@@ -68,6 +70,8 @@ class Dispatch:
                 return problem(rejected.code, str(rejected))
             except OSError as error:
                 log.exception("storage failed, request %s", _request_id())
+                if error.errno in PASSING:
+                    return problem("UNAVAILABLE", _storage_fault(error), headers=BUSY)
                 return problem("STORAGE_ERROR", _storage_fault(error))
             except DatabaseBusy as busy:
                 log.warning("database busy: %s", busy)

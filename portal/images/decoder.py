@@ -4,7 +4,9 @@ A new process per image, not one that stays: it costs 50 ms of processor time wh
 no memory between two images, and no image meets what another one left. It is spawned, since a worker has threads.
 """
 
+import errno
 import json
+import os
 import signal
 import struct
 import subprocess
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from portal.images.dimensions import ICON_SIZES, SCREENSHOT_SIZES
-from portal.images.errors import REFUSED, DecoderLost, ImageRejected
+from portal.images.errors import DISK_FULL, REFUSED, DecoderLost, ImageRejected
 from portal.images.limits import CPU_SECONDS, WALL_SECONDS
 
 COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", "portal.images.child")
@@ -27,7 +29,7 @@ OUTPUT_SHOWN = 2000  # bytes of what a decoder printed before it crashed
 def icon(path: Path, *, max_pixels: int) -> dict[int, bytes]:
     """Scale a square image to PNGs, by edge length: 32, 64 and 128 pixels; a smaller image is enlarged.
 
-    Raises ImageRejected, DecoderLost.
+    Raises ImageRejected, DecoderLost; OSError if there is no room beside the image.
     """
     found = _converted("icon", path, max_pixels)
     if list(found) != [(edge, edge) for edge in ICON_SIZES]:
@@ -36,7 +38,10 @@ def icon(path: Path, *, max_pixels: int) -> dict[int, bytes]:
 
 
 def screenshot(path: Path, *, max_pixels: int) -> bytes:
-    """Convert a screenshot of exactly 1280x720 or 720x1280 pixels to PNG. Raises ImageRejected, DecoderLost."""
+    """Convert a screenshot of exactly 1280x720 or 720x1280 pixels to PNG.
+
+    Raises as `icon` does.
+    """
     found = _converted("screenshot", path, max_pixels)
     if len(found) != 1 or not found.keys() <= set(SCREENSHOT_SIZES):
         raise _untrue()
@@ -101,6 +106,8 @@ def _untrue() -> DecoderLost:
 
 def _failure(status: int, printed: bytes) -> Exception:
     """What the end of a child means that neither converted nor refused."""
+    if status == DISK_FULL:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if status == -signal.SIGXCPU:
         return ImageRejected(
             "INVALID_IMAGE", f"The image takes more than {CPU_SECONDS} seconds to decode: export it again."

@@ -1,6 +1,6 @@
 """Why an image was not converted."""
 
-REFUSED = 3  # exit status of portal.images.child
+REFUSED, DISK_FULL = 3, 4  # exit statuses of portal.images.child
 
 
 class ImageRejected(ValueError):

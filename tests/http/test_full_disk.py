@@ -111,6 +111,18 @@ def test_a_full_database_is_a_full_disk_to_people(client: httpx.Client, monkeypa
     assert problem(answer, 507, "STORAGE_ERROR")["detail"].startswith("The store's disk is full")
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE], ids=errno.errorcode.get)
+def test_no_free_descriptor_is_no_fault_of_the_disk(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(audit, "append", Mock(side_effect=OSError(number, os.strerror(number))))
+        answer = client.post("/api/apps", json={"app_id": "org.acme.other", "name": "Other"})
+    assert "open files" in problem(answer, 503, "UNAVAILABLE")["detail"]
+    assert int(answer.headers["Retry-After"]) > 0
+    client.post("/api/apps", json={"app_id": "org.acme.other", "name": "Other"}).raise_for_status()
+
+
 @pytest.mark.parametrize("path", ["/readyz", "/api/me"])
 def test_no_word_of_the_system_or_of_the_database_reaches_a_client(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str

@@ -1,9 +1,11 @@
 """Each image is converted in a process of its own, which ends alone at what is hostile."""
 
+import errno
 import os
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -118,6 +120,17 @@ def test_a_decoder_that_is_lost_is_no_fault_of_the_image(
     ended_by(monkeypatch, code)
     with pytest.raises(DecoderLost):
         decoder.icon(file, max_pixels=MAX_PIXELS)
+
+
+@pytest.mark.parametrize("data", [plain("PNG"), b"no image"], ids=["an answer", "a refusal"])
+def test_a_full_disk_is_no_fault_of_the_decoder(file: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """The store answers as for any other file that has no room: a retry alone does not help."""
+    file.write_bytes(data)
+    with Path("/dev/full").open("r+b", buffering=0) as disk:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: disk)
+        with pytest.raises(OSError, match="No space left") as full:
+            decoder.screenshot(file, max_pixels=MAX_PIXELS)
+    assert full.value.errno == errno.ENOSPC
 
 
 def png(width: int, height: int) -> bytes:
