@@ -27,6 +27,7 @@ from portal.store import (
     known_files,
     leftovers,
     placement,
+    proposals,
     retention,
     search,
     tokens,
@@ -51,7 +52,7 @@ class CleanupError(Fault):
 
 @dataclass(frozen=True)
 class Deletion:
-    """One thing whose time is over: a version by the rule `label`, or a leftover of the kind `label`."""
+    """One thing whose time is over: a version by the rule `label`, an app's rejected images, or a leftover."""
 
     label: str
     subject: str
@@ -131,6 +132,8 @@ class _Run:
         for rule in retention.RULES:
             for version in self._due(rule):
                 self.report(Deletion(rule.label, str(version)))
+        for app_id in proposals.expired(self.store.db.read(), self.at):
+            self.report(Deletion(proposals.EXPIRED, app_id))
         self._raise_faults()
 
     def clean(self, *, force: bool) -> None:
@@ -140,6 +143,9 @@ class _Run:
         self._require_few(force=force)
         for rule in retention.RULES:
             self.expire(rule)
+        for app_id in proposals.expired(self.store.db.read(), self.at):
+            if proposals.expire(self.store, self.at, app_id):
+                self.report(Deletion(proposals.EXPIRED, app_id))
         if downloads.is_any_old(self.store.db.read(), self.at):
             with self.store.db.write(durable=False) as tx:
                 downloads.fold(tx, self.at)

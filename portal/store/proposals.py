@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from portal.store import apps, audit, placement, reviews
+from portal.store import apps, audit, job_runs, placement, retention, reviews, webhooks
 from portal.store.apps import App
 from portal.store.asset_rows import COLUMNS, Asset, insert, of_app
 from portal.store.clock import now
@@ -24,6 +24,9 @@ from portal.store.store import Store
 DELETED = ""
 """In place of a digest: the image is to be deleted."""
 WAITING = ("changed_at", "app_id")
+KEPT_SECONDS = next(rule.seconds for rule in retention.RULES if rule.status == "rejected")
+EXPIRED = "images"
+"""The kind of rejected images in what cleanup reports and counts."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,32 @@ def discard(store: Store, actor: audit.Actor, app: App) -> None:
     with store.db.write() as tx:
         apps.owned(tx, app.app_id, app.developer_id)
         _require(tx, app.app_id)
-        before = changed(tx, app.app_id)
-        _forget(tx, app.app_id)
-        audit.append(tx, actor, "images.discard", app.app_id)
-        tx.execute("COMMIT")
-        placement.remove(asset.proposed_path(store.layout) for asset in before.values())
+        _drop(tx, store, actor, "images.discard", app.app_id)
+
+
+def expired(db: sqlite3.Connection, at: int) -> list[str]:
+    """The apps whose rejected images are kept no longer at the time `at`, in seconds since 1970."""
+    rows = db.execute("SELECT app_id FROM proposals WHERE rejected_at <= ? ORDER BY app_id", (at - KEPT_SECONDS,))
+    return [row[0] for row in rows]
+
+
+def expire(store: Store, at: int, app_id: str) -> bool:
+    """Delete the rejected images of an app, if they are still due."""
+    with store.db.write() as tx:
+        if app_id not in expired(tx, at):
+            return False
+        job_runs.count(tx, "cleanup_deleted", EXPIRED, 1)
+        _drop(tx, store, audit.OPERATOR, "images.expire", app_id)
+    return True
+
+
+def _drop(tx: sqlite3.Connection, store: Store, actor: audit.Actor, action: str, app_id: str) -> None:
+    """Commit the end of a proposal that nobody published, and remove its files."""
+    before = changed(tx, app_id)
+    _forget(tx, app_id)
+    audit.append(tx, actor, action, app_id)
+    tx.execute("COMMIT")
+    placement.remove(asset.proposed_path(store.layout) for asset in before.values())
 
 
 def publish(
@@ -159,6 +183,7 @@ def publish(
     _forget(tx, app.app_id)
     digests = {asset.name: asset.sha256 for asset in before.values()}
     audit.append(tx, actor, "images.publish", app.app_id, sha256=digests, reason=reason)
+    webhooks.announce_images(tx, app, "publish", reason)
     tx.execute("COMMIT")
     placement.finish_images(layout, put, replaced)
     placement.remove(asset.proposed_path(layout) for asset in put)
@@ -170,8 +195,11 @@ def reject(tx: sqlite3.Connection, actor: audit.Actor, app: App, seen: str, reas
     _require_seen(tx, app.app_id, seen)
     if found.rejected_at is not None:
         raise Refused("WRONG_STATE", f"The images of {app.app_id} were rejected already.")
-    tx.execute("UPDATE proposals SET rejected_at = ?, reason = ? WHERE app_id = ?", (now(), reason, app.app_id))
+    tx.execute(
+        "UPDATE proposals SET rejected_at = ?, reason = ? WHERE app_id = ?", (audit.stamp(tx), reason, app.app_id)
+    )
     audit.append(tx, actor, "images.reject", app.app_id, reason=reason)
+    webhooks.announce_images(tx, app, "reject", reason)
 
 
 def _require(db: sqlite3.Connection, app_id: str) -> Proposal:

@@ -107,6 +107,9 @@ def postpone(tx: sqlite3.Connection, leap: Leap) -> None:
         " WHERE status = 'uploading' AND created_at BETWEEN :since AND :until",
         moved,
     )
+    tx.execute(
+        "UPDATE proposals SET rejected_at = rejected_at + :seconds WHERE rejected_at BETWEEN :since AND :until", moved
+    )
     audit.append(tx, audit.OPERATOR, "clock.leap", "versions", **moved)
 
 

@@ -9,6 +9,7 @@ import re
 import secrets
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,7 +21,8 @@ from portal.store.errors import Refused
 from portal.store.states import Action
 from portal.store.versions import PlacedVersion
 
-ENDS: tuple[Action, ...] = ("publish", "reject")  # a review
+ENDED: dict[Action, str] = {"publish": "published", "reject": "rejected"}
+"""What ends a review, and the status of what was reviewed then."""
 SECRET = "whsec_"  # noqa: S105 - how secrets begin, as standardwebhooks.com has it
 PRINTABLE = re.compile("[!-~]+")
 TRIES_MAX = 12  # over two days
@@ -98,19 +100,20 @@ def get(db: sqlite3.Connection, developer_id: str) -> Webhook:
 
 def announce(tx: sqlite3.Connection, app: App, version: PlacedVersion, action: Action) -> None:
     """Note a delivery to the owner of the app, if this ends a review and the owner has a webhook."""
-    if action not in ENDS:
-        return
-    body = {
-        "type": f"version.{action}",
-        "timestamp": rfc3339(version.status_at),
-        "data": {
-            "app_id": app.app_id,
-            "version_code": version.version_code,
-            "version": version.version_name,
-            "status": version.status,
-            "reason": version.reason,
-        },
-    }
+    if action in ENDED:
+        data = {"version_code": version.version_code, "version": version.version_name}
+        _note(
+            tx, app, f"version.{action}", version.status_at, data | {"status": version.status, "reason": version.reason}
+        )
+
+
+def announce_images(tx: sqlite3.Connection, app: App, action: Action, reason: str) -> None:
+    """The same for the end of a review of images, with a version or by themselves."""
+    _note(tx, app, f"images.{action}", now(), {"status": ENDED[action], "reason": reason})
+
+
+def _note(tx: sqlite3.Connection, app: App, event: str, at: int, data: Mapping[str, object]) -> None:
+    body = {"type": event, "timestamp": rfc3339(at), "data": {"app_id": app.app_id, **data}}
     tx.execute(
         "INSERT INTO deliveries (developer_id, created_at, next_at, body)"
         " SELECT developer_id, ?1, ?1, ?2 FROM webhooks WHERE developer_id = ?3",

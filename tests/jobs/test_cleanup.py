@@ -17,7 +17,19 @@ from portal.jobs import backup, cleanup, status
 from portal.jobs.cleanup import CleanupError, Deletion
 from portal.recovery.errors import BackupError
 from portal.settings import Follow
-from portal.store import apps, audit, ballast, failure_marks, files, job_runs, retention, uploads, versions
+from portal.store import (
+    apps,
+    assets,
+    audit,
+    ballast,
+    failure_marks,
+    files,
+    job_runs,
+    proposals,
+    retention,
+    uploads,
+    versions,
+)
 from portal.store.clock import now
 from portal.store.database import Database
 from portal.store.layout import Layout
@@ -89,6 +101,26 @@ def test_drafts_and_rejected_versions_end_on_time(
     assert list(store.layout.area("temp").iterdir()) == []
     assert job_runs.counters(store.db.read(), "cleanup_deleted") == {label: 1}
     assert audit.first_fault(store.db.read()) is None
+
+
+def test_rejected_images_end_as_rejected_versions_do(store: Store, app: apps.App, tmp_path: Path) -> None:
+    upload(store, app, 1, tmp_path)
+    move(store, app, 1, "submit", "publish")
+    add_developer(store, "second", None, "reviewer")
+    reviewer = audit.Actor("second", "reviewer", None, "test")
+    assets.put_icon(store, DEVELOPER, app, {32: b"icon"})
+    store.db.read().execute(f"UPDATE proposals SET changed_at = {now() - 20 * 365 * DAY}")
+    assert cleaned(store) == []
+    with store.db.write() as tx:
+        proposals.reject(tx, reviewer, app, proposals.digest(proposals.applied(tx, APP_ID)), "It is blurred.")
+    store.db.read().execute(f"UPDATE proposals SET rejected_at = {now() - 7 * DAY + 60}")
+    assert cleaned(store) == []
+    store.db.read().execute(f"UPDATE proposals SET rejected_at = {now() - 7 * DAY}")
+    due = [Deletion("images", APP_ID)]
+    assert (cleaned(store, dry_run=True), cleaned(store), cleaned(store)) == (due, due, [])
+    assert proposals.find(store.db.read(), APP_ID) is None
+    assert list(store.layout.area("assets").rglob("*.png")) == []
+    assert job_runs.counters(store.db.read(), "cleanup_deleted") == {"images": 1}
 
 
 def test_the_current_version_stays_for_good_and_a_superseded_one_for_a_year(

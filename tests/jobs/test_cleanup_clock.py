@@ -11,7 +11,7 @@ from bench import scale
 from portal.jobs import cleanup, status
 from portal.jobs.cleanup import CleanupError, Deletion
 from portal.metrics import Metrics
-from portal.store import apps, audit, clock, files, job_runs, signed_uploads, uploads, versions
+from portal.store import apps, audit, clock, files, job_runs, proposals, signed_uploads, uploads, versions
 from portal.store.clock_trust import DAY, HOUR
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, make_package
@@ -188,10 +188,14 @@ def write_everything(store: Store, tmp_path: Path) -> None:
     upload(store, app, 1, tmp_path)
     uploads.begin(store, uploads.new(store, app))
     signed_uploads.issue(store, app, 10, None)
+    with store.db.write() as tx:
+        tx.execute("INSERT INTO proposals (app_id, changed_at) VALUES (?, 0)", (APP_ID,))
+        proposals.reject(tx, audit.OPERATOR, app, proposals.digest([]), "So.")
 
 
 def ages(store: Store) -> list[int]:
-    return [clock.now() - row[0] for row in store.db.read().execute("SELECT status_at FROM versions")]
+    times = "SELECT status_at FROM versions UNION ALL SELECT rejected_at FROM proposals"
+    return [clock.now() - row[0] for row in store.db.read().execute(times)]
 
 
 @pytest.mark.parametrize("jump", [-DAY, -39 * DAY, -10 * YEAR])

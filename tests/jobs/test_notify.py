@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import notify
-from portal.store import apps, audit, reviews, versions, webhooks
+from portal.store import apps, assets, audit, proposals, reviews, versions, webhooks
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.developer.test_client import serving
@@ -114,6 +114,26 @@ def test_the_end_of_each_review_arrives_in_order_and_signed(waiting: Store, rece
         digest = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
         assert headers["webhook-signature"] == f"v1,{digest}"
     assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 2
+
+
+def test_the_end_of_a_review_of_images_arrives_too(waiting: Store) -> None:
+    decide(waiting, 1, "publish")
+    add_developer(waiting, "second", None, "reviewer")
+    subscribed(waiting, "https://example.org/")
+    reviewer = audit.Actor("second", "reviewer", None, "test")
+    app = apps.get(waiting.db.read(), APP_ID)
+
+    assets.put_icon(waiting, OWNER, app, {32: b"changed"})
+    digest = proposals.digest(proposals.applied(waiting.db.read(), APP_ID))
+    with waiting.db.write() as tx:
+        proposals.reject(tx, reviewer, app, digest, "It is blurred.")
+    with waiting.db.write() as tx:
+        proposals.publish(tx, waiting, reviewer, app, digest, "Fine.")
+    bodies = [json.loads(delivery.body) for delivery in left(waiting)]
+    assert [(body["type"], body["data"]) for body in bodies] == [
+        ("images.reject", {"app_id": APP_ID, "status": "rejected", "reason": "It is blurred."}),
+        ("images.publish", {"app_id": APP_ID, "status": "published", "reason": "Fine."}),
+    ]
 
 
 def test_without_a_webhook_nothing_waits(waiting: Store) -> None:

@@ -74,6 +74,7 @@ WRITES: dict[str, Write] = {
     "deletion.delete_version": lambda store, app: deletion.delete_version(store, ADMIN, app.app_id, 7, "So."),
     "transfers.transfer": lambda store, app: transfers.transfer(store, ADMIN, app.app_id, "other", "So."),
     "proposals.discard": lambda store, app: proposals.discard(store, ACTOR, app),
+    "proposals.expire": lambda store, app: proposals.expire(store, 0, app.app_id),
     "placement.remove_orphan": lambda store, app: placement.remove_orphan(
         store, placement.Target(app.developer_id, app.app_id, 1)
     ),
