@@ -17,6 +17,7 @@ from deploys.plan.nginx import CONNECTIONS
 MAIN = "/etc/nginx/nginx.conf"
 SITES = "/etc/nginx/sites-enabled"
 REPLACED = "worker_connections (768|4096);"  # of Debian, of earlier releases
+REQUESTS = "/var/log/nginx/mosis.log"
 NEWEST_WORKER = "pgrep --newest --parent $(cat /run/nginx.pid)"
 
 
@@ -52,4 +53,6 @@ def front(plan: Plan) -> None:
         extended_regex=True,
         replace=f"worker_connections {CONNECTIONS};",
     )
+    # nginx would create it for everybody to read, as Debian's own logs are not.
+    pyinfra_files.file(name="Log of requests", path=REQUESTS, mode="640", user="www-data", group="adm")
     serving(name="nginx serves the site as declared", service=service)

@@ -221,6 +221,7 @@ def test_prometheus_scrapes_and_evaluates(host: Machine, store: Store) -> None:
 
 def test_the_log_of_requests_is_rotated(host: Machine, store: Store) -> None:
     log = "/var/log/nginx/mosis.log"
+    assert host.ssh(f"sudo stat -c '%a %U %G' {log}").strip() == "640 www-data adm"
     host.ssh("sudo logrotate --force /etc/logrotate.d/nginx")
     store.get("/healthz")
     until("a new log", lambda: "/healthz" in host.ssh(f"sudo cat {log}"))
