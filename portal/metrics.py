@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from portal import __version__, metrics_files, thresholds
 from portal.catalogue import state as states
 from portal.images.errors import ImageRejected
-from portal.jobs import recovery_figures, table
+from portal.jobs import certificate, recovery_figures, table
 from portal.mirror import scan
 from portal.recovery import mending, replica
 from portal.settings import METRICS_VARIABLE, Settings
@@ -180,6 +180,8 @@ class _StoreCollector(Collector):
         yield _value("quarantined_files", damaged, mending.quarantined(layout))
         if self._store.settings.litestream:
             yield from _replica(layout)
+        if port := self._store.settings.tls_port:
+            yield from _certificate(port)
         trusted = "1 while the clock may decide what is too old to keep, 0 while cleanup refuses because of it."
         doubt = clock_trust.look(self._store.db.directory, db).doubt
         yield _value("clock_trusted", trusted, 0 if doubt else 1)
@@ -228,6 +230,14 @@ def _catalogue(layout: Layout) -> Iterator[Metric]:
     yield _gauge("catalogue_expires_timestamp_seconds", expires, "role", state.expires if state else {})
     left = "How long they should still be valid at any time."
     yield _gauge("catalogue_seconds_left_min", left, "role", thresholds.CATALOGUE_SECONDS_LEFT_MIN)
+
+
+def _certificate(port: int) -> Iterator[Metric]:
+    """What a client of https meets."""
+    ends = "When the certificate ends that nginx presents; 0: it presents none."
+    yield _value("certificate_expires_timestamp_seconds", ends, certificate.ends(port))
+    left = "How long it should still be valid at any time."
+    yield _value("certificate_seconds_left_min", left, thresholds.CERTIFICATE_SECONDS_LEFT_MIN)
 
 
 def _replica(layout: Layout) -> Iterator[Metric]:

@@ -168,6 +168,12 @@ class Settings(BaseModel):
     stall_seconds: int = Field(120, ge=1, description="time within which a connection must move 4 KiB, seconds")
     accel: bool = Field(False, description="nginx in front carries the bytes (X-Accel-Redirect)")
     proxied: bool = Field(False, description="trust X-Forwarded-For, because only our own nginx can reach the port")
+    tls_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port of this host at which nginx speaks https, for metrics; none: it does not",
+    )
     metrics_networks: tuple[IPvAnyNetwork, ...] = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")), description="networks that may read /metrics"
     )

@@ -18,6 +18,9 @@ REPLICA_PROOFS_MISSED_MAX = 3
 WAL_BYTES_MAX = 256 * 1024**2
 """Size of the WAL beyond which Litestream is started anew over an empty one, bytes."""
 DAY = 86400
+CERTIFICATE_SECONDS_LEFT_MIN = 14 * DAY
+"""How long the certificate of https should still be valid; certbot renews 30 days before the end, twice a day."""
+
 CATALOGUE_SECONDS_LEFT_MIN = {
     "timestamp": 20 * DAY,
     "snapshot": 20 * DAY,

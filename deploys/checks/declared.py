@@ -15,8 +15,8 @@ from deploys.plan.tls import wanted_of
 from deploys.remote import certificate, check
 from deploys.services import litestream, portal, prometheus
 from deploys.synology import task_scheduler
+from portal.thresholds import CERTIFICATE_SECONDS_LEFT_MIN, DAY
 
-CERTIFICATE_DAYS = 14  # certbot renews after 60 of 90 days, and tries twice a day from then on
 SYSTEM_UNITS = ("nginx.service", "cron.service")
 
 
@@ -58,7 +58,8 @@ def declared(plan: Plan) -> dict[str, object]:
         place = {"mount": str(backup.mount), "directory": str(backup.directory)}
         found["drive"] = {**place, "uuid": plan.data.drive_uuid}
     if (tls := plan.data.tls) and not plan.data.follows:
-        wanted = wanted_of(plan.data, tls, days=CERTIFICATE_DAYS, port=tls.port)
+        days = CERTIFICATE_SECONDS_LEFT_MIN // DAY
+        wanted = wanted_of(plan.data, tls, days=days, port=tls.port)
         found["certificate"] = {"script": CERTIFICATE_CHECK, "wanted": wanted}
     if plan.stack:
         found |= _stack(plan, plan.stack)

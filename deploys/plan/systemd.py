@@ -31,7 +31,15 @@ ROTATION = "/etc/mosis/logrotate.conf"
 def plan(data: HostData, release: Release) -> Plan:
     """The plan. Raises PlanError."""
     root, owner, binaries = data.root, "mosis:mosis", f"{CURRENT}/venv/bin"
-    settings = settings_of(data, socket=f"{RUN}/portal.sock", accel=True, proxied=True, follow=standby.follow_of(data))
+    tls_port = data.tls.port if data.tls and not data.follows else None
+    settings = settings_of(
+        data,
+        socket=f"{RUN}/portal.sock",
+        accel=True,
+        proxied=True,
+        follow=standby.follow_of(data),
+        tls_port=tls_port,
+    )
     config = File("/etc/mosis/mosis.toml", settings.to_toml(), "644", "root:root")
     litestream_config = render("litestream/litestream.yml.j2", root=root, port=data.litestream_port)
     litestream = File("/etc/mosis/litestream.yml", litestream_config, "644", "root:root")

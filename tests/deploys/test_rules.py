@@ -10,7 +10,7 @@ import yaml
 
 from deploys.plan.render import CHECKOUT
 from portal.metrics import Metrics, standby_exposition
-from tests.support.portal import make_store
+from tests.support.portal import free_port, make_store
 
 RULES = CHECKOUT / "files/prometheus/rules.yml"
 TESTS = CHECKOUT / "tests/deploys/rules_test.yml"
@@ -52,7 +52,7 @@ def test_every_metric_of_the_rules_is_exported(tmp_path: Path) -> None:
     """An alert on a metric that nobody exports never fires."""
     used = set(re.findall(r"\bmosis_\w+", " ".join(str(alert["expr"]) for alert in ALERTS)))
     mirror = {"endpoint": "https://s3.example.org", "bucket": "mosis", "credentials": "/nowhere"}
-    store = make_store(tmp_path / "store", litestream=True, mirror=mirror)
+    store = make_store(tmp_path / "store", litestream=True, mirror=mirror, tls_port=free_port())
     exposition = Metrics(store).exposition() + standby_exposition(store.settings, 0)
     assert used <= set(re.findall(r"^# TYPE (\w+)", exposition.decode(), re.MULTILINE)), used
     assert len(used) > 5

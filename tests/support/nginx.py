@@ -126,13 +126,13 @@ http {{
 """
 
 
-def certificate_in(directory: Path, name: str) -> tuple[Path, Path]:
+def certificate_in(directory: Path, name: str, *, days: int = 1) -> tuple[Path, Path]:
     """A self-signed certificate of a name or an IPv4 address, and its key."""
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     kind = "IP" if name.replace(".", "").isdigit() else "DNS"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", key, "-out", certificate, "-days", "1", "-subj", f"/CN={name}",
+         "-keyout", key, "-out", certificate, "-days", str(days), "-subj", f"/CN={name}",
          "-addext", f"subjectAltName={kind}:{name}"],
         check=True, capture_output=True,
     )  # fmt: skip
