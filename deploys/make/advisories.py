@@ -39,7 +39,7 @@ def report(packages: list[dict[str, Any]]) -> list[str]:
     """A line per advisory, and one about all."""
     checked = [package for package in packages if "vulns" in package]
     lines = [
-        f"{package['name']} {package['version']}: {advisory['id']}, mended in {', '.join(advisory['fix_versions'])}"
+        f"{package['name']} {package['version']}: {advisory['id']}, fixed in {', '.join(advisory['fix_versions'])}"
         for package in checked
         for advisory in package["vulns"]
     ]

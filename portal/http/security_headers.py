@@ -1,12 +1,12 @@
 """What every answer forbids a browser to make of it, unless the answer says so itself, as pages do.
 
-The deploys give nginx's own answers the same headers, so this module imports nothing beyond the standard library.
+The deploys give nginx's own answers the same headers, so this module needs nothing beyond the standard library.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from portal.http.draining import Wsgi
 
 DEFAULTS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

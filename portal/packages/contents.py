@@ -105,7 +105,7 @@ def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[Fault]:
         return  # and so the extra fields are nowhere
     if extra_length != entry.extra_length:
         raise _Corrupt(misfit(entry, extra_length))
-    sizes = b"" if described else extra_fields.repeats_sizes(unpacked, packed)
+    sizes = b"" if described else extra_fields.repeated_sizes(unpacked, packed)
     if fault := extra_fields.fault(name_and_extra[name_length:], entry.name, sizes):
         yield Fault(entry.path, fault)
     elif extra_fields.has_unicode_path(name_and_extra[name_length:]) != extra_fields.has_unicode_path(entry.extra):

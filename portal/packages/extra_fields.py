@@ -36,7 +36,7 @@ def longest(name_length: int) -> int:
     return _FIXED + _HEADER.size + _SIZES.size + _HEADER.size + _NAME.size + name_length
 
 
-def repeats_sizes(unpacked: int, packed: int) -> bytes:
+def repeated_sizes(unpacked: int, packed: int) -> bytes:
     """What a ZIP64 field in a local header may state, where the header states the sizes too."""
     return _SIZES.pack(unpacked, packed)
 

@@ -28,26 +28,21 @@ _MADE_ON_DOS = (
 
 def faults(entry: Entry, limits: Limits) -> Iterator[Fault]:
     """The faults of an entry by itself."""
-    header, name = entry.header, entry.name
-    extra_fault = extra_fields.fault(entry.extra, name)
-    for fault in (
-        *_name_faults(name, header, entry.extra, extra_fault),
-        *_header_faults(header, entry.is_directory, limits),
-    ):
-        yield Fault(entry.path, fault)
-    if extra_fault:
-        yield Fault(entry.path, extra_fault)
+    extra_fault = extra_fields.fault(entry.extra, entry.name)
+    texts = (*_name_faults(entry, extra_fault), *_header_faults(entry.header, entry.is_directory, limits), extra_fault)
+    return (Fault(entry.path, text) for text in texts if text)
 
 
-def _name_faults(name: bytes, header: CentralHeader, extra: bytes, extra_fault: str | None) -> Iterator[str]:
+def _name_faults(entry: Entry, extra_fault: str | None) -> Iterator[str]:
     try:
-        path = name.decode()
+        path = entry.name.decode()
     except UnicodeDecodeError:
         yield "is not a UTF-8 name"
         return
-    if not path.isascii() and not header.flags & UTF8:
+    on_unix = entry.header.made_by >> 8 == _UNIX
+    if not path.isascii() and not entry.header.flags & UTF8:
         yield _NOT_MARKED
-    elif not (path.isascii() or header.made_by >> 8 == _UNIX or extra_fault or extra_fields.has_unicode_path(extra)):
+    elif not (path.isascii() or on_unix or extra_fault or extra_fields.has_unicode_path(entry.extra)):
         yield _MADE_ON_DOS
     yield from paths.faults(path)
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from portal.packages import signature
-from portal.packages.errors import SignatureInvalid, quote
+from portal.packages.errors import SignatureInvalid
+from portal.packages.reasons import listed
 
 SHOWN = 5  # entries that a reason names
 
@@ -44,10 +45,10 @@ def reason(public_key: bytes, encoded: str, statement: bytes) -> str:
     lines = statement.splitlines(keepends=True)
     head, entries = lines[: signature.HEADER_LINES], lines[signature.HEADER_LINES :]
     for omission in _OMISSIONS:
-        left_out = [line for line in entries if omission.is_left_out(_path(line))]
+        left_out = [path for path in map(_path, entries) if omission.is_left_out(path)]
         signed = b"".join([*head, *(line for line in entries if not omission.is_left_out(_path(line)))])
         if left_out and _holds(public_key, encoded, signed):
-            return f"{_BEGIN}: it holds without the {omission.what} {_names(left_out)}. {omission.remedy}"
+            return f"{_BEGIN}: it holds without the {omission.what} {listed(left_out, SHOWN)}. {omission.remedy}"
     return (
         f"{_BEGIN}: the statement of this package has {len(lines)} lines and the SHA-256"
         f" {hashlib.sha256(statement).hexdigest()}. Compare it with yours (`mosis statement` prints it), or sign again"
@@ -65,9 +66,3 @@ def _holds(public_key: bytes, encoded: str, statement: bytes) -> bool:
 
 def _path(line: bytes) -> str:
     return line.decode().removesuffix("\n").split("  ", 2)[2]
-
-
-def _names(lines: list[bytes]) -> str:
-    names = [quote(_path(line)) for line in lines[:SHOWN]]
-    more = len(lines) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")

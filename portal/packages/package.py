@@ -124,12 +124,9 @@ def _read(path: Path, limits: Limits, keep: Mapping[str, int]) -> tuple[list[Ent
 
 def _manifest(entries: list[Entry], contents: Contents, faults: list[str]) -> Manifest | None:
     manifest = _document(manifests.PATH, manifests.parse, entries, contents, faults)
-    if (
-        manifest
-        and manifest.entry
-        and manifest.entry not in {entry.path for entry in entries if not entry.is_directory}
-    ):
-        faults.append(f'{manifests.PATH}: "entry" is {quote(manifest.entry)}, but the package has no such file.')
+    started = manifest.entry if manifest else None
+    if started and all(started != entry.path or entry.is_directory for entry in entries):
+        faults.append(f'{manifests.PATH}: "entry" is {quote(started)}, but the package has no such file.')
     return manifest
 
 

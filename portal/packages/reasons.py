@@ -1,7 +1,7 @@
 """Faults of entries as reasons: one sentence for each cause, however many entries have it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from portal.packages.errors import quote
@@ -30,13 +30,14 @@ def _sentence(entries: dict[str | None, str]) -> str:
     (first, text), *others = entries.items()
     if first is None:
         return text
-    return f"{quote(first)} {text}.{_likewise([path for path, _ in others if path is not None])}"
+    likewise = [path for path, _ in others if path is not None]
+    return f"{quote(first)} {text}." + (f" Likewise {listed(likewise, SHOWN - 1)}." if likewise else "")
 
 
-def _likewise(paths: list[str]) -> str:
-    if not paths:
-        return ""
-    named = [quote(path) for path in paths[: SHOWN - 1]]
+def listed(paths: Sequence[str], most: int) -> str:
+    """One or more paths as a sentence lists them: `most` of them, quoted, and how many more there are."""
+    named = [quote(path) for path in paths[:most]]
     if more := len(paths) - len(named):
-        return f" Likewise {', '.join(named)} and {more} more."
-    return f" Likewise {' and '.join([', '.join(named[:-1]), named[-1]] if named[1:] else named)}."
+        named.append(f"{more} more")
+    *first, last = named
+    return f"{', '.join(first)} and {last}" if first else last

@@ -18,7 +18,7 @@ UNKNOWN = {"name": "c", "skip_reason": "Dependency not found on PyPI and could n
         ([UNKNOWN], 0, "not checked, no database of them can be reached."),
         ([SOUND], 0, "0 for 1 packages."),
         ([SOUND, UNKNOWN], 0, "0 for 1 packages; 1 could not be checked."),
-        ([SOUND, FAULTY], 1, "b 2: PYSEC-1, mended in 2.1, 3"),
+        ([SOUND, FAULTY], 1, "b 2: PYSEC-1, fixed in 2.1, 3"),
     ],
 )
 def test_outcome(found, status: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

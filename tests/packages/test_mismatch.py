@@ -45,7 +45,7 @@ def test_directories_are_entries(tmp_path: Path) -> None:
     entries = {**FILES, "META-INF/": b"", "a/": b""}
     package.verify(signed(tmp_path / "all", entries), PUBLIC_KEY)
     assert reason(signed(tmp_path / "files", entries, ["META-INF/", "a/"])) == (
-        'The signature does not match the signed content: it holds without the directories "META-INF/", "a/".'
+        'The signature does not match the signed content: it holds without the directories "META-INF/" and "a/".'
         " A directory is an entry too: list it in the statement, or pack without directories (`zip -D`)."
     )
 
@@ -56,7 +56,7 @@ def test_what_jar_adds(tmp_path: Path) -> None:
     assert 'it holds without the files in META-INF "META-INF/MANIFEST.MF".' in said
     both = {**entries, "META-INF/": b"", "a/": b""}
     said = reason(signed(tmp_path / "both", both, ["META-INF/", "META-INF/MANIFEST.MF", "a/"]))
-    assert 'without the directories and files in META-INF "META-INF/", "META-INF/MANIFEST.MF", "a/".' in said
+    assert 'without the directories and files in META-INF "META-INF/", "META-INF/MANIFEST.MF" and "a/".' in said
 
 
 def test_many_directories_are_counted(tmp_path: Path) -> None:

@@ -136,12 +136,10 @@ def sign_download(call: Call, app_id: str, version_code: int) -> schemas.SignedD
 def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
     app = apps.get(call.db.read(), app_id)
     insider = access.is_insider(call.actor, app.developer_id)
-    if insider and proposals.located(call.db.read(), call.store.layout, app_id, name):
-        return send_image(call, app_id, name, UNPUBLISHED_CACHE)
     if app.published_code is None and not insider:
         known = assets.has(call.db.read(), app_id, name)
         raise apps.hidden(call.db.read(), app_id) if known else apps.not_found(app_id)
-    if app.published_code is None:
+    if app.published_code is None or (insider and proposals.located(call.db.read(), call.store.layout, app_id, name)):
         return send_image(call, app_id, name, UNPUBLISHED_CACHE)
     return send_image(call, app_id, name, ASSET_CACHE if name == plain_name(name) else IMAGE_CACHE)
 
