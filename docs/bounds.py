@@ -96,6 +96,7 @@ PEOPLE = (
     Bound("tokens for single apps in force, of a developer", "portal.store.tokens:OWN_MAX", "QUOTA_EXCEEDED"),
     Bound("sessions of a token", "portal.store.sessions:MOST", "the oldest end"),
     Bound("duration of a session", "portal.store.sessions:SECONDS", "UNAUTHENTICATED", "s"),
+    Bound("duration of a session without a request", "portal.store.sessions:IDLE_SECONDS", "UNAUTHENTICATED", "s"),
     Bound("passkeys of a developer", "portal.store.passkeys:MOST", "QUOTA_EXCEEDED"),
     Bound("preview links of a version", "portal.store.previews:MOST", "QUOTA_EXCEEDED"),
     Bound("repositories that an app trusts", "portal.store.publishers:MOST", "QUOTA_EXCEEDED"),

@@ -1,13 +1,14 @@
 """Sessions of browsers: whoever signed in with a token, or with a passkey, keeps a cookie instead.
 
-A session ends after SECONDS, when it is signed out, and as soon as its token expires or is revoked.
+A session ends after SECONDS, or IDLE_SECONDS without a request, when it is signed out, and as soon as its token expires
+or is revoked.
 """
 
 import hashlib
 import re
 import secrets
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 from portal.settings import Settings
 from portal.store import audit, tokens
@@ -16,12 +17,14 @@ from portal.store.rate_limit import rate_limit
 from portal.store.tokens import Token
 
 SECONDS = 12 * 3600
+IDLE_SECONDS = 3600
+NOTED_EVERY = 600  # seconds; a write per request would cost an fsync per request
 MOST = 20  # of a token: a program that signs in again and again ends the first ones instead of filling the disk
 PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
 OLDEST = """
     DELETE FROM sessions WHERE token_id = :token_id AND secret_hash NOT IN
     (SELECT secret_hash FROM sessions WHERE token_id = :token_id ORDER BY created_at DESC LIMIT :kept)"""
-VALID = "SELECT token_id FROM sessions WHERE secret_hash = ? AND expires_at > ?"
+VALID = "SELECT token_id, created_at, expires_at FROM sessions WHERE secret_hash = ? AND expires_at > ?"
 
 
 def count(settings: Settings, token: Token) -> None:
@@ -42,19 +45,26 @@ def start(tx: sqlite3.Connection, actor: audit.Actor, token: Token) -> str:
     tx.execute(OLDEST, {"token_id": token.token_id, "kept": MOST - 1})
     tx.execute(
         "INSERT INTO sessions (secret_hash, token_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
-        (_hash(secret), token.token_id, at, min(at + SECONDS, token.expires_at)),
+        (_hash(secret), token.token_id, at, _end(at, at, token)),
     )
     audit.append(tx, actor, "session.start", token.token_id)
     return secret
 
 
 def token_of(db: sqlite3.Connection, secret: str) -> Token | None:
-    """The valid token of the session with this secret, or None."""
+    """The valid token of the session with this secret, or None; the session is in use then."""
     if PATTERN.fullmatch(secret) is None:
         return None
-    row = db.execute(VALID, (_hash(secret), now())).fetchone()
+    at = now()
+    row = db.execute(VALID, (_hash(secret), at)).fetchone()
     token = tokens.get(db, row["token_id"]) if row else None
-    return token if token and token.is_valid else None
+    if token is None or not token.is_valid:
+        return None
+    until = _end(row["created_at"], at, token)
+    if until - row["expires_at"] >= NOTED_EVERY:
+        with suppress(sqlite3.OperationalError):  # a full disk stops no reader
+            db.execute("UPDATE sessions SET expires_at = ? WHERE secret_hash = ?", (until, _hash(secret)))
+    return token
 
 
 def end(tx: sqlite3.Connection, actor: audit.Actor, secret: str) -> None:
@@ -66,6 +76,10 @@ def end(tx: sqlite3.Connection, actor: audit.Actor, secret: str) -> None:
 def end_all(tx: sqlite3.Connection) -> None:
     """End every session."""
     tx.execute("DELETE FROM sessions")
+
+
+def _end(created_at: int, used_at: int, token: Token) -> int:
+    return min(used_at + IDLE_SECONDS, created_at + SECONDS, token.expires_at)
 
 
 def _hash(secret: str) -> bytes:

@@ -63,6 +63,34 @@ def test_a_session_ends_at_once(
     assert sessions.token_of(store.db.read(), secret) is None
 
 
+def test_a_session_that_nobody_uses_ends(store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = started(store, token)
+    clock.move(monkeypatch, sessions.IDLE_SECONDS)
+    assert sessions.token_of(store.db.read(), secret) is None
+
+
+def test_a_session_in_use_ends_no_later(store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = started(store, token)
+    alive = 0
+    for minute in range(0, 24 * 60, 45):
+        clock.move(monkeypatch, minute * 60)
+        if sessions.token_of(store.db.read(), secret):
+            alive = minute * 60
+    assert sessions.SECONDS - sessions.IDLE_SECONDS < alive < sessions.SECONDS
+
+
+def test_use_is_noted_now_and_then(store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = started(store, token)
+    clock.move(monkeypatch, sessions.NOTED_EVERY - 30)
+    before = store.db.read().total_changes
+    assert sessions.token_of(store.db.read(), secret) == token
+    assert store.db.read().total_changes == before
+    clock.move(monkeypatch, sessions.NOTED_EVERY + 30)
+    for _ in range(3):
+        assert sessions.token_of(store.db.read(), secret) == token
+    assert store.db.read().total_changes == before + 1
+
+
 def test_a_session_ends_with_its_token(store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch) -> None:
     clock.move(monkeypatch, token.expires_at - token.created_at - 60)
     secret = started(store, token)
