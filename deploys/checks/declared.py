@@ -9,7 +9,7 @@ from deploys.host import files
 from deploys.host.deploy import deploy
 from deploys.host.files import sha256
 from deploys.plan.dsm_times import task_schedule
-from deploys.plan.model import File, Plan, Stack
+from deploys.plan.model import File, Plan, Stack, root_file
 from deploys.plan.paths import CERTIFICATE_CHECK, HOME
 from deploys.plan.tls import wanted_of
 from deploys.remote import certificate, check
@@ -34,8 +34,8 @@ def checks(plan: Plan) -> tuple[File, ...]:
     values = declared(plan)
     modules = {script: check} | ({CERTIFICATE_CHECK: certificate} if "certificate" in values else {})
     return (
-        *(File(path, inspect.getsource(module), "644", "root:root") for path, module in modules.items()),
-        File(told, json.dumps(values, indent=1) + "\n", "644", "root:root"),
+        *(root_file(path, inspect.getsource(module)) for path, module in modules.items()),
+        root_file(told, json.dumps(values, indent=1) + "\n"),
     )
 
 

@@ -19,6 +19,11 @@ class File:
     owner: str = ""
 
 
+def root_file(path: str, content: str, mode: str = "644") -> File:
+    """A file of root, which all users of the host may read."""
+    return File(path, content, mode, "root:root")
+
+
 @dataclass(frozen=True)
 class Directory:
     """A directory as a host must have it; `owner` is USER:GROUP, empty for the user that deploys."""

@@ -8,7 +8,7 @@ from shlex import quote
 
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
-from deploys.plan.model import Directory, File, Secret, Service
+from deploys.plan.model import Directory, File, Secret, Service, root_file
 from deploys.plan.paths import PROMETHEUS_DROPINS
 from deploys.plan.render import CHECKOUT, digest, render
 from portal import settings as portal_settings
@@ -108,7 +108,7 @@ def note_of(config: File, root: Path) -> File:
 def exchange_of(runtime: str, script: str, settings: Settings, /, **variables: object) -> File:
     """The script that replaces a running portal without a failed request, in the verbs of `runtime`."""
     text = render("exchange/exchange.j2", runtime=runtime, settings=settings, **variables)
-    return File(script, text, "755", "root:root")
+    return root_file(script, text, "755")
 
 
 def offline_command_of(root: Path, binaries: str) -> str:
@@ -119,10 +119,10 @@ def prometheus_of(data: HostData, place: str, scraped: int) -> Service:
     """Scrape and rule files below `place`; the portal's metrics are had at the loopback port `scraped`."""
     targets = render("prometheus/prometheus.yml.j2", data=data, scraped=scraped)
     files = [
-        File(f"{place}/prometheus.yml", targets, "644", "root:root"),
-        File(f"{place}/rules.yml", (CHECKOUT / "files/prometheus/rules.yml").read_text(), "644", "root:root"),
+        root_file(f"{place}/prometheus.yml", targets),
+        root_file(f"{place}/rules.yml", (CHECKOUT / "files/prometheus/rules.yml").read_text()),
     ]
     if data.prometheus == "install":
         arguments = render("prometheus/mosis-arguments.conf.j2", data=data)
-        files.append(File(f"{PROMETHEUS_DROPINS}/mosis-arguments.conf", arguments, "644", "root:root"))
+        files.append(root_file(f"{PROMETHEUS_DROPINS}/mosis-arguments.conf", arguments))
     return Service(tuple(files))

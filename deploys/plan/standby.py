@@ -3,7 +3,7 @@
 import dataclasses
 
 from deploys.plan.data import HostData, PlanError
-from deploys.plan.model import Directory, File, Plan, Service
+from deploys.plan.model import Directory, Plan, Service, root_file
 from deploys.plan.nginx import render_nginx
 from deploys.plan.paths import STANDBY_SSH_CONFIG
 from portal.settings import Follow
@@ -27,7 +27,7 @@ def plan(store: Plan) -> Plan:
     site, *limits = store.services["nginx"].files
     answers = render_nginx("standby/nginx.conf.j2", store.data, store.settings, metrics_port=store.data.metrics_port)
     settings = store.settings.model_copy(update={"backup": None})  # the drive is for a store's own backups
-    config = File(store.config, settings.to_toml(), "644", "root:root")
+    config = root_file(store.config, settings.to_toml())
     services = {
         "standby": Service((config,)),
         "nginx": Service((dataclasses.replace(site, content=answers), *limits)),

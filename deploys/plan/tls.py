@@ -1,7 +1,7 @@
 """The certificate of a store: files that the host has, or one that certbot obtains by ACME and renews."""
 
 from deploys.plan.data import HostData, PlanError, Tls
-from deploys.plan.model import Directory, File, Service
+from deploys.plan.model import Directory, Service, root_file
 from deploys.plan.paths import ACME_CHALLENGES, ACME_RENEWED, TLS
 from deploys.plan.render import render
 
@@ -35,7 +35,7 @@ def services_of(data: HostData) -> dict[str, Service]:
         return {}
     certificate, _ = data.tls.files
     script = render("tls/certificate.j2", certificate=certificate)
-    return {"certificate": Service((File(ACME_RENEWED, script, "755", "root:root"),))}
+    return {"certificate": Service((root_file(ACME_RENEWED, script, "755"),))}
 
 
 def wanted_of(data: HostData, tls: Tls, *, days: int | None, port: int | None) -> dict[str, object]:

@@ -18,7 +18,7 @@ from pyinfra.operations import files as pyinfra_files
 from deploys.host import files
 from deploys.host.deploy import deploy
 from deploys.plan.data import HostData, parse
-from deploys.plan.model import Directory, File, Plan
+from deploys.plan.model import Directory, Plan, root_file
 from deploys.plan.paths import HOME, STANDBY_SSH_CONFIG
 from deploys.plan.render import render
 from deploys.services.base import NO_LOGIN
@@ -153,9 +153,9 @@ def following(plan: Plan) -> None:
         known_hosts=KNOWN_HOSTS,
     )
     lines = "".join(f"{store.name} {public}\n" for public in _host_keys(store))
-    pinned = (File(KNOWN_HOSTS, lines, "644", "root:root"),) if lines else ()
+    pinned = (root_file(KNOWN_HOSTS, lines),) if lines else ()
     service = plan.services["standby"]
-    files.written((*pinned, File(STANDBY_SSH_CONFIG, config, "644", "root:root"), *service.files, plan.command))
+    files.written((*pinned, root_file(STANDBY_SSH_CONFIG, config), *service.files, plan.command))
 
 
 @deploy("Standby")
@@ -165,7 +165,7 @@ def admitting(plan: Plan) -> None:
     path = f"{directory}/authorized_keys"
     if followers:
         feed = render("standby/feed.j2", root=plan.settings.root)
-        files.written((File(FEED, feed, "755", "root:root"),))
+        files.written((root_file(FEED, feed, "755"),))
         files.directories((Directory(directory, "750", "root:mosis"),))
         admitted(name="Standbys that may copy the store", path=path, followers=followers)
     else:
