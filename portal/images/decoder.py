@@ -8,13 +8,13 @@ import errno
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
+from portal.images import png
 from portal.images.dimensions import ICON_SIZES, SCREENSHOT_SIZES
 from portal.images.errors import DISK_FULL, REFUSED, DecoderLost, ImageRejected
 from portal.images.limits import CPU_SECONDS, WALL_SECONDS
@@ -23,6 +23,7 @@ COMMAND = (sys.executable, "-I", "-W", "ignore", "-m", "portal.images.child")
 FROM_OUTSIDE = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)
 CODES = ("INVALID_IMAGE", "INVALID_DIMENSIONS")
 MESSAGE_MAX = 500  # characters
+REFUSAL_MAX = 20 * MESSAGE_MAX  # bytes, of a message that JSON escapes
 OUTPUT_SHOWN = 2000  # bytes of what a decoder printed before it crashed
 
 
@@ -34,7 +35,7 @@ def icon(path: Path, *, max_pixels: int) -> dict[int, bytes]:
     found = _converted("icon", path, max_pixels)
     if list(found) != [(edge, edge) for edge in ICON_SIZES]:
         raise _untrue()
-    return {width: png for (width, _), png in found.items()}
+    return {width: image for (width, _), image in found.items()}
 
 
 def screenshot(path: Path, *, max_pixels: int) -> bytes:
@@ -56,7 +57,7 @@ def _converted(kind: str, path: Path, max_pixels: int) -> dict[tuple[int, int], 
         if status == 0:
             return pngs(output.read())
         if status == REFUSED:
-            raise refusal(output.read())
+            raise refusal(output.read(REFUSAL_MAX))
         raise _failure(status, output.read(OUTPUT_SHOWN))
 
 
@@ -76,16 +77,17 @@ def _run(command: list[str], image: BinaryIO, output: BinaryIO) -> int:
 def pngs(answer: bytes) -> dict[tuple[int, int], bytes]:
     """The PNGs that a child wrote, each behind its length, by width and height. Raises DecoderLost for anything else.
 
-    A child that an image has taken over may write what it likes: what is stored begins like a PNG at least.
+    A child that an image has taken over may write what it likes: what is stored is an image without metadata even so.
     """
     found, position = {}, 0
     while position < len(answer):
         length = int.from_bytes(answer[position : position + 4], "big")
-        png = answer[position + 4 : position + 4 + length]
+        one = answer[position + 4 : position + 4 + length]
         position += 4 + length
-        if len(png) != length or not png.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR") or length < 33:
+        size = png.plain_size(one)
+        if len(one) != length or size is None:
             raise _untrue()
-        found[struct.unpack_from(">II", png, 16)] = png
+        found[size] = one
     return found
 
 
@@ -93,7 +95,7 @@ def refusal(answer: bytes) -> ImageRejected:
     """As a child wrote it. Raises DecoderLost for anything else: the code becomes a label of a metric."""
     try:
         code, message = json.loads(answer)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise _untrue() from None
     if code not in CODES or not isinstance(message, str) or len(message) > MESSAGE_MAX or not message.isprintable():
         raise _untrue()

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from portal.images import png_colour
+from portal.images import png_colour, structure
 from portal.images.errors import ImageRejected
 from portal.images.picture import Picture
 
@@ -15,6 +15,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 GREY, RGB, PALETTE = 0, 2, 3  # colour types
 _HEADER = struct.Struct(">IIBB3x")
+_PLAIN = (b"\x08\x02\0\0\0", b"\x08\x06\0\0\0")  # how the headers of 8-bit RGB and RGBA end
 
 
 def read(data: bytes) -> Picture:
@@ -44,6 +45,19 @@ def read(data: bytes) -> Picture:
         transparent=_transparent(before.get(b"tRNS", b""), depth, colour_type),
         depth=depth,
     )
+
+
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a PNG of 8-bit RGB or RGBA with a header, pixels and nothing else; None of other bytes."""
+    try:
+        chunks = [] if structure.fault(data) else list(_chunks(data))
+    except ImageRejected:
+        return None
+    if data != SIGNATURE + b"".join(_chunk(*chunk) for chunk in chunks):
+        return None
+    (first, header), *pixels, _ = chunks
+    is_plain = first == b"IHDR" and header[8:] in _PLAIN and {kind for kind, _ in pixels} == {b"IDAT"}
+    return struct.unpack(">II", header[:8]) if is_plain else None
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

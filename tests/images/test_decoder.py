@@ -6,9 +6,11 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
@@ -133,9 +135,22 @@ def test_a_full_disk_is_no_fault_of_the_decoder(file: Path, monkeypatch: pytest.
     assert full.value.errno == errno.ENOSPC
 
 
-def png(width: int, height: int) -> bytes:
-    """Behind its length, as far as the portal looks into it."""
-    return b"\0\0\0\x21\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II9x", width, height)
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(
+    width: int, height: int, *, header: bytes = b"\x08\x02\0\0\0", more: bytes = b"", pixels: int = 1, end: bytes = b""
+) -> bytes:
+    """Behind its length."""
+    chunks = chunk(b"IHDR", struct.pack(">II", width, height) + header) + more + pixels * chunk(b"IDAT", b"")
+    data = b"\x89PNG\r\n\x1a\n" + chunks + chunk(b"IEND", b"") + end
+    return struct.pack(">I", len(data)) + data
+
+
+def icon_of(**described: Any) -> bytes:
+    """Whose first size is one that the store never writes."""
+    return png(32, 32, **described) + png(64, 64) + png(128, 128)
 
 
 UNTRUE = {
@@ -145,6 +160,14 @@ UNTRUE = {
     "other sizes": png(32, 32) + png(64, 64) + png(128, 129),
     "more": png(32, 32) + png(64, 64) + png(128, 128) + png(256, 256),
     "nothing": b"",
+    "hidden text": icon_of(more=chunk(b"tEXt", b"a\0b")),
+    "a script behind the image": icon_of(end=b"<script>"),
+    "a damaged chunk": icon_of(more=chunk(b"IDAT", b"x")[:-1] + b"?"),
+    "no pixels": icon_of(pixels=0),
+    "an empty header": icon_of(header=b""),
+    "interlaced": icon_of(header=b"\x08\x02\0\0\1"),
+    "a palette": icon_of(header=b"\x08\x03\0\0\0", more=chunk(b"PLTE", b"abc")),
+    "countless chunks": icon_of(pixels=30_000),
 }
 
 
@@ -153,6 +176,8 @@ def test_nothing_but_pngs_of_the_right_sizes_is_taken_from_a_decoder(
     file: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     file.touch()
+    monkeypatch.setattr(decoder, "_run", lambda command, image, output: output.write(icon_of()) * 0)
+    assert [*decoder.icon(file, max_pixels=MAX_PIXELS)] == [32, 64, 128]
     monkeypatch.setattr(decoder, "_run", lambda command, image, output: output.write(answer) * 0)
     for convert_file in (decoder.icon, decoder.screenshot):
         with pytest.raises(DecoderLost):
@@ -170,6 +195,7 @@ def test_nothing_but_pngs_of_the_right_sizes_is_taken_from_a_decoder(
         b'["INVALID_IMAGE", 1]',
         b'["INVALID_IMAGE", "a\\u0007"]',
         b'[{}, "So."]',
+        b"[" * 5000,
     ],
 )
 def test_no_refusal_is_taken_from_a_decoder_that_the_store_never_writes(answer: bytes) -> None:
@@ -259,3 +285,31 @@ def test_its_processor_time_is_limited() -> None:
     done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
     soft, hard = map(int, done.stdout.split())
     assert 0 < soft < hard <= WALL_SECONDS, "at the soft limit it is refused, at the hard one it is killed"
+
+
+@pytest.mark.skipif(os.uname().machine not in syscalls.MACHINES, reason="no filter for this machine")
+def test_every_system_call_that_is_not_listed_is_refused() -> None:
+    """All numbers that this machine may have, and those of x32; but for uretprobe and uprobe (335, 336): the kernel
+    filters them in no process, and ends the one that calls them with SIGILL.
+    """
+    code = f"""
+syscall, place = ctypes.CDLL(None, use_errno=True).syscall, {list(syscalls.MACHINES).index(os.uname().machine)}
+listed = {{numbers[place] for numbers in syscalls.CALLS.values()}}
+numbers = (*range(1024), *range(0x40000000, 0x40000000 + 1024))
+tried = [number for number in numbers if number not in listed | {{335, 336}}]
+allowed = [number for number in tried if syscall(number, -1, -1, -1, -1, -1, -1) != -1 or ctypes.get_errno() != 1]
+print(len(listed), len(tried), allowed)
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", FILTERED + code], check=True, capture_output=True, text=True)
+    assert done.stdout == f"{len(syscalls.CALLS)} {2048 - 2 - len(syscalls.CALLS)} []\n"
+
+
+def test_it_has_no_file_but_its_image_its_output_and_what_it_prints(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.touch()
+    with (file.parent / "secret").open("w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        ended_by(monkeypatch, CHILD + "sys.exit(' '.join(sorted(os.listdir('/proc/self/fd'))))")
+        with pytest.raises(DecoderLost, match="'0 1 2 3"):
+            decoder.icon(file, max_pixels=MAX_PIXELS)
