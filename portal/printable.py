@@ -4,6 +4,7 @@ import json
 from unicodedata import category
 
 ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, formats such as bidi overrides, halves, separators
+BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # printable by their category, but nothing is seen
 JOINERS = "\u200c\u200d"  # which scripts and emoji need
 
 

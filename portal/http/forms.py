@@ -141,7 +141,11 @@ class _Form:
             return self._sink.write
         if part in self._fields and part not in self._texts:
             return _bounded(part, self._texts.setdefault(part, bytearray()))
-        raise Refused("INVALID_FILE", f"The form has an unexpected part {quote(part)}.")
+        raise Refused("INVALID_FILE", f"The form has an unexpected part {quote(part)}: {self._expected()}.")
+
+    def _expected(self) -> str:
+        texts = f" and, at most once, each of the text fields {' and '.join(self._fields)}" if self._fields else ""
+        return f'it takes one file, "{self._name}"{texts}'
 
     def finish(self) -> tuple[Received, dict[str, str]]:
         if self._sink is None:

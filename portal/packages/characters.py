@@ -59,8 +59,22 @@ def fold(name: str) -> str:
     """The name as file systems compare it that ignore case, normalization and joiners."""
     if name.isascii():
         return name.lower()
-    visible = name.replace("\u200c", "").replace("\u200d", "")
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", visible).casefold())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", _without_joiners(name)).casefold())
+
+
+def difference(name: str, other: str) -> str:
+    """In what two names differ that fold to the same."""
+    if _without_joiners(name) == _without_joiners(other):
+        return "zero-width joiners"
+    if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other):
+        return "Unicode normalization"
+    if name.casefold() == other.casefold():
+        return "case"
+    return "case, Unicode normalization or zero-width joiners"
+
+
+def _without_joiners(name: str) -> str:
+    return name.replace("\u200c", "").replace("\u200d", "")
 
 
 def _is_invisible(character: str) -> bool:

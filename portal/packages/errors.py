@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable
 
+from portal.printable import BLANK_LETTERS
+
 MOST_REASONS = 100
 
 
@@ -25,7 +27,16 @@ def bounded(reasons: list[str]) -> list[str]:
 
 
 def quote(text: str | bytes, longest: int = 200) -> str:
-    """Quote untrusted `text` as ASCII, truncated to `longest` characters, so that it cannot control a terminal."""
+    """Quote untrusted `text` as JSON, truncated to `longest` characters: readable in every script.
+
+    What is invisible, reorders text or controls a terminal is escaped.
+    """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    return json.dumps(text if len(text) <= longest else text[:longest] + "…")
+    quoted = json.dumps(text if len(text) <= longest else text[:longest] + "…", ensure_ascii=False)
+    if quoted.isprintable() and BLANK_LETTERS.isdisjoint(quoted):
+        return quoted
+    return "".join(
+        character if character.isprintable() and character not in BLANK_LETTERS else json.dumps(character)[1:-1]
+        for character in quoted
+    )

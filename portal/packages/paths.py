@@ -77,7 +77,8 @@ def collisions(paths: Iterable[str]) -> Iterator[str]:
             if node.spelling != component:
                 here = "/".join(components[:depth])
                 known = "/".join([*components[: depth - 1], node.spelling])
-                yield f"{quote(here)} and {quote(known)} differ only in case."
+                difference = characters.difference(node.spelling, component)
+                yield f"{quote(here)} and {quote(known)} differ only in {difference}."
                 break
             if node.kind != kind:
                 yield f"{quote('/'.join(components[:depth]))} is both a file and a directory."

@@ -9,15 +9,16 @@ from unicodedata import category
 
 from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter
 
+from portal.printable import BLANK_LETTERS
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _HIDDEN = re.compile(r"[\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb]")  # two names that look alike would differ
-_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _BLANK_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 _http_url = TypeAdapter(HttpUrl)
 
 
 def _is_blank(value: str) -> bool:
-    return all(character in _BLANK_LETTERS or category(character) in _BLANK_CATEGORIES for character in value)
+    return all(character in BLANK_LETTERS or category(character) in _BLANK_CATEGORIES for character in value)
 
 
 def _no_controls(value: str) -> str:

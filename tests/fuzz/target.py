@@ -31,7 +31,7 @@ def one_input(data: bytes) -> None:
             accepted = package.read(path, LIMITS)
         except PackageRejected as refusal:
             assert refusal.errors
-            assert all(error.isascii() and error.isprintable() for error in refusal.errors), refusal.errors
+            assert all(error.isprintable() for error in refusal.errors), refusal.errors
         else:
             assert accepted.statement == statement(path, accepted) == of_a_device(path)
     finally:

@@ -37,6 +37,20 @@ def test_fine(path: str) -> None:
     assert list(paths.faults(path)) == []
 
 
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("a/B", "a/b"), '"a/b" and "a/B" differ only in case.'),
+        (("Straße", "STRASSE"), '"STRASSE" and "Straße" differ only in case.'),
+        (("é", "e\u0301"), '"e\u0301" and "é" differ only in Unicode normalization.'),
+        (("ශ්\u200dරී", "ශ්රී"), r'"ශ්රී" and "ශ්\u200dරී" differ only in zero-width joiners.'),
+        (("É", "e\u0301"), '"e\u0301" and "É" differ only in case, Unicode normalization or zero-width joiners.'),
+    ],
+)
+def test_in_what_names_differ_is_said(names: tuple[str, str], reason: str) -> None:
+    assert list(paths.collisions(names)) == [reason]
+
+
 def test_each_component_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A prefix at each depth would cost 16 times as much for the deepest names."""
     listed = [f"{number}/" + "é/" * 30 + "x" for number in range(10)]

@@ -85,4 +85,4 @@ def rows() -> Iterator[Row]:
     too_large = form(part("icon", bytes(10_000_001)))
     yield Row("an icon one byte too large", upload(too_large, to=f"{APP}/icon"), FILE_TOO_LARGE)
     package = form(part("package", encoded("PNG")))
-    yield Row("an icon called package", upload(package, to=f"{APP}/icon"), INVALID_FILE, "package")
+    yield Row("an icon called package", upload(package, to=f"{APP}/icon"), INVALID_FILE, 'it takes one file, "icon"')
