@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 
 from deploys.plan.data import HSTS
 from portal.http.security_headers import DEFAULTS
+from portal.store import audit, refusals
 from tests.http.test_images import png
-from tests.support.nginx import NGINX, certificate_in, configuration, running
+from tests.support.nginx import NGINX, certificate_in, configuration, nginx_before, running
 from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, free_port, make_store, only_publisher, problem
 
@@ -51,9 +53,16 @@ def publisher(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def front(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    with front_of(portal, tmp_path_factory.mktemp("certificate")) as one:
+        yield one
+
+
+@contextmanager
+def front_of(portal: Portal, place: Path, **data: object) -> Iterator[Front]:
+    """nginx with a certificate, below `place`; `data` is host data."""
     if NGINX is None:
         pytest.skip("nginx is not installed")
-    place, run = tmp_path_factory.mktemp("certificate"), portal.store.layout.root / "run"
+    run = place / "run"
     certificate, key = certificate_in(place, "127.0.0.1")
     https_port, metrics_port = 0, 0
 
@@ -62,7 +71,7 @@ def front(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         https_port, metrics_port = free_port(), free_port()
         tls = {"certificate": certificate, "key": key, "port": https_port}
         variables = {"metrics_port": metrics_port, "challenges": place}
-        return configuration(portal.store.settings, port, run, variables, tls=tls)
+        return configuration(portal.store.settings, port, run, variables, tls=tls, **data)
 
     with running(site, run) as url, httpx.Client(verify=ssl.create_default_context(cafile=certificate)) as client:
         yield Front(url, f"https://127.0.0.1:{https_port}", f"http://127.0.0.1:{metrics_port}", place, client)
@@ -119,12 +128,29 @@ def test_the_authority_finds_the_answer_to_its_challenge(front: Front) -> None:
     (challenges / "name").write_text("name.thumbprint")
     answer = httpx.get(f"{front.plain}/.well-known/acme-challenge/name")
     assert (answer.text, answer.headers["content-type"]) == ("name.thumbprint", "text/plain; charset=utf-8")
-    problem(httpx.get(f"{front.plain}/.well-known/acme-challenge/other"), 404, "NOT_FOUND")
+    for other in ("other", ""):
+        problem(httpx.get(f"{front.plain}/.well-known/acme-challenge/{other}"), 404, "NOT_FOUND")
 
 
 def test_plain_http_at_the_port_of_https_is_a_problem(front: Front) -> None:
     answer = httpx.get(front.https.replace("https", "http"))
     problem(answer, 400, "INVALID_REQUEST")
+
+
+def test_https_is_http_1_1_alone(front: Front) -> None:
+    """docs/architecture.md has the reason."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    url = httpx.URL(front.https)
+    with (
+        socket.create_connection((url.host, url.port), timeout=PATIENCE) as connection,
+        context.wrap_socket(connection) as secured,
+    ):
+        assert secured.selected_alpn_protocol() in (None, "http/1.1")
+        secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        answer = secured.recv(64)
+        assert not answer or answer.startswith(b"HTTP/1.1 "), "no frame of HTTP/2"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -168,3 +194,56 @@ def test_a_proxy_on_the_host_that_names_no_client_gets_no_metrics(front: Front) 
     """As nginx's `proxy_pass` and HAProxy do by themselves: what it asks comes from the loopback interface."""
     for headers in ({}, {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "127.0.0.1"}):
         problem(front.client.get(f"{front.https}/metrics", headers=headers), 403, "FORBIDDEN")
+
+
+STRANGER, PROXY = "127.0.0.1", "127.0.0.2"
+FROM_PAGE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture(scope="module")
+def behind_a_proxy(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """The same, where only one address is that of a reverse proxy."""
+    with front_of(portal, tmp_path_factory.mktemp("proxied"), trusted_proxies=(f"{PROXY}/32",)) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def plain_behind_a_proxy(portal: Portal) -> Iterator[str]:
+    """The URL of the same without TLS."""
+    with nginx_before(portal, trusted_proxies=(f"{PROXY}/32",)) as url:
+        yield url
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_client_is_whom_a_trusted_proxy_names_or_who_connects(
+    scheme: str, behind_a_proxy: Front, plain_behind_a_proxy: str, portal: Portal
+) -> None:
+    url = behind_a_proxy.https if scheme == "https" else plain_behind_a_proxy
+    for source, forwarded, client in (
+        (STRANGER, None, STRANGER),
+        (STRANGER, "203.0.113.1", STRANGER),
+        (PROXY, "203.0.113.2", "203.0.113.2"),
+        (PROXY, "127.0.0.1, 203.0.113.3", "203.0.113.3"),  # what a client sent the proxy comes first
+    ):
+        headers = TOKEN | ({"X-Forwarded-For": forwarded} if forwarded else {})
+        with httpx.Client(transport=httpx.HTTPTransport(verify=False, local_address=source)) as asking:
+            problem(asking.get(f"{url}/api/apps", headers=headers), 401, "UNAUTHENTICATED")
+        *_, refusal = audit.entries(portal.store.db.read())
+        assert (refusal.action, refusal.address) == (refusals.LOG_IN, client), (source, forwarded)
+
+
+def test_whether_a_client_came_by_https_is_what_a_trusted_proxy_says_or_nginx_knows(
+    behind_a_proxy: Front, plain_behind_a_proxy: str, publisher: Publisher
+) -> None:
+    token = publisher.client.headers["authorization"].removeprefix("Bearer ")
+    for url, source, forwarded, encrypted in (
+        (plain_behind_a_proxy, STRANGER, "https", False),
+        (plain_behind_a_proxy, PROXY, "https", True),
+        (plain_behind_a_proxy, PROXY, "http", False),
+        (behind_a_proxy.https, STRANGER, "http", True),
+        (behind_a_proxy.https, PROXY, "http", True),
+    ):
+        headers = FROM_PAGE | {"X-Forwarded-Proto": forwarded}
+        with httpx.Client(transport=httpx.HTTPTransport(verify=False, local_address=source)) as asking:
+            answer = asking.post(f"{url}/sign-in", data={"token": token, "next": "/console"}, headers=headers)
+        assert answer.headers["set-cookie"].startswith("__Host-") == encrypted, (url, source, forwarded)

@@ -68,7 +68,7 @@ def configuration(
     root = settings.root
     host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
     return render_nginx(
-        "nginx/nginx.conf.j2", host, settings, run=run, cache=root / "run/cache",
+        "nginx/nginx.conf.j2", host, settings, run=run, cache=run / "cache",
         log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",), **(variables or {}),
     )  # fmt: skip
 
