@@ -70,7 +70,7 @@ def front_of(portal: Portal, place: Path, **data: object) -> Iterator[Front]:
         nonlocal https_port, metrics_port
         https_port, metrics_port = free_port(), free_port()
         tls = {"certificate": certificate, "key": key, "port": https_port}
-        variables = {"metrics_port": metrics_port, "challenges": place}
+        variables = {"metrics_port": metrics_port, "challenges": place, "cache": run / "cache"}
         return configuration(portal.store.settings, port, run, variables, tls=tls, **data)
 
     with running(site, run) as url, httpx.Client(verify=ssl.create_default_context(cafile=certificate)) as client:

@@ -67,10 +67,11 @@ def configuration(
     """
     root = settings.root
     host = HostData.model_validate({"runtime": "local", "root": root, "port": port, **data})
+    usual = {"cache": root / "run/cache", "log": root / "access.log", "addresses": ("127.0.0.1",)}
+    superuser = os.geteuid() == 0
     return render_nginx(
-        "nginx/nginx.conf.j2", host, settings, run=run, cache=run / "cache",
-        log=root / "access.log", superuser=os.geteuid() == 0, addresses=("127.0.0.1",), **(variables or {}),
-    )  # fmt: skip
+        "nginx/nginx.conf.j2", host, settings, run=run, superuser=superuser, **usual | dict(variables or {})
+    )
 
 
 def listens(process: subprocess.Popen[bytes], port: int) -> bool:
