@@ -18,6 +18,7 @@ SILENT = {
     "all-csp-reports": "204, without a line in the log",
     "refusals": "refused all the same, without a row in the log",
     "all-refusals": "refused all the same, without a row in the log",
+    "refusals-left-out": "no other row",
 }
 BYTES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 SECONDS = (("days", 86400), ("hours", 3600))

@@ -52,6 +52,7 @@ RATES: Mapping[str, Rate] = {
     "all-csp-reports": Rate("reports", 1000, 3600),
     "refusals": Rate("refused log-ins or actions in the audit log, of one address or developer", 10, 3600),
     "all-refusals": Rate("refused log-ins in the audit log, and as many actions", 30, 3600, "refusals"),
+    "refusals-left-out": Rate("rows which say that others were left out", 1, 3600, "refusals"),
 }
 """Whatever can be repeated without end and writes something, or guesses."""
 
