@@ -12,7 +12,7 @@ from pyinfra.api import FactBase, operation
 from deploys.checks.declared import checks, laid_down
 from deploys.host.files import Digests, sha256
 from deploys.plan.model import Plan
-from portal.jobs.status import Line
+from portal.jobs.status_line import Line
 
 
 class Status(FactBase[list[dict[str, Any]] | None]):

@@ -6,27 +6,19 @@ import json
 import os
 import socket
 import sqlite3
-import stat
 import time
-from collections.abc import Collection, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from portal import __version__, thresholds
-from portal.catalogue import intact
-from portal.catalogue import state as states
 from portal.faults import Fault
-from portal.jobs import audit, recovery_figures, standby, table
+from portal.jobs import audit, standby, status_copies, table
+from portal.jobs.status_line import SKEW_SECONDS, Line, shown
 from portal.jobs.table import Job
-from portal.mirror import client, scan
-from portal.mirror.client import MirrorError
-from portal.recovery import copies, drive, generations, ownership, replica
-from portal.recovery.generations import Generation
 from portal.recovery.initialize import lost_store
-from portal.recovery.replica import State
-from portal.settings import S3, Follow, Settings
+from portal.settings import Follow, Settings
+from portal.sizes import size
 from portal.store import (
     clock,
     clock_trust,
@@ -45,20 +37,10 @@ from portal.store.layout import USED, Layout
 from portal.store.store import Store, open_store
 
 PROBE_SECONDS = 5
-COPIES_NAMED = TOKENS_NAMED = 3
+TOKENS_NAMED = 3
 TOKEN_DAYS = 14  # before its end a token in use is named
-SKEW_SECONDS = 300  # by which a clock may be set back without a fault
 GLANCE = ("tokens", "clock", "replica", "jobs", "recovery", "bucket", "access keys", "signatures")
 """Parts that read only rows and small files."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One fact; `ok` is false when somebody should act."""
-
-    name: str
-    ok: bool
-    text: str
 
 
 def status(settings: Settings) -> list[Line]:
@@ -124,7 +106,7 @@ def _standby(settings: Settings, source: Follow) -> Line:
     age = None if copy.success_at is None else now() - copy.success_at
     text = f"follows {source.store}, last success {'never' if age is None else f'{age} s ago'}"
     if copy.failure and copy.failure_at:
-        text += f"; failed {_time(copy.failure_at)}: {copy.failure}"
+        text += f"; failed {shown(copy.failure_at)}: {copy.failure}"
     return Line("standby", age is not None and age <= table.max_age(settings, "follow"), text)
 
 
@@ -136,9 +118,9 @@ def _database(settings: Settings) -> Line:
         found = schema.require(layout.database)
     except (DatabaseUnusable, OSError) as error:  # a share may let nobody in
         return Line("database", False, str(error))
-    own, size = len(schema.migrations()), _bytes(layout.database.stat().st_size)
+    own = len(schema.migrations())
     beside = f" beside this release's {own}" if found.number > own else ""
-    return Line("database", True, f"schema {found.number}{beside}, {size}")
+    return Line("database", True, f"schema {found.number}{beside}, {size(layout.database.stat().st_size)}")
 
 
 def _remedy(settings: Settings) -> str:
@@ -157,7 +139,7 @@ def _disk(settings: Settings) -> Line:
     if disk.f_flag & os.ST_RDONLY or not _takes_files(Layout(settings.root).area("data")):
         return Line("disk", False, f"{settings.root} is read-only: see the system's log, then mount it read-write")
     free = disk.f_bavail * disk.f_frsize
-    return Line("disk", free >= thresholds.DISK_FREE_BYTES_MIN, f"{_bytes(free)} free below {settings.root}")
+    return Line("disk", free >= thresholds.DISK_FREE_BYTES_MIN, f"{size(free)} free below {settings.root}")
 
 
 def _takes_files(directory: Path) -> bool:
@@ -183,23 +165,7 @@ def _packages(store: Store) -> Iterator[Line]:
 
 def _store(store: Store, names: Collection[str] = ()) -> Iterator[Line]:
     """All parts, or those with these names."""
-    parts = {"versions": _versions, "storage": _storage, "audit": _audit}
-    if not store.settings.follow:  # the rest is the work of the store that this host follows
-        parts |= {
-            "packages": _packages,
-            "retention": _retention,
-            "tokens": _tokens,
-            "clock": _clock,
-            "replica": _litestream,
-            "snapshots": _snapshots,
-            "generations": _generations,
-            "copies": _copies,
-            "jobs": _jobs,
-            "recovery": _recovery,
-            "bucket": _bucket,
-            "access keys": _access_keys,
-            "signatures": _signatures,
-        }
+    parts = OF_ANY_HOST if store.settings.follow else OF_ANY_HOST | OF_A_STORE
     for name, part in parts.items():
         if names and name not in names:
             continue
@@ -224,7 +190,7 @@ def _tokens(store: Store) -> Iterator[Line]:
     """Only if some end soon; their owners see it at /api/me."""
     if ending := tokens.ending(store.db.read(), TOKEN_DAYS):
         named = ", ".join(
-            f"{one.token_id} of {one.developer_id} {_time(one.expires_at)}" for one in ending[:TOKENS_NAMED]
+            f"{one.token_id} of {one.developer_id} {shown(one.expires_at)}" for one in ending[:TOKENS_NAMED]
         )
         more = f", and {len(ending) - TOKENS_NAMED} more" if ending[TOKENS_NAMED:] else ""
         yield Line("tokens", True, f"in use and about to end: {named}{more}; `mosis token create` makes others")
@@ -233,7 +199,7 @@ def _tokens(store: Store) -> Iterator[Line]:
 def _storage(store: Store) -> Iterator[Line]:
     used = files.disk_usage([store.layout.area(area) for area in USED])
     budget = store.settings.storage_budget_bytes
-    text = f"{_bytes(used.bytes)} of {_bytes(budget)}"
+    text = f"{size(used.bytes)} of {size(budget)}"
     if used.unreadable:
         text += f", without {', '.join(map(str, used.unreadable))}, which cannot be read"
     yield Line("storage", used.bytes <= thresholds.STORAGE_NEARLY_FULL * budget, text)
@@ -250,132 +216,19 @@ def _clock(store: Store) -> Iterator[Line]:
     yield Line("clock", not doubt, doubt or ("synchronized" if clock.synchronized() else "keeps its pace"))
 
 
-def _litestream(store: Store) -> Iterator[Line]:
-    if store.settings.litestream:
-        yield _replica(store.layout)
-
-
-def _snapshots(store: Store) -> Iterator[Line]:
-    if found := generations.listed(store.layout.root):
-        yield Line("snapshots", True, f"{len(found)} of the root (Btrfs), the oldest {_oldest(found)}")
-
-
-def _generations(store: Store) -> Iterator[Line]:
-    if store.settings.backup is None:
-        return
-    directory = drive.require(store.settings.backup)
-    ownership.require(store, directory)
-    found = generations.listed(directory)
-    kind = "of what runs replaced, beside the newest tree" if generations.flat(directory) else "on the drive"
-    text = f"{len(found)} {kind}, the oldest {_oldest(found)}"
-    if wrong := generations.misdated(found):
-        text += f"; {wrong.path} is dated later than the newest, so none is deleted: if its date is wrong, rename it"
-        text += f" to {wrong.number:06}-{generations.UNDATED}"
-    yield Line("generations", wrong is None, text)
-
-
-def _copies(store: Store) -> Iterator[Line]:
-    """Only if there is a fault: copies of the database that were made under a clock ahead of this one."""
-    latest = f"portal-{datetime.fromtimestamp(now() + SKEW_SECONDS, UTC):%Y%m%dT%H%M%SZ}.db"
-    found = [*copies.snapshots(store.layout.snapshots), *ownership.snapshots(store)]
-    if ahead := [str(path) for path in found if path.name > latest]:
-        text = f"{', '.join(ahead[:COPIES_NAMED])} from the future, {len(ahead)} in all"
-        remedy = "if it was then, rename them to a time that has passed: only their content decides which one is newest"
-        yield Line("copies", False, f"{text}: the clock was wrong then, or is now; {remedy}")
-
-
-def _oldest(found: list[Generation]) -> str:
-    return next((_time(int(one.at.timestamp())) for one in reversed(found) if one.at), "never")
-
-
 def _jobs(store: Store) -> Iterator[Line]:
     yield from (line for _, line in jobs(store))
-
-
-def _recovery(store: Store) -> Iterator[Line]:
-    figures = recovery_figures.read(store.db.read())
-    yield Line("recovery", True, recovery_figures.sentence(figures) or "not rehearsed yet")
-
-
-def _replica(layout: Layout) -> Line:
-    state, wal = replica.read(layout), replica.size(layout.wal)
-    if not replica.kept(layout):
-        return Line("replica", False, "`mosis replicate` does not run: the database is not replicated")
-    age = now() - (state.verified_at or state.started_at or 0)
-    verified = "not proved yet" if state.verified_at is None else f"proved {_time(state.verified_at)}"
-    faults = [
-        (age > state.max_age, "overdue for a proof"),
-        (state.failure, f"the last proof failed: {state.failure}"),
-        (_lag(state) > thresholds.REPLICA_LAG_SECONDS_MAX, f"{_lag(state)} s behind the database"),
-        (wal > thresholds.WAL_BYTES_MAX, f"the WAL has {_bytes(wal)}"),
-    ]
-    found = [text for fault, text in faults if fault]
-    return Line("replica", not found, "; ".join([verified, *found]))
-
-
-def _lag(state: State) -> int:
-    return 0 if state.behind_since is None else now() - state.behind_since
-
-
-def _bucket(store: Store) -> Iterator[Line]:
-    """What the bucket lacks; `mirror` is the line of the job itself."""
-    if store.settings.mirror is None:
-        return
-    bucket, (number, since) = store.settings.mirror.bucket, scan.pending(store.db.read(), store.layout)
-    if not number:
-        yield Line("bucket", True, f"{bucket} has every published file")
-        return
-    late = now() - since > table.max_age(store.settings, "mirror")
-    yield Line("bucket", not late, f"{bucket} lacks {number} published files, the oldest since {_time(since)}")
-
-
-def _access_keys(store: Store) -> Iterator[Line]:
-    """Only if there is a fault. Whether the access key of jobs works, their runs say; here it may not be readable."""
-    if (mirror := store.settings.mirror) is None:
-        return
-    faults = [f"{path} is readable by others: run `chmod 600` on it" for path in _shown(mirror)]
-    if mirror.private:
-        try:
-            client.access_key_of(mirror.signing.credentials)
-        except MirrorError as error:
-            faults.append(f"uploads through {mirror.private_bucket} answer 503: {str(error).rstrip('.')}")
-    if faults:
-        yield Line("access keys", False, "; ".join(faults))
-
-
-def _shown(mirror: S3) -> Iterator[Path]:
-    """Files of access keys that anybody on this host may read."""
-    for path in sorted({mirror.credentials, mirror.signing.credentials}):
-        with suppress(OSError):  # not there, or not for this user
-            if path.stat().st_mode & stat.S_IROTH:
-                yield path
-
-
-def _signatures(store: Store) -> Iterator[Line]:
-    """Until when devices accept the catalogue; `catalogue` is the line of the job itself."""
-    if state := states.read(store.layout.catalogue_state):
-        left = {role: at - now() for role, at in state.expires.items()}
-        due = [role for role in left if left[role] < thresholds.CATALOGUE_SECONDS_LEFT_MIN.get(role, 0)]
-        first = min(left, key=lambda role: left[role])
-        text = f"valid until {_time(state.expires[first])} ({first})"
-        if due:
-            text += f"; {', '.join(due)} should have been signed anew, root and targets by `mosis catalogue renew`"
-        if os.access(root_key := store.settings.catalogue_key_directory / "root.pem", os.F_OK):
-            text += f"; move {root_key} to two places off this host"
-        if damaged := intact.fault(store.layout):
-            text += f"; {damaged}, which the next `mosis catalogue` mends"
-        yield Line("signatures", not (due or damaged), text)
 
 
 def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:
     """The state of a job that has been expected `since`, in seconds since 1970."""
     if run is None:
         if since > now() + SKEW_SECONDS:
-            return Line(job.name, False, f"has never run, and is expected since {_time(since)}, in the future")
+            return Line(job.name, False, f"has never run, and is expected since {shown(since)}, in the future")
         return Line(job.name, now() - since <= job.max_age, "has never run")
-    last = "never" if run.success_at is None else _time(run.success_at)
+    last = "never" if run.success_at is None else shown(run.success_at)
     if run.success_at is None or run.failure:
-        failed = "" if run.failure_at is None else f" {_time(run.failure_at)}"
+        failed = "" if run.failure_at is None else f" {shown(run.failure_at)}"
         return Line(job.name, False, f"last success {last}; failed{failed}: {run.failure}")
     age = now() - run.success_at
     if age < -SKEW_SECONDS:
@@ -384,13 +237,21 @@ def _job(job: Job, run: job_runs.Run | None, since: int) -> Line:
     return Line(job.name, not overdue, f"{'overdue, ' if overdue else ''}last success {last}")
 
 
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+Part = Callable[[Store], Iterator[Line]]
+OF_ANY_HOST: dict[str, Part] = {"versions": _versions, "storage": _storage, "audit": _audit}
+OF_A_STORE: dict[str, Part] = {
+    "packages": _packages,
+    "retention": _retention,
+    "tokens": _tokens,
+    "clock": _clock,
+    "replica": status_copies.replicated,
+    "snapshots": status_copies.snapshots,
+    "generations": status_copies.kept,
+    "copies": status_copies.ahead,
+    "jobs": _jobs,
+    "recovery": status_copies.rehearsed,
+    "bucket": status_copies.bucket,
+    "access keys": status_copies.access_keys,
+    "signatures": status_copies.signatures,
+}
+"""What a host that follows a store leaves to that one."""

@@ -10,6 +10,7 @@ from bottle import HTTPResponse
 from portal import thresholds
 from portal.http.routing import ADMIN, Call, Operation, Routes
 from portal.jobs import status as job
+from portal.jobs.status_line import Line
 from portal.sizes import size
 from portal.store.clock import now
 from portal.store.history import DAY, PERIOD, RINGS, History, Row
@@ -70,10 +71,10 @@ def _history(layout: Layout, view: View) -> tuple[list[Row], list[Row], int | No
         return [], [], None
 
 
-def _storage(used: int, budget: int) -> Iterator[job.Line]:
+def _storage(used: int, budget: int) -> Iterator[Line]:
     """Only if there is a fault."""
     if used > thresholds.STORAGE_NEARLY_FULL * budget:
-        yield job.Line("storage", False, f"{size(used)} of {size(budget)} in use")
+        yield Line("storage", False, f"{size(used)} of {size(budget)} in use")
 
 
 def _areas(newest: Row, budget: int) -> list[Area]:

@@ -22,6 +22,7 @@ from portal.jobs import catalogue as job
 from portal.jobs import catalogue_keys, status
 from portal.jobs.alone import RunningError, alone
 from portal.jobs.catalogue import CatalogueError, catalogue, preview
+from portal.jobs.status_line import Line
 from portal.metrics import Metrics
 from portal.packages import package as packages
 from portal.packages import signature
@@ -546,7 +547,7 @@ def test_a_full_disk_leaves_the_catalogue_that_was_there(store: Store, small_dis
 
 
 def test_status_and_metrics_say_until_when_devices_accept_it(signed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def line() -> status.Line:
+    def line() -> Line:
         return next(one for one in status.status(signed.settings) if one.name == "signatures")
 
     def expires() -> dict[str, float]:

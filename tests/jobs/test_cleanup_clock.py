@@ -10,6 +10,7 @@ import pytest
 from bench import scale
 from portal.jobs import cleanup, status
 from portal.jobs.cleanup import CleanupError, Deletion
+from portal.jobs.status_line import Line
 from portal.metrics import Metrics
 from portal.store import apps, audit, clock, files, job_runs, proposals, signed_uploads, uploads, versions
 from portal.store.clock_trust import DAY, HOUR
@@ -101,7 +102,7 @@ def upload(store: Store, app: apps.App, code: int, tmp_path: Path) -> None:
 def test_doubt_is_no_failure_until_it_has_lasted_a_day(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned(filled)
 
-    def line(name: str) -> status.Line:
+    def line(name: str) -> Line:
         return next(line for line in status.status(filled.settings) if line.name == name)
 
     move(monkeypatch, 10 * YEAR)

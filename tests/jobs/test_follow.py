@@ -18,6 +18,7 @@ from deploys.plan.render import render
 from portal.jobs import follow, standby
 from portal.jobs import status as status_job
 from portal.jobs.standby import Copy, FollowError
+from portal.jobs.status_line import Line
 from portal.recovery import lineage
 from portal.store import audit, files
 from portal.store.clock import now
@@ -252,7 +253,7 @@ def test_a_standby_is_only_read(followed: Pair, command: list[str]) -> None:
 
 
 def test_status_tells_how_old_the_copy_is(pair: Pair) -> None:
-    def lines() -> dict[str, status_job.Line]:
+    def lines() -> dict[str, Line]:
         return {line.name: line for line in status_job.status(pair.standby.settings)}
 
     assert (lines()["standby"].ok, lines()["standby"].text) == (False, "follows store, last success never")

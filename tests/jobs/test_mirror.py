@@ -16,6 +16,7 @@ import pytest
 from portal.jobs import mirror, status
 from portal.jobs.alone import RunningError, alone
 from portal.jobs.mirror import DELETE_AFTER_SECONDS
+from portal.jobs.status_line import Line
 from portal.metrics import Metrics
 from portal.mirror import objects
 from portal.mirror.claim import MARKER
@@ -80,7 +81,7 @@ def pending(store: Store) -> int:
         return record.pending().number
 
 
-def status_line(store: Store, name: str) -> status.Line:
+def status_line(store: Store, name: str) -> Line:
     [found] = [one for one in status.status(store.settings) if one.name == name]
     return found
 
@@ -455,7 +456,7 @@ def test_metrics_and_status_say_what_the_bucket_lacks_and_since_when(filled: Sto
         [line] = [line for line in text.splitlines() if line.startswith(f"mosis_mirror_{name} ")]
         return float(line.split()[1])
 
-    def line() -> status.Line:
+    def line() -> Line:
         return status_line(filled, "bucket")
 
     assert metric("pending") == FILES and metric("last_success_timestamp_seconds") == 0

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from portal import thresholds
-from portal.jobs import catalogue_keys, status, table
+from portal.jobs import catalogue_keys, status, status_copies, table
 from portal.jobs.catalogue import catalogue
+from portal.jobs.status_line import Line
 from portal.jobs.table import Job
 from portal.recovery import copies, replica
 from portal.recovery.replica import State
@@ -25,17 +26,18 @@ from tests.support.small_disk import SmallDisk
 OF_A_STORE = [job for job in table.JOBS if job.needs == "a store"]
 
 
-def line_of(store: Store, name: str) -> status.Line:
+def line_of(store: Store, name: str) -> Line:
     return lines_of(store)[name]
 
 
-def lines_of(store: Store) -> dict[str, status.Line]:
+def lines_of(store: Store) -> dict[str, Line]:
     return {line.name: line for line in status.status(store.settings)}
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
     at = now() + ahead
-    monkeypatch.setattr(status, "now", lambda: at)
+    for module in (status, status_copies):
+        monkeypatch.setattr(module, "now", lambda: at)
 
 
 @pytest.mark.parametrize("job", OF_A_STORE, ids=lambda job: job.name)
@@ -236,7 +238,7 @@ def test_a_wal_that_grows_without_end_is_a_fault(replicated: Store) -> None:
     with replicated.layout.wal.open("ab") as wal:
         wal.truncate(thresholds.WAL_BYTES_MAX + 1)
     line = line_of(replicated, "replica")
-    assert not line.ok and "the WAL has 256.0 MiB" in line.text
+    assert not line.ok and "the WAL has 268 MB" in line.text
 
 
 def test_a_store_that_nobody_replicates_is_a_fault(tmp_path: Path) -> None:

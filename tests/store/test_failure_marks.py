@@ -6,12 +6,13 @@ import pytest
 
 from portal.jobs import status
 from portal.jobs.opening import open_for
+from portal.jobs.status_line import Line
 from portal.store import database, failure_marks, job_runs
 from portal.store.errors import DatabaseBusy, DatabaseUnusable
 from portal.store.store import Store
 
 
-def line(store: Store) -> status.Line:
+def line(store: Store) -> Line:
     return next(line for line in status.status(store.settings) if line.name == "cleanup")
 
 
