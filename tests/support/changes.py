@@ -6,11 +6,24 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portal.jobs import cleanup
-from portal.store import apps, assets, audit, deletion, files, known_files, leftovers, signed_uploads, uploads
+from portal.store import (
+    apps,
+    assets,
+    audit,
+    deletion,
+    files,
+    known_files,
+    leftovers,
+    proposals,
+    reviews,
+    signed_uploads,
+    uploads,
+    versions,
+)
 from portal.store.clock import now
 from portal.store.leftovers import Leftover
 from portal.store.store import Store, open_store
@@ -18,6 +31,8 @@ from tests.packages.samples import APP_ID, make_package
 from tests.support.portal import add_developer, make_store
 
 DEVELOPER = audit.Actor("acme", "developer", None, "test")
+REVIEWER = audit.Actor("second", "reviewer", None, "test")
+SHOWN = "org.example.shown"
 DAY = 86400
 BODY_BYTES = 300_000
 RECORDS = ("developer.json", "app.json", "version.json")  # cleanup writes them beside the packages
@@ -25,18 +40,22 @@ RECORDS = ("developer.json", "app.json", "version.json")  # cleanup writes them 
 
 @dataclass(frozen=True)
 class World:
-    """A closed store with an app that has an old draft, images, a complete upload and an incomplete one."""
+    """A closed store with an app that has an old draft, images, a complete upload and an incomplete one.
+
+    The app SHOWN has a published version, and one in review with changed images.
+    """
 
     root: Path
     whole: str
     part: str
     package: Path
+    other_draft: Path
 
     def copy(self, to: Path) -> "World":
         """Hard links stay hard links."""
         shutil.rmtree(to, ignore_errors=True)
         subprocess.run(["cp", "-a", self.root, to], check=True)
-        return World(to, self.whole, self.part, self.package)
+        return replace(self, root=to)
 
     def open(self) -> Store:
         return open_store(settings_of(self.root))
@@ -54,6 +73,7 @@ def make_world(directory: Path) -> World:
     for code in (1, 2, 3):
         packages.append(directory / f"{code}.mosis")
         make_package(packages[-1], version_code=code, payload_bytes=BODY_BYTES)
+    make_package(directory / "other.mosis", version_code=1, payload_bytes=2)
     add_developer(store, "acme")
     with store.db.write() as tx:
         app = apps.add(tx, DEVELOPER, APP_ID, "Reader", "")
@@ -64,15 +84,35 @@ def make_world(directory: Path) -> World:
         assets.add_screenshot(store, DEVELOPER, app, png)
     with store.db.write() as tx:
         tx.execute("UPDATE versions SET status_at = ? WHERE status = 'draft'", (now() - 31 * DAY,))
+    _show(store, directory)
     store.db.close()
-    return World(store.layout.root, whole, part, packages[2])
+    return World(store.layout.root, whole, part, packages[2], directory / "other.mosis")
 
 
-def _upload(store: Store, app: apps.App, package: Path) -> None:
+def _show(store: Store, directory: Path) -> None:
+    add_developer(store, "second", None, "reviewer")
+    with store.db.write() as tx:
+        apps.add(tx, DEVELOPER, SHOWN, "Shown", "")
+    app = apps.get(store.db.read(), SHOWN)
+    assets.put_icon(store, DEVELOPER, app, {32: b"shown 32", 64: b"shown 64", 128: b"shown 128"})
+    for png in (b"shown 1", b"shown 2"):
+        assets.add_screenshot(store, DEVELOPER, app, png)
+    for code, actions in ((1, ("submit", "publish")), (2, ("submit",))):
+        package = directory / f"shown-{code}.mosis"
+        make_package(package, app_id=SHOWN, version_code=code, payload_bytes=1)
+        _upload(store, app, package)
+        for action in actions:
+            with store.db.write() as tx:
+                versions.change(tx, audit.OPERATOR, apps.get(tx, SHOWN), code, action)
+    assets.put_icon(store, DEVELOPER, app, {32: b"changed 32", 64: b"changed 64", 128: b"changed 128"})
+    assets.delete_screenshot(store, DEVELOPER, app, 1)
+
+
+def _upload(store: Store, app: apps.App, package: Path, *, replacing: bool = False) -> None:
     with uploads.receiving(store, app) as incoming:
         sink = files.Sink(incoming.package, 10**9, durable=False)
         sink.write(package.read_bytes())
-        uploads.complete(store, DEVELOPER, incoming, sink.finish())
+        uploads.complete(store, DEVELOPER, incoming, sink.finish(), replace=replacing)
 
 
 def _issue(store: Store, app: apps.App, package: Path, part: int) -> str:
@@ -91,6 +131,26 @@ def _app(store: Store) -> apps.App:
     return apps.get(store.db.read(), APP_ID)
 
 
+def _shown(store: Store) -> apps.App:
+    return apps.get(store.db.read(), SHOWN)
+
+
+def _seen(store: Store) -> str:
+    return proposals.digest(proposals.applied(store.db.read(), SHOWN))
+
+
+def _approve(store: Store) -> None:
+    with store.db.write() as tx:
+        app = apps.get(tx, SHOWN)
+        reviews.step(tx, store, REVIEWER, app, 2, "publish", reason="", sha256=None)
+        proposals.publish(tx, store, REVIEWER, app, _seen(store))
+
+
+def _reject(store: Store) -> None:
+    with store.db.write() as tx:
+        proposals.reject(tx, REVIEWER, apps.get(tx, SHOWN), _seen(store), "It is blurred.")
+
+
 CHANGES: Mapping[str, Callable[[Store, World], object]] = {
     "an upload by form": lambda store, world: _upload(store, _app(store), world.package),
     "a signed upload completed": lambda store, world: signed_uploads.complete(store, DEVELOPER, world.whole),
@@ -107,9 +167,28 @@ CHANGES: Mapping[str, Callable[[Store, World], object]] = {
     "a draft deleted": lambda store, world: deletion.delete_version(store, DEVELOPER, APP_ID, 1, ""),
     "an app deleted": lambda store, world: deletion.delete_app(store, audit.OPERATOR, APP_ID, "By order of a court."),
     "a draft expired": lambda store, world: cleanup.cleanup(store, force=True),
+    "a draft replaced": lambda store, world: _upload(store, _app(store), world.other_draft, replacing=True),
+    "images changed again": lambda store, world: assets.put_icon(
+        store, DEVELOPER, _shown(store), {32: b"better 32", 64: b"changed 64", 128: b"better 128"}
+    ),
+    "changed images ordered": lambda store, world: assets.order_screenshots(store, DEVELOPER, _shown(store), [2]),
+    "a version published with changed images": lambda store, world: _approve(store),
+    "changed images rejected": lambda store, world: _reject(store),
+    "changed images discarded": lambda store, world: proposals.discard(store, DEVELOPER, _shown(store)),
 }
 
 State = list[tuple[object, ...]]
+ROWS = (
+    "SELECT 'version', app_id, version_code, status, sha256 FROM versions WHERE version_code NOT NULL",
+    "SELECT 'image', app_id, name, sha256 FROM assets",
+    "SELECT 'changed', app_id, name, sha256 FROM proposed_assets",
+    "SELECT 'proposal', app_id, reason FROM proposals",
+)
+
+
+def between(name: str, old: State) -> list[State]:
+    """What a crash may leave of a change in two transactions: a draft has to go before another one takes its place."""
+    return [[row for row in old if row[:3] != ("version", APP_ID, 1)]] if name == "a draft replaced" else []
 
 
 def state(world: World) -> State:
@@ -123,10 +202,8 @@ def state(world: World) -> State:
             assert file.is_good(root), f"{file.path} is not as its row says"
             if file.manifest is not None:
                 assert (root / file.path).with_name("manifest.json").read_text() == file.manifest
-        placed = "SELECT 'version', version_code, status FROM versions WHERE version_code NOT NULL ORDER BY 2"
-        images = "SELECT 'image', name, sha256 FROM assets ORDER BY 2"
         open_uploads = "SELECT upload_id, received, size FROM uploads ORDER BY size, received"
-        found: State = [tuple(row) for query in (placed, images) for row in db.execute(query)]
+        found: State = [tuple(row) for query in ROWS for row in db.execute(f"{query} ORDER BY 2, 3")]
         for row in db.execute(open_uploads):
             with suppress(FileNotFoundError):  # an upload that is being removed: the next request finds none
                 found.append(("upload", row["size"], row["received"], _body(store, row)))
@@ -161,8 +238,9 @@ def others(world: World) -> set[str]:
         open_uploads = {store.layout.staging(row[0]) for row in db.execute("SELECT upload_id FROM uploads")}
         wanted |= {directory / "package.mosis" for directory in open_uploads}
         for file in known_files.every(db, store.layout):
-            second = file.plain or file.path.with_name("manifest.json")
-            wanted |= {root / file.path, root / second}
+            wanted |= {root / file.path}
+            wanted |= {root / file.plain} if file.plain else set()
+            wanted |= {(root / file.path).with_name("manifest.json")} if file.manifest is not None else set()
         forms = db.execute(f"SELECT version_id FROM versions WHERE {leftovers.FORMS}").fetchall()
     found = {path for path in root.rglob("*") if path.is_file() and path.name not in RECORDS}
     found = {path for path in found if path.parent != root / "data" or path.name.startswith(".")}
