@@ -25,7 +25,9 @@ def in_line(turns: Turns, name: str, done: list[str]) -> threading.Thread:
 
 
 def waiting(turns: Turns) -> int:
-    return sum(len(lock._waiting) for lock in (turns.lock, *(line.turn for line in turns._lines.values())))
+    with turns._guard:  # other threads come and go
+        lines = [line.turn for line in turns._lines.values()]
+    return sum(len(lock._waiting) for lock in (turns.lock, *lines))
 
 
 def test_a_developer_waits_for_one_request_of_another_however_many_there_are() -> None:
