@@ -8,7 +8,19 @@ import pytest
 
 from portal.jobs import cleanup
 from portal.recovery import records
-from portal.store import apps, assets, audit, deletion, files, known_files, leftovers, tombstones, uploads, versions
+from portal.store import (
+    apps,
+    assets,
+    audit,
+    deletion,
+    files,
+    known_files,
+    leftovers,
+    tokens,
+    tombstones,
+    uploads,
+    versions,
+)
 from portal.store.errors import Refused
 from portal.store.store import Store
 from tests.packages.samples import APP_ID, make_package
@@ -46,6 +58,13 @@ def test_of_a_deleted_app_no_file_stays_and_its_id_is_never_used_again(full: Sto
     with pytest.raises(Refused, match="deleted for good"):
         add_app(full, APP_ID)
     assert audit.first_fault(full.db.read()) is None
+
+
+def test_tokens_that_are_bound_to_a_deleted_app_end_with_it(full: Store) -> None:
+    with full.db.write() as tx:
+        bound, free = (tokens.issue(tx, OWNER, "acme", "developer", 1, app_id)[0] for app_id in (APP_ID, None))
+    deletion.delete_app(full, ADMIN, APP_ID, REASON)
+    assert [tokens.get(full.db.read(), token.token_id).is_valid for token in (bound, free)] == [False, True]
 
 
 def test_the_next_app_is_not_found_by_the_words_of_a_deleted_one(full: Store) -> None:
