@@ -56,6 +56,11 @@ REQUESTS = (
     Bound("parts of a form", "portal.http.forms:PARTS_MAX", "FILE_TOO_LARGE"),
     Bound("text field of a form with a file", "portal.http.forms:FIELD_MAX", "INVALID_FILE", "bytes"),
     Bound("search", "portal.http.routes.store:QUERY_MAX", "INVALID_REQUEST", "characters"),
+    Bound(
+        "words of a search, where writing has no spaces characters",
+        "portal.store.search:WORDS_MAX",
+        "the words behind them do not count",
+    ),
     Bound("apps of an update check", "portal.http.schemas:INSTALLED_MAX", "VALIDATION_ERROR"),
     Bound("rows of a list, also if the request does not say", "portal.http.paging:MOST", "INVALID_REQUEST"),
     Bound("the same of versions", "portal.http.paging:MOST_VERSIONS", "INVALID_REQUEST"),

@@ -24,6 +24,7 @@ SPACELESS = (
 _CHARACTER = re.compile(f"[{SPACELESS}]")
 _WORD = re.compile(r"[^\W_]+")
 BATCH = 500  # apps whose texts are in memory at once, and whose words `catch_up` writes in one transaction
+WORDS_MAX = 32  # of a query that count: each common one is compared with all places where it occurs
 _VOICED = frozenset("\u3099\u309a")  # marks that make another syllable of a Japanese one
 
 
@@ -50,8 +51,14 @@ def _spaced(folded: str) -> str:
 
 
 def expression(query: str) -> str | None:
-    """What FTS5 matches with the words of a query, each of which may be a beginning; None without a word."""
-    return " ".join(f'"{_spaced(word)}"*' for word in _WORD.findall(_folded(query))) or None
+    """What FTS5 matches with the first words of a query, each of which may be a beginning; None without a word."""
+    phrases, left = [], WORDS_MAX
+    for word in _WORD.findall(_folded(query)):
+        phrase = _spaced(word).split()[:left]
+        left -= len(phrase)
+        if phrase:
+            phrases.append(f'"{" ".join(phrase)}"*')
+    return " ".join(phrases) or None
 
 
 def is_behind(db: sqlite3.Connection) -> bool:
