@@ -175,7 +175,7 @@ def replica(layout: Layout, scratch: Path, supervise: Callable[[], object]) -> I
     """
     with closing(_read_only(layout.database)) as db:
         head = audit.head(db)
-    deadline, said = time.monotonic() + REPLICA_SECONDS, ""
+    deadline, fault = time.monotonic() + REPLICA_SECONDS, ""
     target = scratch / "replica.db"
     while time.monotonic() < deadline:
         try:
@@ -185,12 +185,12 @@ def replica(layout: Layout, scratch: Path, supervise: Callable[[], object]) -> I
                 whole, found = copy.execute("PRAGMA integrity_check").fetchone()[0], audit.head(copy)
             if whole == "ok" and found == head:
                 return
-            said = f"integrity_check {whole[:200]}, audit head {found.seq} of {head.seq}"
+            fault = f"integrity_check {whole[:200]}, audit head {found.seq} of {head.seq}"
         except (BackupError, sqlite3.Error, subprocess.SubprocessError) as error:
-            said = str(error)[-300:]
+            fault = str(error)[-300:]
         supervise()
         time.sleep(0.2)
-    yield "replica", said
+    yield "replica", fault
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

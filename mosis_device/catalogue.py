@@ -47,7 +47,7 @@ def newest_root(metadata: Path) -> str:
 class Seen:
     """When the newest timestamp was signed that this device has seen, and the SHA-256 of the newest root then, in hex.
 
-    Another root ends it: whoever stole the key of the timestamp could have set it in the future.
+    Another root ends it: a thief of the key of the timestamp could have set it in the future.
     """
 
     at: datetime

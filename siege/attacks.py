@@ -86,14 +86,14 @@ def _chunks(aim: Aim, size: int) -> Flood:
 
 
 def _waits(aim: Aim, size: int) -> Flood:
-    """An upload is locked by whoever sends its body; others wait for it a while."""
+    """An upload is locked while its body is sent; other requests wait for it a while."""
     target, waiting = aim.signed_url(MIB), ("Tus-Resumable: 1.0.0", "Connection: close")
     sends = request("PUT", target, "Content-Type: application/octet-stream", f"Content-Length: {MIB}", body="x")
     return Flood([sends, *[request("HEAD", target, *waiting)] * 49], size, DOZEN, drip="x", hurries=True)
 
 
 def _tokens(aim: Aim, size: int) -> Flood:
-    """Tokens that nobody was given: each is looked up."""
+    """Tokens that were never issued: each is looked up."""
     token = "Authorization: Bearer mosis_0123456789abcdef_" + "x" * 43
     return Flood([request("GET", "/api/me", token, "Connection: close")], size, DOZEN, hurries=True)
 

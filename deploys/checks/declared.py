@@ -27,15 +27,15 @@ def written(plan: Plan) -> None:
 
 
 def checks(plan: Plan) -> tuple[File, ...]:
-    """The script and the values; none where `mosis status` tells of the store alone."""
+    """The script and the values; none where `mosis status` reports on the store alone."""
     if plan.checks is None:
         return ()
-    script, told = plan.checks
+    script, expected = plan.checks
     values = declared(plan)
     modules = {script: check} | ({CERTIFICATE_CHECK: certificate} if "certificate" in values else {})
     return (
         *(root_file(path, inspect.getsource(module)) for path, module in modules.items()),
-        root_file(told, json.dumps(values, indent=1) + "\n"),
+        root_file(expected, json.dumps(values, indent=1) + "\n"),
     )
 
 

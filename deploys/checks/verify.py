@@ -50,7 +50,7 @@ def _status(plan: Plan) -> list[Line]:
 
 @operation(is_idempotent=False)
 def without_fault(faults: int) -> Generator[str]:
-    """Fails the run where there is one, after every host has told its own."""
+    """Fails the run where there is one, after every host has printed its own."""
     if faults:
         yield f"echo {faults} faults >&2; exit 1"
 

@@ -55,7 +55,7 @@ class Health:
 
 
 def awaited(command: str, log: str) -> str:
-    """A command that, if `command` fails, shows the output of `log` and, as the last line, what `command` said."""
+    """A command that, if `command` fails, shows the output of `log` and, as the last line, what `command` printed."""
     return f'fault=$({command} 2>&1) || {{ {log} >&2; echo "$fault" >&2; exit 1; }}'
 
 

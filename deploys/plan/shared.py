@@ -116,7 +116,7 @@ def offline_command_of(root: Path, binaries: str) -> str:
 
 
 def prometheus_of(data: HostData, place: str, scraped: int) -> Service:
-    """Scrape and rule files below `place`; the portal's metrics are had at the loopback port `scraped`."""
+    """Scrape and rule files below `place`; Prometheus finds the portal's metrics at the loopback port `scraped`."""
     targets = render("prometheus/prometheus.yml.j2", data=data, scraped=scraped)
     files = [
         root_file(f"{place}/prometheus.yml", targets),

@@ -207,7 +207,7 @@ def same(found: Any, wanted: Any) -> bool:
 
 
 def crontab(wanted: dict[str, Any]) -> Iterator[Line]:
-    """`script` tells with --check whether the lines of `jobs` stand in /etc/crontab."""
+    """`script --check` reports whether the lines of `jobs` are in /etc/crontab."""
     kept = output("sh", wanted["script"], "--check") is not None
     yield line("schedule", kept, f"lines of {', '.join(wanted['jobs'])} in /etc/crontab")
 

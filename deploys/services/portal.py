@@ -56,7 +56,7 @@ def database_there(plan: Plan) -> Generator[str]:
 def admin_token(mosis: str, path: str) -> Generator[str]:
     """The file `path` contains the first admin token, readable by the store's user only.
 
-    Whoever keeps the token elsewhere and removes the file gets no other one while that is valid, unless the database
+    If the operator moves the file elsewhere, no other token is created while that one is valid, unless the database
     comes from another host.
     """
     create = f"{quote(mosis)} token create admin --scope admin --first"

@@ -1,4 +1,4 @@
-"""Whether the catalogue on the disk is whole, told without python-tuf, which takes longer to load than this to run.
+"""Whether the catalogue on the disk is whole, checked without python-tuf, which takes longer to load than this to run.
 
 Signatures are not verified: the job and the mirror do that.
 """

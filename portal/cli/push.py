@@ -98,7 +98,7 @@ def _prepared(
 
 
 def _require_consent(key_id: str, url: str, dry_run: bool) -> None:
-    """The key is registered only if somebody wants that: whoever has a registered one can sign in its owner's name."""
+    """The key is registered only if somebody wants that: with a registered key anybody can sign in its owner's name."""
     if not dry_run and credentials.interactive():
         if typer.confirm(f"Key {key_id} is not registered at {url}. Register it?", err=True):
             return

@@ -183,8 +183,8 @@ class Client:
             return Answer(asked, response.headers, document)
         problem = _problem(document)
         if response.status in BUSY and not (problem and problem.code in REFUSALS):
-            said = str(self._raised(response, problem)) if problem else ""
-            raise Busy(said or self._busy(response), _seconds(response.headers.get("Retry-After")))
+            reason = str(self._raised(response, problem)) if problem else ""
+            raise Busy(reason or self._busy(response), _seconds(response.headers.get("Retry-After")))
         if not problem and content:
             raise Fault(f"{self.url} is no store: it answered {response.status} with {_kind(response)}.")
         raise self._raised(response, problem or ProblemDocument(code=""))

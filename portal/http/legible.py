@@ -1,4 +1,4 @@
-"""Header fields are UTF-8 for whoever reads them: other bytes become U+FFFD, which equals nothing that the store has.
+"""Header fields that handlers read are UTF-8: other bytes become U+FFFD, which equals nothing that the store has.
 
 The framework decodes a field when it is read, and fails then: a stranger's byte was an internal error.
 """

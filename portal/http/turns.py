@@ -1,4 +1,4 @@
-"""Who may do what is done one at a time in a worker: nobody waits for more than one request of anybody else."""
+"""Turns for what a worker does one at a time: nobody waits for more than one request of each other developer."""
 
 import threading
 from collections import deque
@@ -14,7 +14,7 @@ SECONDS = 5  # until it is worth another try
 
 
 class InOrder:
-    """A lock that goes to whoever waits longest; `threading.Lock` may go to one that came last."""
+    """A first-come, first-served lock; `threading.Lock` may go to a thread that came last."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

@@ -14,7 +14,7 @@ def ends(port: int) -> float:
     from cryptography.x509 import load_der_x509_certificate  # takes long to import, and few commands need it
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # whoever issued it, it ends
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # any issuer: they all end
     try:
         with (
             socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as plain,

@@ -111,7 +111,7 @@ class Keeper:
         self._prove()
 
     def end(self) -> None:
-        """Let Litestream copy what is left, and end."""
+        """Let Litestream copy the rest, and end."""
         self._end_proof()
         if self._comparison:
             self._comparison.kill()
@@ -353,7 +353,7 @@ def _ahead(layout: Layout) -> str:
 
 
 def _file(path: Path) -> tuple[int, int] | None:
-    """What tells the file from another one of its name; None if there is none."""
+    """Identifies the file among others of its name; None if there is none."""
     try:
         found = path.stat()
     except OSError:

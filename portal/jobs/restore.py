@@ -97,7 +97,7 @@ def restore(
 
 
 def _access(db: sqlite3.Connection) -> Iterator[str]:
-    """Whoever could write to the copy could also add such a token, which nothing else would reveal."""
+    """An attacker who could write to the copy could also add such a token, which nothing else would reveal."""
     found = [token for token in tokens.every(db) if token.is_valid and token.scope != "developer"]
     for token in found[:ACCESS_NAMED]:
         kind = "token" if token.passkey is None else "passkey"

@@ -44,7 +44,7 @@ GLANCE = ("tokens", "clock", "replica", "jobs", "recovery", "bucket", "access ke
 
 
 def status(settings: Settings) -> list[Line]:
-    """Every fact that can be had; a broken part takes no other with it."""
+    """All facts that are available; a part that fails leaves the others."""
     role = _standby(settings, settings.follow) if settings.follow else _portal(settings)
     lines = [Line("version", True, __version__), role, _database(settings), _disk(settings)]
     try:

@@ -91,7 +91,7 @@ def _complete(head: Mapping[str, Any] | None, size: int, sha256: str) -> str | N
 
 
 def _differs(head: Mapping[str, Any] | None, one: Wanted) -> bool:
-    """Whether the entity tag of an object denies the digest in its metadata, which whoever wrote it may have copied.
+    """Whether the entity tag of an object denies the digest in its metadata, which its writer may have copied.
 
     It is the MD5 of the content, unless the object was written in parts or is encrypted with a key of its own.
     """

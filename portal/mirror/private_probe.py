@@ -57,5 +57,5 @@ CHECKS = (
     Check("private bucket: signed length", _checks_length, "larger objects are refused only when they are fetched."),
     Check("private bucket: signed type", _checks_type, "objects may have any type; the store does not use it."),
     Check("private bucket: CORS rules", _lets_pages_in, "pages of the store cannot upload."),
-    Check("private bucket: lifecycle rules", _expires, "only the store itself deletes what is left below temp/."),
+    Check("private bucket: lifecycle rules", _expires, "only the store itself deletes leftovers below temp/."),
 )

@@ -133,6 +133,6 @@ CHECKS = (
     Check(
         "conditional writes", _writes_conditionally, "two hosts that use the bucket may overwrite each other's objects."
     ),
-    Check("lifecycle rules", _expires, "what is left below temp/ and drafts/ has to be deleted by hand."),
+    Check("lifecycle rules", _expires, "leftovers below temp/ and drafts/ have to be deleted by hand."),
     Check("tags", _tags, "none are used: drafts have a prefix of their own."),
 )

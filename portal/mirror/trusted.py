@@ -82,7 +82,7 @@ def _file_name(role: str, meta: MetaFile) -> str:
 
 
 def _verified(kind: type[Role], role: str, content: bytes, delegator: Root | Targets | None) -> Role:
-    """The metadata, if `delegator` trusts its signatures; without one, whoever signed it."""
+    """The metadata, if `delegator` trusts its signatures; without a delegator they are not checked."""
     try:
         metadata = Metadata[Role].from_bytes(content)
     except DeserializationError:

@@ -1,4 +1,4 @@
-"""What a copy of the database may contain: whoever had the drive, or the disk of a replica, may have written to it.
+"""What a copy of the database may contain: anybody with access to the drive or the replica may have written to it.
 
 What becomes a part of a path is checked before anything uses it, and so are triggers, views and virtual tables: they
 run with the next change, answer in place of rows that were checked, or keep the log append-only. The rest of a forged

@@ -45,7 +45,7 @@ def claim(store: Store, directory: Path) -> None:
     """Note in the marker that the drive is this store's."""
     own, marker = audit.origin(store.db.read()), directory / drive.MARKER
     if own is not None and noted(directory) != own:
-        with suppress(PermissionError):  # of another owner: then the copies on it say so
+        with suppress(PermissionError):  # of another owner: then the copies on it show that
             marker.write_text(f"{own}\n")  # not by a rename: the mode is as the operator made it
 
 

@@ -103,7 +103,7 @@ def head_before(db: sqlite3.Connection, seq: int) -> Head:
 
 
 def origin(db: sqlite3.Connection) -> str | None:
-    """The hash of the first row, which tells this store and its copies from every other one; None for an empty log."""
+    """The hash of the first row, which identifies this store and its copies; None for an empty log."""
     row = db.execute("SELECT hash FROM audit ORDER BY seq LIMIT 1").fetchone()
     return row[0] if row else None
 

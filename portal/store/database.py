@@ -99,7 +99,7 @@ class Database:
 
 
 def _file(path: Path) -> tuple[int, int]:
-    """What tells the file from another one of its name; zeros if there is none."""
+    """Identifies the file among others of its name; zeros if there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:

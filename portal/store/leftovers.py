@@ -201,7 +201,7 @@ def _without_row(store: Store) -> Iterator[Path]:
     for developer in _entries(packages):
         for app in _entries(packages / developer):
             if orphans := _orphans_of(store, developer, app):
-                with placement.claimed(store.layout, app):  # whoever was placing a package has ended
+                with placement.claimed(store.layout, app):  # the process that was placing a package has ended
                     orphans &= _orphans_of(store, developer, app)
             yield from sorted(packages / developer / app / code for code in orphans)
 

@@ -7,8 +7,8 @@ of a portal and by cleanup.
 The file of an image has its digest in its name, so that it lies beside the one that it replaces. Its plain name, such
 as `icon-32.png`, is a hard link made after the COMMIT, for people and for older releases.
 
-A COMMIT that fails may come back: its row is in the WAL, and whoever opens the database next recovers it, unless a
-later COMMIT has overwritten it. So what such a row may name is removed only after another COMMIT.
+A COMMIT that fails may come back: its row is in the WAL, and the next process that opens the database recovers it,
+unless a later COMMIT has overwritten it. So what such a row may name is removed only after another COMMIT.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Preview links: whoever has one sees a version as the store would show it, before anybody publishes it.
+"""Preview links: a link shows a version as the store would show it, before anybody publishes it.
 
 A link has an id and 256 random bits, of which the hash is stored, in the form of a token: what keeps tokens out of logs
 and errors (`tokens.redacted`, nginx's log format) keeps links out as well. It belongs to a version, goes on to the

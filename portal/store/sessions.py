@@ -1,4 +1,4 @@
-"""Sessions of browsers: whoever signed in with a token, or with a passkey, keeps a cookie instead.
+"""Sessions of browsers: after signing in with a token or a passkey, the browser keeps a cookie instead.
 
 A session ends after SECONDS, or IDLE_SECONDS without a request, when it is signed out, and as soon as its token expires
 or is revoked.
@@ -30,8 +30,8 @@ VALID = "SELECT token_id, created_at, expires_at FROM sessions WHERE secret_hash
 def count(settings: Settings, token: Token) -> None:
     """Count a sign-in before it starts a session. Raises RateLimited.
 
-    Not as a change of the developer: whoever uses those up by a stolen token must not keep its owner out. A token that
-    is bound to one app can have been created by such a thief, by the hundred.
+    Not as a change of the developer: a thief who uses those up by a stolen token must not keep its owner out. A token
+    that is bound to one app can have been created by such a thief, by the hundred.
     """
     name, key = ("changes", token.developer_id) if token.app_id else ("sign-ins", f"sign-in {token.token_id}")
     with closing(rate_limit(settings, name)) as limit:

@@ -178,7 +178,7 @@ def note_use(db: sqlite3.Connection, token: Token) -> None:
 
 def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:
     """Revoke a token or passkey of the developer, and what was created with it, or with one of those: tokens, passkeys
-    and ENDING. Effective from the next request in every worker: whoever stole a token may have created others. Raises
+    and ENDING. Effective from the next request in every worker: a thief of a token may have created others. Raises
     Refused (NOT_FOUND).
     """
     if get(tx, token_id).developer_id != developer_id:

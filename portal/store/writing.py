@@ -30,7 +30,7 @@ PRIMARY_CODE = 0xFF  # mask of a result code of SQLite; the rest says where it o
 def noted(database: Path) -> Iterator[None]:
     """Note for the block that the holder of the write queue is at work; a note that is found is of one that died.
 
-    A disk that takes no note fails no write: the replica's regular proof finds later what the note would have told.
+    A disk that takes no note fails no write: the replica's regular proof finds later what the note would have reported.
     Raises DatabaseBusy during a restore.
     """
     note = _open(database)

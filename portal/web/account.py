@@ -1,4 +1,4 @@
-"""Tokens of whoever has signed in."""
+"""The tokens of the developer who has signed in."""
 
 from bottle import HTTPResponse
 

@@ -25,7 +25,7 @@ def report(call: PublicCall) -> HTTPResponse:
     body = call.request.environ["wsgi.input"].read(min(max(call.request.content_length, 0), BYTES_MAX))
     with suppress(RateLimited, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         sent = json.loads(body)["csp-report"]
-        # Not the other way round: what is left of a secret that was cut does not look like one.
+        # Not the other way round: the rest of a secret that was cut does not look like one.
         found = {name: tokens.redacted(str(sent.get(name, "")))[:CHARACTERS_MAX] for name in MEMBERS}
         for name, key in (
             ("csp-reports", rate_limit_key(remote_address(call.settings, call.request))),

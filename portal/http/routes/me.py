@@ -1,4 +1,4 @@
-"""Whoever makes the request: its token, and the tokens that it may see, create and end by itself."""
+"""The developer who makes the request: its token, and the tokens that it may list, create and revoke itself."""
 
 from portal.http import paging, schemas
 from portal.http.routes.accounts import tokens_of

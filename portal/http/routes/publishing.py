@@ -85,7 +85,7 @@ def remove_publisher(call: Call, app_id: str, number: str) -> None:
 
 
 def _require_owner(call: Call, db: sqlite3.Connection, app_id: str) -> None:
-    """Whoever has a token of one app must not be able to make its access last. Raises Refused."""
+    """A token of one app must not be able to extend its own access. Raises Refused."""
     if call.actor.app_id is not None:
         raise Refused("FORBIDDEN", f"This token is bound to {call.actor.app_id}: send one that is not.")
     if call.actor.scope == "admin":

@@ -145,7 +145,7 @@ def asset(call: PublicCall, app_id: str, name: str) -> HTTPResponse:
 
 
 def send_image(call: PublicCall, app_id: str, name: str, cache_control: str) -> HTTPResponse:
-    """An image of an app, whoever may have it. Raises Refused (NOT_FOUND)."""
+    """An image of an app; the caller has checked who may see it. Raises Refused (NOT_FOUND)."""
     mutable = name == plain_name(name)
 
     def image() -> Representation:
@@ -164,7 +164,7 @@ def send_image(call: PublicCall, app_id: str, name: str, cache_control: str) -> 
 def send_package(
     call: PublicCall, version: PlacedVersion, cache_control: str, *, mutable: bool = False
 ) -> HTTPResponse:
-    """The package of a version, whoever may have it."""
+    """The package of a version; the caller has checked who may download it."""
     response = _package_response(call, version, cache_control, mutable=mutable)
     if version.status == "published" and call.request.method == "GET" and _begins(response):
         call.services.downloads.add(version.app_id, version.version_code)
