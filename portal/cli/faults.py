@@ -34,9 +34,9 @@ def plainly(message: str) -> str:
 
 
 def sentences(fault: Exception) -> str:
-    """The text for standard error; several lines only where a package is rejected for several reasons."""
+    """The text for standard error; several lines only where a package is rejected: its reasons, then the remedies."""
     if isinstance(fault, PackageRejected):
-        return "\n".join(fault.errors)
+        return "\n".join([*fault.errors, *fault.remedies])
     if isinstance(fault, Refused):
         return f"{fault.code}: {fault.detail}"
     return sentence(fault)

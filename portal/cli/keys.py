@@ -1,5 +1,6 @@
 """`mosis key`: a developer's signing keys, on this machine and in the store."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from portal.developer import signing
 from portal.developer.answers import Document, Keys, Me
 from portal.developer.client import Client
 from portal.packages import keys as key_files
+from portal.packages import signature
 
 KeyFile = Annotated[Path | None, typer.Argument(help="A private key file; by default the one that push uses.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not register it: no store is asked.")]
@@ -25,6 +27,7 @@ def add(app: typer.Typer) -> None:
     """Declare the commands."""
     group = declaring("Your signing keys, on this machine and in the store.")
     group.command(epilog=example("key generate", "key generate key.pem --offline"))(generate)
+    group.command(epilog=example("key show", "key show key.pem --json"))(show)
     group.command(epilog=example("key register key.pem"))(register)
     group.command("list", epilog=example("key list"))(list_registered)
     group.command(epilog=example("key revoke 0123456789abcdef0123456789abcdef"))(revoke)
@@ -49,6 +52,13 @@ def generate(
     print(f"key_id {signing.id_of(key)} in {file}: keep a copy, since only it can sign updates")
     if client:
         _register(client, key)
+
+
+def show(path: KeyFile = None, as_json: AsJson = False) -> None:
+    """Print the public key of a private key, as `mosis verify --public-key` takes it. No store is asked."""
+    key = own_key(path)
+    public_key = base64.b64encode(signature.raw_public_key(key)).decode()
+    print(json.dumps({"key_id": signing.id_of(key), "public_key": public_key}) if as_json else public_key)
 
 
 def register(path: KeyFile = None, url: StoreUrl = None) -> None:

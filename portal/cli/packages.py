@@ -21,6 +21,7 @@ def _public_key(value: str) -> bytes:
         raise typer.BadParameter(f"{value!r} {error}.") from None
 
 
+UNCHECKED = "give the developer's public key with --public-key; `mosis key show` prints your own."
 PackageFile = Annotated[Path, typer.Argument(help="A package (.mosis).")]
 PublicKey = Annotated[
     bytes | None,
@@ -80,7 +81,7 @@ def verify(file: PackageFile, public_key: PublicKey = None) -> None:
     proven = "signature good" if public_key else "signature not checked"
     print(f"{file}: {manifest.id} {manifest.version_name} ({manifest.version_code}), key {found.key_id}, {proven}")
     if public_key is None:
-        print("The signature was not checked: give the developer's key with --public-key.", file=sys.stderr)
+        print(f"The signature was not checked: {UNCHECKED}", file=sys.stderr)
         raise typer.Exit(1)
 
 

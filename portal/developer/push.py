@@ -23,8 +23,9 @@ T = TypeVar("T")
 PLACED = ("draft", "in_review", "published", "rejected", "yanked")
 REPLACEABLE = ("draft", "rejected")  # another package may have the code of such a version
 PUBLISHED = ("published", "yanked")
+NO_FILE = "If no file was at fault, delete the version in the console first."
 ENDED = {
-    "rejected": ("was rejected", "Change the files and push again, or push with --bump."),
+    "rejected": ("was rejected", f"Change the files and push again, or push with --bump. {NO_FILE}"),
     "yanked": ("was withdrawn from the store", "Push a new version with --bump."),
 }
 """Of a status in which the same package cannot be submitted again: what happened, and the remedy."""

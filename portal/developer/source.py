@@ -15,6 +15,7 @@ from portal.packages import build, manifest, package
 from portal.packages.errors import PackageRejected
 from portal.packages.manifest import Manifest
 from portal.packages.package import Package
+from portal.packages.remedies import remedies
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class Prepared:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Each reason why a package is rejected begins with the path, as in the output of a compiler."""
+    """Each reason why a package is rejected begins with the path, as in the output of a compiler; remedies follow."""
     try:
         yield
     except PackageRejected as rejected:
+        rejected.remedies = [] if path.is_dir() else remedies(rejected.errors)
         rejected.errors = [f"{path}: {reason}" for reason in rejected.errors]
         raise
 

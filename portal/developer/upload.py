@@ -15,6 +15,7 @@ from portal.developer.client import Client
 from portal.developer.errors import Problem, Unreachable
 from portal.developer.patience import Patience
 from portal.faults import Fault
+from portal.packages.remedies import remedies
 
 CHUNK = 8 * 1024 * 1024  # bytes in one request
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -171,8 +172,10 @@ class Upload:
     def _complete(self) -> Placed:
         try:
             version = self._again(lambda: self._client.post(f"/api/uploads/{self._upload_id}/complete", Placed))
-        except Problem:
+        except Problem as problem:
             self._forget()  # it cannot be completed a second time
+            if problem.reasons:
+                raise Fault("\n".join([str(problem), *remedies(problem.reasons)])) from None
             raise
         return version
 

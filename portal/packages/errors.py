@@ -9,10 +9,13 @@ MOST_REASONS = 100
 
 
 class PackageRejected(ValueError):
-    """A package or part of one is invalid; `errors` lists every reason, each a sentence for the developer."""
+    """A package or part of one is invalid; `errors` lists every reason, each a sentence for the developer.
 
-    def __init__(self, errors: Iterable[str]) -> None:
-        self.errors = bounded(list(errors))
+    `remedies` are further sentences, for people who have the file itself.
+    """
+
+    def __init__(self, errors: Iterable[str], remedies: Iterable[str] = ()) -> None:
+        self.errors, self.remedies = bounded(list(errors)), list(remedies)
         super().__init__(" ".join(self.errors))
 
 

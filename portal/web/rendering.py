@@ -9,12 +9,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from portal.http import browsers
 from portal.http.responses import revalidated
 from portal.http.routing import PublicCall
+from portal.packages.remedies import remedy
 from portal.sizes import size
 from portal.store.clock import rfc3339
 from portal.store.layout import image_name
 from portal.web import static, text
 from portal.web.form_faults import form_faults
-from portal.web.remedies import remedy
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"

@@ -35,11 +35,16 @@ def test_every_reason_names_the_package(tmp_path: Path, key: Path) -> None:
     bad.write_bytes(b"no package")
     unsigned = tmp_path / "unsigned.mosis"
     assert mosis("pack", source(tmp_path / "source"), unsigned).returncode == 0
-    for words in (("verify", bad), ("sign", bad, "--key", key), ("verify", unsigned)):
+    for words, remedy in (
+        (("verify", bad), "Choose the file that ends with .mosis."),
+        (("sign", bad, "--key", key), "Choose the file that ends with .mosis."),
+        (("verify", unsigned), "`mosis push` packs, signs and uploads a folder at once."),
+    ):
         ran = mosis(*words)
         assert ran.returncode == 1
-        assert ran.stderr
-        assert all(line.startswith(f"{words[1]}: ") for line in ran.stderr.splitlines())
+        reasons, last = ran.stderr.splitlines()[:-1], ran.stderr.splitlines()[-1]
+        assert reasons and all(line.startswith(f"{words[1]}: ") for line in reasons)
+        assert last == remedy
 
 
 def test_every_reason_names_the_directory(tmp_path: Path) -> None:
@@ -73,6 +78,17 @@ def test_verify_succeeds_only_where_a_signature_was_checked(tmp_path: Path) -> N
                                 (package, [], 1), (tampered, [], 1)):  # fmt: skip
         ran = mosis("verify", file, *words)
         assert (ran.returncode, bool(ran.stderr)) == (status, bool(status)), ran
+
+
+def test_verify_takes_the_public_key_that_is_shown(tmp_path: Path, key: Path) -> None:
+    package = tmp_path / "p.mosis"
+    mosis("pack", source(tmp_path / "source"), package)
+    mosis("sign", package, "--key", key)
+    assert "`mosis key show`" in mosis("verify", package).stderr
+    shown = mosis("key", "show", key).stdout.strip()
+    assert mosis("verify", package, "--public-key", shown).returncode == 0
+    as_json = json.loads(mosis("key", "show", key, "--json").stdout)
+    assert as_json == {"key_id": signature.key_id(base64.b64decode(shown)), "public_key": shown}
 
 
 def test_a_package_of_another_key_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from tests.developer.test_credentials import on_a_terminal
 from tests.packages.samples import make_package
 from tests.support.portal import add_developer
 
-REJECTED = "{} 1 was rejected: It does not start. Change the files and push again, or push with --bump.\n"
+REJECTED = (
+    "{} 1 was rejected: It does not start. Change the files and push again, or push with --bump."
+    " If no file was at fault, delete the version in the console first.\n"
+)
 
 
 def test_a_first_app_takes_three_commands_and_an_update_one(developer: Developer, front: Front) -> None:

@@ -1,4 +1,4 @@
-"""The console says how to fix what is wrong with a package."""
+"""Console and command line say how to fix what is wrong with a package."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from portal.packages import package
 from portal.packages.errors import PackageRejected
-from portal.web.remedies import REPACK, remedy
+from portal.packages.remedies import FOLDER, REPACK, remedies, remedy
 from tests.packages import test_mismatch
 from tests.packages.hostile import FILE, MANIFEST, SIGNATURE, Item, build, file
 from tests.packages.hostile import package as archive
@@ -15,7 +15,7 @@ from tests.packages.test_archive import FORCED
 REMEDIES = {
     "a folder": (build([Item(b"app/manifest.json", MANIFEST.content), SIGNATURE]), "Pack the folder with `mosis pack`"),
     "no manifest": (build([SIGNATURE]), "Put manifest.json at the root"),
-    "no signature": (build([MANIFEST]), "Sign the package with `mosis sign`"),
+    "no signature": (build([MANIFEST]), "`mosis push` packs, signs and uploads"),
     "too many entries": (archive(FILE, count=10_001, here=10_001), "Remove what the app does not need"),
     "a method": (archive(file(method=12)), REPACK),
     "a link": (archive(file(central={"external": 0o120777 << 16})), REPACK),
@@ -30,6 +30,15 @@ def test_the_remedy_fits_the_fault(data: bytes, text: str, tmp_path: Path) -> No
     with pytest.raises(PackageRejected) as refusal:
         package.read(path)
     assert [remedy(reason).startswith(text) for reason in refusal.value.errors] == [True]
+
+
+def test_each_way_is_given_once() -> None:
+    """`zip` and `tar` of `.` have both faults; to pack the folder mends both."""
+    faults = ['manifest.json is missing at the root, it is at "./manifest.json": pack `*`, not `.`.', '"./a" has a .']
+    assert remedies(faults) == [FOLDER]
+    assert remedies(['"a" is a link.', '"b" is encrypted.', "manifest.json is missing."]) == [
+        REPACK, "Put manifest.json at the root of the archive; `mosis init` writes one.",
+    ]  # fmt: skip
 
 
 def test_what_the_signer_left_out_is_to_be_signed(tmp_path: Path) -> None:

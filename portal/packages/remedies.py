@@ -1,9 +1,11 @@
 """What the faults of a package mean for a developer, and how to fix them."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 REPACK = "Pack it again with `mosis pack`, which writes exactly what the store accepts."
+FOLDER = "Pack the folder with `mosis pack`, which packs its content, and sign the package."
 TAKEN = (
     "Raise `version_code` in manifest.json: once published, a code names one package for ever. Withdraw the other"
     " version first if it is in review; a draft or a rejected one is replaced when you upload on this page."
@@ -22,12 +24,13 @@ REMEDIES = (
     Remedy(r"version_code \d+ must be greater", "Raise `version_code` in manifest.json, and pack and sign it again."),
     Remedy(r"already has a version", TAKEN),
     Remedy(r"^manifest\.json: id is", "The package is another app's: upload it on the page of that app."),
-    Remedy(r"pack the content of", "Pack the folder with `mosis pack`, which packs its content, and sign the package."),
+    Remedy(r"pack (the content of|`\*`, not)", FOLDER),
     Remedy(r"^manifest\.json\b.* missing", "Put manifest.json at the root of the archive; `mosis init` writes one."),
     Remedy(
         r"^manifest\.json", "Correct manifest.json, and pack and sign it again. /schemas/manifest.json describes it."
     ),
-    Remedy(r"^META-INF/mosis\.sig.* missing", "Sign the package with `mosis sign`; `mosis push` signs by itself."),
+    Remedy(r"^META-INF/mosis\.sig.* missing", "`mosis push` packs, signs and uploads a folder at once."),
+    Remedy(r"is signed with key", "Ask the developer which key is right; your own is in `mosis key show`."),
     Remedy(
         r"is not registered",
         "Register the key once with `mosis key register FILE`, or sign with a key that is registered.",
@@ -50,3 +53,11 @@ REMEDIES = (
 def remedy(fault: str) -> str:
     """How to fix the fault of this sentence."""
     return next((each.text for each in REMEDIES if re.search(each.pattern, fault)), REPACK)
+
+
+def remedies(faults: Iterable[str]) -> list[str]:
+    """How to fix all of them, each way once."""
+    found = dict.fromkeys(map(remedy, faults))
+    if FOLDER in found:
+        found.pop(REPACK, None)
+    return list(found)
