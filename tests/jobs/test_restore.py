@@ -14,8 +14,9 @@ from subprocess import DEVNULL, PIPE, Popen
 
 import pytest
 
+from portal.images.dimensions import ICON_SIZES
 from portal.jobs import alone as jobs_alone
-from portal.jobs import backup, catalogue_keys, cleanup, mirror, rebuild, restore, table
+from portal.jobs import backup, catalogue_keys, cleanup, mirror, rebuild, restore, scrub, table
 from portal.jobs.alone import RunningError, alone
 from portal.jobs.catalogue import catalogue
 from portal.packages.manifest import PATH as MANIFEST
@@ -24,17 +25,17 @@ from portal.recovery.errors import BackupError
 from portal.recovery.lineage import Point
 from portal.server import lock
 from portal.settings import S3, Follow
-from portal.store import developers, failure_marks, known_files, locks, sessions, tokens, writing
+from portal.store import apps, assets, developers, failure_marks, known_files, locks, sessions, tokens, writing
 from portal.store.audit import OPERATOR
 from portal.store.clock import rfc3339
 from portal.store.errors import DatabaseBusy
-from portal.store.layout import Layout
+from portal.store.layout import PROPOSED, Layout
 from portal.store.store import Store, open_store
 from tests.http.test_images import png
 from tests.packages.samples import APP_ID, KEY
 from tests.support import publishing, tampering
 from tests.support.litestream import replicate, replicating
-from tests.support.many import fill
+from tests.support.many import OWNER, fill
 from tests.support.portal import MOSIS, Publisher, add_developer, environ, make_store, mosis
 from tests.support.unprivileged import NOBODY, unreadable
 
@@ -731,3 +732,24 @@ def test_a_bucket_that_does_not_answer_is_named(mirrored: Store) -> None:
     ran = mosis(mirrored, "restore")
     assert ran.returncode == 1 and f"not used: the mirror: {mirrored.settings.mirror.credentials} cannot" in ran.stdout
     assert "6 missing" in ran.stdout
+
+
+def test_images_that_wait_for_a_review_come_back(saved: Store) -> None:
+    """From the drive, and from where a restore by an older release, which knows none, has set them aside."""
+    fill(saved, 1, versions_each=1)
+    add_developer(saved, "second", None, "reviewer")
+    with saved.db.write() as tx:
+        tx.execute("UPDATE apps SET published_code = 1")
+    [app] = apps.of_developer(saved.db.read(), OWNER.developer_id)
+    assets.put_icon(saved, OWNER, app, dict.fromkeys(ICON_SIZES, b"png"))
+    backup.packages(saved)
+    proposed = saved.layout.area("assets") / app.app_id / PROPOSED
+    shutil.rmtree(proposed)
+    scrub.scrub(saved, report=lambda _: None, repair=True)
+    assert len([*proposed.iterdir()]) == len(ICON_SIZES)
+    shutil.rmtree(drive.trees(saved.settings.backup)[0] / "assets")
+    aside = saved.layout.area("data") / "before-restore-20260101T000000Z" / proposed.relative_to(saved.layout.root)
+    aside.parent.mkdir(parents=True)
+    proposed.rename(aside)
+    report = restored(saved)
+    assert len(report.restored) == len([*proposed.iterdir()]) == len(ICON_SIZES) and not report.missing
