@@ -22,6 +22,7 @@ from portal.http.routes import (
     service,
     store,
     updates,
+    upload_bodies,
     uploads,
 )
 from portal.http.routing import STARTED, Services
@@ -58,6 +59,7 @@ MODULES = (
     publishing,
     app_keys,
     uploads,
+    upload_bodies,
     images,
     image_reviews,
     store,

@@ -1,15 +1,13 @@
-"""Uploads to a signed URL: one PUT, or chunks by tus 1.0 on the same URL; the owner then completes the upload."""
+"""Uploads by signed URLs: their owner creates, renews and completes them."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from urllib.parse import urlencode
 
-from bottle import BaseRequest, HTTPResponse
+from bottle import HTTPResponse
 from pydantic import BaseModel, Field
 
-from portal.http import digests, headers, schemas, tus
-from portal.http.forms import CHUNK
+from portal.http import headers, schemas, tus
 from portal.http.responses import Answer
 from portal.http.routing import ANYONE, DEVELOPER, Call, Operation, PublicCall, Routes
 from portal.mirror import direct
@@ -17,7 +15,6 @@ from portal.mirror.client import Bucket, MirrorError
 from portal.store import apps, awaited, presign, signed_uploads
 from portal.store.clock import now
 from portal.store.errors import Refused, Unavailable
-from portal.store.rate_limit import rate_limit
 from portal.store.signed_uploads import Transfer, Via
 from portal.store.versions import Version
 
@@ -27,15 +24,7 @@ log = logging.getLogger(__name__)
 
 UPLOADS_PATH = "/api/apps/<app_id>/uploads"
 UPLOAD_PATH = "/api/uploads/<upload_id:re:[0-9a-f]{32}>"
-QUERY = tuple(presign.QUERY)
-TUS = ("Tus-Resumable",)
 LOCATED = ("Location", *headers.UPLOAD)
-SIGNED_PROBLEMS = ("URL_INVALID", "URL_EXPIRED", "NOT_FOUND", "UPLOAD_USED", "UPLOAD_LOCKED")
-BODY_PROBLEMS = (
-    *SIGNED_PROBLEMS, "INVALID_REQUEST", "FILE_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "DIGEST_MISMATCH",
-    "UPLOAD_EXPIRED",
-)  # fmt: skip
-CHUNK_PROBLEMS = (*BODY_PROBLEMS, "TUS_VERSION", "OFFSET_CONFLICT", "CHECKSUM_MISMATCH")
 
 routes = Routes()
 
@@ -89,116 +78,6 @@ def options(call: PublicCall, app_id: str) -> HTTPResponse:
 
 @routes.add(
     Operation(
-        "OPTIONS", UPLOAD_PATH, "Discover tus capabilities of an upload", ANYONE,
-        status=204, response_headers=headers.CAPABILITIES,
-    )
-)  # fmt: skip
-def upload_options(call: PublicCall, upload_id: str) -> HTTPResponse:
-    return tus.capabilities(call.settings.package_max_bytes)
-
-
-@routes.add(
-    Operation(
-        "PUT", UPLOAD_PATH, "Upload the whole package to the signed URL", ANYONE,
-        query=QUERY, request_media_type=MEDIA_TYPE, status=204, response_headers=headers.UPLOAD, problems=BODY_PROBLEMS,
-    )
-)  # fmt: skip
-def put(call: PublicCall, upload_id: str) -> HTTPResponse:
-    _require_grant(call, upload_id)
-    length = call.request.content_length
-    with call.metrics.upload_part("package"), _held(call, upload_id) as upload:
-        _count_chunk(call, upload.transfer)
-        if upload.transfer.whole:
-            raise Refused("UPLOAD_USED", "The body is already uploaded: complete the upload.")
-        _require_plain(call.request)
-        if length > upload.transfer.size:
-            raise signed_uploads.too_large(upload.transfer)
-        if 0 <= length < upload.transfer.size:
-            raise Refused(
-                "INVALID_REQUEST", f"The URL is signed for {upload.transfer.size} bytes; the body has only {length}."
-            )
-        upload.restart()
-        upload.append(_chunks(call.request), atomic=digests.is_checked(call.request))
-        if not upload.transfer.whole:
-            raise _cut_short(upload.transfer)
-        return HTTPResponse(status=204, headers=tus.state(upload.transfer))
-
-
-@routes.add(
-    Operation(
-        "PATCH", UPLOAD_PATH, "Append a chunk to the upload (tus)", ANYONE,
-        query=QUERY, request_media_type=tus.CONTENT_TYPE,
-        request_headers=(*TUS, "Upload-Offset", "Upload-Checksum"),
-        status=204, response_headers=headers.UPLOAD, problems=CHUNK_PROBLEMS,
-    )
-)  # fmt: skip
-def patch(call: PublicCall, upload_id: str) -> HTTPResponse:
-    tus.require_version(call.request)
-    _require_grant(call, upload_id)
-    if call.request.get_header("Content-Type") != tus.CONTENT_TYPE:
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", f"The body must be {tus.CONTENT_TYPE}.")
-    _require_plain(call.request)
-    offset, length = tus.number(call.request, "Upload-Offset"), call.request.content_length
-    with call.metrics.upload_part("package"), _held(call, upload_id) as upload:
-        transfer = upload.transfer
-        _count_chunk(call, transfer)
-        if offset != transfer.received:
-            raise Refused("OFFSET_CONFLICT", f"The upload offset is {transfer.received}, not {offset}.")
-        if offset + length > transfer.size:
-            raise signed_uploads.too_large(transfer)
-        if checks := tus.checksum(call.request):
-            digests.check_body(call.request, checks)
-        upload.append(_chunks(call.request), atomic=digests.is_checked(call.request))
-        if upload.transfer.received < offset + length:
-            raise _cut_short(upload.transfer)
-        return HTTPResponse(status=204, headers=tus.state(upload.transfer))
-
-
-@routes.add(
-    Operation(
-        "HEAD", UPLOAD_PATH, "Get the upload offset (tus)", ANYONE,
-        query=QUERY, request_headers=TUS, media_type=MEDIA_TYPE, response_headers=headers.UPLOAD,
-        problems=(*SIGNED_PROBLEMS, "TUS_VERSION"),
-    )
-)  # fmt: skip
-def head(call: PublicCall, upload_id: str) -> HTTPResponse:
-    tus.require_version(call.request)
-    _require_grant(call, upload_id)
-    with _held(call, upload_id) as upload:
-        _count_chunk(call, upload.transfer)
-        call.db.flush()  # what a request that broke off has noted is acknowledged here
-        return HTTPResponse(status=200, headers=tus.state(upload.transfer))
-
-
-@routes.add(
-    Operation(
-        "DELETE", UPLOAD_PATH, "Terminate an upload (tus)", ANYONE,
-        query=QUERY, request_headers=TUS, status=204, problems=(*SIGNED_PROBLEMS, "TUS_VERSION"),
-    )
-)  # fmt: skip
-def delete(call: PublicCall, upload_id: str) -> None:
-    tus.require_version(call.request)
-    _require_grant(call, upload_id)
-    with _place(call, upload_id):
-        signed_uploads.terminate(call.store, upload_id)
-
-
-@routes.add(
-    Operation(
-        "POST", UPLOAD_PATH, "Send PATCH or DELETE through X-HTTP-Method-Override (tus)", ANYONE,
-        query=QUERY, request_media_type=tus.CONTENT_TYPE,
-        request_headers=(*TUS, "X-HTTP-Method-Override", "Upload-Checksum"),
-        status=204, optional_headers=headers.UPLOAD, problems=CHUNK_PROBLEMS,
-    )
-)  # fmt: skip
-def post(call: PublicCall, upload_id: str) -> HTTPResponse | None:
-    if tus.overridden(call.request) == "PATCH":
-        return patch(call, upload_id)
-    return delete(call, upload_id)
-
-
-@routes.add(
-    Operation(
         "POST", f"{UPLOAD_PATH}/url", "Renew the signed URL of an upload, to resume it", DEVELOPER,
         status=201, app_tokens=True, response_headers=LOCATED, problems=("UPLOAD_USED", "UPLOAD_EXPIRED"),
     )
@@ -225,7 +104,7 @@ def complete(call: Call, upload_id: str, *, replace: bool = False) -> Answer[sch
         if awaited.want(call.store, upload_id):
             return Answer(_version(call, version), {"Retry-After": AWAITED_SECONDS}, status=202)
         upload = call.metrics.upload("package", seconds=now() - version.created_at)
-        with _place(call, upload_id), upload as measured:
+        with place(call, upload_id), upload as measured:
             placed = signed_uploads.complete(call.store, call.actor, upload_id, replace=replace)
             measured.bytes = placed.size
         return Answer(_version(call, placed))
@@ -276,49 +155,6 @@ def _owned(call: Call, upload_id: str) -> Version:
     return version
 
 
-@contextmanager
-def _place(call: PublicCall, upload_id: str) -> Iterator[None]:
+def place(call: PublicCall, upload_id: str) -> AbstractContextManager[None]:
     """One of its owner's places, since a request may wait for another one that is slow. Raises Refused."""
-    with call.services.senders.place(signed_uploads.find(call.db.read(), upload_id).developer_id):
-        yield
-
-
-@contextmanager
-def _held(call: PublicCall, upload_id: str) -> Iterator[signed_uploads.Held]:
-    """Raises Refused as `signed_uploads.held` does."""
-    with _place(call, upload_id), signed_uploads.held(call.store, upload_id) as upload:
-        yield upload
-
-
-def _require_grant(call: PublicCall, upload_id: str) -> None:
-    query = {name: call.request.query.getall(name) for name in call.request.query}
-    path, signing_keys = f"/api/uploads/{upload_id}", presign.load(call.store.layout.presign_keys)
-    presign.verify(signing_keys, "PUT", path, upload_id, query)
-
-
-def _count_chunk(call: PublicCall, transfer: Transfer) -> None:
-    """Each costs a flush, however small it is, and so does the question how much has arrived. Raises RateLimited."""
-    with closing(rate_limit(call.settings, "chunks")) as chunks:
-        chunks.take(transfer.developer_id)
-
-
-def _chunks(request: BaseRequest) -> Iterator[bytes]:
-    """The body as far as it arrives; a connection that breaks ends it like any other end."""
-    source = request.environ["wsgi.input"]
-    left = request.content_length
-    while left != 0 and (chunk := source.read(CHUNK if left < 0 else min(CHUNK, left))):
-        left -= len(chunk) if left > 0 else 0
-        yield chunk
-
-
-def _require_plain(request: BaseRequest) -> None:
-    if request.get_header("Content-Encoding", "identity") != "identity":
-        raise Refused("UNSUPPORTED_MEDIA_TYPE", "Send the body without a content coding.")
-    if request.get_header("Content-Range") is not None:  # RFC 9110 section 14.5
-        raise Refused("INVALID_REQUEST", "PUT takes the whole body; send parts with tus.")
-
-
-def _cut_short(transfer: Transfer) -> Refused:
-    return Refused(
-        "INVALID_REQUEST", f"The body ended early; {transfer.received} of {transfer.size} bytes are uploaded."
-    )
+    return call.services.senders.place(signed_uploads.find(call.db.read(), upload_id).developer_id)
