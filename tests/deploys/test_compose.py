@@ -54,6 +54,14 @@ def test_a_bad_inventory_is_one_sentence(data: dict[str, object], sentence: str,
         plan(data, release)
 
 
+def test_images_may_be_named_by_their_digest(release: Release) -> None:
+    digest = f"sha256:{'0' * 64}"
+    data = {"mosis_base_image": f"debian@{digest}", "mosis_cloudflared": f"cloudflare/cloudflared@{digest}"}
+    wanted = plan(NAS | data | {"mosis_secrets": token(release)}, release)
+    assert f"    image: cloudflare/cloudflared@{digest}\n" in everything(wanted)[COMPOSE_FILE]
+    assert wanted.stack.recipe != plan(NAS, release).stack.recipe, "another base is another image"
+
+
 def test_nothing_is_laid_down_below_a_share(release: Release) -> None:
     """chmod and chown delete the ACL of what they are used on, so the plan declares nothing there."""
     wanted = plan(NAS | {"mosis_settings": DRIVE, "mosis_secrets": {"x": f"file:{release.lock}"}}, release)

@@ -83,6 +83,11 @@ def assert_healed(checkout: Path) -> None:
     assert not [line for line in again.stdout.splitlines() if not line.startswith("make: ")]
 
 
+def test_the_litestream_of_a_new_lock_is_compared_with_its_release() -> None:
+    commands = make(CHECKOUT, "--dry-run", "lock").stdout
+    assert commands.index("-o requirements/operator.lock") < commands.index("python -m deploys.make.litestream\n")
+
+
 def test_a_moved_checkout_heals(installed: Path) -> None:
     moved = installed.rename(installed.with_name("moved"))
     assert_healed(moved)
