@@ -169,6 +169,15 @@ def test_a_forgery_is_refused_with_its_reason(shop: Shop, name: str) -> None:
     assert reason in problem(exchange(shop.client, forge(shop.service)), 401, "UNAUTHENTICATED")["detail"]
 
 
+def test_a_key_of_too_few_bits_proves_nothing(own_shop: Shop) -> None:
+    service = own_shop.service
+    service.keys["weak"] = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    service.publish()
+    with pytest.warns(jwt.warnings.InsecureKeyLengthWarning):
+        token = service.token("weak", "RS256")
+    assert "too short" in problem(exchange(own_shop.client, token), 401, "UNAUTHENTICATED")["detail"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),

@@ -44,6 +44,19 @@ def test_passphrase(given: str | None, tried: str | None, reason: str, tmp_path:
         keys.load(path, tried)
 
 
+@pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
+def test_what_protects_a_key_with_a_passphrase(tmp_path: Path) -> None:
+    """As docs/security.md says; a file that openssl protects better is read as well."""
+    path, better = tmp_path / "key.pem", tmp_path / "better.pem"
+    key = keys.generate(path, "secret")
+    shown = subprocess.run([OPENSSL, "asn1parse", "-in", path], check=True, capture_output=True, text=True).stdout
+    assert [name for name in ("PBKDF2", ":0800", "hmacWithSHA256", "aes-256-cbc") if name not in shown] == []
+    rounds = ["-topk8", "-iter", "600000", "-passin", "pass:secret", "-passout", "pass:secret"]
+    subprocess.run([OPENSSL, "pkcs8", *rounds, "-in", path, "-out", better], check=True)
+    better.chmod(0o600)
+    assert keys.load(better, "secret").private_bytes_raw() == key.private_bytes_raw()
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_readable_by_others(mode: int, tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
