@@ -253,6 +253,8 @@ def test_the_portal_cannot_read_the_keys_of_the_catalogue(release: Release) -> N
     for unit in ("mosis-portal", "mosis-portal-bridge", "mosis-litestream"):
         lines = contents(wanted)[f"/etc/systemd/system/{unit}.service"].splitlines()
         assert {f"InaccessiblePaths=-{keys}", "PrivateUsers=yes"} <= set(lines)
+    replicating = contents(plan(SYSTEMD, release))["/etc/systemd/system/mosis-litestream.service"].splitlines()
+    assert f"InaccessiblePaths=-{Path(keys).parent}" in replicating, "it needs no secret"
     wanted = plan(COMPOSE, release)
     keys = str(wanted.settings.catalogue_key_directory)
     assert {directory.path: directory.mode for directory in wanted.directories}[keys] == "700"
