@@ -36,6 +36,7 @@ class Bound:
 
 CONNECTIONS = (
     Bound("requests of a client (an IPv4 address, an IPv6 /64) at once", "host:requests_per_client", "UNAVAILABLE"),
+    Bound("requests of a client a second; ten times as many after a pause", "host:requests_per_second", "RATE_LIMITED"),
     Bound("uploads of a client at once", "host:senders_per_client", "UNAVAILABLE"),
     Bound("percentage of a worker's threads that wait for bodies; a developer may have as many as are still free",
           "portal.http.senders:PERCENT", "UNAVAILABLE"),

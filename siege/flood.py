@@ -125,8 +125,9 @@ class _Run:
         begin = connection.socket.recv(12, socket.MSG_PEEK)
         if not begin:
             self._close(descriptor, "cut")
-        elif begin.endswith(b" 503"):
-            self._close(descriptor, "refused")
+        elif begin.endswith((b" 429", b" 503")):
+            hurries = self.flood.hurries and begin.endswith(b" 429")
+            self._close(descriptor, "refused", back=0 if hurries else BACK)
         elif self.flood.hurries:
             self._close(descriptor, "answered", back=0)
         else:

@@ -135,6 +135,9 @@ class HostData(BaseModel):
     requests_per_client: int = Field(
         256, ge=1, description="requests nginx answers at once for an IPv4 address or an IPv6 /64"
     )
+    requests_per_second: int = Field(
+        100, ge=1, description="requests a second of an IPv4 address or an IPv6 /64; ten times as many after a pause"
+    )
     senders_per_client: int = Field(
         16, ge=1, description="uploads nginx accepts at once from an IPv4 address or an IPv6 /64"
     )

@@ -111,6 +111,12 @@ ERRORS = (
     Error((413,), "FILE_TOO_LARGE", "This address accepts smaller bodies; the bytes of an upload go to its URL."),
     Error((414,), "URI_TOO_LONG", "The address is longer than the store accepts."),
     Error((416,), "RANGE_NOT_SATISFIABLE", "The range does not overlap the file."),
+    Error(
+        (429,),
+        "RATE_LIMITED",
+        "This network sends more requests than the store answers; try again in ten seconds.",
+        retry_after=10,
+    ),
     Error((494,), "HEADERS_TOO_LARGE", "The headers are larger than the store accepts."),
     Error((500,), "INTERNAL_ERROR", "The server failed; its log has the cause."),
     UNAVAILABLE,

@@ -26,6 +26,8 @@ Uncomment here to change it for every host, or say it in an inventory for one ho
 # of the setting `threads`. A client over its limit gets 503 with Retry-After.
 # mosis_requests_per_client = 256
 # mosis_senders_per_client = 16
+# And how many requests it may send a second, ten times as many after a pause. One beyond gets 429, and is not logged.
+# mosis_requests_per_second = 100
 
 # Runtime local: the program of an installed nginx, which then answers and sends the files; None: the portal alone does.
 # mosis_nginx = None

@@ -56,7 +56,7 @@ def answers_from_the_table(text: str) -> None:
         assert is_page or json.loads(shown) == problems.body(code, json.loads(shown)["detail"])
         assert not is_page or (problems.KINDS[code].title in shown and style_is_allowed(shown, directives))
     pages = {*re.findall(r"^ *error_page (.*);", text, re.MULTILINE)} - {"502 = $mosis_no_answer"}
-    led_to = {page.rpartition(" ")[2] for page in pages}
+    led_to = {page.rpartition(" ")[2].replace("/_refused/", "/_problems/") for page in pages}
     assert {address.removesuffix("-page") + "$mosis_page" for address, *_ in answered} == led_to
     assert len(answered) == 2 * len(led_to)
     answered_by = {int(status) for statuses in re.findall(r"error_page ([\d ]+)=", text) for status in statuses.split()}
@@ -69,7 +69,7 @@ def style_is_allowed(page: str, directives: str) -> bool:
 
 
 NOT_OURS = (
-    r"^\s*(auth_\w+|ssl_(?:client|verify|trusted)\w*|dav_\w+|image_filter\w*|autoindex|limit_(?:conn|req)_status"
+    r"^\s*(auth_\w+|ssl_(?:client|verify|trusted)\w*|dav_\w+|image_filter\w*|autoindex|limit_conn_status"
     r"|mp4|flv|index) "
 )
 

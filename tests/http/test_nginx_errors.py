@@ -48,7 +48,6 @@ BEFORE_HEADERS = ("not HTTP", "no Host", "a path with NUL", "a long address", "H
 NEVER = {
     **dict.fromkeys((401, 402, 406, 409, 410, 415, 507), "of modules that are not used"),
     408: "a silent connection is closed",
-    429: "limit_conn answers 503",
     **dict.fromkeys((421, 495, 496), "no client needs a certificate"),
 }
 SECURITY = {name: value for name, value in rendering.SECURITY.items() if name != "Content-Security-Policy"}
