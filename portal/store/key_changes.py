@@ -28,27 +28,14 @@ def rotate(
     """
     old = _require_replaceable(tx, app, new_key_id)
     _require_trusted(tx, keys.get(tx, old.key_id).developer_id, old.key_id)  # perhaps the owner before a transfer
-    versions.require_newer(tx, app.app_id, from_version_code)
-    most = max(versions.highest_published(tx, app.app_id), old.from_version_code) + AHEAD_MAX
-    if from_version_code > most:
-        raise Refused(
-            "VERSION_CONFLICT", f"from_version_code must be at most {most}, or no later rotation could follow it."
-        )
-    if from_version_code < old.from_version_code:
-        raise Refused(
-            "VERSION_CONFLICT",
-            f"from_version_code must be at least {old.from_version_code}, where key {old.key_id} starts to sign.",
-        )
+    _require_begin(tx, old, from_version_code)
     statement = signature.rotation_statement(app.app_id, old.key_id, new_key_id, from_version_code)
-    faults = [
+    signed = {"old_signature": (old.key_id, old_signature), "new_signature": (new_key_id, new_signature)}
+    if faults := [
         f"{field} is not a signature of key {key_id} over the rotation statement."
-        for field, key_id, text in (
-            ("old_signature", old.key_id, old_signature),
-            ("new_signature", new_key_id, new_signature),
-        )
+        for field, (key_id, text) in signed.items()
         if not _holds(tx, key_id, text, statement)
-    ]
-    if faults:
+    ]:
         raise Refused("INVALID_PROOF", "The rotation statement must be signed with both keys.", faults)
     changed = app_keys.add(
         tx, app.app_id, "rotation", new_key_id, from_version_code, now(),
@@ -58,6 +45,21 @@ def rotate(
         tx, actor, "key.rotate", app.app_id, old=old.key_id, new=new_key_id, from_version_code=from_version_code
     )
     return changed
+
+
+def _require_begin(tx: sqlite3.Connection, old: AppKey, version_code: int) -> None:
+    """Raises Refused (VERSION_CONFLICT) if no rotation can begin with this code."""
+    versions.require_newer(tx, old.app_id, version_code)
+    most = max(versions.highest_published(tx, old.app_id), old.from_version_code) + AHEAD_MAX
+    if version_code > most:
+        raise Refused(
+            "VERSION_CONFLICT", f"from_version_code must be at most {most}, or no later rotation could follow it."
+        )
+    if version_code < old.from_version_code:
+        raise Refused(
+            "VERSION_CONFLICT",
+            f"from_version_code must be at least {old.from_version_code}, where key {old.key_id} starts to sign.",
+        )
 
 
 def recover(tx: sqlite3.Connection, actor: audit.Actor, app: App, new_key_id: str, reason: str) -> AppKey:

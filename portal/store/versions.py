@@ -215,16 +215,10 @@ def change(
     Raises Refused (NOT_FOUND, WRONG_STATE; VALIDATION_ERROR without a reason where one is needed; VERSION_CONFLICT for
     a publish, UNTRUSTED_KEY for that and an unyank).
     """
-    version, step = get(tx, app.app_id, version_code), TRANSITIONS[action]
+    version, step, at = get(tx, app.app_id, version_code), TRANSITIONS[action], audit.stamp(tx)
     if step.needs_reason and not reason.strip():
         raise Refused("VALIDATION_ERROR", f"To {action} a version, give a reason.", ["reason: Field required."])
-    if version.status != step.source:
-        raise Refused("WRONG_STATE", f"Only a version that is {SPOKEN[step.source]} can be {DONE[action]};"
-                      f" {app.app_id} {version_code} is {SPOKEN[version.status]}.")  # fmt: skip
-    at = audit.stamp(tx)
-    if step.within_days is not None and at - version.status_at > step.within_days * DAY:
-        raise Refused("WRONG_STATE", f"{app.app_id} {version_code} has been {version.status} for more than"
-                      f" {step.within_days} days: it is too late to {action} it.")  # fmt: skip
+    _require_state(version, action, at)
     if action == "publish":
         require_newer(tx, app.app_id, version_code)
     if step.target == "published":
@@ -242,6 +236,21 @@ def change(
     note_current(tx, app.app_id, at)
     audit.append(tx, actor, f"version.{action}", f"{app.app_id}/{version_code}", reason=reason)
     return get(tx, app.app_id, version_code)
+
+
+def _require_state(version: PlacedVersion, action: Action, at: int) -> None:
+    """Raises Refused (WRONG_STATE) if the version has another status than the action needs, or had it for too long."""
+    step, named = TRANSITIONS[action], f"{version.app_id} {version.version_code}"
+    if version.status != step.source:
+        raise Refused(
+            "WRONG_STATE",
+            f"Only a version that is {SPOKEN[step.source]} can be {DONE[action]}; {named} is {SPOKEN[version.status]}.",
+        )
+    if step.within_days is not None and at - version.status_at > step.within_days * DAY:
+        raise Refused(
+            "WRONG_STATE",
+            f"{named} has been {version.status} for more than {step.within_days} days: it is too late to {action} it.",
+        )
 
 
 def as_published(app: apps.App, version: PlacedVersion) -> apps.App:
