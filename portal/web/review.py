@@ -45,13 +45,14 @@ routes = Routes()
 
 @dataclass(frozen=True)
 class Waiting:
-    """A version in the queue."""
+    """A version in the queue; with `images` it publishes changed images too."""
 
     app: App
     version: PlacedVersion
     developer: str
     icon: str | None
     overview: Overview
+    images: bool
 
 
 @routes.add(Operation("GET", "/review", "The review queue", REVIEWER, query=("done",), media_type=HTML))
@@ -102,9 +103,11 @@ def _given(fields: Mapping[str, str]) -> dict[str, str]:
 def _waiting(call: Call, app: App, version: PlacedVersion) -> Waiting:
     db = call.db.read()
     developer = developers.get(db, app.developer_id).name
+    proposal = proposals.find(db, app.app_id)
     return Waiting(
-        versions.as_published(app, version), version, developer, icon(call, app), changes.overview(db, version)
-    )
+        versions.as_published(app, version), version, developer, icon(call, app), changes.overview(db, version),
+        images=proposal is not None and proposal.rejected_at is None,
+    )  # fmt: skip
 
 
 def version_page(

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal.store import apps, versions
+from portal.store import apps, audit, proposals, versions
 from tests.support import publishing
 from tests.support.portal import Portal, add_developer
 from tests.web.conftest import Visiting
@@ -132,6 +132,26 @@ def test_a_version_is_the_first_only_if_none_was_published(
     shown = httpx.get(f"{front}/review/{app_id}/2", headers=headers).text
     assert "first version" not in shown.lower()
     assert "The whole version: all earlier ones are withdrawn" in shown
+
+
+def test_a_version_in_the_queue_says_that_it_publishes_images_too(
+    site: Portal, front: str, reviewer: str, app_id: str
+) -> None:
+    publishing.publish(site.store, app_id, 1)
+    submitted(site, app_id, 2)
+    headers = {"Accept": "text/html", "Authorization": f"Bearer {reviewer}"}
+
+    def card() -> str:
+        cards = httpx.get(f"{front}/review", headers=headers).text.split("<li ")
+        return next(card for card in cards if f"/review/{app_id}/2" in card)
+
+    assert "and images" not in card()
+    publishing.illustrate(site.store, app_id)
+    assert "and images" in card()
+    with site.store.db.write() as tx:
+        digest = proposals.digest(proposals.applied(tx, app_id))
+        proposals.reject(tx, audit.OPERATOR, apps.get(tx, app_id), digest, "Blurred.")
+    assert "and images" not in card()
 
 
 def test_a_developer_has_no_queue(front: str, site: Portal, app_id: str, tmp_path: Path) -> None:
