@@ -224,6 +224,7 @@ def test_a_client_is_whom_a_trusted_proxy_names_or_who_connects(
         (STRANGER, "203.0.113.1", STRANGER),
         (PROXY, "203.0.113.2", "203.0.113.2"),
         (PROXY, "127.0.0.1, 203.0.113.3", "203.0.113.3"),  # what a client sent the proxy comes first
+        (PROXY, f"203.0.113.4, {PROXY}", "203.0.113.4"),  # a proxy behind another one
     ):
         headers = TOKEN | ({"X-Forwarded-For": forwarded} if forwarded else {})
         with httpx.Client(transport=httpx.HTTPTransport(verify=False, local_address=source)) as asking:
