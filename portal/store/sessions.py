@@ -18,7 +18,6 @@ from portal.store.tokens import Token
 
 SECONDS = 12 * 3600
 IDLE_SECONDS = 3600
-NOTED_EVERY = 600  # seconds; a write per request would cost an fsync per request
 MOST = 20  # of a token: a program that signs in again and again ends the first ones instead of filling the disk
 PATTERN = re.compile(r"[A-Za-z0-9_-]{43}")
 OLDEST = """
@@ -61,7 +60,7 @@ def token_of(db: sqlite3.Connection, secret: str) -> Token | None:
     if token is None or not token.is_valid:
         return None
     until = _end(row["created_at"], at, token)
-    if until - row["expires_at"] >= NOTED_EVERY:
+    if until - row["expires_at"] >= tokens.USE_NOTED_EVERY:
         with suppress(sqlite3.OperationalError):  # a full disk stops no reader
             db.execute("UPDATE sessions SET expires_at = ? WHERE secret_hash = ?", (until, _hash(secret)))
     return token

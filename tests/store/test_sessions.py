@@ -81,11 +81,11 @@ def test_a_session_in_use_ends_no_later(store: Store, token: tokens.Token, monke
 
 def test_use_is_noted_now_and_then(store: Store, token: tokens.Token, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = started(store, token)
-    clock.move(monkeypatch, sessions.NOTED_EVERY - 30)
+    clock.move(monkeypatch, tokens.USE_NOTED_EVERY - 30)
     before = store.db.read().total_changes
     assert sessions.token_of(store.db.read(), secret) == token
     assert store.db.read().total_changes == before
-    clock.move(monkeypatch, sessions.NOTED_EVERY + 30)
+    clock.move(monkeypatch, tokens.USE_NOTED_EVERY + 30)
     for _ in range(3):
         assert sessions.token_of(store.db.read(), secret) == token
     assert store.db.read().total_changes == before + 1
