@@ -269,7 +269,7 @@ def _images_of(store: Store, app: str) -> dict[str, int]:
 def _remove_image(store: Store, path: Path) -> bool:
     app, name = path.relative_to(store.layout.area("assets")).as_posix().split("/", 1)
     with store.db.write() as tx:
-        if name in _named(store, app):
+        if name in _named(store, app) or not path.exists():
             return False
         job_runs.count(tx, "cleanup_deleted", "image", 1)
         tx.execute("COMMIT")  # as in `placement.remove_orphan`

@@ -199,6 +199,14 @@ def test_one_that_cannot_be_removed_keeps_no_other(store: Store, monkeypatch: py
 
 
 @pytest.mark.usefixtures("version")
+def test_what_a_request_has_removed_since_it_was_listed_does_not_count(store: Store) -> None:
+    leftover = Leftover("image", store.layout.image(APP_ID, "icon-32.png", "0" * 64))
+    removed: list[Leftover] = []
+    leftovers.sweep(store, iter([leftover]), removed.append, pytest.fail)
+    assert removed == []
+
+
+@pytest.mark.usefixtures("version")
 def test_an_icon_that_an_older_release_has_replaced_is_adopted(store: Store) -> None:
     """Releases go back and forth: an older one reads and writes only the plain name."""
     old, name = assets.get(store.db.read(), APP_ID, "icon-32.png"), "icon-32.png"
