@@ -9,11 +9,15 @@ ACME_PORT = 80  # of HTTP-01 (RFC 8555 section 8.3)
 
 
 def require_possible(data: HostData) -> None:
-    """Raises PlanError where the runtime has no certificate, or no authority could check the host's name."""
+    """Raises PlanError where the runtime has no certificate, links avoid it, or no authority could check the name."""
     if data.tls is None:
         return
     if data.runtime != "systemd":
         raise PlanError(f"Host data: mosis_tls needs the runtime systemd; with {data.runtime}, put a proxy in front.")
+    if str(data.settings.get("public_url", "")).lower().startswith("http:"):
+        raise PlanError(
+            "Host data: with mosis_tls, public_url begins with https://: links to http are only redirected."
+        )
     if data.tls.acme is None:
         return
     if without := [name for name in data.server_names if name == "_" or "*" in name]:
