@@ -35,21 +35,21 @@ class Bound:
 
 
 CONNECTIONS = (
-    Bound("requests of a client (an IPv4 address, an IPv6 /64) at once", "host:requests_per_client", "UNAVAILABLE"),
-    Bound("requests of a client a second; ten times as many after a pause", "host:requests_per_second", "RATE_LIMITED"),
-    Bound("uploads of a client at once", "host:senders_per_client", "UNAVAILABLE"),
-    Bound("percentage of a worker's threads that wait for bodies; a developer may have as many as are still free",
+    Bound("concurrent requests per client (an IPv4 address or an IPv6 /64)", "host:requests_per_client", "UNAVAILABLE"),
+    Bound("requests per client and second; bursts of ten times as many", "host:requests_per_second", "RATE_LIMITED"),
+    Bound("concurrent uploads per client", "host:senders_per_client", "UNAVAILABLE"),
+    Bound("percentage of a worker's threads that may wait for bodies; one developer may hold as many as are still free",
           "portal.http.senders:PERCENT", "UNAVAILABLE"),
-    Bound("time for the head of a request", "nginx:client_header_timeout", "408"),
-    Bound("time between two pieces of a body", "nginx:client_body_timeout", "408"),
-    Bound("time between two pieces of an answer that a client reads", "nginx:send_timeout", "the connection ends"),
-    Bound("time between two requests of a connection", "nginx:keepalive_timeout", "the connection ends"),
-    Bound("silence within the rest of a refused body", "nginx:lingering_timeout", "the connection ends"),
-    Bound("an answer on nginx's disk", "nginx:proxy_max_temp_file_size", "nothing waits there", "bytes"),
-    Bound("time for an answer of the portal", "nginx:proxy_read_timeout", "UNAVAILABLE"),
-    Bound("body where no file is uploaded", "deploys.plan.nginx:SMALL_BODY_MAX", "FILE_TOO_LARGE", "bytes"),
+    Bound("time to receive the header of a request", "nginx:client_header_timeout", "408"),
+    Bound("pause while a body is received", "nginx:client_body_timeout", "408"),
+    Bound("pause while a response is sent", "nginx:send_timeout", "the connection ends"),
+    Bound("idle time of a connection between requests", "nginx:keepalive_timeout", "the connection ends"),
+    Bound("pause while the rest of a rejected body is discarded", "nginx:lingering_timeout", "the connection ends"),
+    Bound("response buffered on nginx's disk", "nginx:proxy_max_temp_file_size", "never buffered there", "bytes"),
+    Bound("time for the portal to answer", "nginx:proxy_read_timeout", "UNAVAILABLE"),
+    Bound("body of a request that uploads no file", "deploys.plan.nginx:SMALL_BODY_MAX", "FILE_TOO_LARGE", "bytes"),
     Bound("without nginx: time in which a connection moves 4 KiB", "setting:stall_seconds", "the connection ends", "s"),
-    Bound("refused bodies that are read to their end at once, per worker", "portal.http.draining:AT_ONCE_MAX", "the"
+    Bound("rejected bodies being read to their end, per worker", "portal.http.draining:AT_ONCE_MAX", "the"
           " connection ends"),
 )  # fmt: skip
 REQUESTS = (
@@ -58,26 +58,28 @@ REQUESTS = (
     Bound("text field of a form with a file", "portal.http.forms:FIELD_MAX", "INVALID_FILE", "bytes"),
     Bound("search", "portal.http.routes.store:QUERY_MAX", "INVALID_REQUEST", "characters"),
     Bound(
-        "words of a search, where writing has no spaces characters",
+        "words of a search; in scripts without spaces, characters",
         "portal.store.search:WORDS_MAX",
-        "the words behind them do not count",
+        "the rest is ignored",
     ),
-    Bound("apps of an update check", "portal.http.schemas:INSTALLED_MAX", "VALIDATION_ERROR"),
-    Bound("rows of a list, also if the request does not say", "portal.http.paging:MOST", "INVALID_REQUEST"),
-    Bound("the same of versions", "portal.http.paging:MOST_VERSIONS", "INVALID_REQUEST"),
-    Bound("comparisons of packages at once, per worker", "portal.http.routing:COMPARISONS_MAX", "UNAVAILABLE"),
+    Bound("apps per update check", "portal.http.schemas:INSTALLED_MAX", "VALIDATION_ERROR"),
+    Bound("rows per page of a list, which is the default too", "portal.http.paging:MOST", "INVALID_REQUEST"),
+    Bound("versions per page, which is the default too", "portal.http.paging:MOST_VERSIONS", "INVALID_REQUEST"),
+    Bound("concurrent comparisons of packages, per worker", "portal.http.routing:COMPARISONS_MAX", "UNAVAILABLE"),
     Bound(
-        "images of a developer, converted or waiting at once, per worker", "portal.http.turns:EACH_MAX", "UNAVAILABLE"
+        "images of one developer being converted or waiting, per worker", "portal.http.turns:EACH_MAX", "UNAVAILABLE"
     ),
-    Bound("images of all developers likewise", "portal.http.turns:ALL_MAX", "UNAVAILABLE"),
-    Bound("wait for other writers", "portal.store.database:TURN_SECONDS", "UNAVAILABLE", "s"),
+    Bound(
+        "images of all developers being converted or waiting, per worker", "portal.http.turns:ALL_MAX", "UNAVAILABLE"
+    ),
+    Bound("wait for other writers of the database", "portal.store.database:TURN_SECONDS", "UNAVAILABLE", "s"),
 )
 FILES = (
     Bound("package", "setting:package_max_bytes", "FILE_TOO_LARGE", "bytes"),
     Bound("unpacked package", "setting:unpacked_max_bytes", "VALIDATION_ERROR", "bytes"),
-    Bound("files of a package", "setting:entries_max", "VALIDATION_ERROR"),
+    Bound("files and directories of a package", "setting:entries_max", "VALIDATION_ERROR"),
     Bound(
-        "unpacked bytes per packed byte, of more than 1 MiB in a file or 16 MiB in all",
+        "compression ratio of what unpacks to more than 1 MiB per file or 16 MiB in all",
         "setting:ratio_max",
         "VALIDATION_ERROR",
     ),
@@ -89,10 +91,10 @@ FILES = (
     Bound("chunks of an image", "portal.images.structure:MOST.chunks", "INVALID_IMAGE"),
     Bound("processor time to decode an image", "portal.images.limits:CPU_SECONDS", "INVALID_IMAGE", "s"),
     Bound("time to decode an image", "portal.images.limits:WALL_SECONDS", "UNAVAILABLE", "s"),
-    Bound("screenshots of an app", "portal.store.assets:SCREENSHOTS_MAX", "TOO_MANY_SCREENSHOTS"),
-    Bound("files of the store and its database", "setting:storage_budget_bytes", "STORAGE_FULL", "bytes"),
+    Bound("screenshots per app", "portal.store.assets:SCREENSHOTS_MAX", "TOO_MANY_SCREENSHOTS"),
+    Bound("the store's files and its database", "setting:storage_budget_bytes", "STORAGE_FULL", "bytes"),
     Bound(
-        "free of the disk; of a small one a sixteenth",
+        "disk space kept free; on a small disk a sixteenth of it",
         "portal.store.budget:FREE_BYTES",
         "STORAGE_FULL",
         "bytes",
@@ -100,17 +102,17 @@ FILES = (
     Bound("validity of a signed URL", "setting:upload_url_seconds", "URL_EXPIRED", "s"),
 )
 PEOPLE = (
-    Bound("tokens for single apps in force, of a developer", "portal.store.tokens:OWN_MAX", "QUOTA_EXCEEDED"),
-    Bound("sessions of a token", "portal.store.sessions:MOST", "the oldest end"),
+    Bound("valid tokens bound to one app, per developer", "portal.store.tokens:OWN_MAX", "QUOTA_EXCEEDED"),
+    Bound("sessions per token", "portal.store.sessions:MOST", "the oldest end"),
     Bound("duration of a session", "portal.store.sessions:SECONDS", "UNAUTHENTICATED", "s"),
-    Bound("duration of a session without a request", "portal.store.sessions:IDLE_SECONDS", "UNAUTHENTICATED", "s"),
-    Bound("passkeys of a developer", "portal.store.passkeys:MOST", "QUOTA_EXCEEDED"),
-    Bound("preview links of a version", "portal.store.previews:MOST", "QUOTA_EXCEEDED"),
-    Bound("repositories that an app trusts", "portal.store.publishers:MOST", "QUOTA_EXCEEDED"),
-    Bound("deliveries that wait for a webhook", "portal.store.webhooks:WAITING_MAX", "the oldest are dropped"),
+    Bound("duration of a session without requests", "portal.store.sessions:IDLE_SECONDS", "UNAUTHENTICATED", "s"),
+    Bound("passkeys per developer", "portal.store.passkeys:MOST", "QUOTA_EXCEEDED"),
+    Bound("preview links per version", "portal.store.previews:MOST", "QUOTA_EXCEEDED"),
+    Bound("trusted repositories per app", "portal.store.publishers:MOST", "QUOTA_EXCEEDED"),
+    Bound("waiting deliveries per webhook", "portal.store.webhooks:WAITING_MAX", "the oldest are dropped"),
     Bound("age of a delivery", "portal.store.webhooks:KEPT_SECONDS", "it is dropped", "s"),
     Bound("tries of a delivery", "portal.store.webhooks:TRIES_MAX", "it is dropped"),
-    Bound("time for the answer of a webhook", "portal.jobs.notify:ANSWER_SECONDS", "it is tried again", "s"),
+    Bound("time for a webhook to answer", "portal.jobs.notify:ANSWER_SECONDS", "it is tried again", "s"),
 )
 
 
@@ -159,4 +161,5 @@ def _found(bound: Bound, repository: Path) -> tuple[str, str]:
 def _shown(value: float, unit: str) -> str:
     units = {"bytes": BYTES, "s": SECONDS}.get(unit, ())
     name, size = next(((name, size) for name, size in units if value >= size and value % size == 0), (unit, 1))
-    return f"{int(value) // size:,} {name}".rstrip()
+    number = int(value) // size
+    return f"{number:,} {name.removesuffix('s') if number == 1 and size > 1 else name}".rstrip()

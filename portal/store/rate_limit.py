@@ -50,9 +50,9 @@ RATES: Mapping[str, Rate] = {
     "chunks": Rate("chunks of this developer's uploads", 20_000, 3600),  # by tus, each of which is noted and flushed
     "csp-reports": Rate("reports from this address", 10, 60),  # text of strangers, and the log is on the disk
     "all-csp-reports": Rate("reports", 1000, 3600),
-    "refusals": Rate("refused log-ins or actions in the audit log, of one address or developer", 10, 3600),
-    "all-refusals": Rate("refused log-ins in the audit log, and as many actions", 30, 3600, "refusals"),
-    "refusals-left-out": Rate("rows which say that others were left out", 1, 3600, "refusals"),
+    "refusals": Rate("audit rows about refused log-ins or actions, per address or developer", 10, 3600),
+    "all-refusals": Rate("audit rows about refused log-ins, and as many about actions", 30, 3600, "refusals"),
+    "refusals-left-out": Rate("audit rows that count the others", 1, 3600, "refusals"),
 }
 """Whatever can be repeated without end and writes something, or guesses."""
 
