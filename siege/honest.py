@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from threading import Event, Lock, Thread
-from typing import IO
+from typing import Any
 
 from crash import content
 from crash.http import Answer, Unanswered
@@ -67,17 +67,9 @@ class Timed(Client):
         super().__init__(Account(url, token))
         self.log = log
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | IO[bytes] | None = None,
-        headers: Mapping[str, str] | None = None,
-        *,
-        signed: bool = False,
-    ) -> Read:
+    def request(self, method: str, path: str, *sent: Any, **how: Any) -> Read:
         with self.log.timing(f"{method} {path.partition('?')[0]}"):
-            return super().request(method, path, body, headers, signed=signed)
+            return super().request(method, path, *sent, **how)
 
 
 @dataclass

@@ -77,9 +77,9 @@ def whole(received: bytes) -> bool:
     return bool(blank) and length is not None and len(body) >= int(length[1])
 
 
-def answered(front: httpx.URL, sent: str) -> tuple[int, dict[str, str], str]:
-    """Status, headers and body of the answer to these bytes."""
-    with socket.create_connection((front.host, front.port), timeout=PATIENCE) as connection:
+def answered(port: int | None, sent: str, client: str = "127.0.0.1") -> tuple[int, dict[str, str], str]:
+    """Status, headers and body of the answer to these bytes, for a client at an address of this host."""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE, (client, 0)) as connection:
         connection.sendall(sent.encode())
         received = b""
         while not whole(received) and (chunk := connection.recv(65536)):
@@ -108,7 +108,7 @@ def is_page(code: str, headers: Mapping[str, str], body: str) -> bool:
 @pytest.mark.parametrize("name", REQUESTS)
 def test_an_error_of_nginx_is_a_problem_of_the_table(front: httpx.URL, name: str) -> None:
     sent, code = REQUESTS[name]
-    status, headers, body = answered(front, sent)
+    status, headers, body = answered(front.port, sent)
     assert status == problems.KINDS[code].status
     assert is_problem(code, headers, body)
     assert headers["cache-control"] == "no-store"
@@ -118,7 +118,7 @@ def test_an_error_of_nginx_is_a_problem_of_the_table(front: httpx.URL, name: str
 @pytest.mark.parametrize("name", [name for name in REQUESTS if name not in BEFORE_HEADERS])
 def test_an_error_of_nginx_is_a_page_for_a_browser(front: httpx.URL, name: str) -> None:
     sent, code = REQUESTS[name]
-    status, headers, body = answered(front, sent.replace(HOST, f"{HOST}Accept: {BROWSER['Accept']}\r\n"))
+    status, headers, body = answered(front.port, sent.replace(HOST, f"{HOST}Accept: {BROWSER['Accept']}\r\n"))
     assert status == problems.KINDS[code].status
     for_programs = sent.split()[1].startswith(people.PROGRAM_PATHS)
     assert (is_problem if for_programs else is_page)(code, headers, body)

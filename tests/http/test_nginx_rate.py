@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.http.test_nginx_errors import HOST, REQUESTS, is_problem, whole
+from tests.http.test_nginx_errors import HOST, REQUESTS, answered, is_problem
 from tests.support.nginx import NGINX, certificate_in, configuration, running
 from tests.support.patience import PATIENCE
 from tests.support.portal import free_port, make_store
@@ -34,22 +34,10 @@ class Site:
     port: int
     log: Path
 
-    def answer(self, sent: str, client: str) -> tuple[int, dict[str, str], str]:
-        """Status, headers and body for a client at this address of the host."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE, (client, 0)) as connection:
-            connection.sendall(sent.encode())
-            received = b""
-            while not whole(received) and (chunk := connection.recv(65536)):
-                received += chunk
-        head, _, body = received.decode().partition("\r\n\r\n")
-        status, *lines = head.split("\r\n")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        return int(status.split()[1]), headers, body
-
     def answered(self, sent: str, client: str) -> int:
         """How many of a client's requests were answered before one was refused, and that one as it should be."""
         for number in range(MANY):
-            status, headers, body = self.answer(sent, client)
+            status, headers, body = answered(self.port, sent, client)
             if status == 429:
                 assert is_problem("RATE_LIMITED", headers, body)
                 assert (headers["retry-after"], headers["cache-control"]) == ("10", "no-store")
@@ -90,7 +78,7 @@ def test_whatever_a_client_sends_is_limited_and_logged_until_then(tmp_path: Path
 def test_a_refused_request_with_a_broken_body_is_not_logged(tmp_path: Path) -> None:
     """nginx finds the fault when it discards the body, and answers that."""
     with site(tmp_path, trusted_proxies=()) as front:
-        assert {front.answer(BROKEN, "127.0.0.1")[0] for _ in range(MANY)} == {400}
+        assert {answered(front.port, BROKEN, "127.0.0.1")[0] for _ in range(MANY)} == {400}
     assert AT_ONCE < front.logged("127.0.0.1") < MANY
 
 
@@ -101,7 +89,7 @@ def test_a_request_that_is_not_finished_is_not_logged(tmp_path: Path) -> None:
                 connection.sendall(b"GET / HT")
                 connection.shutdown(socket.SHUT_WR)
                 assert connection.recv(1) == b""
-        assert front.answer(KINDS["what the portal answers"], "127.0.0.1")[0] == 503
+        assert answered(front.port, KINDS["what the portal answers"], "127.0.0.1")[0] == 503
     assert front.logged("127.0.0.1") == 1
 
 
@@ -110,13 +98,13 @@ def test_a_proxy_that_names_no_client_is_not_limited_and_its_clients_are(tmp_pat
     with site(tmp_path) as front:
         assert front.answered(named.format("203.0.113.7"), "127.0.0.1") > AT_ONCE
         others = "203.0.113.8", "124.0.0.1", "2001:db8::1"  # the second begins with a byte that is "|"
-        assert [front.answer(named.format(other), "127.0.0.1")[0] for other in others] == [503] * 3
+        assert [answered(front.port, named.format(other), "127.0.0.1")[0] for other in others] == [503] * 3
         for _ in range(3 * AT_ONCE):
-            assert front.answer(KINDS["what the portal answers"], "127.0.0.1")[0] == 503
+            assert answered(front.port, KINDS["what the portal answers"], "127.0.0.1")[0] == 503
     assert front.logged("127.0.0.1") == 3 * AT_ONCE
 
 
 def test_the_addresses_of_an_ipv6_site_are_one_client(tmp_path: Path) -> None:
     sent = f"GET / HTTP/1.1\r\n{HOST}X-Forwarded-For: 2001:db8:0:1::{{:x}}\r\n\r\n"
     with site(tmp_path) as front:
-        assert 429 in (front.answer(sent.format(number), "127.0.0.1")[0] for number in range(MANY))
+        assert 429 in (answered(front.port, sent.format(number), "127.0.0.1")[0] for number in range(MANY))
