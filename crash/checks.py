@@ -13,13 +13,13 @@ from typing import Any
 
 from crash import content
 from crash.clients import JSON, TUS
-from crash.facts import App, Facts, Placed, Upload
+from crash.facts import CHANGED, DELETED, REJECTED, App, Facts, Placed, Upload
 from crash.http import Answer, Client
 from portal.images.dimensions import ICON_SIZES
 from portal.recovery.copies import discard, from_replica
 from portal.recovery.errors import BackupError
 from portal.store import audit
-from portal.store.layout import Layout
+from portal.store.layout import PROPOSED, Layout, image_name
 
 SWEEP_SECONDS = 5.0  # in which a start has finished or undone what a crash left
 REPLICA_SECONDS = 90.0  # in which the replica has the last change, whatever had to be healed
@@ -28,6 +28,10 @@ IMAGES = (*(f"icon-{edge}.png" for edge in ICON_SIZES), *(f"screenshots/{number}
 PROOF = "replica-proof"  # below temp/, of `mosis replicate`, which may be at it
 PARTIAL = re.compile(r"(temp|data)/\..+\.[0-9]+\.[0-9a-f]{8}")
 STORED_IMAGE = re.compile(r"(?P<stem>.+?)(\.(?P<digest>[0-9a-f]{16}))?\.png")
+IMAGE_ROWS = (
+    "SELECT app_id, name, sha256 FROM assets"
+    f" UNION ALL SELECT app_id, '{PROPOSED}' || name, sha256 FROM proposed_assets WHERE sha256 <> ''"
+)
 
 Fault = tuple[str, str]
 """Kind and detail."""
@@ -46,6 +50,14 @@ def observe(client: Client, app: App) -> tuple[Facts, list[Fault]]:
         digest, fault = fetch(client.insist, f"/assets/{app.app_id}/{name}")
         seen[name] = digest
         faults += [fault] if fault else []
+    images = json.loads(client.insist("GET", f"/api/apps/{app.app_id}/images").body)
+    seen[REJECTED] = images["reason"] or None
+    after, public = ({image["name"]: image["sha256"] for image in images[kind]} for kind in ("assets", "published"))
+    for name in {name for name, _ in after.items() ^ public.items()}:
+        seen[CHANGED + name] = DELETED
+        if name in after:
+            seen[CHANGED + name], fault = fetch(client.insist, f"/assets/{app.app_id}/{image_name(name, after[name])}")
+            faults += [fault] if fault else []
     return seen, faults
 
 
@@ -140,7 +152,7 @@ def _unowned(layout: Layout) -> Iterator[str]:
                 "SELECT developer_id, app_id, version_code FROM versions WHERE status NOT IN ('uploading', 'failed')"
             )
         }
-        images = {f"{row[0]}/{row[1]}": row[2] for row in db.execute("SELECT app_id, name, sha256 FROM assets")}
+        images = {f"{row[0]}/{row[1]}": row[2] for row in db.execute(IMAGE_ROWS)}
     yield from (f"temp/{path.name}" for path in layout.area("temp").iterdir() if path.name not in owned)
     for directory in layout.area("packages").glob("*/*/*"):
         name = directory.relative_to(layout.area("packages")).as_posix()

@@ -9,13 +9,14 @@ from threading import Event, Semaphore
 
 from crash import content
 from crash.content import Picture
-from crash.facts import App, Facts, Placed, Upload
+from crash.facts import REJECTED, App, Facts, Placed, Upload
 from crash.http import Answer, Client, Unanswered, form
 
 OPEN_MAX = 4
 JSON = {"Content-Type": "application/json"}
 TUS = {"Tus-Resumable": "1.0.0"}
 SCREENSHOTS = 5
+REASON = "so"
 KILL_SECONDS = 10.0  # between the first process that is killed and the last
 
 
@@ -70,7 +71,7 @@ class Publisher:
         drafts, reviews, published = app.codes("draft"), app.codes("in_review"), app.codes("published")
         submittable = [c for c in drafts if highest < c < first_open and f"version {c}" not in app.due]
         publishable = [c for c in reviews if highest < c < first_open]
-        shots = [name for name, value in app.facts.items() if name.startswith("screenshots/") and value]
+        shots = [name for name in app.images if name.startswith("screenshots/")]
         found: list[tuple[int, Callable[..., None], tuple[object, ...]]] = [
             (4, self.form, ()), (1, self.invalid, ()), (2, self.icon, ()), (1, self.screenshot, ()),
         ]  # fmt: skip
@@ -82,6 +83,9 @@ class Publisher:
         found += [(4, self.move, (publishable[-1], "publish"))] if publishable else []
         found += [(1, self.move, (published[-1], "yank"))] if published else []
         found += [(1, self.delete_screenshot, (self.rng.choice(shots),))] if shots else []
+        if app.waiting:
+            found += [(2, self.publish_images, ()), (1, self.discard_images, ())]
+            found += [] if app.facts.get(REJECTED) else [(1, self.reject_images, ())]
         return found
 
     def form(self, code: int | None = None, package: bytes | None = None, key: str | None = None) -> None:
@@ -137,7 +141,7 @@ class Publisher:
         del self.app.uploads[upload.upload_id]
 
     def move(self, code: int, action: str) -> None:
-        """Change the status of a version."""
+        """Change the status of a version; a publish takes the images that wait along, or not."""
         app, name = self.app, f"version {code}"
         status = {"submit": "in_review", "publish": "published", "yank": "yanked"}[action]
         changes: Facts = {name: Placed(status, app.placed(code).sha256)}
@@ -145,31 +149,50 @@ class Publisher:
             changes["current"] = code
         if action == "yank":
             changes["current"] = max((c for c in app.codes("published") if c != code), default=None)
-        client = self.reviewer if action == "publish" else self.developer
+        client, body = self.reviewer if action == "publish" else self.developer, {"reason": REASON}
+        if action == "publish" and app.waiting and self.rng.random() < 0.5:
+            changes |= app.without_waiting(published=True)
+            body["images_sha256"] = content.digest_of_images(app.images)
         with app.changing("changes of status", changes):
-            answer = client.ask("POST", self._path(f"/versions/{code}/{action}"), b'{"reason": "so"}', JSON)
+            answer = client.ask("POST", self._path(f"/versions/{code}/{action}"), json.dumps(body).encode(), JSON)
             self._expect(answer, 200)
 
     def icon(self) -> None:
         picture = self.rng.choice(self.gallery.icons)
-        with self.app.changing("images", picture.stored):
+        with self.app.changing("images", self.app.with_images(picture.stored)):
             self._expect(self.developer.ask("POST", self._path("/icon"), *form("icon", picture.body)), 200)
 
     def screenshot(self) -> None:
         """Add one under the lowest free number, or replace one."""
         picture, number = self.rng.choice(self.gallery.screenshots), self.rng.randrange(1, SCREENSHOTS + 1)
-        free = [n for n in range(1, SCREENSHOTS + 1) if not self.app.facts.get(f"screenshots/{n}.png")]
+        free = [n for n in range(1, SCREENSHOTS + 1) if f"screenshots/{n}.png" not in self.app.images]
         add = bool(free) and self.rng.random() < 0.5
         number = free[0] if add else number
         path = self._path("/screenshots" if add else f"/screenshots/{number}")
-        with self.app.changing("images", {f"screenshots/{number}.png": picture.stored[""]}):
+        with self.app.changing("images", self.app.with_images({f"screenshots/{number}.png": picture.stored[""]})):
             answer = self.developer.ask("POST", path, *form("screenshot", picture.body))
             self._expect(answer, 201 if add else 200)
 
     def delete_screenshot(self, name: str) -> None:
         number = name.removeprefix("screenshots/").removesuffix(".png")
-        with self.app.changing("images", {name: None}):
+        with self.app.changing("images", self.app.with_images({name: None})):
             self._expect(self.developer.ask("DELETE", self._path(f"/screenshots/{number}")), 204)
+
+    def publish_images(self) -> None:
+        self._review("publish", self.app.without_waiting(published=True))
+
+    def reject_images(self) -> None:
+        self._review("reject", {REJECTED: REASON})
+
+    def _review(self, action: str, changes: Facts) -> None:
+        body = {"sha256": content.digest_of_images(self.app.images), "reason": REASON}
+        with self.app.changing("reviews of images", changes):
+            path = self._path(f"/images/{action}")
+            self._expect(self.reviewer.ask("POST", path, json.dumps(body).encode(), JSON), 200)
+
+    def discard_images(self) -> None:
+        with self.app.changing("reviews of images", self.app.without_waiting(published=False)):
+            self._expect(self.developer.ask("DELETE", self._path("/images")), 204)
 
     def _next(self) -> tuple[int, bytes]:
         self.app.last_code += 1

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -47,6 +48,11 @@ def package(scratch: Path, rng: Random, app_id: str, code: int, size: int | None
         return path.read_bytes()
     finally:
         path.unlink()
+
+
+def digest_of_images(images: Mapping[str, str]) -> str:
+    """What a reviewer names in a decision, as docs/publishing.md describes it; `images` are digests by name."""
+    return sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(images.items())).encode())
 
 
 def icons(rng: Random) -> list[Picture]:

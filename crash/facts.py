@@ -1,7 +1,8 @@
 """What the store has acknowledged of one app, and what the request without an answer may have changed.
 
 A fact is a name with a value, None where there is nothing:
-`version 7` -> Placed, `current` -> version code, `icon-32.png` -> SHA-256.
+`version 7` -> Placed, `current` -> version code, `icon-32.png` -> SHA-256; `changed icon-32.png` -> SHA-256 of an image
+that waits for a review, or DELETED; `rejected` -> why a reviewer rejected those.
 """
 
 from collections import Counter
@@ -9,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+CHANGED, REJECTED = "changed ", "rejected"
+DELETED = ""
 
 
 class Placed(NamedTuple):
@@ -72,6 +76,38 @@ class App:
         value = self.facts[f"version {code}"]
         assert isinstance(value, Placed)
         return value
+
+    @property
+    def was_public(self) -> bool:
+        return bool(self.codes("published") or self.codes("yanked"))
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """The images that wait for a review, by name."""
+        found = {name.removeprefix(CHANGED): value for name, value in self.facts.items() if name.startswith(CHANGED)}
+        return {name: value for name, value in found.items() if isinstance(value, str)}
+
+    @property
+    def images(self) -> dict[str, str]:
+        """The images as their owner has changed them, by name."""
+        public = {name: value for name, value in self.facts.items() if name.endswith(".png") and " " not in name}
+        every = public | self.waiting
+        return {name: value for name, value in sorted(every.items()) if isinstance(value, str) and value != DELETED}
+
+    def with_images(self, put: Mapping[str, str | None]) -> Facts:
+        """What changes when the owner puts images, or deletes those that are None."""
+        if not self.was_public:
+            return dict(put)
+        changes: Facts = {REJECTED: None}
+        for name, value in put.items():
+            changes[CHANGED + name] = None if value == self.facts.get(name) else value or DELETED
+        return changes
+
+    def without_waiting(self, *, published: bool) -> Facts:
+        """What changes when the images that wait are published, or discarded."""
+        changes: Facts = {CHANGED + name: None for name in self.waiting}
+        public: Facts = {name: value or None for name, value in self.waiting.items()} if published else {}
+        return changes | public | {REJECTED: None}
 
     def settle(self, seen: Facts, *, cleaned: bool) -> Iterator[tuple[str, str]]:
         """Compare with what is there now and adopt it; yields kind and detail of each fault.

@@ -53,7 +53,7 @@ class Stack:
         self._data = HostData.model_validate({"runtime": "local", "root": root, "port": self.port, **(data or {})})
         self._settings = settings.parse(
             {"root": root, "socket": root / "run/portal.sock", "accel": True, "proxied": True,
-             "upload_url_seconds": 3600, "own_reviews": "always", **NO_LIMIT}
+             "upload_url_seconds": 3600, **NO_LIMIT}
         )  # fmt: skip
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._first_workers: set[int] = set()
@@ -85,7 +85,7 @@ class Stack:
                 developers.add(tx, OPERATOR, name, name.title())
             keys.register(tx, OPERATOR, DEVELOPER, base64.b64encode(public).decode(), proof)
             return (
-                tokens.issue(tx, OPERATOR, DEVELOPER, "admin", 1)[1],  # changes images without a review
+                tokens.issue(tx, OPERATOR, DEVELOPER, "developer", 1)[1],
                 tokens.issue(tx, OPERATOR, REVIEWER, "reviewer", 1)[1],
             )
 

@@ -54,3 +54,18 @@ def test_a_fault_is_reported_once() -> None:
     app = acknowledged()
     assert kinds(app, {}) == ["lost"]
     assert kinds(app, {}) == []
+
+
+ICON, SHOT = "icon-32.png", "screenshots/1.png"
+
+
+def test_images_of_an_app_that_was_published_wait_for_a_review() -> None:
+    facts: Facts = {"version 1": NEW, ICON: "aa", SHOT: "bb"}
+    app = App("org.example.app", facts=dict(facts))
+    app.facts |= app.with_images({ICON: "cc", SHOT: None})
+    assert app.images == {ICON: "cc"} and (app.facts[ICON], app.facts[SHOT]) == ("aa", "bb")
+    assert app.with_images({ICON: "aa"}) == {f"changed {ICON}": None, "rejected": None}
+    published = app.facts | app.without_waiting(published=True)
+    assert {name: value for name, value in published.items() if value} == {"version 1": NEW, ICON: "cc"}
+    discarded = app.facts | app.without_waiting(published=False)
+    assert {name: value for name, value in discarded.items() if value} == facts
