@@ -40,6 +40,9 @@ def test_from_nothing_to_a_store_to_nothing_to_do(store: LocalStore) -> None:
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     assert token.read_text().startswith("mosis_")
     assert token.read_text().strip() not in first.output
+    with closing(sqlite3.connect(store.root / "data/portal.db")) as db:
+        [(days,)] = db.execute("SELECT (expires_at - created_at) / 86400 FROM tokens")
+    assert days == 90
 
     running = store.pids()
     second = store.deploy()
