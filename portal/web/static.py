@@ -9,7 +9,11 @@ from bottle import HTTPResponse
 from portal.http.routing import ANYONE, Operation, PublicCall, Routes
 from portal.store.errors import Refused
 
-TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml; charset=utf-8",
+}
 IMMUTABLE = "public, max-age=31536000, immutable, s-maxage=86400"
 
 routes = Routes()

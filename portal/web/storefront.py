@@ -21,7 +21,7 @@ from portal.store.clock import now
 from portal.store.database import Database
 from portal.store.errors import Refused
 from portal.store.versions import PlacedVersion
-from portal.web import rendering
+from portal.web import rendering, static
 
 FEATURED = 6  # apps that are new, and that are downloaded most
 POPULAR_DAYS = 30
@@ -99,7 +99,7 @@ def qr(call: PublicCall, app_id: str) -> HTTPResponse:
     if apps.get(call.db.read(), app_id).published_code is None:
         raise apps.hidden(call.db.read(), app_id)
     fields = {
-        "Content-Type": "image/svg+xml",
+        "Content-Type": static.TYPES["svg"],
         "Cache-Control": rendering.PUBLIC if call.settings.public_url else rendering.OF_HOST,
     }
     return HTTPResponse(_qr(f"{rendering.origin(call)}/apps/{quote(app_id)}"), 200, fields)

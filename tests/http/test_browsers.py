@@ -31,7 +31,7 @@ def administrator(store: Store) -> Iterator[httpx.Client]:
     add_developer(store, "acme")
     add_app(store, APP_ID)
     token = add_developer(store, "admin", key=None, scope="admin")
-    with calling(store, token, headers={"Origin": "https://evil.example"}) as client:
+    with calling(store, token, "127.0.0.1", {"Origin": "https://evil.example"}) as client:
         yield client
 
 
@@ -70,17 +70,30 @@ KINDS_OF_CONTENT = {"application/json", "text/html", "text/css", "text/plain", "
                     "application/atom+xml", "application/octet-stream", "application/problem+json"}  # fmt: skip
 
 
-def test_no_answer_loads_what_is_foreign_or_is_shown_in_a_frame(store: Store, administrator: httpx.Client) -> None:
+@pytest.fixture
+def answers(store: Store, administrator: httpx.Client) -> dict[str, httpx.Response]:
+    """What each route answers about an app that is published."""
     illustrate(store, APP_ID)
     publish(store, APP_ID, 1)
-    seen = set()
-    for rule in READING:
-        answer = administrator.get(path_of(rule, STYLE if rule.startswith("/static/") else {}))
-        seen.add(answer.headers["content-type"].partition(";")[0])
+    return {rule: administrator.get(path_of(rule, STYLE if rule.startswith("/static/") else {})) for rule in READING}
+
+
+def test_no_answer_loads_what_is_foreign_or_is_shown_in_a_frame(answers: dict[str, httpx.Response]) -> None:
+    for rule, answer in answers.items():
         assert set(answer.headers["content-security-policy"].split("; ")) >= FORBIDDEN, rule
         assert answer.headers["x-content-type-options"] == "nosniff", rule
         assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin"), rule
-    assert seen >= KINDS_OF_CONTENT
+
+
+def test_no_answer_is_taken_for_what_it_is_not(answers: dict[str, httpx.Response]) -> None:
+    seen = set()
+    for rule, answer in answers.items():
+        kind, _, charset = answer.headers["content-type"].lower().partition(";")
+        seen.add(kind)
+        assert charset.endswith("charset=utf-8") or not re.search("^text/|xml", kind), rule
+        if kind == "application/octet-stream":
+            assert answer.headers["content-disposition"].startswith("attachment"), rule
+    assert KINDS_OF_CONTENT - seen == set()
 
 
 def test_each_page_of_somebody_who_is_signed_in_signs_them_out(store: Store, administrator: httpx.Client) -> None:

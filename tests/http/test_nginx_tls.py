@@ -96,6 +96,7 @@ def test_every_answer_by_https_has_the_security_headers(front: Front, publisher:
     for kind, path in every_kind_of_answer(publisher).items():
         answer = front.client.get(httpx.URL(front.https, raw_path=path.encode()), headers={"Accept": "*/*"})
         assert answer.headers.get_list("strict-transport-security") == [HSTS["subdomains"]], kind
+        assert answer.headers["server"] == "nginx", "whichever version it is"
         for name in DEFAULTS:
             [value] = answer.headers.get_list(name)
             assert (value == DEFAULTS[name]) == (kind != "a page" or name == "X-Content-Type-Options"), (kind, name)
