@@ -44,14 +44,14 @@ class Fault(FactBase[str]):
 
 
 @operation()
-def placeholder(wanted: Mapping[str, object], of: str) -> Generator[str]:
+def placeholder(wanted: Mapping[str, object]) -> Generator[str]:
     """There is a certificate, so that nginx starts: what certbot has, else a self-signed one."""
     if host.get_fact(Fault, wanted=wanted):
         both = str(wanted["certificate"])
         made = join(
             [
                 *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-                *("-days", f"{PLACEHOLDER_DAYS}", "-subj", f"/CN={of}", "-keyout", both, "-out", both),
+                *("-days", f"{PLACEHOLDER_DAYS}", "-subj", "/CN=mosis", "-keyout", both, "-out", both),
             ]
         )
         yield f"umask 077 && if {KEPT}; then {SHOWN} >{both}; else {made} 2>/dev/null; fi"
@@ -109,7 +109,7 @@ def prepared(plan: Plan) -> None:
     if tls := _by_acme(plan.data):
         files.written(plan.services["certificate"].files)
         pair = {**wanted_of(plan.data, tls, days=None, port=None), "names": []}
-        placeholder(name="First certificate", wanted=pair, of=plan.data.server_names[0])
+        placeholder(name="First certificate", wanted=pair)
 
 
 @deploy("Certificate")
