@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
@@ -70,15 +71,13 @@ class Dispatch:
                 return problem(rejected.code, str(rejected))
             except OSError as error:
                 log.exception("storage failed, request %s", _request_id())
-                if error.errno in PASSING:
-                    return problem("UNAVAILABLE", _storage_fault(error), headers=BUSY)
-                return problem("STORAGE_ERROR", _storage_fault(error))
+                return _storage_problem(error)
             except DatabaseBusy as busy:
                 log.warning("database busy: %s", busy)
                 return problem("UNAVAILABLE", str(busy), headers=BUSY)
             except sqlite3.OperationalError as error:
                 log.exception("database failed, request %s", _request_id())
-                return problem("STORAGE_ERROR", _database_fault(error))
+                return _database_problem(error)
             except MemoryError:  # all other exceptions the framework answers
                 log.exception("out of memory, request %s", _request_id())
                 return problem("INTERNAL_ERROR", "The server is out of memory.")
@@ -124,15 +123,23 @@ def _request_id() -> str:
     return sent if REQUEST_ID.fullmatch(sent) else "-"
 
 
-def _storage_fault(error: OSError) -> str:
+def _storage_problem(error: OSError) -> HTTPResponse:
     """The cause and the remedy if it is one of the disk; anything else is for the server's log alone."""
-    return UNNAMED.get(error.errno or 0, "The storage failed; see the server's log.")
+    detail = UNNAMED.get(error.errno or 0, "The storage failed; see the server's log.")
+    if error.errno in PASSING:
+        return problem("UNAVAILABLE", detail, headers=BUSY)
+    return problem("STORAGE_ERROR", detail)
 
 
-def _database_fault(error: sqlite3.Error) -> str:
+def _database_problem(error: sqlite3.Error) -> HTTPResponse:
     """The same of the database: SQLite's own words may name tables and columns."""
     code = getattr(error, "sqlite_errorcode", 0) & PRIMARY
-    return SQLITE.get(code, "The database failed; see the server's log.")
+    if code == sqlite3.SQLITE_CANTOPEN:  # SQLite hides why; another file shows whether there are descriptors
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as reason:
+            return _storage_problem(reason)
+    return problem("STORAGE_ERROR", SQLITE.get(code, "The database failed; see the server's log."))
 
 
 def _respond(route: Route, call: PublicCall, parameters: Mapping[str, object]) -> HTTPResponse:

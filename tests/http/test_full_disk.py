@@ -2,10 +2,13 @@
 
 import errno
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -111,15 +114,34 @@ def test_a_full_database_is_a_full_disk_to_people(client: httpx.Client, monkeypa
     assert problem(answer, 507, "STORAGE_ERROR")["detail"].startswith("The store's disk is full")
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE], ids=errno.errorcode.get)
-def test_no_free_descriptor_is_no_fault_of_the_disk(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    with monkeypatch.context() as exhausted:
-        exhausted.setattr(audit, "append", Mock(side_effect=OSError(number, os.strerror(number))))
-        answer = client.post("/api/apps", json={"app_id": "org.acme.other", "name": "Other"})
-    assert "open files" in problem(answer, 503, "UNAVAILABLE")["detail"]
-    assert int(answer.headers["Retry-After"]) > 0
+@contextmanager
+def no_free_descriptors() -> Iterator[None]:
+    """This process has as many open files as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, hard))
+    taken = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_no_free_descriptor_is_no_fault_of_the_disk(client: httpx.Client) -> None:
+    """A thread that has its connection finds none for a change, a new one none for the database."""
+    with ThreadPoolExecutor(1) as threads, no_free_descriptors():
+        answers = (
+            client.post("/api/apps", json={"app_id": "org.acme.other", "name": "Other"}),
+            threads.submit(client.get, "/api/me").result(),
+        )
+    for answer in answers:
+        assert "open files" in problem(answer, 503, "UNAVAILABLE")["detail"]
+        assert int(answer.headers["Retry-After"]) > 0
     client.post("/api/apps", json={"app_id": "org.acme.other", "name": "Other"}).raise_for_status()
 
 
