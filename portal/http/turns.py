@@ -4,9 +4,9 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
-from portal.store.errors import Unavailable
+from portal.http.places import Places
 
 EACH_MAX = 8  # requests of a developer, under way or waiting
 ALL_MAX = 32  # of all developers; a worker has 256 threads unless the operator chose fewer
@@ -42,46 +42,21 @@ class InOrder:
                 self._held = False
 
 
-@dataclass
-class _Line:
-    turn: InOrder = field(default_factory=InOrder)
-    length: int = 0
-
-
 class Turns:
-    """Only the first request of each developer waits for the lock; the others wait for that one.
-
-    A developer may have as many as are still free, so some are always left for another.
-    """
+    """Only the first request of each developer waits for the lock; the others wait for that one."""
 
     def __init__(self) -> None:
         self.lock = InOrder()
+        busy = "Other images are being converted: try again in a moment."
+        self._places = Places(ALL_MAX, busy, SECONDS, each=EACH_MAX)
         self._guard = threading.Lock()
-        self._lines: dict[str, _Line] = {}
+        self._of_developers = WeakValueDictionary[str, InOrder]()
 
     @contextmanager
     def of(self, developer_id: str) -> Iterator[None]:
         """Held while it is this developer's turn. Raises Unavailable rather than let many threads wait."""
-        line = self._join(developer_id)
-        try:
-            with line.turn, self.lock:
+        with self._places.place(developer_id):
+            with self._guard:
+                first = self._of_developers.setdefault(developer_id, InOrder())
+            with first, self.lock:
                 yield
-        finally:
-            self._leave(developer_id)
-
-    def _join(self, developer_id: str) -> _Line:
-        with self._guard:
-            line = self._lines.get(developer_id) or _Line()
-            free = ALL_MAX - sum(each.length for each in self._lines.values())
-            if line.length >= min(EACH_MAX, free):
-                raise Unavailable("Other images are being converted: try again in a moment.", SECONDS)
-            line.length += 1
-            self._lines[developer_id] = line
-            return line
-
-    def _leave(self, developer_id: str) -> None:
-        with self._guard:
-            line = self._lines[developer_id]
-            line.length -= 1
-            if not line.length:
-                del self._lines[developer_id]

@@ -1,7 +1,7 @@
 """Images are converted one at a time, and one developer does not keep another from it."""
 
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -26,8 +26,7 @@ def in_line(turns: Turns, name: str, done: list[str]) -> threading.Thread:
 
 def waiting(turns: Turns) -> int:
     with turns._guard:  # other threads come and go
-        lines = [line.turn for line in turns._lines.values()]
-    return sum(len(lock._waiting) for lock in (turns.lock, *lines))
+        return sum(len(lock._waiting) for lock in (turns.lock, *turns._of_developers.values()))
 
 
 def test_a_developer_waits_for_one_request_of_another_however_many_there_are() -> None:
@@ -37,39 +36,42 @@ def test_a_developer_waits_for_one_request_of_another_however_many_there_are() -
     for thread in threads:
         thread.join()
     assert done == ["acme", "umbra", *["acme"] * (EACH_MAX - 1)]
-    assert not turns._lines
+    assert not turns._of_developers
     assert not turns.lock.locked()
 
 
 def test_a_developer_has_few_places_and_leaves_others_theirs() -> None:
     turns = Turns()
-    for _ in range(EACH_MAX):
-        turns._join("acme")
-    with pytest.raises(Unavailable, match="try again in a moment"), turns.of("acme"):
-        pass
-    with turns.of("umbra"):
-        pass
-    turns._leave("acme")
-    with turns.of("acme"):
-        pass
+    with ExitStack() as places:
+        for _ in range(EACH_MAX - 1):
+            places.enter_context(turns._places.place("acme"))
+        with turns.of("acme"):
+            pass
+        places.enter_context(turns._places.place("acme"))
+        with pytest.raises(Unavailable, match="try again in a moment"), turns.of("acme"):
+            pass
+        with turns.of("umbra"):
+            pass
 
 
 def test_a_few_developers_leave_places_to_another() -> None:
     turns = Turns()
-    for number in range(ALL_MAX // EACH_MAX):
-        with suppress(Unavailable):
-            for _ in range(EACH_MAX):
-                turns._join(f"developer-{number}")
-    with turns.of("umbra"):
-        pass
+    with ExitStack() as places:
+        for number in range(ALL_MAX // EACH_MAX):
+            with suppress(Unavailable):
+                for _ in range(EACH_MAX):
+                    places.enter_context(turns._places.place(f"developer-{number}"))
+        with turns.of("umbra"):
+            pass
 
 
 def test_all_developers_together_leave_threads_for_other_requests() -> None:
     turns = Turns()
-    for number in range(ALL_MAX):
-        turns._join(f"developer-{number}")
-    with pytest.raises(Unavailable), turns.of("umbra"):
-        pass
+    with ExitStack() as places:
+        for number in range(ALL_MAX):
+            places.enter_context(turns._places.place(f"developer-{number}"))
+        with pytest.raises(Unavailable), turns.of("umbra"):
+            pass
 
 
 def test_a_turn_ends_with_an_error_too() -> None:
@@ -77,4 +79,4 @@ def test_a_turn_ends_with_an_error_too() -> None:
     with pytest.raises(ZeroDivisionError), turns.of("acme"):
         raise ZeroDivisionError
     assert not turns.lock.locked()
-    assert not turns._lines
+    assert not turns._of_developers
