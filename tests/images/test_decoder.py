@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms
 
-from portal.images import convert, decoder, syscalls
+from portal.images import convert, decoder, limits, syscalls
 from portal.images.errors import DecoderLost, ImageRejected
-from portal.images.limits import WALL_SECONDS
 
 MAX_PIXELS = 4096 * 4096
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -280,11 +279,18 @@ def test_it_sees_nothing_of_the_environment(file: Path, monkeypatch: pytest.Monk
     assert "secret" not in str(lost.value)
 
 
+def test_its_output_is_limited(file: Path) -> None:
+    code = LIMITED + "os.write(1, bytes(limits.OUTPUT_BYTES + 1))"
+    with file.open("wb") as output:
+        subprocess.run([sys.executable, "-I", "-c", code], check=True, stdout=output)
+    assert file.stat().st_size == limits.OUTPUT_BYTES
+
+
 def test_its_processor_time_is_limited() -> None:
     code = LIMITED + "import resource; print(*resource.getrlimit(resource.RLIMIT_CPU))"
     done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
     soft, hard = map(int, done.stdout.split())
-    assert 0 < soft < hard <= WALL_SECONDS, "at the soft limit it is refused, at the hard one it is killed"
+    assert 0 < soft < hard <= limits.WALL_SECONDS, "at the soft limit it is refused, at the hard one it is killed"
 
 
 @pytest.mark.skipif(os.uname().machine not in syscalls.MACHINES, reason="no filter for this machine")
