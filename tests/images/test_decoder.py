@@ -273,10 +273,9 @@ def test_an_image_that_takes_over_the_program_of_the_decoder_is_confined() -> No
 def test_it_sees_nothing_of_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_SECRET", "secret")
     file.touch()
-    ended_by(monkeypatch, CHILD + "sys.exit(repr(dict(os.environ)) + os.getcwd())")
-    with pytest.raises(DecoderLost) as lost:
+    ended_by(monkeypatch, CHILD + "sys.exit(f'{[*os.environ]} {os.getcwd()}')")
+    with pytest.raises(DecoderLost, match=r"\[('LC_CTYPE')?\] /\\n"):  # which Python itself may set
         decoder.icon(file, max_pixels=MAX_PIXELS)
-    assert "secret" not in str(lost.value)
 
 
 def test_its_output_is_limited(file: Path) -> None:
