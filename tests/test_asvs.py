@@ -13,10 +13,12 @@ LINK = re.compile(r"\]\(([\w-]+\.md)(?:#[\w-]+)?\)")
 STATES = ("met", "refused", "n/a")
 
 SECTIONS = {
+    "1.1": "22", "1.2": "111112222", "1.3": "11222222222", "1.4": "222", "1.5": "12",
     "2.1": "122", "2.2": "112", "2.3": "1222", "2.4": "2",
     "3.2": "11", "3.3": "1222", "3.4": "112222", "3.5": "11122", "3.7": "22",
     "4.1": "122", "4.2": "2", "4.3": "22", "4.4": "1222",
     "5.1": "2", "5.2": "112", "5.3": "11", "5.4": "222",
+    "6.1": "1-2", "6.3": "1122", "6.4": "1122", "6.8": "2222",
     "7.1": "222", "7.2": "1111", "7.3": "22", "7.4": "11222", "7.5": "22", "7.6": "22",
     "8.1": "12", "8.2": "112", "8.3": "1", "8.4": "2",
     "9.1": "111", "9.2": "1222",
@@ -27,11 +29,13 @@ SECTIONS = {
     "15.1": "122", "15.2": "122", "15.3": "1222222",
     "16.1": "2", "16.2": "22222", "16.3": "2222", "16.4": "222", "16.5": "222",
 }  # fmt: skip
-"""By section of ASVS 5.0.0, the levels of its requirements 1, 2, …; those of level 3 come last and are not here."""
+"""By section of ASVS 5.0.0, the levels of its requirements 1, 2, …; those of level 3 come last and are not here, nor is
+that of words in passwords (-)."""
 REQUIREMENTS = [
     (f"{section}.{number}", level)
     for section, levels in SECTIONS.items()
     for number, level in enumerate(levels, start=1)
+    if level != "-"
 ]
 
 
