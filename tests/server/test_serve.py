@@ -16,6 +16,7 @@ import pytest
 from portal.jobs.alone import alone
 from portal.server import serve
 from portal.server.options import DRAIN_SECONDS
+from portal.settings import METRICS_VARIABLE
 from portal.store import apps, database, developers, schema
 from portal.store.store import Store
 from tests.support import publishing
@@ -160,7 +161,8 @@ def test_a_release_that_starts_on_an_older_schema_migrates_it(tmp_path: Path, mo
     assert developers.get(store.db.read(), "acme")
 
 
-def test_a_start_indexes_what_a_crash_left_after_a_migration(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_indexes_what_a_crash_left_after_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(tmp_path / "store", socket=str(tmp_path / "portal.sock"))
     add_developer(store, publishing.OWNER.developer_id)
     publishing.add_app(store, "org.example.app")
     publishing.publish(store, "org.example.app", 1, name="Reader", payload_bytes=1)
@@ -168,8 +170,10 @@ def test_a_start_indexes_what_a_crash_left_after_a_migration(store: Store, monke
         tx.execute("DELETE FROM apps_words")
         tx.execute("INSERT INTO apps_unindexed SELECT number FROM apps")
     monkeypatch.setattr(serve, "_run", lambda *_: None)
+    monkeypatch.setenv(METRICS_VARIABLE, "")  # so that what the server sets ends with the test
     serve.serve(store.settings)
     assert [app.app_id for app in apps.published(store.db.read(), query="reader", limit=9)] == ["org.example.app"]
+    store.db.close()
 
 
 def test_a_release_too_old_for_the_database_neither_serves_nor_changes_it(tmp_path: Path) -> None:
