@@ -15,6 +15,7 @@ from portal.mirror import private_probe
 from portal.mirror.client import Bucket
 from portal.mirror.probe import probe as probed
 from portal.mirror.providers import engine_of
+from portal.printable import printable
 from portal.store.store import open_store
 
 
@@ -59,7 +60,7 @@ def mirror(
         print(running)
         return
     for key in done.strangers:
-        print(f"not the store's: {key if key.isprintable() else ascii(key)}", file=sys.stderr)
+        print(f"not the store's: {printable(key)}", file=sys.stderr)
 
 
 def _probe() -> None:

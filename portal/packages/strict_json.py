@@ -4,6 +4,8 @@ import json
 import math
 import re
 
+from portal.packages.errors import quote
+
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
 
 
@@ -56,7 +58,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value: dict[str, object] = {}
     for name, member in pairs:
         if name in value:
-            raise JsonRejected(f"has the name {json.dumps(name[:100])} twice in one object")
+            raise JsonRejected(f"has the name {quote(name, 100)} twice in one object")
         value[name] = member
     return value
 

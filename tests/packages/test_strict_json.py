@@ -32,6 +32,7 @@ REFUSED = {
     "overflow": (b"[1e999]", "contains 1e999"),
     "digits": (b"9" * 5000, "integer of thousands of digits"),
     "name twice": (b'{"a": 1, "b": {"c": 1, "c": 2}}', 'has the name "c" twice'),
+    "a Japanese name twice": ('{"名": 1, "名": 2}'.encode(), 'has the name "名" twice'),
     "escaped name twice": (rb'{"a": 1, "\u0061": 2}', 'has the name "a" twice'),
     "deep array": (b"[" * 33 + b"]" * 33, "deeper than 32"),
     "10,000 deep": (b"[" * 10_000 + b"]" * 10_000, "deeper than 32"),
