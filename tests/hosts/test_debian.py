@@ -322,6 +322,7 @@ def test_an_authority_certifies_the_host(
     assert led.headers["Location"] == f"https://{host.address}/api/store/apps?q=x"
     assert "revoke" in store.get("/api/apps", status=403, headers={"Authorization": f"Bearer {store.admin}"}).text
     assert store.metric("mosis_storage_budget_bytes") > 0
+    assert store.metric("mosis_certificate_expires_timestamp_seconds") > time.time() + 86400, "not the first one"
     assert host.ssh("sudo stat -c '%a %U' /etc/mosis/tls/certificate.pem /etc/mosis/tls") == "600 root\n700 root\n"
     lines = json.loads(host.try_ssh("sudo mosis status --json").stdout)["lines"]
     assert [line["ok"] for line in lines if line["name"] == "certificate"] == [True]
