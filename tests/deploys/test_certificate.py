@@ -5,6 +5,7 @@ import ipaddress
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 class Pair:
-    """A self-signed certificate, valid from `begins` to `ends` of now, and its key, as files."""
+    """A certificate, valid from `begins` to `ends` of now, and its key, as files; self-signed, or `by` an authority."""
 
     def __init__(
         self,
@@ -51,19 +52,24 @@ class Pair:
         ends: timedelta = 2 * DAY,
         usage: x509.ObjectIdentifier | None = None,
         password: KeySerializationEncryption | None = None,
+        subject: str = NAME,
+        by: "Pair | None" = None,
     ) -> None:
         place.mkdir(exist_ok=True)
         self.certificate, self.key = place / "certificate.pem", place / "key.pem"
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-        whose = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-        builder = x509.CertificateBuilder(whose, whose, key.public_key(), x509.random_serial_number())
+        self.private = key
+        self.whose = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+        issuer = by or self
+        builder = x509.CertificateBuilder(issuer.whose, self.whose, key.public_key(), x509.random_serial_number())
         builder = builder.not_valid_before(now + begins).not_valid_after(now + ends)
+        builder = builder.add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
         if names:
             known = [x509.IPAddress(ipaddress.ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
             builder = builder.add_extension(x509.SubjectAlternativeName(known), critical=False)
         if usage:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        self.certificate.write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+        self.certificate.write_bytes(builder.sign(issuer.private, SHA256()).public_bytes(Encoding.PEM))
         encryption = password or NoEncryption()
         self.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
 
@@ -87,6 +93,22 @@ def test_a_certificate_that_clients_accept(tmp_path: Path) -> None:
     assert pair.fault(NAME) == ""
     pair.certificate.write_bytes(pair.key.read_bytes() + pair.certificate.read_bytes())
     pair.key = pair.certificate
+    assert pair.fault(NAME) == ""
+
+
+def test_what_only_a_newer_python_refuses_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate without identifiers of its keys, by the default context of Python 3.13."""
+    default_context = ssl.create_default_context
+
+    def strict(*, cafile: str) -> ssl.SSLContext:
+        context = default_context(cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    authority = Pair(tmp_path / "authority", subject="authority")
+    pair = Pair(tmp_path / "store", by=authority)
+    pair.certificate.write_bytes(pair.certificate.read_bytes() + authority.certificate.read_bytes())
+    monkeypatch.setattr(ssl, "create_default_context", strict)
     assert pair.fault(NAME) == ""
 
 
