@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 REPACK = "Pack it again with `mosis pack`, which writes exactly what the store accepts."
+RENAME = "Rename what is listed, and pack and sign it again."
+LINKS = "Replace each link by a copy of what it points to, and pack it again with `mosis pack`."
 FOLDER = "Pack the folder with `mosis pack`, which packs its content, and sign the package."
 TAKEN = (
     "Raise `version_code` in manifest.json: once published, a code names one package for ever. Withdraw the other"
@@ -20,6 +22,10 @@ class Remedy:
     text: str
 
 
+BAD_NAMES = (
+    r"differ only in|both a file and a directory|is longer than \d+ bytes|component longer than|directories deep"
+    r"|form NFC|contains (a drive|a control|U\+)|begins with a space|a device name|ends with a semicolon"
+)
 REMEDIES = (
     Remedy(r"version_code \d+ must be greater", "Raise `version_code` in manifest.json, and pack and sign it again."),
     Remedy(r"already has a version", TAKEN),
@@ -30,6 +36,8 @@ REMEDIES = (
         r"^manifest\.json", "Correct manifest.json, and pack and sign it again. /schemas/manifest.json describes it."
     ),
     Remedy(r"^META-INF/mosis\.sig.* missing", "`mosis push` packs, signs and uploads a folder at once."),
+    Remedy(BAD_NAMES, RENAME),
+    Remedy(r"is a link or a device", LINKS),
     Remedy(r"is signed with key", "Ask the developer which key is right; your own is in `mosis key show`."),
     Remedy(
         r"is not registered",

@@ -6,9 +6,9 @@ import pytest
 
 from portal.packages import package
 from portal.packages.errors import PackageRejected
-from portal.packages.remedies import FOLDER, REPACK, remedies, remedy
+from portal.packages.remedies import FOLDER, LINKS, RENAME, REPACK, remedies, remedy
 from tests.packages import test_mismatch
-from tests.packages.hostile import FILE, MANIFEST, SIGNATURE, Item, build, file
+from tests.packages.hostile import FILE, MANIFEST, SIGNATURE, UTF8, Item, build, file
 from tests.packages.hostile import package as archive
 from tests.packages.test_archive import FORCED
 
@@ -18,7 +18,12 @@ REMEDIES = {
     "no signature": (build([MANIFEST]), "`mosis push` packs, signs and uploads"),
     "too many entries": (archive(FILE, count=10_001, here=10_001), "Remove what the app does not need"),
     "a method": (archive(file(method=12)), REPACK),
-    "a link": (archive(file(central={"external": 0o120777 << 16})), REPACK),
+    "a link": (archive(file(central={"external": 0o120777 << 16})), LINKS),
+    "a name of Windows": (archive(file(name=b"a:b")), RENAME),
+    "names that differ in case": (archive(FILE, file(name=b"files/A.TXT")), RENAME),
+    "a device name": (archive(file(name=b"nul.txt")), RENAME),
+    "a name written backwards": (archive(file(name="a\u202eb".encode(), flags=UTF8)), RENAME),
+    "a file of macOS": (archive(file(name=b"__MACOSX/a")), REPACK),
     "ZIP64": (archive(FORCED), REPACK),
 }
 
@@ -36,7 +41,7 @@ def test_each_way_is_given_once() -> None:
     """`zip` and `tar` of `.` have both faults; to pack the folder mends both."""
     faults = ['manifest.json is missing at the root, it is at "./manifest.json": pack `*`, not `.`.', '"./a" has a .']
     assert remedies(faults) == [FOLDER]
-    assert remedies(['"a" is a link.', '"b" is encrypted.', "manifest.json is missing."]) == [
+    assert remedies(['"a" is deleted.', '"b" is encrypted.', "manifest.json is missing."]) == [
         REPACK, "Put manifest.json at the root of the archive; `mosis init` writes one.",
     ]  # fmt: skip
 
