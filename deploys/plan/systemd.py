@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from deploys.plan import schedules, standby, tls
 from deploys.plan.data import HostData
@@ -100,6 +101,14 @@ def _litestream(release: Release, data: HostData, variables: Mapping[str, object
     return stamped(release.id, config, unit, template, reads=(CURRENT,), **variables)
 
 
+def _of_jobs_alone(settings: Settings) -> tuple[Path, ...]:
+    """Secrets that the portal does not need: the key of a bucket, unless it signs uploads with it."""
+    mirror = settings.mirror
+    if mirror is None or (mirror.private and mirror.signing.credentials == mirror.credentials):
+        return ()
+    return (mirror.credentials,)
+
+
 def _nginx(data: HostData, settings: Settings) -> Service:
     site = render_nginx(
         "nginx/mosis.conf.j2", data, settings, metrics_port=data.metrics_port, error_log="/var/log/nginx/error.log"
@@ -121,8 +130,9 @@ def _portal(release: Release, config: File, settings: Settings, variables: Mappi
     """The unit, a second one that takes over while the first is exchanged, and the script that does it."""
     unit, template = f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2"
     tasks = TASKS + settings.workers * (settings.threads + TASKS)
-    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", tasks_max=tasks, **variables)
-    second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", tasks_max=tasks, **variables)
+    known = {"tasks_max": tasks, "hidden": _of_jobs_alone(settings), **variables}
+    service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **known)
+    second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **known)
     bridge = root_file(f"{UNITS}/mosis-portal-bridge.service", second)
     kept = (config.path, unit, bridge.path, CURRENT, PREVIOUS)
     exchange = exchange_of("systemd", EXCHANGE, settings, mosis=COMMAND, good=GOOD, kept=kept, seconds=READY_SECONDS)

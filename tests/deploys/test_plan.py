@@ -264,6 +264,23 @@ def test_the_portal_cannot_read_the_keys_of_the_catalogue(release: Release) -> N
         assert not [bind for bind in service["volumes"] if Path(keys).is_relative_to(bind.get("target", "/none"))]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "keys", "hidden"),
+    [({}, ["mirror-credentials"], True), ({"private_bucket": "drafts"}, ["mirror-credentials"], False),
+     ({"private_bucket": "drafts"}, ["mirror-credentials", "mirror-upload-credentials"], True)],
+    ids=["no uploads there", "one key for all", "a key for uploads"],
+)  # fmt: skip
+def test_the_portal_sees_the_key_of_a_bucket_only_to_sign_with_it(
+    chosen: dict[str, str], keys: list[str], hidden: bool, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
+    secrets = dict.fromkeys(keys, "env:MOSIS_TEST_SECRET")
+    wanted = plan(SYSTEMD | {"mosis_settings": {"mirror": MIRROR | chosen}, "mosis_secrets": secrets}, release)
+    for unit in ("mosis-portal", "mosis-portal-bridge"):
+        lines = contents(wanted)[f"/etc/systemd/system/{unit}.service"].splitlines()
+        assert ("InaccessiblePaths=-/srv/mosis/secrets/mirror-credentials" in lines) == hidden
+
+
 def test_a_secret_never_shows(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_TEST_SECRET", "AKIA\nhunter2")
     secrets = {"mirror-credentials": "env:MOSIS_TEST_SECRET"}
