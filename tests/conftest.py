@@ -64,9 +64,8 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """One portal a test process; tests use developers and apps of their own. What all of them left is checked."""
-    running = Portal(make_store(tmp_path_factory.mktemp("portal") / "store", port=free_port())).start()
-    yield running
-    running.stop()
+    with Portal(make_store(tmp_path_factory.mktemp("portal") / "store", port=free_port())) as running:
+        yield running
     assert audit.first_fault(running.store.db.read()) is None
     log = (running.store.layout.root / "portal.log").read_text()
     assert not tokens.PATTERN.search(log), "a token in the log"

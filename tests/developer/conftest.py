@@ -40,12 +40,8 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     service = CiService(directory / "jwks.json")
     service.publish()
     store = make_store(directory / "store", port=free_port(), accel=True, proxied=True, **service.settings())
-    portal = Portal(store).start()
-    try:
-        with nginx_before(portal) as url:
-            yield Front(portal, url, add_developer(store, "reviewer", key=None, scope="reviewer"), service)
-    finally:
-        portal.stop()
+    with Portal(store) as portal, nginx_before(portal) as url:
+        yield Front(portal, url, add_developer(store, "reviewer", key=None, scope="reviewer"), service)
 
 
 @dataclass

@@ -70,14 +70,10 @@ def expired(portal: Portal, path: str) -> str:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     made = make_store(tmp_path_factory.mktemp("upload") / "store", port=free_port(), accel=True, proxied=True)
-    portal = Portal(made).start()
-    try:
-        with nginx_before(portal) as url:
-            token = add_developer(made, "dev", KEY)
-            Client(Account(url, token)).post("/api/apps", Document, {"app_id": APP, "name": "Upload"})
-            yield Store(portal, url, token)
-    finally:
-        portal.stop()
+    with Portal(made) as portal, nginx_before(portal) as url:
+        token = add_developer(made, "dev", KEY)
+        Client(Account(url, token)).post("/api/apps", Document, {"app_id": APP, "name": "Upload"})
+        yield Store(portal, url, token)
 
 
 @pytest.fixture(autouse=True)

@@ -19,13 +19,10 @@ ROOT_KEY = Ed25519PrivateKey.generate()
 def publisher(tmp_path: Path) -> Iterator[Publisher]:
     """A store of its own with keys of a catalogue."""
     store = make_store(tmp_path / "store", port=free_port())
-    portal = Portal(store).start()
-    try:
+    with Portal(store) as portal:
         catalogue_keys.make(store, [ROOT_KEY])
         with only_publisher(portal, tmp_path, "admin") as made:
             yield made
-    finally:
-        portal.stop()
         store.db.close()
 
 

@@ -24,9 +24,8 @@ TIMESTAMP = "metadata/timestamp.json"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     store = make_store(tmp_path_factory.mktemp("served") / "store", port=free_port(), accel=True, proxied=True)
-    running = Portal(store).start()
-    yield running
-    running.stop()
+    with Portal(store) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=["portal", "nginx"])

@@ -22,12 +22,11 @@ PAYLOAD = 600_000  # bytes, so that half of a body is more than the portal reads
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Publisher]:
     """A publisher at a portal whose workers may be killed."""
-    portal = Portal(make_store(tmp_path / "store", port=free_port())).start()
-    try:
-        with only_publisher(portal, tmp_path) as publisher:
-            yield publisher
-    finally:
-        portal.stop()
+    with (
+        Portal(make_store(tmp_path / "store", port=free_port())) as portal,
+        only_publisher(portal, tmp_path) as publisher,
+    ):
+        yield publisher
 
 
 def form(publisher: Publisher, headers: dict[str, str] | None = None) -> httpx.Request:

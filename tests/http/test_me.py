@@ -159,18 +159,17 @@ def test_a_release_without_bound_tokens_refuses_them(publisher: Publisher, bound
 
 
 def test_a_developer_sets_and_deletes_its_webhook(tmp_path: Path) -> None:
-    running = Portal(make_store(tmp_path / "store", port=free_port(), webhooks="public")).start()
-    try:
-        with running.client(add_developer(running.store, "acme", None)) as client:
-            problem(client.get("/api/me/webhook"), 404, "NOT_FOUND")
-            made = client.put("/api/me/webhook", json={"url": "https://example.org/hook"}).json()
-            assert made["secret"].startswith("whsec_")
-            shown = client.get("/api/me/webhook").json()
-            assert (shown["url"], shown["waiting"], "secret" in shown) == ("https://example.org/hook", 0, False)
-            again = client.put("/api/me/webhook", json={"url": "https://example.org/hook"}).json()
-            assert again["secret"] != made["secret"]
-            assert client.delete("/api/me/webhook").status_code == 204
-            problem(client.get("/api/me/webhook"), 404, "NOT_FOUND")
-            problem(client.put("/api/me/webhook", json={"url": "http://10.0.0.1/"}), 422, "VALIDATION_ERROR")
-    finally:
-        running.stop()
+    with (
+        Portal(make_store(tmp_path / "store", port=free_port(), webhooks="public")) as running,
+        running.client(add_developer(running.store, "acme", None)) as client,
+    ):
+        problem(client.get("/api/me/webhook"), 404, "NOT_FOUND")
+        made = client.put("/api/me/webhook", json={"url": "https://example.org/hook"}).json()
+        assert made["secret"].startswith("whsec_")
+        shown = client.get("/api/me/webhook").json()
+        assert (shown["url"], shown["waiting"], "secret" in shown) == ("https://example.org/hook", 0, False)
+        again = client.put("/api/me/webhook", json={"url": "https://example.org/hook"}).json()
+        assert again["secret"] != made["secret"]
+        assert client.delete("/api/me/webhook").status_code == 204
+        problem(client.get("/api/me/webhook"), 404, "NOT_FOUND")
+        problem(client.put("/api/me/webhook", json={"url": "http://10.0.0.1/"}), 422, "VALIDATION_ERROR")

@@ -28,13 +28,12 @@ STEADY_LOOKS = 5
 @pytest.fixture(scope="module")
 def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
     root = tmp_path_factory.mktemp("disk")
-    portal = Portal(make_store(root / "store", port=free_port(), accel=True, proxied=True)).start()
-    try:
-        with only_publisher(portal, root, scope="admin") as publisher:
-            publisher.publish(1, payload_bytes=PACKAGE_BYTES)
-            yield publisher
-    finally:
-        portal.stop()
+    with (
+        Portal(make_store(root / "store", port=free_port(), accel=True, proxied=True)) as portal,
+        only_publisher(portal, root, scope="admin") as publisher,
+    ):
+        publisher.publish(1, payload_bytes=PACKAGE_BYTES)
+        yield publisher
 
 
 @pytest.fixture(scope="module")

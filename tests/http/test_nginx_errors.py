@@ -57,9 +57,8 @@ SECURITY = {name: value for name, value in rendering.SECURITY.items() if name !=
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     root = tmp_path_factory.mktemp("errors")
     settings = {"port": free_port(), "accel": True, "proxied": True, "metrics_networks": ["192.0.2.0/24"]}
-    running = Portal(make_store(root / "store", **settings)).start()
-    yield running
-    running.stop()
+    with Portal(make_store(root / "store", **settings)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

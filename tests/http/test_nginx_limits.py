@@ -34,13 +34,12 @@ STRANGER, NEIGHBOUR, OWNER = "203.0.113.7", "203.0.113.8", "198.51.100.1"
 def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
     root = tmp_path_factory.mktemp("limits")
     settings = {"port": free_port(), "accel": True, "proxied": True, "workers": 1, "threads": THREADS}
-    portal = Portal(make_store(root / "store", **settings)).start()
-    try:
-        with only_publisher(portal, root, scope="admin") as publisher:
-            publisher.publish(1, payload_bytes=12 * MIB)
-            yield publisher
-    finally:
-        portal.stop()
+    with (
+        Portal(make_store(root / "store", **settings)) as portal,
+        only_publisher(portal, root, scope="admin") as publisher,
+    ):
+        publisher.publish(1, payload_bytes=12 * MIB)
+        yield publisher
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,8 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """A portal of one worker and few threads, as it is set up behind nginx."""
     settings = {"port": free_port(), "accel": True, "proxied": True, "workers": 1, "threads": THREADS}
     store = make_store(tmp_path_factory.mktemp("behind") / "store", metrics_networks=["192.0.2.0/24"], **settings)
-    running = Portal(store).start()
-    yield running
-    running.stop()
+    with Portal(store) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -110,25 +109,25 @@ def await_portal(front: str) -> None:
 def test_a_worker_that_dies_fails_no_request_that_can_be_tried_again(workers: int, tmp_path: Path) -> None:
     """Nor if nginx notices of all its connections at once that they are closed, as on a busy machine."""
     settings = {"socket": str(tmp_path / "portal.sock"), "accel": True, "proxied": True, "workers": workers}
-    portal = Portal(make_store(tmp_path / "store", **settings)).start()
-    try:
-        with nginx_before(portal) as url, ThreadPoolExecutor(CLIENTS) as pool:
-            codes = [*pool.map(lambda _: httpx.get(f"{url}/readyz").status_code, range(4 * CLIENTS))]
-            assert set(codes) == {200}, "now nginx keeps connections to each worker"
-            nginx = children(int((tmp_path / "store/run/nginx.pid").read_text()))
-            dying, kept = min(children(portal.process.pid)), descriptors(nginx)
-            os.kill(dying, signal.SIGSTOP)
-            asked = [pool.submit(httpx.get, f"{url}/readyz", timeout=PATIENCE) for _ in range(CLIENTS // 2)]
-            deadline = time.monotonic() + 3  # fewer requests under way prove less, and fail nothing
-            while descriptors(nginx) < kept + sum(not each.done() for each in asked) and time.monotonic() < deadline:
+    with (
+        Portal(make_store(tmp_path / "store", **settings)) as portal,
+        nginx_before(portal) as url,
+        ThreadPoolExecutor(CLIENTS) as pool,
+    ):
+        codes = [*pool.map(lambda _: httpx.get(f"{url}/readyz").status_code, range(4 * CLIENTS))]
+        assert set(codes) == {200}, "now nginx keeps connections to each worker"
+        nginx = children(int((tmp_path / "store/run/nginx.pid").read_text()))
+        dying, kept = min(children(portal.process.pid)), descriptors(nginx)
+        os.kill(dying, signal.SIGSTOP)
+        asked = [pool.submit(httpx.get, f"{url}/readyz", timeout=PATIENCE) for _ in range(CLIENTS // 2)]
+        deadline = time.monotonic() + 3  # fewer requests under way prove less, and fail nothing
+        while descriptors(nginx) < kept + sum(not each.done() for each in asked) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with stopped(nginx):
+            os.kill(dying, signal.SIGKILL)
+            while dying in children(portal.process.pid):
                 time.sleep(0.02)
-            with stopped(nginx):
-                os.kill(dying, signal.SIGKILL)
-                while dying in children(portal.process.pid):
-                    time.sleep(0.02)
-            assert {each.result().status_code for each in asked} == {200}
-    finally:
-        portal.stop()
+        assert {each.result().status_code for each in asked} == {200}
 
 
 def descriptors(processes: list[int]) -> int:

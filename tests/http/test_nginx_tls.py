@@ -38,9 +38,8 @@ class Front:
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     settings = {"port": free_port(), "accel": True, "proxied": True, "workers": 1}
-    running_portal = Portal(make_store(tmp_path_factory.mktemp("tls") / "store", **settings)).start()
-    yield running_portal
-    running_portal.stop()
+    with Portal(make_store(tmp_path_factory.mktemp("tls") / "store", **settings)) as running_portal:
+        yield running_portal
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,8 @@ def offloading(tmp_path: Path, empty: S3) -> Iterator[Publisher]:
     """A portal that has a public mirror, and a developer who may publish."""
     bucket = empty.model_dump(mode="json") | {"public_url": f"{CDN}/"}
     store = make_store(tmp_path / "store", port=free_port(), mirror=bucket, download="redirect")
-    portal = Portal(store).start()
-    try:
-        with only_publisher(portal, tmp_path, scope="admin") as publisher:
-            yield publisher
-    finally:
-        portal.stop()
+    with Portal(store) as portal, only_publisher(portal, tmp_path, scope="admin") as publisher:
+        yield publisher
 
 
 def download(publisher: Publisher, code: int, **headers: str) -> httpx.Response:

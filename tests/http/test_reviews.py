@@ -81,13 +81,12 @@ def noting() -> str:
 
 @pytest.mark.parametrize(("policy", "status"), [("always", 200), ("never", 403)])
 def test_the_setting_decides(tmp_path: Path, policy: str, status: int) -> None:
-    running = Portal(make_store(tmp_path / "store", port=free_port(), own_reviews=policy)).start()
-    try:
-        with only_publisher(running, tmp_path, "admin") as publisher:
-            submitted(publisher, 1)
-            assert publisher.step(1, "publish").status_code == status
-    finally:
-        running.stop()
+    with (
+        Portal(make_store(tmp_path / "store", port=free_port(), own_reviews=policy)) as running,
+        only_publisher(running, tmp_path, "admin") as publisher,
+    ):
+        submitted(publisher, 1)
+        assert publisher.step(1, "publish").status_code == status
 
 
 def test_what_was_replaced_since_it_was_seen_is_not_published(publisher: Publisher) -> None:

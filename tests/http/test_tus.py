@@ -251,12 +251,11 @@ def test_tuspy_uploads_through_ten_disconnects(publisher: Publisher, checksum: b
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[Publisher]:
     """A developer at a portal of their own, which may be killed."""
-    portal = Portal(make_store(tmp_path / "mortal", port=free_port())).start()
-    try:
-        with only_publisher(portal, tmp_path) as publisher:
-            yield publisher
-    finally:
-        portal.stop()
+    with (
+        Portal(make_store(tmp_path / "mortal", port=free_port())) as portal,
+        only_publisher(portal, tmp_path) as publisher,
+    ):
+        yield publisher
 
 
 def test_a_killed_portal_has_what_it_acknowledged(mortal: Publisher) -> None:

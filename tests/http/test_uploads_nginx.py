@@ -40,12 +40,12 @@ class Fronted(Portal):
 @pytest.fixture(scope="module")
 def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
     root = tmp_path_factory.mktemp("fronted")
-    portal = Portal(make_store(root / "store", port=free_port(), accel=True, proxied=True)).start()
-    try:
-        with nginx_before(portal) as url, only_publisher(Fronted(portal.store, front=url), root) as publisher:
-            yield publisher
-    finally:
-        portal.stop()
+    with (
+        Portal(make_store(root / "store", port=free_port(), accel=True, proxied=True)) as portal,
+        nginx_before(portal) as url,
+        only_publisher(Fronted(portal.store, front=url), root) as publisher,
+    ):
+        yield publisher
 
 
 def begin(url: str, method: str, length: int, *lines: str) -> socket.socket:

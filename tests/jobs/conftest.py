@@ -35,8 +35,7 @@ def saved(tmp_path: Path, drive: Path) -> Store:
 @pytest.fixture
 def published(saved: Store, tmp_path: Path) -> Iterator[Publisher]:
     """A portal with two published versions and one draft, all backed up on the drive; Litestream is not part of it."""
-    portal = Portal(saved).start()
-    try:
+    with Portal(saved) as portal:
         token = add_developer(saved, "acme")
         reviewer = add_developer(saved, "reviewer", key=None, scope="reviewer")
         with portal.client(token) as client, portal.client(reviewer) as second:
@@ -46,5 +45,3 @@ def published(saved: Store, tmp_path: Path) -> Iterator[Publisher]:
                 publisher.publish(code, payload_bytes=200_000)
             publisher.upload(publisher.package(3)).raise_for_status()
             yield publisher
-    finally:
-        portal.stop()

@@ -56,9 +56,8 @@ def mirrored(engine: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     bucket, place = private_bucket(engine), tmp_path_factory.mktemp("portal")
     (place / "uploads").write_text(f"{UPLOAD_KEY}\n{SECRET_KEY}\n")
     mirror = settings_with(engine, bucket.engine.bucket) | {"upload_credentials": str(place / "uploads")}
-    running = Portal(make_store(place / "store", port=free_port(), mirror=mirror)).start()
-    yield running
-    running.stop()
+    with Portal(make_store(place / "store", port=free_port(), mirror=mirror)) as running:
+        yield running
 
 
 @pytest.fixture
@@ -538,8 +537,7 @@ def test_a_bucket_that_never_ends_its_answer_holds_no_request_and_the_job_for_a_
     engine: S3, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror = settings_with(engine, "private") | {"endpoint": silent}
-    portal = Portal(make_store(tmp_path / "store", port=free_port(), mirror=mirror, workers=1, threads=4)).start()
-    try:
+    with Portal(make_store(tmp_path / "store", port=free_port(), mirror=mirror, workers=1, threads=4)) as portal:
         key = Ed25519PrivateKey.generate()
         with portal.client(add_developer(portal.store, "dev", key=key)) as client:
             client.post("/api/apps", json={"app_id": APP_ID, "name": "App"}).raise_for_status()
@@ -555,8 +553,6 @@ def test_a_bucket_that_never_ends_its_answer_holds_no_request_and_the_job_for_a_
             problem(away[0], 503, "UNAVAILABLE")
             assert int(away[0].headers["Retry-After"]) > 0
             assert publisher.upload(publisher.package(2)).status_code == 201
-    finally:
-        portal.stop()
 
 
 def test_credentials_that_cannot_be_read_cost_uploads_to_the_bucket_alone(
@@ -565,8 +561,7 @@ def test_credentials_that_cannot_be_read_cost_uploads_to_the_bucket_alone(
     credentials = tmp_path / "credentials"
     credentials.write_text("one-line\n")
     mirror = settings_with(engine, "private") | {"upload_credentials": str(credentials)}
-    portal = Portal(make_store(tmp_path / "store", port=free_port(), mirror=mirror)).start()
-    try:
+    with Portal(make_store(tmp_path / "store", port=free_port(), mirror=mirror)) as portal:
         key = Ed25519PrivateKey.generate()
         with portal.client(add_developer(portal.store, "dev", key=key)) as client:
             client.post("/api/apps", json={"app_id": APP_ID, "name": "App"}).raise_for_status()
@@ -582,8 +577,6 @@ def test_credentials_that_cannot_be_read_cost_uploads_to_the_bucket_alone(
             assert "AKIA%2F" in issued(publisher, size=3000, via="mirror")["url"]
             credentials.write_text("AKIB\nsecret\n")
             assert "AKIB%2F" in issued(publisher, size=3000, via="mirror")["url"]
-    finally:
-        portal.stop()
 
 
 def test_the_command_says_what_it_fetched_and_what_it_needs(uploading: Store, tmp_path: Path) -> None:

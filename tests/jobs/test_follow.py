@@ -284,12 +284,8 @@ def test_a_promoted_standby_is_a_store_and_does_not_follow_again(followed: Pair)
     assert (
         mosis(promoted, "promote").stdout.splitlines()[-1].startswith("promoted: this host has the data of store as of")
     )
-    portal = Portal(promoted).start()
-    try:
-        with portal.client() as client:
-            assert client.get(url).content == package
-    finally:
-        portal.stop()
+    with Portal(promoted) as portal, portal.client() as client:
+        assert client.get(url).content == package
     assert mosis(promoted, "audit", "verify").returncode == 0
     assert list(audit.entries(open_store(own).db.read()))[-1].action == "store.promote"
     # What the lost store had beyond the copy, on a drive for example, is not newer than what this one does from now on.

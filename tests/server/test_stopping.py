@@ -74,9 +74,8 @@ def ran(program: str) -> tuple[int, str]:
 
 @pytest.fixture
 def own_portal(tmp_path: Path) -> Iterator[Portal]:
-    portal = Portal(make_store(tmp_path / "store", port=free_port())).start()
-    yield portal
-    portal.stop()
+    with Portal(make_store(tmp_path / "store", port=free_port())) as portal:
+        yield portal
 
 
 def blocked(pid: int) -> list[set[int]]:

@@ -21,9 +21,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     behind_nginx = {"accel": True, "proxied": True, "public_url": "https://store.test"}
     store = make_store(root, port=free_port(), workers=1, threads=16, **behind_nginx)
     add_developer(store, publishing.OWNER.developer_id)
-    running = Portal(store).start()
-    yield running
-    running.stop()
+    with Portal(store) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

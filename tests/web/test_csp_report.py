@@ -16,9 +16,8 @@ REPORT = {"effective-directive": "img-src", "blocked-uri": "https://evil.example
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> object:
-    running = Portal(make_store(tmp_path_factory.mktemp("csp") / "store", port=free_port(), workers=1)).start()
-    yield running
-    running.stop()
+    with Portal(make_store(tmp_path_factory.mktemp("csp") / "store", port=free_port(), workers=1)) as running:
+        yield running
 
 
 def log(portal: Portal) -> str:

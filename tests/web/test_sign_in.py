@@ -162,9 +162,8 @@ def test_what_a_session_sees_stays_out_of_the_cache(front: str, site: Portal, to
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     root = tmp_path_factory.mktemp("strict") / "store"
-    running = Portal(make_store(root, port=free_port(), auth_failures_per_minute=3, workers=1)).start()
-    yield running
-    running.stop()
+    with Portal(make_store(root, port=free_port(), auth_failures_per_minute=3, workers=1)) as running:
+        yield running
 
 
 def test_guesses_in_the_page_and_in_the_api_count_together(strict: Portal) -> None:
