@@ -100,6 +100,8 @@ def handshake(server: ssl.SSLContext, certificate: str, name: str | None) -> tup
         if name is None:
             raise Unusable(f"is refused by clients: {error.verify_message}") from None
         raise Unusable(f"is not for {name}, or names it only as its Common Name, which clients ignore") from None
+    except ssl.SSLError as error:  # a kind of key that no suite of today takes
+        raise Unusable(f"is refused by clients: {error.reason}") from None
     return ends[0].getpeercert() or {}, ends[0].getpeercert(binary_form=True) or b""
 
 

@@ -53,11 +53,12 @@ class Pair:
         usage: x509.ObjectIdentifier | None = None,
         password: KeySerializationEncryption | None = None,
         subject: str = NAME,
+        curve: ec.EllipticCurve | None = None,
         by: "Pair | None" = None,
     ) -> None:
         place.mkdir(exist_ok=True)
         self.certificate, self.key = place / "certificate.pem", place / "key.pem"
-        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+        key, now = ec.generate_private_key(curve or ec.SECP256R1()), datetime.now(UTC)
         self.private = key
         self.whose = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
         issuer = by or self
@@ -117,6 +118,7 @@ def test_what_clients_would_refuse_is_named(tmp_path: Path) -> None:
     assert "is not for other.test" in pair.fault(NAME, "other.test")
     assert "is not for store.test, or names it only as its Common Name" in Pair(tmp_path / "cn", ()).fault(NAME)
     assert "is refused by clients: unsuitable" in Pair(tmp_path / "eku", usage=CLIENT_AUTH).fault(NAME)
+    assert "is refused by clients" in Pair(tmp_path / "odd", curve=ec.SECP256K1()).fault(NAME)
     pair.key = other.key
     assert f"does not belong to {other.key}" in pair.fault(NAME)
     pair.key = pair.certificate
