@@ -8,6 +8,8 @@ policy), so every Python folds these names to the same.
 import re
 import unicodedata
 
+from portal.printable import JOINERS
+
 NEWEST_KNOWN = 18  # the version of Unicode up to which ADDED is complete
 
 ADDED = """
@@ -26,9 +28,8 @@ ADDED = """
 """The code points that Unicode added after 14.0, in hexadecimal, without emoji."""
 
 _EMOJI = re.compile("[\U0001f000-\U0001faff]")
-_JOINER = "[\u200c\u200d]"
-_BESIDE = "[^\\x00-\\x7f\u200c\u200d]"
-_JOINED = re.compile(f"(?<={_BESIDE}){_JOINER}(?={_BESIDE})")
+_BESIDE = f"[^\\x00-\\x7f{JOINERS}]"
+_JOINED = re.compile(f"(?<={_BESIDE})[{JOINERS}](?={_BESIDE})")
 
 
 def _code_points(ranges: str) -> str:
@@ -74,7 +75,9 @@ def difference(name: str, other: str) -> str:
 
 
 def _without_joiners(name: str) -> str:
-    return name.replace("\u200c", "").replace("\u200d", "")
+    for joiner in JOINERS:
+        name = name.replace(joiner, "")
+    return name
 
 
 def _is_invisible(character: str) -> bool:
