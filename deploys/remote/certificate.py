@@ -60,15 +60,17 @@ def server_of(certificate: str, key: str) -> ssl.SSLContext:
     try:
         client_of(certificate)
     except ssl.SSLError:
-        raise Unusable("has no certificate in PEM") from None
+        raise Unusable("contains no certificate in PEM") from None
     try:
-        context.load_cert_chain(certificate, key, password=lambda: "")  # nobody is there to type one
+        context.load_cert_chain(certificate, key, password=lambda: "")  # nobody can type one
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise Unusable(f"does not belong to {key}; the store's own certificate has to be the first one") from None
+            raise Unusable(
+                f"does not match the key {key}; the store's own certificate has to be the first in the file"
+            ) from None
         if error.reason and "TOO_SMALL" in error.reason:
-            raise Unusable(f"has a key that is too short ({error.reason})") from None
-        raise Unusable(f"cannot be used: {key} has no private key in PEM without a password") from None
+            raise Unusable(f"has a key that is too small ({error.reason})") from None
+        raise Unusable(f"cannot be used: {key} contains no unencrypted private key in PEM") from None
     return context
 
 
@@ -98,22 +100,26 @@ def handshake(server: ssl.SSLContext, certificate: str, name: str | None) -> tup
                     end.do_handshake()
     except ssl.SSLCertVerificationError as error:
         if name is None:
-            raise Unusable(f"is refused by clients: {error.verify_message}") from None
-        raise Unusable(f"is not for {name}, or names it only as its Common Name, which clients ignore") from None
+            raise Unusable(f"is rejected by clients: {error.verify_message}") from None
+        raise Unusable(f"does not cover {name}, or only in its Common Name, which clients ignore") from None
     except ssl.SSLError as error:  # a kind of key that no suite of today takes
-        raise Unusable(f"is refused by clients: {error.reason}") from None
+        raise Unusable(f"is rejected by clients: {error.reason}") from None
     return ends[0].getpeercert() or {}, ends[0].getpeercert(binary_form=True) or b""
 
 
 def require_valid(shown: dict[str, Any], days: int) -> None:
     """Raises Unusable for a certificate that is not valid now, or ends within so many days."""
-    now, clock = time.time(), time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    now, clock = time.time(), time.strftime("%b %d %H:%M %Y UTC", time.gmtime())
     if ssl.cert_time_to_seconds(shown["notBefore"]) > now:
-        raise Unusable(f"is valid from {shown['notBefore']} on: this host's clock is wrong, or it is early ({clock})")
+        raise Unusable(
+            f"is not valid before {shown['notBefore']}, and this host's clock says {clock}: correct the clock, or wait"
+        )
     if ssl.cert_time_to_seconds(shown["notAfter"]) <= now:
-        raise Unusable(f"ended {shown['notAfter']}: renew it, unless this host's clock is wrong ({clock})")
+        raise Unusable(
+            f"expired {shown['notAfter']}, by this host's clock, which says {clock}: renew it, or correct the clock"
+        )
     if ssl.cert_time_to_seconds(shown["notAfter"]) <= now + days * DAY:
-        raise Unusable(f"ends {shown['notAfter']}: renew it, then run `systemctl reload nginx`")
+        raise Unusable(f"expires {shown['notAfter']}: renew it, then run `systemctl reload nginx`")
 
 
 def presented(port: int, names: list[str]) -> bytes | None:
@@ -127,7 +133,7 @@ def presented(port: int, names: list[str]) -> bytes | None:
         ) as secured:
             return secured.getpeercert(binary_form=True)
     except (OSError, ValueError) as error:
-        raise Unusable(f"is not presented at port {port}, where nginx should: {error}") from None
+        raise Unusable(f"is not presented by nginx at port {port}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ def certificate(wanted: dict[str, Any]) -> Iterator[Line]:
     """That of nginx: the `script` beside this one judges what is `wanted` of it."""
     found = json.loads(output(sys.executable, wanted["script"], json.dumps(wanted["wanted"])) or "{}")
     fault = found.get("fault", f"cannot be checked: {wanted['script']} fails")
-    yield line("certificate", not fault, f"{wanted['wanted']['certificate']} {fault or 'ends ' + found['ends']}")
+    yield line("certificate", not fault, f"{wanted['wanted']['certificate']} {fault or 'expires ' + found['ends']}")
 
 
 Check = Callable[[Any], Iterator[Line]]

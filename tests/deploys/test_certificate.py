@@ -115,34 +115,34 @@ def test_what_only_a_newer_python_refuses_is_accepted(tmp_path: Path, monkeypatc
 
 def test_what_clients_would_refuse_is_named(tmp_path: Path) -> None:
     pair, other = Pair(tmp_path / "one"), Pair(tmp_path / "two")
-    assert "is not for other.test" in pair.fault(NAME, "other.test")
-    assert "is not for store.test, or names it only as its Common Name" in Pair(tmp_path / "cn", ()).fault(NAME)
-    assert "is refused by clients: unsuitable" in Pair(tmp_path / "eku", usage=CLIENT_AUTH).fault(NAME)
-    assert "is refused by clients" in Pair(tmp_path / "odd", curve=ec.SECP256K1()).fault(NAME)
+    assert "does not cover other.test" in pair.fault(NAME, "other.test")
+    assert "does not cover store.test, or only in its Common Name" in Pair(tmp_path / "cn", ()).fault(NAME)
+    assert "is rejected by clients: unsuitable" in Pair(tmp_path / "eku", usage=CLIENT_AUTH).fault(NAME)
+    assert "is rejected by clients" in Pair(tmp_path / "odd", curve=ec.SECP256K1()).fault(NAME)
     pair.key = other.key
-    assert f"does not belong to {other.key}" in pair.fault(NAME)
+    assert f"does not match the key {other.key}" in pair.fault(NAME)
     pair.key = pair.certificate
-    assert "has no private key in PEM" in pair.fault(NAME)
+    assert "contains no unencrypted private key" in pair.fault(NAME)
     locked = Pair(tmp_path / "locked", password=BestAvailableEncryption(b"secret"))
-    assert "without a password" in locked.fault(NAME)
+    assert "contains no unencrypted private key" in locked.fault(NAME)
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     pair.certificate.write_bytes(pair.key.read_bytes())
-    assert "has no certificate in PEM" in pair.fault()
+    assert "contains no certificate in PEM" in pair.fault()
     pair.certificate.write_text("")
-    assert "has no certificate in PEM" in pair.fault()
+    assert "contains no certificate in PEM" in pair.fault()
     pair.certificate.unlink()
     assert pair.fault() == f"cannot be used: {pair.certificate}: No such file or directory"
 
 
 def test_a_certificate_has_a_time(tmp_path: Path) -> None:
     ended = Pair(tmp_path / "ended", begins=-2 * DAY, ends=-DAY)
-    assert ended.fault(NAME).startswith("ended ") and ended.fault(NAME, days=None) == ""
-    assert "this host's clock is wrong" in Pair(tmp_path / "early", begins=DAY).fault(NAME)
+    assert ended.fault(NAME).startswith("expired ") and ended.fault(NAME, days=None) == ""
+    assert "is not valid before" in Pair(tmp_path / "early", begins=DAY).fault(NAME)
     soon = Pair(tmp_path / "soon")
-    assert soon.fault(NAME, days=0) == "" and "ends " in soon.fault(NAME, days=14)
+    assert soon.fault(NAME, days=0) == "" and "expires " in soon.fault(NAME, days=14)
 
 
 def test_the_source_alone_answers_on_a_host(tmp_path: Path, release: Release) -> None:
@@ -172,7 +172,7 @@ def test_status_compares_the_file_with_what_nginx_presents(tmp_path: Path) -> No
     with https_before("http://127.0.0.1:1", place) as url:
         port = int(url.rpartition(":")[2])
         [(fine, text)] = lines()
-        assert fine and text.startswith("ends ")
+        assert fine and text.startswith("expires ")
         [(fine, text)] = lines(days=14)
         assert not fine and "renew it, then run `systemctl reload nginx`" in text
         Pair(place)  # renewed, and nginx knows nothing of it
@@ -181,7 +181,7 @@ def test_status_compares_the_file_with_what_nginx_presents(tmp_path: Path) -> No
         os.kill(int((place / "pid").read_text()), signal.SIGHUP)
         until(lambda: lines()[0][0])
     [(fine, text)] = lines()
-    assert not fine and f"is not presented at port {port}" in text
+    assert not fine and f"is not presented by nginx at port {port}" in text
 
 
 def test_a_check_that_fails_is_a_fault(tmp_path: Path) -> None:
