@@ -1,13 +1,13 @@
 """The plan of the runtime `compose`: containers of one image on a Synology NAS or any host with Docker."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deploys.plan import schedules
 from deploys.plan.data import HostData, PlanError
 from deploys.plan.dsm_times import OURS, block
-from deploys.plan.model import Directory, File, Listener, Plan, Secret, Service, Stack
+from deploys.plan.model import Directory, File, Listener, Plan, Secret, Service, Stack, root_file
 from deploys.plan.nginx import CONNECTIONS, FILES, render_nginx
 from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
@@ -56,7 +56,7 @@ def plan(data: HostData, release: Release) -> Plan:
     declared_secrets = secrets_of(data, settings, secrets)
     services = _services(data, release, settings, etc, recipe, variables, _signing(settings, declared_secrets))
     stamps = {name: service.stamp for name, service in services.items()}
-    command = File(f"{home}/bin/mosis", render("compose/mosis.j2", **variables), "755", "root:root")
+    command = root_file(f"{home}/bin/mosis", render("compose/mosis.j2", **variables), "755")
     scripts = {job.name: f"{home}/bin/job-{job.name}" for job in jobs}
     boot = f"{home}/bin/boot"
     exchange = exchange_of(
@@ -145,12 +145,12 @@ def _services(
     port = data.litestream_port
     litestream = render("litestream/litestream.yml.j2", root=data.root, port=port, address="0.0.0.0")
     files: dict[str, tuple[File, ...]] = {
-        "portal": (_file(etc / "mosis.toml", settings.to_toml()),),
+        "portal": (root_file(f"{etc}/mosis.toml", settings.to_toml()),),
         "nginx": (
-            _file(etc / "nginx/site.conf", site),
-            _file(etc / "nginx/nginx.conf", render("compose/nginx.conf.j2", **variables)),
+            root_file(f"{etc}/nginx/site.conf", site),
+            root_file(f"{etc}/nginx/nginx.conf", render("compose/nginx.conf.j2", **variables)),
         ),
-        "litestream": (_file(etc / "litestream.yml", litestream),),
+        "litestream": (root_file(f"{etc}/litestream.yml", litestream),),
         "cloudflared": (),
     }
     if not data.cloudflared:
@@ -190,36 +190,21 @@ def definition(compose_file: str, service: str) -> str:
 
 def _scripts(
     data: HostData, jobs: tuple[Job, ...], scripts: dict[str, str], variables: Mapping[str, object]
-) -> tuple[File, ...]:
-    """The compose file, a script a job, and what a host without cron.d needs to keep its schedules."""
+) -> Iterator[File]:
+    """The compose file, a script for each job, and what a host without cron.d needs to keep its schedules."""
     etc, home = variables["etc"], str(home_of(data))
     lines = block(jobs, scripts) if data.share else ""
-    declared = [
-        File(f"{etc}/compose.yml", render("compose/compose.yml.j2", **variables), "644", "root:root"),
-        File(
-            f"{home}/bin/boot",
-            render("compose/boot.j2", crontab=f"{home}/bin/crontab" if lines else None, **variables),
-            "755",
-            "root:root",
-        ),
-    ]
+    crontab = f"{home}/bin/crontab" if lines else None
+    yield root_file(f"{etc}/compose.yml", render("compose/compose.yml.j2", **variables))
+    yield root_file(f"{home}/bin/boot", render("compose/boot.j2", crontab=crontab, **variables), "755")
     for job in jobs:
         command = job.command if job.of_host else f"{variables['mosis']} {job.command}"
-        script = render("compose/job.j2", job=job, command=command, **variables)
-        declared.append(File(scripts[job.name], script, "755", "root:root"))
-    if lines:
-        declared.append(
-            File(f"{home}/bin/crontab", render("compose/crontab.j2", ours=OURS, **variables), "755", "root:root")
-        )
-        declared.append(File(f"{etc}/crontab", lines, "644", "root:root"))
+        yield root_file(scripts[job.name], render("compose/job.j2", job=job, command=command, **variables), "755")
+    if crontab:
+        yield root_file(crontab, render("compose/crontab.j2", ours=OURS, **variables), "755")
+        yield root_file(f"{etc}/crontab", lines)
     if not data.share:
-        cron = render("compose/cron.j2", jobs=jobs, scripts=scripts)
-        declared.append(File("/etc/cron.d/mosis", cron, "644", "root:root"))
-    return tuple(declared)
-
-
-def _file(path: Path, content: str) -> File:
-    return File(str(path), content, "644", "root:root")
+        yield root_file("/etc/cron.d/mosis", render("compose/cron.j2", jobs=jobs, scripts=scripts))
 
 
 def _directories(data: HostData, home: Path) -> tuple[Directory, ...]:
