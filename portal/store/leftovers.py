@@ -16,10 +16,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from portal.faults import sentence
-from portal.store import deletion, files, job_runs, placement, proposals, retention, tombstones, uploads, versions
+from portal.store import (
+    asset_rows,
+    deletion,
+    files,
+    job_runs,
+    placement,
+    proposals,
+    retention,
+    tombstones,
+    uploads,
+    versions,
+)
 from portal.store.database import queue
 from portal.store.errors import DatabaseBusy
-from portal.store.layout import PROPOSED, RECORD, SYSTEM_NAMES, image_name
+from portal.store.layout import PROPOSED, RECORD, SYSTEM_NAMES
 from portal.store.placement import Target
 from portal.store.store import Store
 
@@ -93,13 +104,13 @@ def name_images(store: Store) -> None:
     The image of an older release has only the plain name; whether its bytes are right, scrub finds out.
     """
     for app in _entries(store.layout.area("assets")):
-        inodes = _images_of(store, app)
-        without = [row for row in _rows(store, app) if inodes.get(row.name) != inodes.get(row.file)]
+        inodes, rows = _images_of(store, app), asset_rows.of_app(store.db.read(), app)
+        without = [row for row in rows if inodes.get(row.name) != inodes.get(row.file_name)]
         if without:
-            with store.db.write():
-                for row in _rows(store, app):
+            with store.db.write() as tx:
+                for row in asset_rows.of_app(tx, app):
                     if row in without:
-                        _link_names(store.layout.asset(app, row.file), store.layout.asset(app, row.name), row.size)
+                        _link_names(row.path(store.layout), row.plain_path(store.layout), row.size)
 
 
 def _link_names(path: Path, plain: Path, size: int) -> None:
@@ -239,23 +250,10 @@ def _images(store: Store, _at: int, _ownerless: Collection[str]) -> Iterator[Pat
         yield from (store.layout.asset(app, name) for name in sorted(present.keys() - _named(store, app)))
 
 
-class _Row(NamedTuple):
-    """The row of an image; `file` is what its plain `name` should be a link to."""
-
-    name: str
-    size: int
-    file: str
-
-
-def _rows(store: Store, app: str) -> Iterator[_Row]:
-    for name, size, sha256 in store.db.read().execute("SELECT name, size, sha256 FROM assets WHERE app_id = ?", (app,)):
-        yield _Row(name, size, image_name(name, sha256))
-
-
 def _named(store: Store, app: str) -> set[str]:
-    proposed = proposals.changed(store.db.read(), app).values()
-    files = {f"{PROPOSED}{asset.file_name}" for asset in proposed}
-    return files | {name for row in _rows(store, app) for name in (row.name, row.file)}
+    db = store.db.read()
+    proposed = {f"{PROPOSED}{row.file_name}" for row in proposals.changed(db, app).values()}
+    return proposed | {name for row in asset_rows.of_app(db, app) for name in (row.name, row.file_name)}
 
 
 def _images_of(store: Store, app: str) -> dict[str, int]:
