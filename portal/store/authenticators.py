@@ -6,6 +6,7 @@ The library is imported at the first use: it costs 0.1 s and 24 MiB, and few req
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from portal.store.errors import Refused
 
 RP_NAME = "Mosis"
 ID_MAX, KEY_MAX = 1023, 2048  # bytes of a credential's id (WebAuthn) and of its public key (RSA of 4096 bits: 530)
+RSA_BITS_MIN = 2048
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def registered(party: RelyingParty, challenge: bytes, sent: Mapping[str, Any]) -
         raise _invalid(error) from error
     if len(made.credential_id) > ID_MAX or len(made.credential_public_key) > KEY_MAX:
         raise Refused("INVALID_PROOF", "This authenticator makes passkeys that are too large.")
+    if _rsa_bits(made.credential_public_key) < RSA_BITS_MIN:
+        raise Refused("INVALID_PROOF", f"This authenticator makes RSA keys of fewer than {RSA_BITS_MIN} bits.")
     return Credential(made.credential_id, made.credential_public_key, made.sign_count)
 
 
@@ -126,6 +130,14 @@ def id_in(sent: Mapping[str, Any]) -> bytes:
 def user_id(developer_id: str, scope: str) -> bytes:
     """Whom an authenticator keeps a passkey for: of one user it keeps the last one."""
     return hashlib.sha256(f"mosis {developer_id} {scope}".encode()).digest()
+
+
+def _rsa_bits(public_key: bytes) -> float:
+    """The length of an RSA key; without a bound for a key on a curve, whose algorithm has one length."""
+    from webauthn.helpers.decode_credential_public_key import DecodedRSAPublicKey, decode_credential_public_key
+
+    key = decode_credential_public_key(public_key)
+    return int.from_bytes(key.n).bit_length() if isinstance(key, DecodedRSAPublicKey) else math.inf
 
 
 def _require_plain_attestation(data: bytes) -> None:

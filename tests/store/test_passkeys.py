@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from portal.store import apps, audit, developers, passkeys, presign, sessions, tokens
 from portal.store.audit import Actor
@@ -203,6 +204,24 @@ def test_one_credential_is_registered_once(store: Store, token: Token, device: A
         register(store, token, device)
     assert refused.value.code == "KEY_EXISTS"
     assert len(passkeys.of_developer(store.db.read(), "dev")) == 1
+
+
+class WithRsa(Authenticator):
+    """As Windows Hello."""
+
+    bits = 2048
+
+    def public(self) -> dict[int, int | bytes]:
+        numbers = rsa.generate_private_key(public_exponent=65537, key_size=self.bits).public_key().public_numbers()
+        return {1: 3, 3: -257, -1: numbers.n.to_bytes(self.bits // 8), -2: numbers.e.to_bytes(3)}
+
+
+def test_an_rsa_key_has_enough_bits(store: Store, token: Token) -> None:
+    device = WithRsa(PARTY.origin)
+    register(store, token, device)
+    device.bits, device.credential_id = 1024, b"weak"
+    with pytest.raises(Refused, match="fewer than 2048 bits"):
+        register(store, token, device)
 
 
 def test_passkeys_are_bounded_and_ended_ones_leave_no_key(store: Store, token: Token, device: Authenticator) -> None:

@@ -34,15 +34,18 @@ class Authenticator:
     def make(self, options: Json) -> Json:
         """The JSON of what `navigator.credentials.create()` returns."""
         self.user_id = options["user"]["id"]
-        numbers = self.key.public_key().public_numbers()
-        public = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
-        attested = bytes(16) + len(self.credential_id).to_bytes(2) + self.credential_id + cbor2.dumps(public)
+        attested = bytes(16) + len(self.credential_id).to_bytes(2) + self.credential_id + cbor2.dumps(self.public())
         data = self._data(options["rp"]["id"], ATTESTED) + attested
         attestation = {"fmt": "none", "attStmt": {}, "authData": data}
         return self._credential(
             clientDataJSON=base64url(self._client_data("webauthn.create", options)),
             attestationObject=base64url(cbor2.dumps(attestation)),
         )
+
+    def public(self) -> dict[int, int | bytes]:
+        """The key as COSE has it."""
+        numbers = self.key.public_key().public_numbers()
+        return {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
 
     def sign(self, options: Json) -> Json:
         """The JSON of what `navigator.credentials.get()` returns."""
