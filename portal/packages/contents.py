@@ -86,15 +86,10 @@ def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[Fault]:
     local = read_exactly(file, LOCAL.size)
     if not local.startswith(b"PK\3\4"):
         raise _Corrupt(f"has no local header at byte {entry.header.offset}")
-    stated, expected = local[_LOCAL_COMMON], entry.record[_CENTRAL_COMMON]
-    differing = [name for name, field in _COMMON_FIELDS.items() if stated[field] != expected[field]]
-    described = bool(entry.header.flags & DESCRIBED)
-    if described:
-        differing = [name for name in differing if name not in _DESCRIBED_FIELDS or any(stated[_COMMON_FIELDS[name]])]
     *_, packed, unpacked, name_length, extra_length = LOCAL.unpack(local)
     if IN_ZIP64 in (packed, unpacked):
         yield Fault(entry.path, extra_fields.NEEDLESS_ZIP64)
-        differing = [name for name in differing if name not in _DESCRIBED_FIELDS]
+    differing = _differing(local, entry)
     name_and_extra = read_exactly(file, entry.header.name_length + entry.extra_length)
     if not differing and name_and_extra[:name_length] != entry.name[:name_length]:
         differing.append("name")
@@ -105,11 +100,23 @@ def _local_faults(file: BufferedIOBase, entry: Entry) -> Iterator[Fault]:
         return  # and so the extra fields are nowhere
     if extra_length != entry.extra_length:
         raise _Corrupt(misfit(entry, extra_length))
-    sizes = b"" if described else extra_fields.repeated_sizes(unpacked, packed)
+    sizes = b"" if entry.header.flags & DESCRIBED else extra_fields.repeated_sizes(unpacked, packed)
     if fault := extra_fields.fault(name_and_extra[name_length:], entry.name, sizes):
         yield Fault(entry.path, fault)
     elif extra_fields.has_unicode_path(name_and_extra[name_length:]) != extra_fields.has_unicode_path(entry.extra):
         yield Fault(entry.path, "has an extra field 0x7075 (Unicode path) in only one of its two headers")
+
+
+def _differing(local: bytes, entry: Entry) -> list[str]:
+    """What both headers state differently; sizes that a descriptor or ZIP64 has instead are not compared."""
+    stated, expected = local[_LOCAL_COMMON], entry.record[_CENTRAL_COMMON]
+    differing = [name for name, field in _COMMON_FIELDS.items() if stated[field] != expected[field]]
+    *_, packed, unpacked, _, _ = LOCAL.unpack(local)
+    if IN_ZIP64 in (packed, unpacked):
+        return [name for name in differing if name not in _DESCRIBED_FIELDS]
+    if entry.header.flags & DESCRIBED:
+        return [name for name in differing if name not in _DESCRIBED_FIELDS or any(stated[_COMMON_FIELDS[name]])]
+    return differing
 
 
 def _digest(file: BufferedIOBase, entry: Entry, keep: bool) -> tuple[ContentDigest, bytes]:
