@@ -13,7 +13,15 @@ from deploys.plan.paths import DSM_HOME, ENVIRONMENT, HOME, PATH
 from deploys.plan.release import Release
 from deploys.plan.render import CHECKOUT, digest, render
 from deploys.plan.schedules import Job
-from deploys.plan.shared import exchange_of, note_of, prometheus_of, secrets_of, settings_of
+from deploys.plan.shared import (
+    exchange_of,
+    memory_of,
+    note_of,
+    prometheus_of,
+    secrets_of,
+    settings_of,
+    tasks_of,
+)
 from portal.settings import Settings
 
 ACCOUNT = "mosis"
@@ -50,6 +58,8 @@ def plan(data: HostData, release: Release) -> Plan:
         "secrets": str(secrets),
         "images": images,
         "nginx_port": NGINX_PORT,
+        "memory": memory_of(settings),
+        "tasks": tasks_of(settings),
         "path": PATH,
         "checks": checks,
     }
@@ -180,12 +190,17 @@ def _stamp(service: str, declared: str, first: str, *made_of: str) -> str:
 
 
 def definition(compose_file: str, service: str) -> str:
-    """What compose creates the service's container from: the file without comments and other services."""
-    text = re.sub(r"(?m)(^|\s+)#.*$", "", compose_file)
+    """What compose creates the service's container from: the file without comments, and what other services have.
+
+    Limits of memory and processes are left out: they are no reason to stop nginx, and apply from its next start.
+    """
+    text = re.sub(r"(?m)^ +(mem|pids)_limit: .*\n|(^|\s+)#.*$", "", compose_file)
     shared, _, rest = text.partition("services:\n")
     services, _, resources = rest.partition("\nvolumes:\n")
     own = [part for part in re.split(r"(?m)^  (?=\w+:)", services) if part.startswith(f"{service}:")]
-    return "\0".join((shared.strip(), *(part.strip() for part in own), resources.strip()))
+    others = re.compile(r"(?m)^  (\w+): \{\}$")  # networks of a single service
+    joined = others.sub(lambda found: found[0] if f"networks: [{found[1]}]" in "".join(own) else "", resources)
+    return "\0".join((shared.strip(), *(part.strip() for part in own), joined.strip()))
 
 
 def _scripts(

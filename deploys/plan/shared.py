@@ -12,8 +12,12 @@ from deploys.plan.model import Directory, File, Secret, Service, root_file
 from deploys.plan.paths import PROMETHEUS_DROPINS
 from deploys.plan.render import CHECKOUT, digest, render
 from portal import settings as portal_settings
+from portal.images.limits import memory_bytes
 from portal.mirror.providers import provider_of
-from portal.settings import Settings
+from portal.settings import MIB, Settings
+
+TASKS = 128  # of a process beside the threads that answer: a worker's runtime, its decoder of images
+PROCESS_BYTES = 256 * MIB  # of a process beside the image that it has decoded
 
 CREDENTIALS = "mirror-credentials"
 UPLOAD_CREDENTIALS = "mirror-upload-credentials"
@@ -53,6 +57,16 @@ def settings_of(data: HostData, secrets: Path | None = None, /, **derived: objec
         return settings
     except portal_settings.SettingsError as error:
         raise PlanError(f"Host data: mosis_{error}") from None
+
+
+def tasks_of(settings: Settings) -> int:
+    """How many processes and threads the portal may have."""
+    return TASKS + settings.workers * (settings.threads + TASKS)
+
+
+def memory_of(settings: Settings) -> int:
+    """How many bytes of memory the portal may have: each worker decodes one image at a time."""
+    return PROCESS_BYTES + settings.workers * (PROCESS_BYTES + memory_bytes(settings.image_max_pixels))
 
 
 def secrets_of(data: HostData, settings: Settings, secrets: Path | None = None) -> tuple[Secret, ...]:

@@ -22,12 +22,12 @@ from deploys.plan.shared import (
     secrets_of,
     settings_of,
     stamped,
+    tasks_of,
 )
 from portal.settings import Settings
 
 OWNER = "mosis:mosis"
 READY_SECONDS = 60
-TASKS = 128  # of a process beside the threads that answer: a worker's runtime, its decoder of images
 ROTATION = "/etc/mosis/logrotate.conf"
 
 
@@ -129,8 +129,7 @@ def _cron(jobs: tuple[Job, ...]) -> Service:
 def _portal(release: Release, config: File, settings: Settings, variables: Mapping[str, object]) -> Service:
     """The unit, a second one that takes over while the first is exchanged, and the script that does it."""
     unit, template = f"{UNITS}/mosis-portal.service", "portal/mosis-portal.service.j2"
-    tasks = TASKS + settings.workers * (settings.threads + TASKS)
-    known = {"tasks_max": tasks, "hidden": _of_jobs_alone(settings), **variables}
+    known = {"tasks_max": tasks_of(settings), "hidden": _of_jobs_alone(settings), **variables}
     service = stamped(release.id, config, unit, template, reads=(CURRENT,), bridge="", **known)
     second = render(template, stamp=service.stamp, bridge=f"{RUN}/bridge.sock", **known)
     bridge = root_file(f"{UNITS}/mosis-portal-bridge.service", second)

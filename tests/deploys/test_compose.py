@@ -19,6 +19,8 @@ from deploys.plan.model import Plan
 from deploys.plan.release import Release
 from deploys.plan.render import CHECKOUT
 from deploys.synology.shared_folder import SharedFolder
+from portal.images.limits import memory_bytes
+from portal.settings import MIB
 
 NAS = {"mosis_runtime": "compose", "mosis_share": "mosis", "mosis_root": "/volume1/mosis", "mosis_port": 8080}
 DOCKER = {"mosis_runtime": "compose"}
@@ -89,6 +91,26 @@ def test_containers_may_do_little(release: Release) -> None:
     sources = re.findall(r'source: "([^"]+)"', compose_file)
     assert sources and all(Path(source).is_absolute() for source in sources)
     assert compose_file.count("type: bind") == compose_file.count("create_host_path: false")
+
+
+def test_memory_and_processes_of_a_container_are_bounded(release: Release) -> None:
+    """The portal's by what its images may take; every service that has no limit of its own has the shared ones."""
+    settings = {"workers": 3, "threads": 100, "image_max_pixels": 1_000_000}
+    compose_file = everything(plan(NAS | {"mosis_settings": settings}, release))[COMPOSE_FILE]
+    shared, services = compose_file.split("services:\n", 1)
+    assert {"mem_limit: 1g", "pids_limit: 256"} <= {line.strip() for line in shared.splitlines()}
+    portal, others = services.split("\n  nginx:\n")
+    assert f"mem_limit: {256 * MIB + 3 * (256 * MIB + memory_bytes(1_000_000))}\n" in portal
+    assert "pids_limit: 812\n" in portal
+    assert "_limit:" not in others
+
+
+def test_the_tunnel_does_not_reach_litestream(release: Release) -> None:
+    """Its port for metrics serves Go's profiles too."""
+    compose_file = everything(plan(NAS | TUNNEL | {"mosis_secrets": token(release)}, release))[COMPOSE_FILE]
+    assert "    networks: [metrics]" in definition(compose_file, "litestream")
+    assert "networks:" not in definition(compose_file, "cloudflared").partition("cache:")[0]
+    assert "  metrics: {}" in compose_file.split("\nnetworks:\n")[1]
 
 
 def test_compose_takes_the_file(release: Release, tmp_path: Path) -> None:
@@ -188,6 +210,9 @@ def test_a_release_restarts_what_runs_it_and_not_nginx(release: Release) -> None
         ("stop_grace_period: 30s", "stop_grace_period: 31s", {"litestream"}),
         ("stop_signal: SIGQUIT", "stop_signal: SIGTERM", {"nginx"}),
         ("command: [tunnel,", "command: [tunnel, --quiet,", {"cloudflared"}),
+        ("mem_limit: 1g", "mem_limit: 2g", set()),
+        ("pids_limit: 256", "pids_limit: 512", set()),
+        ("  metrics: {}\n", "", {"litestream"}),
         ("cap_drop: [ALL]", "cap_drop: []", {"portal", "nginx", "litestream", "cloudflared"}),
         ("  cache:\n", "  cache: {external: true}\n", {"portal", "nginx", "litestream", "cloudflared"}),
     ],

@@ -21,7 +21,7 @@ from tests.mirror.seaweed import ACCESS_KEY, SECRET_KEY, seaweed
 
 pytestmark = pytest.mark.seconds(150)
 
-ROOT, PORT, FRONT = "/srv/mosis", 8080, 8000
+ROOT, PORT, FRONT, LITESTREAM_PORT = "/srv/mosis", 8080, 8000, 9099
 DATA = {
     "mosis_runtime": "compose",
     "mosis_root": ROOT,
@@ -87,6 +87,16 @@ def test_all_is_as_declared(inventory: Path, host: Engine, first: Result) -> Non
     assert "container: portal stopped" in verify(inventory).faults
     assert deploy(inventory).changed
     assert verify(inventory).faults == ()
+
+
+def test_containers_have_limits_and_what_is_public_does_not_reach_litestream(host: Engine, first: Result) -> None:
+    limits = "inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}'"
+    assert host.docker(f"{limits} mosis-nginx-1").split() == [str(1024**3), "256"]
+    memory, tasks = map(int, host.docker(f"{limits} mosis-portal-1").split())
+    assert (memory > 2 * 1024**3, tasks > 512) == (True, True)
+    asked = f"exec mosis-nginx-1 curl -sS -m 30 http://litestream:{LITESTREAM_PORT}/metrics 2>&1 || true"
+    assert "Could not resolve host" in host.docker(asked)
+    assert "litestream_" in host.ssh(f"curl -fsS http://127.0.0.1:{LITESTREAM_PORT}/metrics")
 
 
 def test_a_mirror_reaches_its_bucket_and_the_portal_nothing(
