@@ -1,6 +1,8 @@
 """What the process that decodes an image may use of its host."""
 
 import resource
+from contextlib import suppress
+from pathlib import Path
 
 CPU_SECONDS = 10  # an image of 16.8 Mpx takes 1.2 s at most
 WALL_SECONDS = 60  # on a host whose processors are busy
@@ -19,6 +21,8 @@ def apply(max_pixels: int) -> None:
 
     The kernel ends it with SIGXCPU; memory beyond the limit is a MemoryError, output an OSError.
     """
+    with suppress(OSError):  # when memory runs out, an image is the first to go, not a worker with its requests
+        Path("/proc/self/oom_score_adj").write_text("1000")
     for what, most in {
         resource.RLIMIT_AS: memory_bytes(max_pixels),
         resource.RLIMIT_FSIZE: OUTPUT_BYTES,

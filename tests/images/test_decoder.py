@@ -270,6 +270,12 @@ def test_an_image_that_takes_over_the_program_of_the_decoder_is_confined() -> No
     assert done.stdout == b"..."
 
 
+def test_it_is_the_first_to_end_when_memory_runs_out() -> None:
+    program = f"score = open('/proc/self/oom_score_adj')\n{LIMITED}score.seek(0); print(score.read())"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout.strip() == "1000", ran.stderr
+
+
 def test_it_sees_nothing_of_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSIS_SECRET", "secret")
     file.touch()
