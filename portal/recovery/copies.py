@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portal.recovery import drive
+from portal.recovery import drive, foreign
 from portal.recovery.errors import BackupError
 from portal.settings import Settings
 from portal.store import files
@@ -76,7 +76,7 @@ def from_replica(replica: Path, target: Path, until: int | None = None) -> None:
 
 def snapshots(directory: Path) -> list[Path]:
     """The nightly copies, newest first."""
-    return sorted(directory.glob("portal-*.db"), reverse=True)
+    return sorted((path for path in directory.glob("portal-*.db") if path.is_file()), reverse=True)
 
 
 def on_drive(settings: Settings) -> list[Path]:
@@ -84,7 +84,7 @@ def on_drive(settings: Settings) -> list[Path]:
     trees = drive.trees(settings.backup)
     names = {path.name for tree in trees for path in snapshots(tree / drive.SNAPSHOTS)}
     parts = [Path(drive.SNAPSHOTS, name) for name in sorted(names, reverse=True)]
-    return [tree / part for part in parts for tree in drive.distinct(trees, part) if (tree / part).exists()]
+    return [tree / part for part in parts for tree in drive.distinct(trees, part) if (tree / part).is_file()]
 
 
 def _snapshot(kind: str, path: Path, where: str) -> Source:
@@ -120,7 +120,7 @@ def snapshot_name(name: str) -> str:
 def check(path: Path) -> None:
     """Raises BackupError unless SQLite finds the file whole."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(foreign.opened(path)) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
     except sqlite3.DatabaseError as error:
         raise BackupError(f"{path} cannot be read: {error}.") from error

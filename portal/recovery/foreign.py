@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 
 from portal.packages import identifiers
 from portal.recovery.errors import BackupError
@@ -37,7 +38,30 @@ NAMES: Mapping[tuple[str, str], Check] = {
     (table, "name"): _matches(re.compile(assets.NAMES)) for table in ("assets", "proposed_assets")
 }
 """The same of some tables alone."""
+LONGEST = 64 * 1024 * 1024  # bytes of a value; a manifest has 256 KiB
 STORED, VIRTUAL = "table", "virtual"  # types of tables, as PRAGMA table_list has them
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A copy, to be read before it is known to be harmless; nothing is locked, and nothing written beside it.
+
+    Raises BackupError for anything but a file, and where a view or a computed column would answer in place of rows: it
+    may never end, or take all memory. Raises sqlite3.Error.
+    """
+    if not path.is_file():  # a pipe, or a link to a device without end
+        raise BackupError(f"{path} cannot be read: it is no file.")
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        if view := connection.execute("SELECT name FROM sqlite_master WHERE type = 'view' LIMIT 1").fetchone():
+            raise BackupError(f"{path} has the view {view[0]!a}, which no release has: somebody changed this copy.")
+        for table in tables(connection, STORED):
+            columns(connection, table)
+    except BaseException:
+        connection.close()
+        raise
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
 def require_harmless(db: sqlite3.Connection) -> None:

@@ -22,7 +22,7 @@ PARTIAL = ".partial"  # the run that was interrupted continues with it
 EXPIRED = ".expired"
 STAMP = "%Y%m%dT%H%M%SZ"
 UNDATED = "undated"
-NAME = re.compile(rf"(\d{{6,}})-(\d{{8}}T\d{{6}}Z|{UNDATED})")
+NAME = re.compile(rf"([0-9]{{6,18}})-([0-9]{{8}}T[0-9]{{6}}Z|{UNDATED})")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,10 @@ def listed(directory: Path) -> list[Generation]:
 def _parse(path: Path) -> Generation | None:
     if (name := NAME.fullmatch(path.name)) is None:
         return None
-    at = None if name[2] == UNDATED else datetime.strptime(name[2], STAMP).replace(tzinfo=UTC)
+    try:
+        at = None if name[2] == UNDATED else datetime.strptime(name[2], STAMP).replace(tzinfo=UTC)
+    except ValueError:  # digits that are no date
+        return None
     return Generation(int(name[1]), at, path)
 
 

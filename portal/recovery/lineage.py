@@ -236,7 +236,7 @@ def origins_of(path: Path, *, live: bool = False) -> set[str]:
     try:
         with closing(_open(path, live=live)) as db:
             return audit.origins(db)
-    except (sqlite3.Error, LookupError, ValueError):
+    except (BackupError, sqlite3.Error, LookupError, ValueError):
         return set()
 
 
@@ -256,7 +256,8 @@ def _read(source: Source, place: Path) -> Copy:
 
 def _open(path: Path, *, live: bool = False) -> sqlite3.Connection:
     """Without a WAL nothing is locked, and nothing written beside the file: the drive may be read-only."""
-    mode = "mode=ro" if live else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+    if not live:
+        return foreign.opened(path)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     connection.row_factory = sqlite3.Row
     return connection

@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -69,7 +70,12 @@ def fault(path: Path, file: NamedFile, took: Throttle) -> tuple[str, int] | None
     wrong, inode = "", 0
     for _ in range(TRIES):
         try:
-            inode = path.stat().st_ino
+            before = path.stat()
+            inode = before.st_ino
+            if not stat.S_ISREG(before.st_mode):  # on a drive of somebody else perhaps a pipe, or a device without end
+                return "cannot be read: not a regular file", inode
+            if before.st_size != file.size:
+                return "is damaged", inode
             found = read(path, took)
         except FileNotFoundError:
             return "is missing", 0
@@ -104,7 +110,8 @@ def manifest_fault(directory: Path, file: NamedFile) -> str | None:
     if file.manifest is None:
         return None
     try:
-        return None if (directory / MANIFEST).read_bytes() == file.manifest.encode() else "is damaged"
+        expected = file.manifest.encode()
+        return None if files.content(directory / MANIFEST, len(expected)) == expected else "is damaged"
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
@@ -216,6 +223,8 @@ def _place(layout: Layout) -> Iterator[Path]:
 
 def _copy(candidate: Path, copy: Path, file: NamedFile) -> bool:
     """Copy to the store's disk; False, and nothing left, if the candidate is not what the database has."""
+    if not candidate.is_file():
+        return False
     try:
         with candidate.open("rb") as source, closing(files.Sink(copy, file.size)) as sink:
             while chunk := source.read(CHUNK):

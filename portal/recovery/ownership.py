@@ -15,6 +15,7 @@ from portal.store import audit
 from portal.store.store import Store
 
 ORIGIN = re.compile("[0-9a-f]{64}")
+MARKER_READ = 4096  # characters of a marker, into which the operator may write anything
 
 
 def require(store: Store, directory: Path) -> None:
@@ -51,7 +52,8 @@ def claim(store: Store, directory: Path) -> None:
 
 def noted(directory: Path) -> str:
     """What the marker says; empty before the first backup, whatever the operator wrote into it."""
-    text = (directory / drive.MARKER).read_text(errors="replace").strip()
+    with (directory / drive.MARKER).open(errors="replace") as marker:
+        text = marker.read(MARKER_READ).strip()
     return text if ORIGIN.fullmatch(text) else ""
 
 

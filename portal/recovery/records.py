@@ -27,6 +27,7 @@ FORMAT = 1
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 CHANGES = 500  # rows of the audit log that are read at a time
+RECORD_MAX = 4 * 1024 * 1024  # bytes of a version's record, which has its manifest
 
 Row = Mapping[str, object]
 Rows = Mapping[str, Sequence[Row]]
@@ -215,7 +216,7 @@ def from_json(data: bytes) -> Rows:
 def digest_beside(package: Path) -> str | None:
     """The SHA-256 of a package in hex, by the record beside it; None without a good one."""
     try:
-        [row] = from_json((package.parent / VERSION).read_bytes())["versions"]
+        [row] = from_json(files.content(package.parent / VERSION, RECORD_MAX))["versions"]
         return str(row["sha256"])
     except (OSError, BackupError, ValueError, LookupError):
         return None

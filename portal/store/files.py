@@ -5,9 +5,11 @@ file under `temp/` or a directory without a row; neither is ever served.
 """
 
 import ctypes
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,6 +204,17 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a regular file, and one more if it is longer. Raises OSError for anything else.
+
+    A name on a drive may be a pipe, or lead to a device without end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with path.open("rb") as file:
+        return file.read(most + 1)
 
 
 @dataclass(frozen=True)

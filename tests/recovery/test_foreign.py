@@ -1,6 +1,7 @@
 """A copy of the database that somebody changed writes nothing outside the store, and no copy is trusted by its name."""
 
 import hashlib
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import backup, restore
-from portal.recovery import copies, foreign, records
+from portal.recovery import copies, foreign, lineage, mending, records
 from portal.recovery.errors import BackupError
 from portal.store import apps, assets, audit, files, schema, tokens
+from portal.store.known_files import NamedFile, Position
 from portal.store.layout import Layout, LeadsOutside
 from portal.store.store import Store, open_store
 from tests.support.many import OWNER, fill
@@ -232,3 +234,51 @@ def test_a_record_that_names_another_path_is_left_out(store: Store) -> None:
     ran = mosis(store, "rebuild", "--replace-database", "--ignore-copies")
     assert "its table assets has the name '../../../../out.png'" in ran.stdout + ran.stderr
     assert not any(copies.snapshots(store.layout.snapshots))
+
+
+BEFORE_ROWS_ARE_READ = {
+    "a view": "CREATE VIEW audit AS SELECT 1 AS seq, 1 AS at, 'store.restore' AS action, '' AS hash, '{}' AS detail",
+    "a computed column": "CREATE TABLE audit (seq INTEGER, at INTEGER AS (1), action TEXT, hash TEXT, detail TEXT)",
+}
+
+
+@pytest.mark.parametrize("script", BEFORE_ROWS_ARE_READ.values(), ids=BEFORE_ROWS_ARE_READ.keys())
+def test_no_program_of_a_copy_runs_before_the_copy_is_checked(tmp_path: Path, script: str) -> None:
+    """A recursive view has rows without end: nothing that only looks how new a copy is would end either."""
+    path = tmp_path / "new.db"
+    schema.migrate(path, litestream=False)
+    for change in ("ALTER TABLE audit RENAME TO before", script):
+        tampered(path, change)
+    with pytest.raises(BackupError, match="somebody changed this copy"):
+        lineage.point_of(path)
+    with pytest.raises(BackupError, match="somebody changed this copy"):
+        copies.check(path)
+    assert lineage.origins_of(path) == set()
+
+
+def test_a_value_of_a_copy_takes_no_more_memory_than_a_value_of_ours(tmp_path: Path) -> None:
+    """Pages that lead to each other in a circle make a value of a gigabyte in a file of a few kilobytes."""
+    path = tmp_path / "new.db"
+    schema.migrate(path, litestream=False)
+    with closing(foreign.opened(path)) as db, pytest.raises(sqlite3.DataError, match="too big"):
+        db.execute("SELECT zeroblob(?)", (foreign.LONGEST + 1,))
+
+
+def test_what_is_no_file_on_a_drive_is_not_opened(tmp_path: Path) -> None:
+    """Opening a pipe waits for its other end, and a device may have none."""
+    os.mkfifo(tmp_path / "portal-20260101T000000Z.db")
+    (tmp_path / "portal-20260102T000000Z.db").symlink_to("/dev/null")
+    assert copies.snapshots(tmp_path) == []
+    with pytest.raises(BackupError, match="no file"):
+        foreign.opened(tmp_path / "portal-20260101T000000Z.db")
+    nothing = hashlib.sha256(b"").hexdigest()
+    empty = NamedFile(Position(1, "app", "icon"), Path("icon"), 0, nothing)
+    (tmp_path / "icon").symlink_to("/dev/null")
+    assert mending.fault(tmp_path / "icon", empty, lambda size: None) is not None
+    with pytest.raises(OSError, match="not a regular file"):
+        files.content(tmp_path / "icon", 1)
+
+
+def test_what_should_be_small_on_a_drive_is_read_no_further(tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(bytes(100))
+    assert files.content(tmp_path / "record", 10) == bytes(11)

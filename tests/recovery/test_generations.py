@@ -142,3 +142,9 @@ def test_an_interrupted_deletion_is_finished(tmp_path: Path) -> None:
     assert generations.listed(tmp_path) == []
     generations.discard_expired(tmp_path)
     assert list((tmp_path / "generations").iterdir()) == []
+
+
+def test_a_name_whose_digits_are_no_date_is_no_generation(tmp_path: Path) -> None:
+    for name in ("000001-99999999T999999Z", "000002-20260230T000000Z", f"{'9' * 200}-undated", "000003-undated"):
+        (tmp_path / generations.DIRECTORY / name).mkdir(parents=True)
+    assert [one.number for one in generations.listed(tmp_path)] == [3]
