@@ -152,9 +152,6 @@ def current(db: sqlite3.Connection, layout: Layout, file: NamedFile) -> bool:
 
 def count(db: sqlite3.Connection) -> int:
     """How many files `every` yields."""
-    query = (
-        f"SELECT (SELECT count(*) FROM versions WHERE {versions.PLACED}) + (SELECT count(*) FROM assets)"
-        " + (SELECT count(*) FROM proposed_assets WHERE sha256 <> '')"
-    )
-    number: int = db.execute(query).fetchone()[0]
+    counts = (f"(SELECT count(*) FROM ({query}))" for query in (_PACKAGES, _IMAGES, _PROPOSED))
+    number: int = db.execute(f"SELECT {' + '.join(counts)}").fetchone()[0]
     return number
