@@ -301,7 +301,7 @@ def test_what_cannot_be_read_on_the_drive_is_not_called_damaged(filled: Store) -
         path.mkdir()
     found, _ = scrubbed(filled, repair=False)
     assert [finding.fault for finding in found] == ["cannot be read: not a regular file"] * 2
-    with pytest.raises(BackupError, match=r"package\.mosis cannot be read: Is a directory\. .*replace a drive"):
+    with pytest.raises(BackupError, match=r"package\.mosis cannot be read: not a regular file\. .*replace a drive"):
         drill.drill(filled)
 
 
