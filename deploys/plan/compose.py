@@ -41,58 +41,28 @@ def home_of(data: HostData) -> Path:
 def plan(data: HostData, release: Release) -> Plan:
     """The plan. Raises PlanError."""
     home = home_of(data)
-    etc, run, secrets = home / "etc", home / "run", home / "secrets"
-    settings = _settings(data, run, secrets)
+    settings = _settings(data, home / "run", home / "secrets")
     images, recipe = _images(data, release)
     jobs = schedules.wanted(data, settings)
-    checks = (f"{home}/check.py", f"{etc}/declared.json")
-    variables: dict[str, object] = {
-        "connections": CONNECTIONS,
-        "files_max": FILES,
-        "data": data,
-        "settings": settings,
-        "backup": settings.backup,
-        "root": data.root,
-        "etc": str(etc),
-        "run": str(run),
-        "secrets": str(secrets),
-        "images": images,
-        "nginx_port": NGINX_PORT,
-        "memory": memory_of(settings),
-        "tasks": tasks_of(settings),
-        "path": PATH,
-        "checks": checks,
-    }
-    declared_secrets = secrets_of(data, settings, secrets)
-    services = _services(data, release, settings, etc, recipe, variables, _signing(settings, declared_secrets))
-    stamps = {name: service.stamp for name, service in services.items()}
+    secrets = secrets_of(data, settings, home / "secrets")
+    variables = _variables(data, settings, home, images)
+    services = _services(data, settings, (release.id, recipe), variables, _signing(settings, secrets))
     command = root_file(f"{home}/bin/mosis", render("compose/mosis.j2", **variables), "755")
+    stamped = variables | {"stamps": {name: own.stamp for name, own in services.items()}, "mosis": command.path}
     scripts = {job.name: f"{home}/bin/job-{job.name}" for job in jobs}
-    boot = f"{home}/bin/boot"
-    exchange = exchange_of(
-        "compose",
-        f"{home}/bin/exchange",
-        settings,
-        mosis=command.path,
-        home=home,
-        etc=etc,
-        good=f"{home}/good",
-        path=PATH,
-        seconds=READY_SECONDS,
-    )
     return Plan(
         data=data,
         settings=settings,
         release=release,
         owner=ACCOUNT,
-        config=f"{etc}/mosis.toml",
+        config=f"{home}/etc/mosis.toml",
         mosis=command.path,
         offline_command=_offline_command(data, home, images["portal"]),
         binaries="",
         directories=_directories(data, home),
         command=command,
-        services=services | {"prometheus": prometheus_of(data, f"{etc}/prometheus", data.port)},
-        secrets=declared_secrets,
+        services=services | {"prometheus": prometheus_of(data, f"{home}/etc/prometheus", data.port)},
+        secrets=secrets,
         listeners=(Listener(data.port, "docker-proxy"), Listener(data.litestream_port, "docker-proxy")),
         jobs=jobs,
         bucket=settings.mirror,
@@ -101,13 +71,43 @@ def plan(data: HostData, release: Release) -> Plan:
             user=ACCOUNT,
             images=images,
             recipe=recipe,
-            files=(*_scripts(data, jobs, scripts, variables | {"stamps": stamps, "mosis": command.path}), exchange),
-            boot=boot,
+            files=(*_scripts(data, jobs, scripts, stamped), _exchange(settings, home, command.path)),
+            boot=f"{home}/bin/boot",
             scripts=scripts,
         ),
-        checks=checks,
+        checks=_checks(home),
         note=note_of(services["portal"].files[0], data.root),
     )
+
+
+def _checks(home: Path) -> tuple[str, str]:
+    return f"{home}/check.py", f"{home}/etc/declared.json"
+
+
+def _variables(data: HostData, settings: Settings, home: Path, images: Mapping[str, str]) -> dict[str, object]:
+    """Those of every template."""
+    return {
+        "connections": CONNECTIONS,
+        "files_max": FILES,
+        "data": data,
+        "settings": settings,
+        "backup": settings.backup,
+        "root": data.root,
+        "etc": f"{home}/etc",
+        "run": f"{home}/run",
+        "secrets": f"{home}/secrets",
+        "images": images,
+        "nginx_port": NGINX_PORT,
+        "memory": memory_of(settings),
+        "tasks": tasks_of(settings),
+        "path": PATH,
+        "checks": _checks(home),
+    }
+
+
+def _exchange(settings: Settings, home: Path, mosis: str) -> File:
+    places = {"home": home, "etc": home / "etc", "good": f"{home}/good", "path": PATH}
+    return exchange_of("compose", f"{home}/bin/exchange", settings, mosis=mosis, seconds=READY_SECONDS, **places)
 
 
 def _settings(data: HostData, run: Path, secrets: Path) -> Settings:
@@ -135,48 +135,40 @@ def _signing(settings: Settings, declared: tuple[Secret, ...]) -> tuple[str, ...
 
 def _services(
     data: HostData,
-    release: Release,
     settings: Settings,
-    etc: Path,
-    recipe: str,
+    code: tuple[str, str],
     variables: Mapping[str, object],
     signing: tuple[str, ...],
 ) -> dict[str, Service]:
-    # What reaches the published port comes from the engine's gateway or from cloudflared.
-    proxies = (*data.trusted_proxies, data.subnet)
-    site = render_nginx(
-        "nginx/mosis.conf.j2",
-        data.model_copy(update={"port": NGINX_PORT, "trusted_proxies": proxies}),
-        settings,
-        cache="/var/cache/nginx/mosis",
-        log="/dev/stdout",
-        addresses=("0.0.0.0",),
-    )
-    port = data.litestream_port
+    """The containers; `code` identifies the release and the recipe of the images."""
+    etc, port = variables["etc"], data.litestream_port
     litestream = render("litestream/litestream.yml.j2", root=data.root, port=port, address="0.0.0.0")
     files: dict[str, tuple[File, ...]] = {
         "portal": (root_file(f"{etc}/mosis.toml", settings.to_toml()),),
         "nginx": (
-            root_file(f"{etc}/nginx/site.conf", site),
+            root_file(f"{etc}/nginx/site.conf", _site(data, settings)),
             root_file(f"{etc}/nginx/nginx.conf", render("compose/nginx.conf.j2", **variables)),
         ),
         "litestream": (root_file(f"{etc}/litestream.yml", litestream),),
-        "cloudflared": (),
+        **({"cloudflared": ()} if data.cloudflared else {}),
     }
-    if not data.cloudflared:
-        del files["cloudflared"]
     # A release restarts the services that run it; nginx reloads a new site.
     unnamed = {"stamps": dict.fromkeys(files, ""), "images": {"portal": "", "nginx": ""}}
-    declared, first = (
-        render(f"compose/{name}.yml.j2", **{**variables, **unnamed}) for name in ("compose", "first")
-    )  # fmt: skip
+    declared, first = (render(f"compose/{name}.yml.j2", **{**variables, **unnamed}) for name in ("compose", "first"))
     made_of = {
-        "portal": (release.id, recipe, *(file.content for file in files["portal"]), *signing),
-        "litestream": (release.id, recipe, litestream),
-        "nginx": (recipe,),
+        "portal": (*code, *(file.content for file in files["portal"]), *signing),
+        "litestream": (*code, litestream),
+        "nginx": code[1:],
         "cloudflared": (),
     }
     return {name: Service(own, _stamp(name, declared, first, *made_of[name])) for name, own in files.items()}
+
+
+def _site(data: HostData, settings: Settings) -> str:
+    # What reaches the published port comes from the engine's gateway or from cloudflared.
+    inside = {"port": NGINX_PORT, "trusted_proxies": (*data.trusted_proxies, data.subnet)}
+    place = {"cache": "/var/cache/nginx/mosis", "log": "/dev/stdout", "addresses": ("0.0.0.0",)}
+    return render_nginx("nginx/mosis.conf.j2", data.model_copy(update=inside), settings, **place)
 
 
 def _stamp(service: str, declared: str, first: str, *made_of: str) -> str:
