@@ -37,7 +37,7 @@ class Bound:
 CONNECTIONS = (
     Bound("concurrent requests per client (an IPv4 address or an IPv6 /64)", "host:requests_per_client", "UNAVAILABLE"),
     Bound("requests per client and second; bursts of ten times as many", "host:requests_per_second", "RATE_LIMITED"),
-    Bound("concurrent uploads per client", "host:senders_per_client", "UNAVAILABLE"),
+    Bound("concurrent uploads per client, and other bodies in chunks", "host:senders_per_client", "UNAVAILABLE"),
     Bound("percentage of a worker's threads that may wait for bodies; one developer may hold as many as are still free",
           "portal.http.senders:PERCENT", "UNAVAILABLE"),
     Bound("time to receive the header of a request", "nginx:client_header_timeout", "408"),

@@ -176,6 +176,23 @@ def test_uploads_at_once(
         problem(upload(accepted), 401, "UNAUTHENTICATED")
 
 
+def test_bodies_in_chunks_at_once(front: httpx.URL) -> None:
+    """nginx collects them, and each takes ten times the memory of one with a length."""
+
+    def answer(address: str, content: Iterator[bytes] | bytes) -> int:
+        headers = {"X-Forwarded-For": address, "Content-Type": "application/json"}
+        return httpx.post(front.join("/api/apps"), headers=headers, content=content, timeout=PATIENCE).status_code
+
+    with ExitStack() as connections:
+        for _ in range(SENDERS_PER_CLIENT):
+            begun = connections.enter_context(begin(front, "POST", "/api/apps", STRANGER, "Transfer-Encoding: chunked"))
+            begun.sendall(b"1\r\nx\r\n")
+        deadline = time.monotonic() + PATIENCE
+        while answer(STRANGER, iter([b"{}"])) != 503:
+            assert time.monotonic() < deadline
+        assert (answer(STRANGER, b"{}"), answer(NEIGHBOUR, iter([b"{}"]))) == (401, 401)
+
+
 def test_a_developer_of_many_addresses_leaves_places_for_others(front: httpx.URL, publisher: Publisher) -> None:
     path, files = f"/api/apps/{publisher.app_id}/versions", {"package": b"x"}
     other = {"Authorization": f"Bearer {add_developer(publisher.portal.store, 'other')}", "X-Forwarded-For": OWNER}
