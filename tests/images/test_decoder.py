@@ -6,9 +6,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ from PIL import Image, ImageCms
 
 from portal.images import convert, decoder, limits, syscalls
 from portal.images.errors import DecoderLost, ImageRejected
+from tests.images import files
+from tests.images.files import chunk
 
 MAX_PIXELS = 4096 * 4096
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -30,11 +30,10 @@ FILTERED = LIMITED + "assert syscalls.restrict()\n"
 
 
 def encoded(kind: str, size: tuple[int, int] = (64, 64)) -> bytes:
-    target, exif = BytesIO(), Image.Exif()
+    exif = Image.Exif()
     exif[0x0112] = 6
     image = Image.linear_gradient("L").resize(size).convert("RGB" if kind == "JPEG" else "RGBA")
-    image.save(target, kind, icc_profile=PROFILE, exif=exif)
-    return target.getvalue()
+    return files.encoded(image, kind, icc_profile=PROFILE, exif=exif)
 
 
 @pytest.fixture
@@ -43,9 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def plain(kind: str) -> bytes:
-    target = BytesIO()
-    Image.new("RGB", (1280, 720), "red").save(target, kind)
-    return target.getvalue()
+    return files.encoded(Image.new("RGB", (1280, 720), "red"), kind)
 
 
 SCREENSHOTS = {
@@ -132,10 +129,6 @@ def test_a_full_disk_is_no_fault_of_the_decoder(file: Path, monkeypatch: pytest.
         with pytest.raises(OSError, match="No space left") as full:
             decoder.screenshot(file, max_pixels=MAX_PIXELS)
     assert full.value.errno == errno.ENOSPC
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def png(

@@ -3,7 +3,6 @@
 import struct
 import zlib
 from collections import Counter
-from io import BytesIO
 from random import Random
 
 import pytest
@@ -12,6 +11,8 @@ from PIL import Image, ImageCms
 from portal.images import structure
 from portal.images.convert import icon
 from portal.images.errors import ImageRejected
+from tests.images import files
+from tests.images.files import chunk
 
 EDGE = 64
 NOISE = Image.frombytes("RGB", (EDGE, EDGE), Random(1).randbytes(3 * EDGE * EDGE))
@@ -19,19 +20,13 @@ REPEATED = 30_000
 
 
 def encoded(kind: str, image: Image.Image = NOISE, **options: object) -> bytes:
-    target = BytesIO()
-    image.save(target, kind, **options)
-    return target.getvalue()
+    return files.encoded(image, kind, **options)
 
 
 def exif() -> Image.Exif:
     made = Image.Exif()
     made[0x0112], made[0x010E] = 1, "a description"
     return made
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png_parts(data: bytes) -> list[bytes]:

@@ -3,7 +3,6 @@
 import struct
 import zlib
 from collections.abc import Iterator
-from io import BytesIO
 
 from PIL import Image
 
@@ -19,10 +18,8 @@ from tests.http.bad_inputs import (
     part,
     upload,
 )
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+from tests.images import files
+from tests.images.files import chunk
 
 
 def png(width: int, height: int, *chunks: bytes) -> bytes:
@@ -32,9 +29,7 @@ def png(width: int, height: int, *chunks: bytes) -> bytes:
 
 
 def encoded(kind: str, size: tuple[int, int] = (64, 64), **options: object) -> bytes:
-    target = BytesIO()
-    Image.new("RGB", size, "#369").save(target, kind, **options)
-    return target.getvalue()
+    return files.encoded(Image.new("RGB", size, "#369"), kind, **options)
 
 
 ZEROS = chunk(b"IDAT", zlib.compress(bytes(4 * 1024 * 1024), 9))
