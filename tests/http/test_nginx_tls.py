@@ -214,6 +214,11 @@ def plain_behind_a_proxy(portal: Portal) -> Iterator[str]:
         yield url
 
 
+def asking_from(address: str) -> httpx.Client:
+    """A client that connects from an address of the loopback interface."""
+    return httpx.Client(transport=httpx.HTTPTransport(verify=False, local_address=address), timeout=PATIENCE)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_client_is_whom_a_trusted_proxy_names_or_who_connects(
     scheme: str, behind_a_proxy: Front, plain_behind_a_proxy: str, portal: Portal
@@ -227,7 +232,7 @@ def test_a_client_is_whom_a_trusted_proxy_names_or_who_connects(
         (PROXY, f"203.0.113.4, {PROXY}", "203.0.113.4"),  # a proxy behind another one
     ):
         headers = TOKEN | ({"X-Forwarded-For": forwarded} if forwarded else {})
-        with httpx.Client(transport=httpx.HTTPTransport(verify=False, local_address=source)) as asking:
+        with asking_from(source) as asking:
             problem(asking.get(f"{url}/api/apps", headers=headers), 401, "UNAUTHENTICATED")
         *_, refusal = audit.entries(portal.store.db.read())
         assert (refusal.action, refusal.address) == (refusals.LOG_IN, client), (source, forwarded)
@@ -245,6 +250,6 @@ def test_whether_a_client_came_by_https_is_what_a_trusted_proxy_says_or_nginx_kn
         (behind_a_proxy.https, PROXY, "http", True),
     ):
         headers = FROM_PAGE | {"X-Forwarded-Proto": forwarded}
-        with httpx.Client(transport=httpx.HTTPTransport(verify=False, local_address=source)) as asking:
+        with asking_from(source) as asking:
             answer = asking.post(f"{url}/sign-in", data={"token": token, "next": "/console"}, headers=headers)
         assert answer.headers["set-cookie"].startswith("__Host-") == encrypted, (url, source, forwarded)
