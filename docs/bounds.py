@@ -65,7 +65,11 @@ REQUESTS = (
     Bound("apps per update check", "portal.http.schemas:INSTALLED_MAX", "VALIDATION_ERROR"),
     Bound("rows per page of a list, which is the default too", "portal.http.paging:MOST", "INVALID_REQUEST"),
     Bound("versions per page, which is the default too", "portal.http.paging:MOST_VERSIONS", "INVALID_REQUEST"),
-    Bound("concurrent comparisons of packages, per worker", "portal.http.routing:COMPARISONS_MAX", "UNAVAILABLE"),
+    Bound(
+        "concurrent comparisons of packages, per worker; one may have as many as are still free",
+        "portal.http.routing:COMPARISONS_MAX",
+        "UNAVAILABLE",
+    ),
     Bound(
         "images of one developer being converted or waiting, per worker", "portal.http.turns:EACH_MAX", "UNAVAILABLE"
     ),

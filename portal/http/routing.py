@@ -7,7 +7,6 @@ The types of request body and answer are the annotations of `body` and of the re
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from bottle import HTTPResponse, LocalRequest
 from pydantic import BaseModel
 
 from portal.http import turns
+from portal.http.places import Places
 from portal.http.responses import Answer
 from portal.http.senders import Senders
 from portal.http.turns import Turns
@@ -49,18 +49,19 @@ class Services:
     senders: Senders
     images: Turns = field(default_factory=Turns)
     """Its lock is held while packages are compared, too: one at a time bounds what a worker needs for either."""
-    comparisons: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(COMPARISONS_MAX))
+    comparisons: Places = field(
+        default_factory=lambda: Places(
+            COMPARISONS_MAX, "Other packages are being compared: try again in a moment.", COMPARISON_SECONDS
+        )
+    )
 
     @contextmanager
-    def comparing(self) -> Iterator[None]:
-        """Held while packages are compared. Raises Unavailable rather than let many threads wait for their turn."""
-        if not self.comparisons.acquire(blocking=False):
-            raise Unavailable("Other packages are being compared: try again in a moment.", COMPARISON_SECONDS)
-        try:
-            with self.images.lock:
-                yield
-        finally:
-            self.comparisons.release()
+    def comparing(self, developer_id: str) -> Iterator[None]:
+        """Held while packages are compared for somebody, who leaves a place for reviewers. Raises Unavailable rather
+        than let many threads wait for their turn.
+        """
+        with self.comparisons.place(developer_id), self.images.lock:
+            yield
 
     @contextmanager
     def converting(self, developer_id: str) -> Iterator[None]:

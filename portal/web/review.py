@@ -120,7 +120,7 @@ def version_page(
     version = versions.get(db, app_id, version_code)
     waiting = _waiting(call, app, version)
     before = waiting.overview.published
-    with call.services.comparing():
+    with call.services.comparing(call.actor.developer_id):
         files = changes.files(call.store, version, before)
     return rendering.html(
         "review-version.html", entered.status,

@@ -62,15 +62,17 @@ def test_each_step_of_review_has_a_route_for_those_who_may_take_it() -> None:
 
 
 def test_comparisons_of_packages_take_few_threads(store: Store) -> None:
-    """One developer who asks for many at once would have every thread of a worker wait for them."""
+    """One developer who asks for many at once keeps no reviewer from a review, nor every thread waiting."""
     services = Services(store, Metrics(store), (), Counting(store.db), Senders(8))
     with ExitStack() as others:
-        for _ in range(COMPARISONS_MAX):
-            services.comparisons.acquire()
-            others.callback(services.comparisons.release)
-        with pytest.raises(Unavailable), services.comparing():
-            pass
-    with services.comparing():
+        with pytest.raises(Unavailable):
+            for _ in range(COMPARISONS_MAX):
+                others.enter_context(services.comparisons.place("acme"))
+        with services.comparing("reviewer"):
+            assert services.images.lock.locked()
+            with pytest.raises(Unavailable), services.comparing("another"):
+                pass
+    with services.comparing("acme"):
         assert services.images.lock.locked()
     assert not services.images.lock.locked()
 

@@ -116,7 +116,8 @@ def review_queue(call: Call) -> schemas.Reviews:
 def show_changes(call: Call, app_id: str, version_code: int) -> schemas.Changes:
     app = access.visible(call.db.read(), call.actor, app_id)
     version = versions.get(call.db.read(), app.app_id, version_code)
-    with call.services.comparing():  # both packages are read, which takes a processor for up to a second
+    # Both packages are read, which takes a processor for up to a second.
+    with call.services.comparing(call.actor.developer_id):
         return schemas.Changes.of(call.store, version)
 
 
