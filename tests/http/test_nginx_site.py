@@ -390,7 +390,8 @@ def test_a_long_address_is_cut_in_the_log(front: str, behind: Portal) -> None:
 
 
 def test_metrics_are_closed_to_other_networks(front: str) -> None:
-    assert httpx.get(f"{front}/metrics").status_code == 403
+    answer = problem(httpx.get(f"{front}/metrics"), 403, "FORBIDDEN")
+    assert "networks of the operator" in answer["detail"], "nginx refuses, before the portal does"
 
 
 def test_a_body_too_large_is_a_problem(front: str, behind: Portal) -> None:
