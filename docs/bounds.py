@@ -44,6 +44,8 @@ CONNECTIONS = (
     Bound("pause while a body is received", "nginx:client_body_timeout", "408"),
     Bound("pause while a response is sent", "nginx:send_timeout", "the connection ends"),
     Bound("idle time of a connection between requests", "nginx:keepalive_timeout", "the connection ends"),
+    Bound("connections per worker of nginx", "deploys.plan.nginx:CONNECTIONS", "idle ones end"),
+    Bound("time in which the rest of a rejected body is discarded", "nginx:lingering_time", "the connection ends"),
     Bound("pause while the rest of a rejected body is discarded", "nginx:lingering_timeout", "the connection ends"),
     Bound("response buffered on nginx's disk", "nginx:proxy_max_temp_file_size", "never buffered there", "bytes"),
     Bound("time for the portal to answer", "nginx:proxy_read_timeout", "UNAVAILABLE"),

@@ -174,6 +174,11 @@ def test_uploads_at_once(
         body = problem(answer, 503, "UNAVAILABLE")
         assert (answer.headers["retry-after"], body["title"]) == ("2", KINDS["UNAVAILABLE"].title)
         problem(upload(accepted), 401, "UNAUTHENTICATED")
+        for method in ("GET", "POST"):  # what has no body needs no place
+            bodiless = httpx.request(
+                method, front.join(f"/api/apps/{publisher.app_id}/versions"), headers={"X-Forwarded-For": refused}
+            )
+            problem(bodiless, 401, "UNAUTHENTICATED")
 
 
 def test_bodies_in_chunks_at_once(front: httpx.URL) -> None:
