@@ -78,6 +78,12 @@ def test_the_key_of_the_app_signs_until_the_new_owner_rotates_it(sold: Store) ->
     upload(sold, 3, new)
 
 
+def test_the_new_owner_repeats_no_upload_of_the_owner_before(sold: Store) -> None:
+    """The same bytes: who uploads them again after a lost answer gets the version, but only who uploaded them."""
+    with pytest.raises(Refused, match="must be greater than 1"):
+        upload(sold, 1)
+
+
 def test_another_key_of_the_owner_before_signs_nothing(sold: Store) -> None:
     other = Ed25519PrivateKey.generate()
     with sold.db.write() as tx:
