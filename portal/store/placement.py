@@ -154,31 +154,20 @@ def place_images(layout: Layout, app_id: str, images: Mapping[str, Staged], pres
 
 
 def link_images(layout: Layout, sources: Mapping[Path, Path]) -> None:
-    """Give images further names, durably; the keys are these names, in directories that have rows already.
+    """Give images further names, durably; the keys are these, perhaps in directories that do not exist yet.
 
     Raises Refused (FILE_NOT_FOUND).
     """
-    _link_images(layout, sources)
-    for directory in {path.parent for path in sources}:
-        files.flush_directory(directory)
-
-
-def link_new(layout: Layout, sources: Mapping[Path, Path]) -> None:
-    """The same, perhaps in directories that do not exist yet. Raises Refused (FILE_NOT_FOUND)."""
     directories = {path.parent for path in sources}
     for directory in directories:
         files.create_directory(directory)
-    _link_images(layout, sources)
-    for directory in directories:
-        _flush(directory, layout.area("assets"))
-
-
-def _link_images(layout: Layout, sources: Mapping[Path, Path]) -> None:
     for path, source in sources.items():
         try:
             name_image(source, path)
         except FileNotFoundError:  # one lost file is no failing disk: the owner can replace it
             raise _lost(source.relative_to(layout.area("assets"))) from None
+    for directory in directories:
+        _flush(directory, layout.area("assets"))
 
 
 def _lost(image: Path) -> Refused:

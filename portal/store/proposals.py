@@ -101,7 +101,7 @@ def propose(
     gone = [Asset(app.app_id, name, 0, DELETED, now()) for name in deleted]
     differ = [asset for asset in after if asset.name not in public or public[asset.name].sha256 != asset.sha256]
     differ += [asset for asset in gone if asset.name in public]
-    placement.link_new(
+    placement.link_images(
         store.layout, {asset.proposed_path(store.layout): put[asset.name].path for asset in differ if asset.name in put}
     )
     _note(tx, app.app_id, {*put, *deleted}, differ)
@@ -177,7 +177,7 @@ def publish(
     reviews.require_others(tx, actor, app, store.settings.own_reviews)
     put = [asset for asset in before.values() if asset.sha256 != DELETED]
     replaced = [asset for asset in of_app(tx, app.app_id) if asset.name in before]
-    placement.link_new(layout, {asset.path(layout): asset.proposed_path(layout) for asset in put})
+    placement.link_images(layout, {asset.path(layout): asset.proposed_path(layout) for asset in put})
     tx.executemany("DELETE FROM assets WHERE app_id = ? AND name = ?", [(app.app_id, name) for name in before])
     insert(tx, put)
     _forget(tx, app.app_id)

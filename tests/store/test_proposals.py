@@ -187,7 +187,7 @@ def test_changed_images_count_and_are_known_to_jobs(store: Store, app: apps.App)
 
 
 @pytest.mark.parametrize(
-    ("module", "step"), [(placement, "link_new"), (placement, "name_image"), (audit, "append")]
+    ("module", "step"), [(placement, "link_images"), (placement, "name_image"), (audit, "append")]
 )  # fmt: skip
 def test_a_publish_that_breaks_off_shows_all_or_nothing(
     store: Store, app: apps.App, module: ModuleType, step: str, monkeypatch: pytest.MonkeyPatch
