@@ -74,7 +74,7 @@ def test_the_wheel_has_no_file_but_those_of_its_packages(installed: Path) -> Non
     [wheel] = installed.parents[2].glob("*.whl")
     names = ZipFile(wheel).namelist()
     assert {re.sub(r"-.*", "", name.partition("/")[0]) for name in names} == {"portal", "mosis_device", "mosis"}
-    tracked = subprocess.run(GIT, cwd=REPOSITORY, capture_output=True, text=True)
+    tracked = subprocess.run(GIT, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert [name for name in names if ".dist-info/" not in name and name not in tracked.stdout.splitlines()] == []
 
 
