@@ -1,12 +1,14 @@
 """Images are converted one at a time, and one developer does not keep another from it."""
 
 import threading
+import time
 from contextlib import ExitStack, suppress
 
 import pytest
 
 from portal.http.turns import ALL_MAX, EACH_MAX, Turns
 from portal.store.errors import Unavailable
+from tests.support.patience import PATIENCE
 
 
 def in_line(turns: Turns, name: str, done: list[str]) -> threading.Thread:
@@ -17,10 +19,12 @@ def in_line(turns: Turns, name: str, done: list[str]) -> threading.Thread:
         with turns.of(name):
             done.append(name)
 
-    thread = threading.Thread(target=request)
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
+    deadline = time.monotonic() + PATIENCE
     while waiting(turns) == before:
-        threading.Event().wait(0.001)
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
     return thread
 
 
@@ -34,7 +38,7 @@ def test_a_developer_waits_for_one_request_of_another_however_many_there_are() -
     with turns.lock:
         threads = [in_line(turns, name, done) for name in (*["acme"] * EACH_MAX, "umbra")]
     for thread in threads:
-        thread.join()
+        thread.join(PATIENCE)
     assert done == ["acme", "umbra", *["acme"] * (EACH_MAX - 1)]
     assert not turns._of_developers
     assert not turns.lock.locked()
