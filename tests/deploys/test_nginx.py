@@ -68,6 +68,26 @@ def style_is_allowed(page: str, directives: str) -> bool:
     return f"style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in directives
 
 
+LIMITS = (
+    "client_max_body_size", "client_header_timeout", "client_body_timeout", "lingering_time", "lingering_timeout",
+    "send_timeout", "keepalive_timeout", "reset_timedout_connection on", "limit_conn mosis_client",
+    "limit_req zone=mosis_requests", "limit_req_status 429",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [data for name, data in RUNTIMES.items() if name != "standby"])
+def test_every_server_for_the_public_has_every_limit(release: Release, data: dict[str, object]) -> None:
+    """Also the one that leads to https. A standby serves nobody, and logs nothing."""
+    text = "\n".join(file.content for file in plan(data, release).services["nginx"].files)
+    servers = [server for server in re.split(r"(?m)^ *server {\n", text)[1:] if "backlog=" in server]
+    assert len(servers) == (2 if "mosis_tls" in data else 1)
+    for server in servers:
+        of_all_requests = re.split(r"(?m)^ *location ", server)[0]
+        for limit in LIMITS:
+            assert re.search(rf"(?m)^ +{limit}\b", of_all_requests), limit
+        assert re.search(r"(?m)^ +access_log .* if=\$mosis_logged;$", of_all_requests)
+
+
 NOT_OURS = (
     r"^\s*(auth_\w+|ssl_(?:client|verify|trusted)\w*|dav_\w+|image_filter\w*|autoindex|limit_conn_status"
     r"|mp4|flv|index) "
