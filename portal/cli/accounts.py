@@ -211,7 +211,7 @@ def token_revoke(developer_id: DeveloperId, token_id: TokenId) -> None:
     """Revoke a token, effective at once."""
     with open_store(settings.load()).db.write() as tx:
         tokens.revoke(tx, OPERATOR, developer_id, token_id)
-        registered = tokens.keys_of(tx, token_id)
+        registered = tokens.keys_of(tx, [token_id])
     print(f"revoked token {token_id} of {developer_id}")
     for key_id in registered:
         print(f"key {key_id}, registered with it, stays: if a thief did that, revoke it (mosis developer revoke-key)")

@@ -6,9 +6,12 @@ tokens refuses them.
 
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +24,10 @@ from portal.store.pages import ALL, Page
 Scope = Literal["developer", "reviewer", "admin"]
 DAY = 86400
 OWN_MAX = 100  # tokens for single apps that a developer may have in force
+OWN = (
+    "SELECT count(*) FROM tokens"
+    " WHERE developer_id = ? AND app_id IS NOT NULL AND revoked_at IS NULL AND expires_at > ?"
+)
 USE_NOTED_EVERY = 600  # seconds; a write per request would cost an fsync per request
 KEPT_DAYS = 90  # that an ended token is listed
 PATTERN = re.compile(r"mosis_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
@@ -49,19 +56,18 @@ class Token:
 
 
 COLUMNS = ", ".join(Token.__dataclass_fields__)
-MADE = """
-    WITH RECURSIVE made (token_id) AS (
-        VALUES (:token_id) UNION
-        SELECT tokens.token_id FROM made JOIN tokens ON (created_by = made.token_id AND developer_id = :developer_id)
-            OR publisher IN (SELECT number FROM publishers WHERE publishers.token_id = made.token_id)
-    )
-    SELECT token_id FROM made ORDER BY token_id"""
-"""A token, those that were created with it, and those of jobs that it let publish, at any depth."""
+MAKERS = """
+    SELECT token_id AS made, created_by AS maker FROM tokens WHERE developer_id = ? AND created_by IS NOT NULL
+    UNION SELECT tokens.token_id, publishers.token_id FROM tokens CROSS JOIN publishers ON number = publisher
+    WHERE publisher IS NOT NULL AND publishers.token_id IS NOT NULL"""
+"""Which token created another one, or let a job publish that has it."""
 ENDING = {"previews": "preview_id", "publishers": "number", "webhooks": "developer_id"}
 """What else a token can create that outlasts it, and what names a row: all of it has the column `token_id`."""
+LISTED = "(SELECT value FROM json_each(?))"
 KEYS = (
-    "SELECT key_id FROM audit JOIN keys ON keys.key_id = audit.subject AND keys.revoked_at IS NULL"
-    " WHERE audit.action = 'key.register' AND audit.token_id = ? ORDER BY audit.seq"
+    "SELECT key_id FROM keys CROSS JOIN audit ON audit.subject = keys.key_id"  # by its index, key by key
+    f" WHERE keys.revoked_at IS NULL AND audit.action = 'key.register' AND audit.token_id IN {LISTED}"
+    " ORDER BY audit.token_id, audit.seq"
 )
 LONG_ENDED = (
     "SELECT token_id FROM tokens WHERE (expires_at < :before OR revoked_at < :before)"
@@ -146,7 +152,7 @@ def _insert(
 def issue_own(tx: sqlite3.Connection, actor: audit.Actor, app_id: str, days: int) -> tuple[Token, str]:
     """Issue a token of the actor that is bound to one of its apps. Raises Refused (NOT_FOUND, QUOTA_EXCEEDED)."""
     apps.owned(tx, app_id, actor.developer_id)
-    if sum(token.is_valid and token.app_id is not None for token in every(tx, actor.developer_id)) >= OWN_MAX:
+    if tx.execute(OWN, (actor.developer_id, now())).fetchone()[0] >= OWN_MAX:
         raise Refused("QUOTA_EXCEEDED", f"{OWN_MAX} tokens for single apps are in force, the maximum: end one.")
     return issue(tx, actor, actor.developer_id, "developer", days, app_id)
 
@@ -183,24 +189,40 @@ def revoke(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_
     """
     if get(tx, token_id).developer_id != developer_id:
         raise not_found(token_id)
-    made = [row["token_id"] for row in tx.execute(MADE, {"developer_id": developer_id, "token_id": token_id})]
+    made = _made(tx, developer_id, token_id)
     revoked = [each for each in made if _revoke(tx, each)]
     ended = {table: found for table in ENDING if (found := _deleted(tx, table, made))}
     if not revoked and not ended:
         return  # nothing changes, so the log says nothing
     if others := [each for each in revoked if each != token_id]:
-        ended["with"] = others
-    if registered := [key for each in made for key in keys_of(tx, each)]:
+        ended["with"] = [*others]
+    if registered := keys_of(tx, made):
         ended["keys_that_stay"] = [*registered]
     action = "token.revoke" if get(tx, token_id).passkey is None else "passkey.remove"
     audit.append(tx, actor, action, token_id, developer_id=developer_id, **ended)
 
 
-def keys_of(db: sqlite3.Connection, token_id: str) -> list[str]:
-    """The keys in force that were registered with the token. They stay when it ends, for apps may be signed with them:
-    only their owner knows whether it was a thief who registered them.
+def _made(db: sqlite3.Connection, developer_id: str, token_id: str) -> list[str]:
+    """The token, those that were created with it, and those of jobs that it let publish, at any depth.
+
+    A developer may have made thousands that have ended: each is looked at once.
     """
-    return [row[0] for row in db.execute(KEYS, (token_id,))]
+    made_with = defaultdict[str, list[str]](list)
+    for made, maker in db.execute(MAKERS, (developer_id,)):
+        made_with[maker].append(made)
+    found, waiting = {token_id}, [token_id]
+    while waiting:
+        new = set(made_with[waiting.pop()]) - found
+        found |= new
+        waiting += new
+    return sorted(found)
+
+
+def keys_of(db: sqlite3.Connection, token_ids: Sequence[str]) -> list[str]:
+    """The keys in force that were registered with the tokens. They stay when these end, for apps may be signed with
+    them: only their owner knows whether it was a thief who registered them.
+    """
+    return [row[0] for row in db.execute(KEYS, (json.dumps(token_ids),))]
 
 
 def _revoke(tx: sqlite3.Connection, token_id: str) -> bool:
@@ -211,8 +233,8 @@ def _revoke(tx: sqlite3.Connection, token_id: str) -> bool:
 
 def _deleted(tx: sqlite3.Connection, table: str, created_with: list[str]) -> list[str | int]:
     """Delete the rows of one of ENDING that were created with these tokens; returns what names them."""
-    change = f"DELETE FROM {table} WHERE token_id = ? RETURNING {ENDING[table]}"
-    return [row[0] for token_id in created_with for row in tx.execute(change, (token_id,)).fetchall()]
+    change = f"DELETE FROM {table} WHERE token_id IN {LISTED} RETURNING {ENDING[table]}"
+    return sorted(row[0] for row in tx.execute(change, (json.dumps(created_with),)).fetchall())
 
 
 def not_found(token_id: str) -> Refused:

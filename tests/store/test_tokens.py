@@ -91,6 +91,33 @@ def test_forgetting_tokens_is_linear_work(store: Store) -> None:
     assert many < 16 * few, "8 times as many tokens, not 64 times the work"
 
 
+def test_revoking_tokens_is_linear_work(store: Store) -> None:
+    """A developer may make thousands with one token, and end them; whoever ends that one has the database locked."""
+    few, many = (steps_to_revoke(store, f"dev{number}", number) for number in (200, 1600))
+    assert many < 16 * few, "8 times as many tokens and rows of the log, not 64 times the work"
+
+
+def steps_to_revoke(store: Store, developer_id: str, number: int) -> int:
+    """A token that made as many, the last of which is valid, after as many changes."""
+    add_developer(store, developer_id, None)
+    [maker] = tokens.every(store.db.read(), developer_id)
+    actor, steps = Actor(developer_id, "developer", maker.token_id, ""), []
+    with store.db.write() as tx:
+        for _ in range(number):
+            audit.append(tx, actor, "app.edit", "org.example.app")
+        tx.executemany(
+            "INSERT INTO tokens (token_id, developer_id, scope, secret_hash, created_at, expires_at, created_by)"
+            " VALUES (?, ?, 'developer', x'00', 1, 2, ?)",
+            [(f"{number + each:016x}", developer_id, maker.token_id) for each in range(number)],
+        )
+        last = tokens.issue(tx, actor, developer_id, "developer", 1)[0]
+        tx.set_progress_handler(lambda: steps.append(1), 100)
+        tokens.revoke(tx, OPERATOR, developer_id, maker.token_id)
+        tx.set_progress_handler(None, 0)
+    assert not tokens.get(store.db.read(), last.token_id).is_valid
+    return len(steps)
+
+
 def steps_to_forget(store: Store, number: int, at: int) -> int:
     steps = []
     with store.db.write() as tx:
