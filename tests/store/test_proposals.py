@@ -17,6 +17,7 @@ from portal.store import (
     leftovers,
     placement,
     proposals,
+    quotas,
     transfers,
     usage,
 )
@@ -148,6 +149,8 @@ def test_a_rejection_has_its_reason_until_the_next_change(store: Store, app: app
     assets.put_icon(store, DEVELOPER, app, {32: b"new"})
     with store.db.write() as tx:
         proposals.reject(tx, REVIEWER, app, seen(store), "It is blurred.")
+    with store.db.write() as tx, pytest.raises(Refused, match="were rejected already"):
+        proposals.reject(tx, REVIEWER, app, seen(store), "No.")
     found = proposals.find(store.db.read(), APP_ID)
     assert found is not None and found.reason == "It is blurred."
     assert proposals.waiting(store.db.read()) == []
@@ -213,6 +216,14 @@ def test_a_publish_that_breaks_off_shows_all_or_nothing(
         assert shown(store) == before
         publish(store, seen(store))
     assert shown(store) == after
+
+
+def test_changed_images_have_a_quota_beside_those_that_they_replace(store: Store, app: apps.App) -> None:
+    used = quotas.usage(store.db.read(), "acme")["bytes"]
+    full = Store(store.settings.model_copy(update={"developer_max_bytes": used}), store.db, store.layout)
+    with pytest.raises(Refused, match="exceed the quota"):
+        assets.put_icon(full, DEVELOPER, app, {32: b"new"})
+    assert proposals.find(store.db.read(), APP_ID) is None
 
 
 def test_an_app_is_deleted_with_its_changed_images(store: Store, app: apps.App) -> None:
