@@ -87,7 +87,7 @@ OF_AN_APP: dict[tuple[str, str], Send] = {
 ELSEWHERE = {
     ("PATCH", APP): "reads in its transaction; this app has its name from a manifest",
     ("DELETE", f"{APP}/key-recoveries/<number:code>"): "reads in its transaction, as the others of app_keys",
-    ("DELETE", f"{APP}/images"): "a second test: it needs images that wait",
+    ("DELETE", f"{APP}/images"): "a test in tests/store/test_proposals.py: it needs images that wait",
 }
 LASTING: dict[tuple[str, str], Send] = {
     ("POST", "/api/me/tokens"): lambda client, *_: client.post("/api/me/tokens", json={"app_id": APP_ID, "days": 1}),

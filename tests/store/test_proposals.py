@@ -237,6 +237,8 @@ def test_a_transfer_keeps_the_changes_for_the_new_owner(store: Store, app: apps.
     add_developer(store, "other", key=None)
     after = change_everything(store, app)
     transfers.transfer(store, audit.Actor("admin", "admin", None, "test"), APP_ID, "other", "Sold.")
+    with pytest.raises(Refused, match="There is no app"):
+        proposals.discard(store, DEVELOPER, app)
     assert proposed(store) == after
 
 
