@@ -146,7 +146,8 @@ def expired(db: sqlite3.Connection, at: int) -> list[str]:
 def expire(store: Store, at: int, app_id: str) -> bool:
     """Delete the rejected images of an app, if they are still due."""
     with store.db.write() as tx:
-        if app_id not in expired(tx, at):
+        found = find(tx, app_id)
+        if found is None or found.rejected_at is None or found.rejected_at > at - KEPT_SECONDS:
             return False
         job_runs.count(tx, "cleanup_deleted", EXPIRED, 1)
         _drop(tx, store, audit.OPERATOR, "images.expire", app_id)
