@@ -89,7 +89,12 @@ def sign_in(store: Store, party: RelyingParty, address: str, sent: Mapping[str, 
 
 def of_developer(db: sqlite3.Connection, developer_id: str) -> list[Token]:
     """The valid passkeys, in the order in which they were registered."""
-    return [token for token in tokens.every(db, developer_id) if token.passkey is not None and token.is_valid]
+    rows = db.execute(
+        f"SELECT {tokens.COLUMNS} FROM tokens WHERE developer_id = ? AND passkey IS NOT NULL"
+        " ORDER BY created_at, token_id",
+        (developer_id,),
+    )
+    return [token for row in rows if (token := Token(*row)).is_valid]
 
 
 def remove(tx: sqlite3.Connection, actor: audit.Actor, developer_id: str, token_id: str) -> None:

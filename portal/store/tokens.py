@@ -261,10 +261,8 @@ def get(db: sqlite3.Connection, token_id: str) -> Token:
 def every(db: sqlite3.Connection, developer_id: str | None = None, page: Page = ALL) -> list[Token]:
     """All tokens, or those of a developer, the first one first."""
     ordered, values = page.sql(["created_at", "token_id"])
-    rows = db.execute(
-        f"SELECT {COLUMNS} FROM tokens WHERE (? IS NULL OR developer_id = ?){ordered}",
-        (developer_id, developer_id, *values),
-    )
+    which, whose = ("TRUE", ()) if developer_id is None else ("developer_id = ?", (developer_id,))
+    rows = db.execute(f"SELECT {COLUMNS} FROM tokens WHERE {which}{ordered}", (*whose, *values))
     return [Token(*row) for row in rows]
 
 
