@@ -12,6 +12,7 @@ from portal.store import (
     assets,
     audit,
     budget,
+    clock,
     deletion,
     known_files,
     leftovers,
@@ -157,6 +158,17 @@ def test_a_rejection_has_its_reason_until_the_next_change(store: Store, app: app
     assets.put_icon(store, DEVELOPER, app, {32: b"sharp"})
     assert [one.reason for one in proposals.waiting(store.db.read())] == [""]
     assert shown(store) == before
+
+
+def test_rejected_images_that_changed_meanwhile_do_not_expire(store: Store, app: apps.App) -> None:
+    after = change_everything(store, app)
+    with store.db.write() as tx:
+        proposals.reject(tx, REVIEWER, app, seen(store), "It is blurred.")
+    later = clock.now() + proposals.KEPT_SECONDS
+    assert proposals.expired(store.db.read(), later) == [APP_ID]
+    assets.put_icon(store, DEVELOPER, app, {32: b"sharp"})
+    assert not proposals.expire(store, later, APP_ID)
+    assert proposed(store) == after | {"icon-32.png": b"sharp"}
 
 
 def test_changes_that_are_undone_or_taken_back_leave_nothing(store: Store, app: apps.App) -> None:
