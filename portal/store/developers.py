@@ -21,8 +21,8 @@ class Developer:
 
 COLUMNS = ", ".join(Developer.__dataclass_fields__)
 TRANSFERRED = (
-    "EXISTS (SELECT 1 FROM app_keys JOIN apps USING (app_id)"
-    " WHERE app_keys.key_id = keys.key_id AND apps.developer_id <> keys.developer_id)"
+    "key_id IN (SELECT signing.key_id FROM app_keys JOIN apps USING (app_id)"
+    " JOIN keys AS signing ON signing.key_id = app_keys.key_id WHERE apps.developer_id <> signing.developer_id)"
 )
 """SQL: the key signs an app that has gone to another developer, whose copy of it is the only one that can upload."""
 OWN = "developer_id = :developer_id"
