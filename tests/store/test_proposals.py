@@ -238,6 +238,22 @@ def test_changed_images_have_a_quota_beside_those_that_they_replace(store: Store
     assert proposals.find(store.db.read(), APP_ID) is None
 
 
+def test_each_step_of_changed_images_is_in_the_log(store: Store, app: apps.App) -> None:
+    before = audit.head(store.db.read()).seq
+    assets.put_icon(store, DEVELOPER, app, {32: b"first"})
+    with store.db.write() as tx:
+        proposals.reject(tx, REVIEWER, app, seen(store), "It is blurred.")
+    proposals.discard(store, DEVELOPER, app)
+    assets.put_icon(store, DEVELOPER, app, {32: b"second"})
+    for _ in range(2):  # the second time nothing waits, and nothing is noted
+        publish(store, seen(store))
+    steps = [(entry.actor, entry.action) for entry in audit.entries(store.db.read(), before)]
+    assert steps == [
+        ("acme", "icon.put"), ("second", "images.reject"), ("acme", "images.discard"),
+        ("acme", "icon.put"), ("second", "images.publish"),
+    ]  # fmt: skip
+
+
 def test_an_app_is_deleted_with_its_changed_images(store: Store, app: apps.App) -> None:
     change_everything(store, app)
     deletion.delete_app(store, REVIEWER, APP_ID, "So.")
