@@ -168,10 +168,10 @@ def filtered(
     return (Entry(*row) for row in rows)
 
 
-def about(db: sqlite3.Connection, subject: str) -> list[tuple[Entry, dict[str, object]]]:
-    """The rows about exactly this subject, oldest first, with their details."""
-    rows = db.execute(f"SELECT {COLUMNS} FROM audit WHERE subject = ? ORDER BY seq", (subject,))
-    return [(entry, json.loads(entry.detail)) for entry in (Entry(*row) for row in rows)]
+def about(db: sqlite3.Connection, subject: str, last: int = -1) -> list[tuple[Entry, dict[str, object]]]:
+    """The rows about exactly this subject, or the `last` of them, oldest first, with their details."""
+    rows = db.execute(f"SELECT {COLUMNS} FROM audit WHERE subject = ? ORDER BY seq DESC LIMIT ?", (subject, last))
+    return [(entry, json.loads(entry.detail)) for entry in (Entry(*row) for row in rows)][::-1]
 
 
 def first_fault(db: sqlite3.Connection, verified: Head = BEGINNING) -> int | None:

@@ -30,6 +30,7 @@ DONE = {
     "publish-images": "The images are published.",
     "reject-images": "The images are rejected: the developer sees the reason.",
 }
+TRAIL_MAX = 100  # rows: a developer may submit and withdraw a version without end
 TEMPLATES = (
     "It crashes or does not start.",
     "It does not do what its description says.",
@@ -129,7 +130,7 @@ def version_page(
         before=before, manifest=described(version), note=" ".join(json.loads(version.reasons)),
         members=changes.members(version, before), files=files,
         images=image_review.pictures(proposals.applied(db, app_id)), proposal=proposals.find(db, app_id),
-        trail=audit.about(db, f"{app_id}/{version_code}"), templates=TEMPLATES,
+        trail=audit.about(db, f"{app_id}/{version_code}", TRAIL_MAX), trail_max=TRAIL_MAX, templates=TEMPLATES,
         path=schemas.download_path(version), own=call.actor.developer_id == app.developer_id,
         icon_name=storefront.ICON, made=made, link_days=LINK_DAYS,
         links={version.version_id: previews.of_version(db, version)} if version.status in previews.SHOWN else {},

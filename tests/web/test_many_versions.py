@@ -9,7 +9,7 @@ import pytest
 
 from portal.store import audit, tokens, versions
 from portal.store.store import Store
-from portal.web.review import SHOWN_MAX
+from portal.web.review import SHOWN_MAX, TRAIL_MAX
 from tests.support import publishing
 from tests.support.in_process import calling
 from tests.support.portal import add_developer, make_store
@@ -66,3 +66,14 @@ def test_the_queue_shows_the_first_and_how_many_there_are(crowded: Store) -> Non
     assert page.count('<li class="card">') == SHOWN_MAX
     assert f"{NUMBER} versions wait for a decision" in page
     assert f"These are the first {SHOWN_MAX}." in page
+
+
+def test_a_version_that_was_submitted_without_end_can_be_reviewed(crowded: Store) -> None:
+    with crowded.db.write() as tx:
+        for number in range(TRAIL_MAX + 20):
+            audit.append(tx, publishing.OWNER, "version.submit", f"{APP_ID}/1", reason=f"Note {number}.")
+    with calling(crowded, token_of(crowded, "reviewer")) as reviewer:
+        page = reviewer.get(f"/review/{APP_ID}/1").raise_for_status().text
+    assert page.count("Submit: ") == TRAIL_MAX
+    assert f"Note {TRAIL_MAX + 19}." in page and "Note 19." not in page
+    assert f"Only the last {TRAIL_MAX} steps are shown" in page
