@@ -105,13 +105,15 @@ def remote_address(settings: Settings, request: LocalRequest) -> str:
 
 
 def rate_limit_key(address: str) -> str:
-    """The rate-limit key of an address: IPv4 as is, IPv6 by its /64, anything else as is."""
+    """The rate-limit key of an address: IPv4 as is, mapped into IPv6 or not; IPv6 by its /64, anything else as is."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
     if parsed.version == 4:
         return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((int(parsed), IPV6_SITE_BITS), strict=False))
 
 

@@ -69,7 +69,8 @@ def test_uploads_are_limited_for_each_developer(strict: Portal) -> None:
 @pytest.mark.parametrize(
     ("address", "expected"),
     [("203.0.113.7", "203.0.113.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-     ("2001:db8:1:2::", "2001:db8:1:2::/64"), ("2001:db8:1:3::", "2001:db8:1:3::/64"), ("", ""), ("unix:", "unix:")],
+     ("2001:db8:1:2::", "2001:db8:1:2::/64"), ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+     ("::ffff:203.0.113.7", "203.0.113.7"), ("::fffe:203.0.113.7", "::/64"), ("", ""), ("unix:", "unix:")],
 )  # fmt: skip
 def test_the_rate_limit_key_of_an_address(address: str, expected: str) -> None:
     assert rate_limit_key(address) == expected

@@ -108,3 +108,15 @@ def test_the_addresses_of_an_ipv6_site_are_one_client(tmp_path: Path) -> None:
     sent = f"GET / HTTP/1.1\r\n{HOST}X-Forwarded-For: 2001:db8:0:1::{{:x}}\r\n\r\n"
     with site(tmp_path) as front:
         assert 429 in (answered(front.port, sent.format(number), "127.0.0.1")[0] for number in range(MANY))
+
+
+def test_ipv4_addresses_that_a_proxy_maps_into_ipv6_are_clients_of_their_own(tmp_path: Path) -> None:
+    """A proxy that listens for IPv6 alone sees IPv4 clients as ::ffff:192.0.2.1: all of them have one /64."""
+    sent = f"GET / HTTP/1.1\r\n{HOST}X-Forwarded-For: {{}}\r\n\r\n"
+    with site(tmp_path) as front:
+        assert front.answered(sent.format("::ffff:203.0.113.7"), "127.0.0.1") > AT_ONCE
+        status = [
+            answered(front.port, sent.format(address), "127.0.0.1")[0]
+            for address in ("::ffff:203.0.113.8", "::fffe:203.0.113.7", "203.0.113.7")
+        ]
+        assert status == [503, 503, 429]
