@@ -1,11 +1,19 @@
 """The audit log notices what was changed."""
 
+import ast
 import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from portal.store import audit
+import portal
+from portal.settings import Issuer
+from portal.store import audit, deletion, developers, publishers, quotas, transfers, webhooks
 from portal.store.store import Store
+from tests.packages.samples import APP_ID
+from tests.support.portal import add_developer
+from tests.support.publishing import OWNER, add_app
 
 
 @pytest.fixture
@@ -105,3 +113,45 @@ def test_a_filter_reads_its_rows_by_an_index(years: Store, wanted: dict[str, str
 
 def test_what_happened_to_a_subject_is_found_however_long_ago(years: Store) -> None:
     assert [entry.at for entry, _ in audit.about(years.db.read(), "org.acme.a/1")] == [*range(1001, 1300, 4)]
+
+
+def test_changes_of_accounts_and_apps_are_in_the_log(store: Store) -> None:
+    issuer = Issuer(issuer="https://ci.example.org", jwks_url="https://ci.example.org/jwks")
+    settings = store.settings.model_copy(update={"webhooks": "public", "issuers": (issuer,)})
+    for name in ("acme", "umbra"):
+        add_developer(store, name, key=None)
+    add_app(store, APP_ID)
+    before = audit.head(store.db.read()).seq
+    with store.db.write() as tx:
+        webhooks.put(tx, settings, OWNER, "https://hooks.example.org/")
+        webhooks.delete(tx, OWNER)
+        publisher = publishers.add(tx, settings, OWNER, APP_ID, issuer.issuer, "1", "", "")
+        publishers.remove(tx, OWNER, APP_ID, publisher.number)
+        quotas.change(tx, "acme", {"apps": 1})
+    transfers.transfer(store, audit.OPERATOR, APP_ID, "umbra", "Sold.")
+    deletion.delete_app(store, audit.OPERATOR, APP_ID, "By order of a court.")
+    with store.db.write() as tx:
+        developers.disable(tx, audit.OPERATOR, "acme", "Left.")
+        developers.enable(tx, audit.OPERATOR, "acme")
+    assert [entry.action for entry in audit.entries(store.db.read(), before)] == [
+        "webhook.put", "webhook.delete", "publisher.add", "publisher.remove", "developer.quota",
+        "app.transfer", "app.delete", "developer.disable", "developer.enable",
+    ]  # fmt: skip
+
+
+def actions() -> Iterator[str]:
+    """What the portal writes into the log, as far as the calls name it."""
+    for path in Path(portal.__path__[0]).rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "audit.append" and len(call.args) > 2:
+                yield from (
+                    named.value for named in ast.walk(call.args[2]) if isinstance(named, ast.Constant) and named.value
+                )
+
+
+def test_no_action_of_the_log_is_without_a_test() -> None:
+    """A row that is lost changes nothing else, so only a test that looks for it notices."""
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py"))
+    found = {*actions()}
+    assert {"app.add", "webhook.put"} <= found
+    assert sorted(action for action in found if not action.endswith(".") and f'"{action}"' not in tests) == []
