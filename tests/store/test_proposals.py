@@ -108,6 +108,15 @@ def test_changes_of_a_published_app_are_shown_after_a_review(store: Store, app: 
     assert [*leftovers.found(store, 0)] == []
 
 
+def test_a_screenshot_is_deleted_after_a_review(store: Store, app: apps.App) -> None:
+    before = shown(store)
+    assets.delete_screenshot(store, DEVELOPER, app, 2)
+    assert shown(store) == before
+    publish(store, seen(store))
+    assert before.keys() - shown(store).keys() == {"screenshots/2.png"}
+    assert not [name for name in files(store) if name.startswith("screenshots/2")]
+
+
 def test_an_app_that_was_never_published_has_its_images_at_once(store: Store, app: apps.App) -> None:
     with store.db.write() as tx:
         tx.execute("UPDATE versions SET status = 'draft', published_at = NULL")
