@@ -236,9 +236,9 @@ def fail(store: Store, actor: audit.Actor, upload: Upload, reasons: list[str]) -
 
 def _end_as_repetition(store: Store, upload: Upload, version: PlacedVersion) -> None:
     """End the upload of a package that a version has already; completing it again answers with that version."""
-    files.discard(upload.directory)
     with store.db.write() as tx:
         _end(tx, upload, [f"Version {version.version_code} has this package already."], version.sha256)
+    files.discard(upload.directory)  # afterwards: a client without an answer completes it again
 
 
 def _end(tx: sqlite3.Connection, upload: Upload, reasons: list[str], sha256: str | None = None) -> bool:

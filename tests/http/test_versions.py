@@ -116,6 +116,20 @@ def test_an_upload_whose_answer_was_lost_can_be_repeated(publisher: Publisher) -
     assert publisher.client.get("/api/me").json()["usage"]["open_uploads"] == 0
 
 
+def test_a_repetition_ends_with_the_version_that_had_its_package(publisher: Publisher) -> None:
+    path, app = publisher.package(1), f"/api/apps/{publisher.app_id}"
+    publisher.upload(path).raise_for_status()
+    signed = publisher.client.post(f"{app}/uploads", json={"size": path.stat().st_size}).json()
+    publisher.client.put(signed["url"], content=path.read_bytes()).raise_for_status()
+    complete = f"/api/uploads/{signed['upload_id']}/complete"
+    publisher.client.post(complete).raise_for_status()
+    publisher.client.delete(f"{app}/versions/1").raise_for_status()
+    detail = problem(publisher.client.post(complete), 409, "UPLOAD_USED")["detail"]
+    assert detail == "The version that had this package was deleted since: upload the package again."
+    assert publisher.client.get(f"{app}/versions").json()["versions"] == []
+    assert publisher.upload(path).raise_for_status().json()["status"] == "draft"
+
+
 def test_the_first_publish_pins_the_key(publisher: Publisher) -> None:
     second = Ed25519PrivateKey.generate()
     keys = f"/api/developers/{publisher.developer_id}/keys"

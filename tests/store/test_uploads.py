@@ -48,6 +48,26 @@ def test_a_commit_that_fails_leaves_the_package_for_another_attempt(
     assert not list(store.layout.area("temp").iterdir())
 
 
+def test_a_repetition_whose_end_fails_can_be_completed_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may be full: what has been uploaded stays until its end is noted."""
+    first = received(store, tmp_path)
+    placed = signed_uploads.complete(store, DEVELOPER, first.upload_id)
+    again = signed_uploads.issue(store, apps.get(store.db.read(), APP_ID), first.size, None)
+    with signed_uploads.held(store, again.upload_id) as upload:
+        upload.append([(tmp_path / "p.mosis").read_bytes()])
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched, pytest.raises(sqlite3.OperationalError):
+        patched.setattr(uploads, "_close", full)
+        signed_uploads.complete(store, DEVELOPER, again.upload_id)
+    assert signed_uploads.complete(store, DEVELOPER, again.upload_id) == placed
+    assert not list(store.layout.area("temp").iterdir())
+
+
 def test_a_key_that_is_revoked_while_the_package_is_checked_signs_no_version(store: Store, tmp_path: Path) -> None:
     transfer = received(store, tmp_path)
     manifest = store.layout.staging(transfer.upload_id) / "manifest.json"

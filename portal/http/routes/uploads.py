@@ -150,6 +150,8 @@ def _signed(transfer: Transfer, url: str, headers: dict[str, str]) -> Answer[Sig
 
 def _owned(call: Call, upload_id: str) -> Version:
     version = signed_uploads.owned(call.db.read(), upload_id, call.actor)
+    if version.status == "failed" and version.sha256:
+        raise Refused("UPLOAD_USED", "The version that had this package was deleted since: upload the package again.")
     if version.status == "failed":
         raise Refused("UPLOAD_USED", "The validation of this upload failed; its version lists the reasons.")
     return version
