@@ -88,6 +88,19 @@ def test_every_server_for_the_public_has_every_limit(release: Release, data: dic
         assert re.search(r"(?m)^ +access_log .* if=\$mosis_logged;$", of_all_requests)
 
 
+def test_every_address_for_uploads_has_its_limits(release: Release) -> None:
+    """Bytes and seconds: a signed upload continues elsewhere, so that it may be silent for less time than a form."""
+    text = "\n".join(file.content for file in plan(RUNTIMES["systemd"], release).services["nginx"].files)
+    uploads = re.findall(r"location ~ \^/(\S+)\$ {([^}]*proxy_request_buffering off[^}]*)", text)
+    limits = {path: re.findall(r"(?m)^ +client_(?:max_body_size|body_timeout) (\w+);", body) for path, body in uploads}
+    package, image = str(51 * 1024 * 1024), str(10_000_000 + 1024 * 1024)
+    assert [*limits.values()] == [[package, "10s"], [package, "30s"], [image, "30s"]], limits
+    for path, body in uploads:
+        assert {"limit_conn mosis_client 256;", "limit_conn mosis_sender_client 16;"} <= {
+            line.strip() for line in body.splitlines()
+        }, path
+
+
 NOT_OURS = (
     r"^\s*(auth_\w+|ssl_(?:client|verify|trusted)\w*|dav_\w+|image_filter\w*|autoindex|limit_conn_status"
     r"|mp4|flv|index) "
