@@ -16,7 +16,7 @@ def require_possible(data: HostData) -> None:
         raise PlanError(f"Host data: mosis_tls needs the runtime systemd; with {data.runtime}, put a proxy in front.")
     if str(data.settings.get("public_url", "")).lower().startswith("http:"):
         raise PlanError(
-            "Host data: with mosis_tls, public_url begins with https://: links to http are only redirected."
+            "Host data: with mosis_tls, public_url must begin with https://, since plain http is only redirected."
         )
     if data.tls.acme is None:
         return

@@ -53,4 +53,9 @@ TokenId = Annotated[
 PackageDigest = Annotated[
     str | None, typer.Option(metavar="DIGEST", help="SHA-256 of the package that was reviewed; refused for another.")
 ]
-ImagesDigest = Annotated[str, typer.Argument(metavar="DIGEST", help="Digest of the images that were reviewed.")]
+ImagesDigest = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIGEST", help="Digest of the images that were reviewed, as the command `images` prints it."
+    ),
+]

@@ -10,7 +10,7 @@ LINKS = "Replace each link by a copy of what it points to, and pack it again wit
 FOLDER = "Pack the folder with `mosis pack`, which packs its content, and sign the package."
 TAKEN = (
     "Raise `version_code` in manifest.json: once published, a code names one package for ever. Withdraw the other"
-    " version first if it is in review; a draft or a rejected one is replaced when you upload on this page."
+    " version first if it is in review; the console and `mosis push` replace a draft or a rejected one."
 )
 
 

@@ -11,6 +11,7 @@ from portal.store.id_tokens import SKEW_SECONDS, CiJob, refused
 
 MOST = 20  # publishers of an app
 TOKEN_SECONDS = 15 * 60
+NO_SERVICE = "This store trusts no CI service: its operator can name some in the setting `issuers`."
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def add(
     tokens.require_valid(tx, actor.token_id)
     trusted = [one.issuer for one in settings.issuers]
     if issuer not in trusted:
-        known = f"This store trusts {', '.join(trusted)}" if trusted else "This store trusts no CI service"
-        raise Refused("VALIDATION_ERROR", "The publisher is invalid.", [f"issuer: {known}."])
+        known = f"This store trusts {', '.join(trusted)}." if trusted else NO_SERVICE
+        raise Refused("VALIDATION_ERROR", "The publisher is invalid.", [f"issuer: {known}"])
     found = of_app(tx, app_id)
     wanted = (issuer, repository_id, ref, environment)
     for publisher in found:

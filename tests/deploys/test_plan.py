@@ -50,7 +50,7 @@ def contents(wanted: Plan) -> dict[str, str]:
         (SYSTEMD | {"mosis_tls": {"acme": "a@example.org"}}, "needs the host's names in mosis_server_names, not _"),
         (SYSTEMD | ACME | {"mosis_port": 8080}, "mosis_tls.acme needs mosis_port = 80"),
         (COMPOSE | {"mosis_tls": FILES}, "mosis_tls needs the runtime systemd; with compose, put a proxy in front"),
-        (SYSTEMD | {"mosis_tls": FILES, "mosis_settings": {"public_url": "http://a.org"}}, "begins with https://"),
+        (SYSTEMD | {"mosis_tls": FILES, "mosis_settings": {"public_url": "http://a.org"}}, "must begin with https://"),
         (SYSTEMD | {"mosis_prometheus": "install", "mosis_port": 9090}, "port 9090 would be taken twice"),
         (SYSTEMD | {"mosis_server_names": ("a.example.org; }",)}, "mosis_server_names.0: string should match pattern"),
         (SYSTEMD | {"mosis_subnet": "10.0.0.0/32"}, "mosis_subnet: must have room for 6 containers"),

@@ -363,8 +363,12 @@ def test_wrong_id_tokens_count_against_their_address_and_jobs_against_their_app(
 def test_a_store_that_trusts_no_service_says_so(tmp_path: Path, shop: Shop) -> None:
     store = make_store(tmp_path / "plain")
     with calling(store) as client:
-        problem(client.get("/api/oidc/audience"), 404, "NOT_FOUND")
+        unknown = problem(client.get("/api/oidc/audience"), 404, "NOT_FOUND")
         problem(exchange(client, shop.service.token()), 401, "UNAUTHENTICATED")
+        headers = {"Authorization": f"Bearer {add_developer(store, 'acme')}"}
+        client.post("/api/apps", json={"app_id": APP, "name": "Hello"}, headers=headers)
+        refused = problem(trust(client, headers), 422, "VALIDATION_ERROR")
+        assert "the setting `issuers`" in unknown["detail"] and "the setting `issuers`" in refused["errors"][0]
     store.db.close()
 
 

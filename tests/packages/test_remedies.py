@@ -6,13 +6,13 @@ import pytest
 
 from portal.packages import package
 from portal.packages.errors import PackageRejected
-from portal.packages.remedies import FOLDER, LINKS, RENAME, REPACK, remedies, remedy
+from portal.packages.remedies import FOLDER, LINKS, REMEDIES, RENAME, REPACK, remedies, remedy
 from tests.packages import test_mismatch
 from tests.packages.hostile import FILE, MANIFEST, SIGNATURE, UTF8, Item, build, file
 from tests.packages.hostile import package as archive
 from tests.packages.test_archive import FORCED
 
-REMEDIES = {
+FAULTS = {
     "a folder": (build([Item(b"app/manifest.json", MANIFEST.content), SIGNATURE]), "Pack the folder with `mosis pack`"),
     "no manifest": (build([SIGNATURE]), "Put manifest.json at the root"),
     "no signature": (build([MANIFEST]), "`mosis push` packs, signs and uploads"),
@@ -28,7 +28,7 @@ REMEDIES = {
 }
 
 
-@pytest.mark.parametrize(("data", "text"), REMEDIES.values(), ids=REMEDIES.keys())
+@pytest.mark.parametrize(("data", "text"), FAULTS.values(), ids=FAULTS.keys())
 def test_the_remedy_fits_the_fault(data: bytes, text: str, tmp_path: Path) -> None:
     path = tmp_path / "package.mosis"
     path.write_bytes(data)
@@ -59,3 +59,7 @@ def test_a_file_that_changed_is_to_be_signed_again(tmp_path: Path) -> None:
     with pytest.raises(PackageRejected) as refusal:
         package.verify(read, test_mismatch.PUBLIC_KEY)
     assert remedy(refusal.value.errors[0]).startswith("The package changed after it was signed")
+
+
+def test_a_remedy_fits_console_and_command_line() -> None:
+    assert [each.text for each in REMEDIES if "this page" in each.text] == []

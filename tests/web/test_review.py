@@ -145,13 +145,18 @@ def test_a_version_in_the_queue_says_that_it_publishes_images_too(
         cards = httpx.get(f"{front}/review", headers=headers).text.split("<li ")
         return next(card for card in cards if f"/review/{app_id}/2" in card)
 
+    def images() -> str:
+        return httpx.get(f"{front}/review/{app_id}/images", headers=headers).text
+
     assert "and images" not in card()
     publishing.illustrate(site.store, app_id)
     assert "and images" in card()
+    assert "As they will be" in images()
     with site.store.db.write() as tx:
         digest = proposals.digest(proposals.applied(tx, app_id))
         proposals.reject(tx, audit.OPERATOR, apps.get(tx, app_id), digest, "Blurred.")
     assert "and images" not in card()
+    assert "As they were proposed" in images() and "As they will be" not in images()
 
 
 def test_a_developer_has_no_queue(front: str, site: Portal, app_id: str, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ routes = Routes()
 )  # fmt: skip
 def audience(call: PublicCall) -> schemas.Audience:
     if not call.settings.issuers:
-        raise Refused("NOT_FOUND", "This store trusts no CI service.")
+        raise Refused("NOT_FOUND", publishers.NO_SERVICE)
     return schemas.Audience(audience=call.settings.id_token_audience)
 
 
