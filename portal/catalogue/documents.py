@@ -98,7 +98,7 @@ class Author:
             return here, []
         revoked = [earlier for key, earlier in both if earlier.get("revoked_at") and not key["revoked_at"]]
         for key, earlier in both:
-            key["revoked_at"] = key["revoked_at"] or earlier.get("revoked_at")
+            key["revoked_at"] = earlier.get("revoked_at") or key["revoked_at"]  # it may have been revoked again
         lost = known[len(here) :]
         return [*here, *lost], [
             *(
