@@ -156,11 +156,10 @@ def expire(store: Store, at: int, app_id: str) -> bool:
 
 def _drop(tx: sqlite3.Connection, store: Store, actor: audit.Actor, action: str, app_id: str) -> None:
     """Commit the end of a proposal that nobody published, and remove its files."""
-    before = changed(tx, app_id)
-    _forget(tx, app_id)
+    before = forget(tx, app_id)
     audit.append(tx, actor, action, app_id)
     tx.execute("COMMIT")
-    placement.remove(asset.proposed_path(store.layout) for asset in before.values())
+    placement.remove(asset.proposed_path(store.layout) for asset in before)
 
 
 def publish(
@@ -181,7 +180,7 @@ def publish(
     placement.link_images(layout, {asset.path(layout): asset.proposed_path(layout) for asset in put})
     tx.executemany("DELETE FROM assets WHERE app_id = ? AND name = ?", [(app.app_id, name) for name in before])
     insert(tx, put)
-    _forget(tx, app.app_id)
+    forget(tx, app.app_id)
     digests = {asset.name: asset.sha256 for asset in before.values()}
     audit.append(tx, actor, "images.publish", app.app_id, sha256=digests, reason=reason)
     webhooks.announce_images(tx, app, "publish", reason)
@@ -218,6 +217,9 @@ def _require_seen(db: sqlite3.Connection, app_id: str, seen: str) -> None:
         )
 
 
-def _forget(tx: sqlite3.Connection, app_id: str) -> None:
+def forget(tx: sqlite3.Connection, app_id: str) -> list[Asset]:
+    """End a proposal, if there is one; the images whose files are to be removed after the COMMIT."""
+    before = list(changed(tx, app_id).values())
     for table in ("proposed_assets", "proposals"):
         tx.execute(f"DELETE FROM {table} WHERE app_id = ?", (app_id,))
+    return before
