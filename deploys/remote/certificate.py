@@ -70,6 +70,8 @@ def server_of(certificate: str, key: str) -> ssl.SSLContext:
             ) from None
         if error.reason and "TOO_SMALL" in error.reason:
             raise Unusable(f"has a key that is too small ({error.reason})") from None
+        if error.reason and "TOO_WEAK" in error.reason:
+            raise Unusable(f"is signed with a hash that clients reject ({error.reason})") from None
         raise Unusable(f"cannot be used: {key} contains no unencrypted private key in PEM") from None
     return context
 
@@ -104,7 +106,10 @@ def handshake(server: ssl.SSLContext, certificate: str, name: str | None) -> tup
         raise Unusable(f"does not cover {name}, or only in its Common Name, which clients ignore") from None
     except ssl.SSLError as error:  # a kind of key that no suite of today takes
         raise Unusable(f"is rejected by clients: {error.reason}") from None
-    return ends[0].getpeercert() or {}, ends[0].getpeercert(binary_form=True) or b""
+    try:
+        return ends[0].getpeercert() or {}, ends[0].getpeercert(binary_form=True) or b""
+    except ValueError as error:
+        raise Unusable(f"has a name that is not ASCII: {error}") from None
 
 
 def require_valid(shown: dict[str, Any], days: int) -> None:

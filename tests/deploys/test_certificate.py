@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -38,6 +38,7 @@ from tests.support.patience import PATIENCE
 NAME = "store.test"
 DAY = timedelta(days=1)
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
+RSA_WITH = bytes.fromhex("2a864886f70d0101")  # and a byte for the hash, in DER
 
 
 class Pair:
@@ -54,6 +55,7 @@ class Pair:
         password: KeySerializationEncryption | None = None,
         subject: str = NAME,
         curve: ec.EllipticCurve | None = None,
+        more: x509.ExtensionType | None = None,
         by: "Pair | None" = None,
     ) -> None:
         place.mkdir(exist_ok=True)
@@ -68,6 +70,8 @@ class Pair:
         if names:
             known = [x509.IPAddress(ipaddress.ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
             builder = builder.add_extension(x509.SubjectAlternativeName(known), critical=False)
+        if more:
+            builder = builder.add_extension(more, critical=False)
         if usage:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         self.certificate.write_bytes(builder.sign(issuer.private, SHA256()).public_bytes(Encoding.PEM))
@@ -125,6 +129,33 @@ def test_what_clients_would_refuse_is_named(tmp_path: Path) -> None:
     assert "contains no unencrypted private key" in pair.fault(NAME)
     locked = Pair(tmp_path / "locked", password=BestAvailableEncryption(b"secret"))
     assert "contains no unencrypted private key" in locked.fault(NAME)
+
+
+def test_a_weak_signature_and_an_odd_name_are_named(tmp_path: Path) -> None:
+    """nginx does not start with the first; its key is good."""
+    pair = Pair(tmp_path, by=Pair(tmp_path / "authority", subject="authority"))
+    with_sha1(pair)
+    assert "is signed with a hash that clients reject" in pair.fault(NAME)
+    uri = x509.UniformResourceIdentifier("http://latin.test")
+    other = Pair(tmp_path / "other", (), more=x509.SubjectAlternativeName([uri]))
+    altered(other, b"latin", b"lat\xedn")
+    assert "has a name that is not ASCII" in other.fault()
+
+
+def with_sha1(pair: Pair) -> None:
+    """Declare a signature of RSA with SHA-1; nobody verifies it before its kind is refused."""
+    key = rsa.generate_private_key(65537, 2048)
+    old = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+    builder = x509.CertificateBuilder(old.issuer, old.subject, pair.private.public_key(), old.serial_number)
+    builder = builder.not_valid_before(old.not_valid_before_utc).not_valid_after(old.not_valid_after_utc)
+    pair.certificate.write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    altered(pair, RSA_WITH + b"\x0b", RSA_WITH + b"\x05")
+
+
+def altered(pair: Pair, old: bytes, new: bytes) -> None:
+    der = ssl.PEM_cert_to_DER_cert(pair.certificate.read_text())
+    assert old in der
+    pair.certificate.write_text(ssl.DER_cert_to_PEM_cert(der.replace(old, new)))
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
