@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from deploys.plan import plan
 from deploys.plan.data import PREFIX, HostData
 from deploys.plan.release import Release
+from deploys.services import certificate
 from docs import tables
 from portal.cli import app
 from portal.settings import Settings
@@ -157,10 +158,11 @@ def _takes(found: Command, option: str) -> bool:
     ("runtime", "data"),
     [
         ("systemd", {"mosis_prometheus": "install"}),
+        ("systemd", {"mosis_server_names": ("a.org",), "mosis_tls": {"acme": "a@a.org"}}),
         ("compose", {"mosis_share": "mosis", "mosis_root": "/volume1/mosis"}),
     ],
 )
-def test_uninstalling_removes_every_file_that_a_plan_has(runtime: str, data: dict[str, str], tmp_path: Path) -> None:
+def test_uninstalling_removes_every_file_that_a_plan_has(runtime: str, data: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "portal.lock").touch()
     release = Release("0123456789ab", tmp_path / "mosis.whl", tmp_path / "portal.lock")
     wanted = plan({"mosis_runtime": runtime, **data}, release)
@@ -168,7 +170,9 @@ def test_uninstalling_removes_every_file_that_a_plan_has(runtime: str, data: dic
     removed = [word for word in re.split(r"[ <>`]+", row) if word.startswith("/")]
     files = [file for service in wanted.services.values() for file in service.files]
     placed = [wanted.command.path, *(file.path for file in (*files, *(wanted.stack.files if wanted.stack else ())))]
+    placed += [own.path for own in wanted.directories if "mosis" in Path(own.path).name]
     assert [path for path in placed if not any(fnmatch(path, f"{place}*") for place in removed)] == []
+    assert runtime != "systemd" or f"certbot delete --cert-name {certificate.NAME}`" in row
 
 
 def test_git_ignores_the_secrets_that_the_walk_throughs_write() -> None:
