@@ -11,6 +11,7 @@ from siege.flood import NUMBER, Flood
 MIB = 1024 * 1024
 STRANGER = ("127.66.0.1",)
 DOZEN = tuple(f"127.66.1.{number}" for number in range(1, 13))
+CROWD = tuple(f"127.66.2.{number}" for number in range(1, 31))  # enough to hold every place for uploads of all workers
 SCANS = 1183  # of a picture that took a decoder 100 s
 
 
@@ -70,7 +71,7 @@ def _senders(aim: Aim, size: int, addresses: tuple[str, ...]) -> Flood:
 def _member_senders(aim: Aim, size: int) -> Flood:
     part = '--x\r\nContent-Disposition: form-data; name="package"; filename="a"\r\n\r\nPK'
     head = request("POST", aim.versions, _token(aim), FORM, "Content-Length: 1000000", body=part)
-    return Flood([head], size, DOZEN, drip="-")
+    return Flood([head], size, CROWD, drip="-")
 
 
 def _conditional(aim: Aim, size: int) -> Flood:
