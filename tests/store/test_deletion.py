@@ -78,9 +78,13 @@ def test_the_next_app_is_not_found_by_the_words_of_a_deleted_one(full: Store) ->
 
 
 def test_a_deleted_version_gives_way_to_the_one_before_and_its_code_is_never_used_again(full: Store) -> None:
+    files.write_file(full.layout.quarantine / "packages" / "acme" / APP_ID / "2" / "package.mosis", b"damaged")
+    with full.db.write() as tx:
+        tx.executemany("INSERT INTO downloads VALUES (?, ?, 1, 1)", [(APP_ID, code) for code in (1, 2)])
     deletion.delete_version(full, ADMIN, APP_ID, 2, REASON)
     assert apps.get(full.db.read(), APP_ID).published_code == 1
-    assert not full.layout.package_directory("acme", APP_ID, 2).exists()
+    assert {int(path.parent.name) for path in full.layout.root.rglob("package.mosis")} == {1}
+    assert [row["version_code"] for row in full.db.read().execute("SELECT version_code FROM downloads")] == [1]
     with pytest.raises(Refused, match="must be greater than 2"):
         publish(full, APP_ID, 2)
     publish(full, APP_ID, 3)
@@ -94,6 +98,10 @@ def test_what_was_published_needs_a_reason_and_an_administrator(full: Store, cod
         deletion.delete_version(full, OWNER, APP_ID, code, REASON)
     with pytest.raises(Refused, match="reason"):
         deletion.delete_app(full, ADMIN, APP_ID, "")
+    with full.db.write() as tx:
+        apps.add(tx, OWNER, "org.example.draft", "Draft", "")
+    with pytest.raises(Refused, match="reason"):
+        deletion.delete_app(full, ADMIN, "org.example.draft", "")
     assert len(versions.placed_of_app(full.db.read(), APP_ID)) == 2
 
 
