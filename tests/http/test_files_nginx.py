@@ -181,13 +181,12 @@ def portal(root: Path) -> Iterator[int]:
 @contextmanager
 def nginx(root: Path, portal_port: int) -> Iterator[int]:
     templates = Environment(loader=FileSystemLoader(REPOSITORY / "templates"), undefined=StrictUndefined)
-    (root / "files.conf").write_text(
-        templates.get_template("nginx/files.conf.j2").render(
-            root=root / "store", file_errors=FILE_ERRORS, security=security_headers.DEFAULTS
-        )
+    files = templates.get_template("nginx/files.conf.j2").render(
+        root=root / "store", file_errors=FILE_ERRORS, security=security_headers.DEFAULTS
     )
-    readers = templates.get_template("nginx/problems.conf.j2").module.readers(people.PROGRAM_PATHS)
-    (root / "readers.conf").write_text(readers)
+    problems = templates.get_template("nginx/problems.conf.j2").module
+    (root / "files.conf").write_text(files + problems.locations(FILE_ERRORS))
+    (root / "readers.conf").write_text(problems.readers(people.PROGRAM_PATHS))
     with serving(lambda port: NGINX_CONF.format(user=USER, root=root, port=port, portal=portal_port), root) as url:
         yield int(url.rpartition(":")[2])
 
