@@ -164,8 +164,10 @@ def link_images(layout: Layout, sources: Mapping[Path, Path]) -> None:
     for path, source in sources.items():
         try:
             name_image(source, path)
-        except FileNotFoundError:  # one lost file is no failing disk: the owner can replace it
-            raise _lost(source.relative_to(layout.area("assets"))) from None
+        except FileNotFoundError:
+            if not source.is_relative_to(layout.area("assets")):  # it was uploaded a moment ago
+                raise
+            raise _lost(source.relative_to(layout.area("assets"))) from None  # the owner can replace it
     for directory in directories:
         _flush(directory, layout.area("assets"))
 

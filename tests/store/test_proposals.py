@@ -307,6 +307,12 @@ def test_a_lost_file_is_named_with_the_remedy(store: Store, app: apps.App, step:
     assert proposed(store) == before
 
 
+def test_a_lost_upload_is_a_fault_of_the_disk(store: Store, app: apps.App) -> None:
+    lost = placement.Staged(store.layout.staging("images-0") / "0", 3, "0" * 64)
+    with pytest.raises(FileNotFoundError), store.db.write() as tx:
+        proposals.propose(tx, store, DEVELOPER, app, "icon.put", {"icon-32.png": lost})
+
+
 def test_a_lost_file_of_a_published_image_is_named_too(store: Store, app: apps.App) -> None:
     for path in (store.layout.area("assets") / APP_ID / "screenshots").glob("1.*png"):
         path.unlink()
