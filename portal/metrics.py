@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -181,7 +182,7 @@ class _StoreCollector(Collector):
         if self._store.settings.litestream:
             yield from _replica(layout)
         if port := self._store.settings.tls_port:
-            yield from _certificate(port)
+            yield from _certificate(port, urlsplit(self._store.settings.public_url).hostname)
         trusted = "1 while the clock may decide what is too old to keep, 0 while cleanup refuses because of it."
         doubt = clock_trust.look(self._store.db.directory, db).doubt
         yield _value("clock_trusted", trusted, 0 if doubt else 1)
@@ -232,10 +233,10 @@ def _catalogue(layout: Layout) -> Iterator[Metric]:
     yield _gauge("catalogue_seconds_left_min", left, "role", thresholds.CATALOGUE_SECONDS_LEFT_MIN)
 
 
-def _certificate(port: int) -> Iterator[Metric]:
+def _certificate(port: int, name: str | None) -> Iterator[Metric]:
     """What a client of https meets."""
     ends = "When the certificate ends that nginx presents; 0: it presents none."
-    yield _value("certificate_expires_timestamp_seconds", ends, certificate.ends(port))
+    yield _value("certificate_expires_timestamp_seconds", ends, certificate.ends(port, name))
     left = "How long it should still be valid at any time."
     yield _value("certificate_seconds_left_min", left, thresholds.CERTIFICATE_SECONDS_LEFT_MIN)
 

@@ -6,8 +6,9 @@ import ssl
 PATIENCE_SECONDS = 2
 
 
-def ends(port: int) -> float:
-    """The end of the certificate at this port of the host, in seconds since 1970; 0 if nothing presents one.
+def ends(port: int, name: str | None) -> float:
+    """The end of the certificate of a host name, or of none in particular, at this port of the host, in seconds since
+    1970; 0 if nothing presents one.
 
     It is asked of nginx, not read from the file: only root may read it, and nginx may not have read the newest one.
     """
@@ -18,7 +19,7 @@ def ends(port: int) -> float:
     try:
         with (
             socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as plain,
-            context.wrap_socket(plain) as secured,
+            context.wrap_socket(plain, server_hostname=name) as secured,
         ):
             presented = secured.getpeercert(binary_form=True) or b""
         return load_der_x509_certificate(presented).not_valid_after_utc.timestamp()
