@@ -78,6 +78,7 @@ REQUESTS = (
     Bound(
         "images of all developers being converted or waiting, per worker", "portal.http.turns:ALL_MAX", "UNAVAILABLE"
     ),
+    Bound("packages being validated, per worker", "portal.store.store:CHECKS_MAX", "the others wait"),
     Bound("wait for other writers of the database", "portal.store.database:TURN_SECONDS", "UNAVAILABLE", "s"),
 )
 FILES = (

@@ -1,6 +1,7 @@
 """The store: its settings, database and paths."""
 
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 
 from portal.settings import Settings
 from portal.store import schema, writing
@@ -10,6 +11,8 @@ from portal.store.layout import Layout
 from portal.store.overhead import Overhead
 from portal.store.read_only import ReadOnlyDatabase
 
+CHECKS_MAX = 4  # packages that a process validates at once: 10,000 files take 20 MB, and no longer one by one
+
 
 @dataclass(frozen=True)
 class Store:
@@ -17,6 +20,7 @@ class Store:
     db: Database
     layout: Layout
     overhead: Overhead = field(default_factory=Overhead, compare=False)
+    checks: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(CHECKS_MAX), compare=False)
 
 
 def open_store(settings: Settings) -> Store:

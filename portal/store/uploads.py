@@ -156,8 +156,10 @@ def limits(store: Store) -> Limits:
 
 
 def _check(store: Store, upload: Upload, version_code: int | None, version_name: str | None) -> Package:
-    package, db = packages.read(upload.package, limits(store)), store.db.read()
-    manifest, app = package.manifest, apps.get(db, upload.app.app_id)
+    with store.checks:
+        package = packages.read(upload.package, limits(store))
+    manifest, db = package.manifest, store.db.read()
+    app = apps.get(db, upload.app.app_id)
     errors = []
     for field, expected, found in (
         ("id", app.app_id, manifest.id),

@@ -3,13 +3,16 @@
 import sqlite3
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from portal.packages import package as packages
 from portal.packages import signature
+from portal.packages.limits import Limits
 from portal.store import apps, audit, deletion, keys, signed_uploads, uploads, versions
 from portal.store.errors import Refused
-from portal.store.store import Store
+from portal.store.store import CHECKS_MAX, Store
 from tests.packages.samples import APP_ID, KEY, make_package
 from tests.support.portal import add_developer
 
@@ -66,6 +69,21 @@ def test_a_repetition_whose_end_fails_can_be_completed_again(
         signed_uploads.complete(store, DEVELOPER, again.upload_id)
     assert signed_uploads.complete(store, DEVELOPER, again.upload_id) == placed
     assert not list(store.layout.area("temp").iterdir())
+
+
+def test_few_packages_are_validated_at_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes memory, of which a container has no more than its limit, and a worker has hundreds of threads."""
+    transfer, free = received(store, tmp_path), []
+
+    def read(path: Path, limits: Limits) -> packages.Package:
+        taken = sum(store.checks.acquire(blocking=False) for _ in range(CHECKS_MAX))
+        store.checks.release(taken)
+        free.append(taken)
+        return packages.read(path, limits)
+
+    monkeypatch.setattr(uploads, "packages", SimpleNamespace(read=read, verify=packages.verify))
+    assert signed_uploads.complete(store, DEVELOPER, transfer.upload_id).status == "draft"
+    assert free == [CHECKS_MAX - 1]
 
 
 def test_a_key_that_is_revoked_while_the_package_is_checked_signs_no_version(store: Store, tmp_path: Path) -> None:
