@@ -18,7 +18,7 @@ SILENT = {
     "all-csp-reports": "204, without a line in the log",
     "refusals": "refused all the same, without a row in the log",
     "all-refusals": "refused all the same, without a row in the log",
-    "refusals-left-out": "no other row",
+    "refusals-left-out": "the row is not repeated",
 }
 BYTES = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 SECONDS = (("days", 86400), ("hours", 3600))
@@ -44,7 +44,7 @@ CONNECTIONS = (
     Bound("pause while a body is received", "nginx:client_body_timeout", "408"),
     Bound("pause while a response is sent", "nginx:send_timeout", "the connection ends"),
     Bound("idle time of a connection between requests", "nginx:keepalive_timeout", "the connection ends"),
-    Bound("connections per worker of nginx", "deploys.plan.nginx:CONNECTIONS", "idle ones end"),
+    Bound("connections per worker of nginx", "deploys.plan.nginx:CONNECTIONS", "idle connections are closed"),
     Bound("time in which the rest of a rejected body is discarded", "nginx:lingering_time", "the connection ends"),
     Bound("pause while the rest of a rejected body is discarded", "nginx:lingering_timeout", "the connection ends"),
     Bound("response buffered on nginx's disk", "nginx:proxy_max_temp_file_size", "never buffered there", "bytes"),

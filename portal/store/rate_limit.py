@@ -48,11 +48,11 @@ RATES: Mapping[str, Rate] = {
     "uploads": Rate("uploads of this developer", "uploads_per_hour", 3600),
     "publishers": Rate("tokens for jobs of this app", "uploads_per_hour", 3600),
     "chunks": Rate("chunks of this developer's uploads", 20_000, 3600),  # by tus, each of which is noted and flushed
-    "csp-reports": Rate("reports from this address", 10, 60),  # text of strangers, and the log is on the disk
-    "all-csp-reports": Rate("reports", 1000, 3600),
+    "csp-reports": Rate("CSP reports from this address", 10, 60),  # text of strangers, and the log is on the disk
+    "all-csp-reports": Rate("CSP reports", 1000, 3600),
     "refusals": Rate("audit rows about refused log-ins or actions, per address or developer", 10, 3600),
     "all-refusals": Rate("audit rows about refused log-ins, and as many about actions", 30, 3600, "refusals"),
-    "refusals-left-out": Rate("audit rows that count the others", 1, 3600, "refusals"),
+    "refusals-left-out": Rate("audit rows which say that refusals were left out", 1, 3600, "refusals"),
 }
 """Whatever can be repeated without end and writes something, or guesses."""
 
