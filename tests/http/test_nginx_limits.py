@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from portal.http.problems import KINDS
-from portal.store import audit
 from tests.support.nginx import NGINX, nginx_before
 from tests.support.patience import PATIENCE
 from tests.support.portal import Portal, Publisher, add_developer, free_port, make_store, only_publisher, problem
@@ -241,26 +240,6 @@ def test_requests_at_once(front: httpx.URL, publisher: Publisher) -> None:
         headers = {"X-Forwarded-For": STRANGER}
         problem(httpx.get(front.join("/healthz"), headers=headers), 503, "UNAVAILABLE")
         assert httpx.get(front.join("/healthz"), headers={"X-Forwarded-For": NEIGHBOUR}).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("trusted", "address", "cookie"),
-    [((), "127.0.0.1", "mosis-session"), (("127.0.0.1/32",), STRANGER, "__Host-mosis-session")],
-    ids=["a client", "a proxy that is trusted"],
-)
-def test_headers_of_a_proxy_count_only_if_it_is_trusted(
-    publisher: Publisher, trusted: tuple[str, ...], address: str, cookie: str
-) -> None:
-    portal, id_of_its_own = publisher.portal, "f" * 32
-    token = add_developer(portal.store, f"by-{len(trusted)}", key=None)
-    claims = {"X-Forwarded-For": STRANGER, "X-Real-IP": NEIGHBOUR, "Forwarded": f"for={NEIGHBOUR}",
-              "X-Forwarded-Proto": "https", "X-Request-ID": id_of_its_own}  # fmt: skip
-    with nginx_before(portal, trusted_proxies=trusted) as url, httpx.Client(base_url=url, headers=claims) as client:
-        answer = client.post("/sign-in", data={"token": token}, headers={"Sec-Fetch-Site": "same-origin"})
-    assert answer.headers["set-cookie"].partition("=")[0] == cookie
-    assert answer.headers.get_list("x-request-id") != [id_of_its_own]
-    entry, _ = audit.about(portal.store.db.read(), token.split("_")[1])[-1]
-    assert (entry.action, entry.address) == ("session.start", address)
 
 
 def test_metrics_are_closed_to_the_clients_of_a_proxy_on_the_host(front: httpx.URL) -> None:

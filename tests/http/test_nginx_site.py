@@ -361,9 +361,11 @@ def test_a_search_takes_no_room_of_what_devices_ask_for(front: str, behind: Port
 
 
 def test_every_answer_has_a_request_id_of_its_own(front: str, icon: dict[str, str]) -> None:
-    seen = [httpx.get(front + icon["url"]).headers.get_list("x-request-id") for _ in range(3)]
+    of_client = "f" * 32
+    sent = {"X-Request-ID": of_client}
+    seen = [httpx.get(front + icon["url"], headers=sent).headers.get_list("x-request-id") for _ in range(3)]
     assert all(len(ids) == 1 for ids in seen)
-    assert len({ids[0] for ids in seen}) == 3
+    assert len({of_client, *(ids[0] for ids in seen)}) == 4
 
 
 @pytest.mark.parametrize("path", ["/{}", "/api/store/apps/{}?q=x", "/x/{}/y%20?token={}"])

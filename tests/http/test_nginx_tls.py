@@ -197,6 +197,7 @@ def test_a_proxy_on_the_host_that_names_no_client_gets_no_metrics(front: Front) 
 
 
 STRANGER, PROXY = "127.0.0.1", "127.0.0.2"
+UNUSED = {"X-Real-IP": "203.0.113.9", "Forwarded": "for=203.0.113.9"}  # which no proxy has to remove
 FROM_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -231,7 +232,7 @@ def test_a_client_is_whom_a_trusted_proxy_names_or_who_connects(
         (PROXY, "127.0.0.1, 203.0.113.3", "203.0.113.3"),  # what a client sent the proxy comes first
         (PROXY, f"203.0.113.4, {PROXY}", "203.0.113.4"),  # a proxy behind another one
     ):
-        headers = TOKEN | ({"X-Forwarded-For": forwarded} if forwarded else {})
+        headers = TOKEN | UNUSED | ({"X-Forwarded-For": forwarded} if forwarded else {})
         with asking_from(source) as asking:
             problem(asking.get(f"{url}/api/apps", headers=headers), 401, "UNAUTHENTICATED")
         *_, refusal = audit.entries(portal.store.db.read())
