@@ -40,7 +40,7 @@ test: .venv/dev.done ## run every test that needs no root, but those below SKIP
 test-hosts: .venv/dev.done ## as root: boot Debian hosts here and deploy to them
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -o console_output_style=classic $(HOSTS_PYTEST)
 
-# All targets together take SECONDS. New inputs are kept in .cache/fuzz, so that the next run continues from there; what it
+# All targets together take SECONDS. New inputs are kept in .cache/fuzz, and the next run continues from there; what it
 # finds is left beside them.
 FUZZED := package_reader:corpus text_reader:text_corpus image_reader:image_corpus
 fuzz: .venv/fuzz.done ## fuzz packages, texts and images for SECONDS=60

@@ -115,8 +115,6 @@ def test_ipv4_addresses_that_a_proxy_maps_into_ipv6_are_clients_of_their_own(tmp
     sent = f"GET / HTTP/1.1\r\n{HOST}X-Forwarded-For: {{}}\r\n\r\n"
     with site(tmp_path) as front:
         assert front.answered(sent.format("::ffff:203.0.113.7"), "127.0.0.1") > AT_ONCE
-        status = [
-            answered(front.port, sent.format(address), "127.0.0.1")[0]
-            for address in ("::ffff:203.0.113.8", "::fffe:203.0.113.7", "203.0.113.7")
-        ]
-        assert status == [503, 503, 429]
+        for other in ("::ffff:203.0.113.8", "::fffe:203.0.113.7"):
+            assert answered(front.port, sent.format(other), "127.0.0.1")[0] == 503
+        assert front.answered(sent.format("203.0.113.7"), "127.0.0.1") < AT_ONCE, "it is the first one"
