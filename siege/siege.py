@@ -38,22 +38,31 @@ class Found:
 
     attack: Attack
     flood: Flood
-    log: Log
+    logs: list[Log]
     p95_max: float
     grown: int
     counts: dict[str, int]
 
     @property
+    def failed(self) -> list[str]:
+        return [failure for log in self.logs for failure in log.failed]
+
+    @property
+    def p95(self) -> float:
+        """Of the one who had to wait longest: a device has many more requests than a developer."""
+        return max(log.p95 for log in self.logs)
+
+    @property
     def is_held(self) -> bool:
-        return not self.log.failed and self.log.p95 < self.p95_max and self.grown < DISK_MAX
+        return not self.failed and self.p95 < self.p95_max and self.grown < DISK_MAX
 
     def line(self) -> str:
         addresses = len(self.flood.addresses)
         counted = ", ".join(f"{self.counts.get(name, 0)} {name}" for name in ("opened", "refused", "open"))
         return (
             f"{self.attack.name:31} {self.flood.connections} connections of {addresses}"
-            f" address{'es' if addresses > 1 else ''} ({counted}): {len(self.log.seconds)} honest requests,"
-            f" {len(self.log.failed)} failed, p95 {self.log.p95:.2f} s, disk {self.grown / 1e6:+.1f} MB, "
+            f" address{'es' if addresses > 1 else ''} ({counted}): {sum(len(log.seconds) for log in self.logs)} honest"
+            f" requests, {len(self.failed)} failed, p95 {self.p95:.2f} s, disk {self.grown / 1e6:+.1f} MB, "
             f"{'held' if self.is_held else 'BROKEN'}"
         )
 
@@ -69,7 +78,6 @@ class Siege:
         if is_weak:
             config = self._stack.layout.root / "etc/nginx.conf"
             config.write_text(config.read_text().replace(*WEAK))
-        self._log = Log()
         self._stack.add_apps([PUSHED, READ, LARGE])
         self._bad_token = self._stack.add_developer("mallory")
         self._stack.add_apps([BAD], "mallory")
@@ -81,11 +89,12 @@ class Siege:
             self._stack.start()
             _, self._large = self._published(LARGE, LARGE_BYTES)
             url = f"http://127.0.0.1:{self._stack.port}"
-            developer = Timed(url, self._stack.developer_token, self._log)
-            self._developer = Developer(developer, PUSHED, self._scratch, Random(0))
-            self._reviewer = Reviewer(Timed(url, self._stack.reviewer_token, self._log))
+            developer = Timed(url, self._stack.developer_token)
+            rng = Random(0)
+            self._developer = Developer(developer, PUSHED, self._scratch, rng, content.icons(rng))
+            self._reviewer = Reviewer(Timed(url, self._stack.reviewer_token))
             self._device = Device(
-                self._stack.port, READ, _path(READ), *self._published(READ, READ_BYTES), self._scratch, self._log
+                self._stack.port, READ, _path(READ), *self._published(READ, READ_BYTES), self._scratch
             )
             yield self
         finally:
@@ -97,17 +106,18 @@ class Siege:
             (attack.short, SHORT_SECONDS, SHORT_P95_MAX) if is_short else (attack.size, SECONDS, P95_MAX)
         )
         flood = attack.flood(self._aim(), size)
-        log, grown, counts = self._measured(flood, seconds)
-        found = Found(attack, flood, log, p95_max, grown, counts)
+        logs, grown, counts = self._measured(flood, seconds)
+        found = Found(attack, flood, logs, p95_max, grown, counts)
         print(found.line(), flush=True)
-        for failure in found.log.failed[:SHOWN]:
+        for failure in found.failed[:SHOWN]:
             print(f"    {failure}", flush=True)
         return found.is_held
 
-    def _measured(self, flood: Flood, seconds: float) -> tuple[Log, int, dict[str, int]]:
-        """What the honest noticed, by how many bytes the disk was fuller meanwhile, and the counts of the attacker."""
-        log = Log()
-        for client in (self._developer.client, self._reviewer.client, self._device):
+    def _measured(self, flood: Flood, seconds: float) -> tuple[list[Log], int, dict[str, int]]:
+        """What each of the honest noticed, by how many bytes the disk was fuller meanwhile, the attacker's counts."""
+        clients: tuple[Timed | Device, ...] = (self._developer.client, self._reviewer.client, self._device)
+        logs = [Log() for _ in clients]
+        for client, log in zip(clients, logs, strict=True):
             client.log = log
         before = self._used()
         peak = [before]
@@ -117,7 +127,7 @@ class Siege:
         }
         with flooding(self._stack.port, flood) as counts, at_work(steps), watching(lambda: peak.append(self._used())):
             time.sleep(seconds)
-        return log, max(peak) - before, counts
+        return logs, max(peak) - before, counts
 
     def _used(self) -> int:
         return disk.used(self._stack.layout.root, self._stack.pids())
