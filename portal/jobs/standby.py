@@ -86,7 +86,7 @@ def promotion(settings: Settings) -> Iterator[Copy | None]:
                 raise FollowError(
                     f"This host never had a whole copy of {copy.store}; remove {_note(layout)} to start an empty store."
                 )
-            copies.check(layout.database)
+            copies.check(layout.database, live=True)  # a promotion that broke off may have left a WAL
             with closing(connect(layout.database, litestream=settings.litestream)) as db:
                 db.execute("PRAGMA journal_mode = WAL")  # as every store has it; copies have none
         yield copy

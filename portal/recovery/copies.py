@@ -117,10 +117,10 @@ def snapshot_name(name: str) -> str:
     return f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
 
 
-def check(path: Path) -> None:
-    """Raises BackupError unless SQLite finds the file whole."""
+def check(path: Path, *, live: bool = False) -> None:
+    """Raises BackupError unless SQLite finds the file whole; only a `live` one may have a WAL."""
     try:
-        with closing(foreign.opened(path)) as connection:
+        with closing(foreign.opened(path, live=live)) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
     except sqlite3.DatabaseError as error:
         raise BackupError(f"{path} cannot be read: {error}.") from error

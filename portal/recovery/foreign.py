@@ -42,15 +42,17 @@ LONGEST = 64 * 1024 * 1024  # bytes of a value; a manifest has 256 KiB
 STORED, VIRTUAL = "table", "virtual"  # types of tables, as PRAGMA table_list has them
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """A copy, to be read before it is known to be harmless; nothing is locked, and nothing written beside it.
+def opened(path: Path, *, live: bool = False) -> sqlite3.Connection:
+    """A copy, to be read before it is known to be harmless. Unless it is `live` and may have a WAL, nothing is locked,
+    and nothing written beside it.
 
     Raises BackupError for anything but a file, and where a view or a computed column would answer in place of rows: it
     may never end, or take all memory. Raises sqlite3.Error.
     """
     if not path.is_file():  # a pipe, or a link to a device without end
         raise BackupError(f"{path} cannot be read: it is no file.")
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    mode = "mode=ro" if live else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         if view := connection.execute("SELECT name FROM sqlite_master WHERE type = 'view' LIMIT 1").fetchone():

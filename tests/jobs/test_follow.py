@@ -7,8 +7,10 @@ command that SSH would carry.
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -306,3 +308,22 @@ def test_a_standby_without_a_whole_copy_is_not_promoted(pair: Pair) -> None:
     with pytest.raises(FollowError, match="never had a whole copy"), standby.promotion(own):
         pytest.fail("promoted")
     assert not pair.copy.database.exists()
+
+
+def test_a_promotion_that_lost_power_can_be_repeated(tmp_path: Path) -> None:
+    """Its last changes are in the WAL, of which the database has only some pages."""
+    store = make_store(tmp_path / "store")
+    database, wal = store.layout.database, store.layout.wal
+    store.db.close()
+    size = database.stat().st_size
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("INSERT INTO apps_unindexed WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n"
+                   " WHERE i < 9999) SELECT i FROM n")  # fmt: skip
+        pages = wal.read_bytes()
+    os.truncate(database, size)
+    wal.write_bytes(pages)
+    standby.write(store.layout, Copy("store", success_at=1))
+    with standby.promotion(store.settings) as copy:
+        assert copy
+    with closing(sqlite3.connect(database)) as db:
+        assert db.execute("SELECT count(*) FROM apps_unindexed").fetchone() == (9999,)
