@@ -4,7 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
-from typer._click.exceptions import BadParameter, ClickException, UsageError
+from typer._click.exceptions import BadParameter, ClickException, NoArgsIsHelpError, UsageError
 
 from portal import __version__
 from portal.cli.faults import FAULTS, plainly, sentences
@@ -50,6 +50,9 @@ def _ran() -> int:
     """The exit status of the command line; what went wrong is printed."""
     try:
         status = app(standalone_mode=False)
+    except NoArgsIsHelpError as bare:  # whose message is the help
+        bare.show()
+        return bare.exit_code
     except ClickException as wrong:
         if isinstance(wrong, BadParameter):  # whose form has more before the message
             wrong.message = plainly(wrong.message)

@@ -53,6 +53,7 @@ class SigningKey(Document):
 
     key_id: str
     from_version_code: int
+    revoked_at: str | None = None  # an older store does not send it
 
 
 class Signing(Document):

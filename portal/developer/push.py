@@ -8,7 +8,7 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from portal.developer import answers, signing, source
-from portal.developer.answers import App, Apps, Document, Me, Placed, Quotas, Versions
+from portal.developer.answers import App, Apps, Document, Me, Placed, Quotas, SigningKey, Versions
 from portal.developer.client import Busy, Client
 from portal.developer.errors import Rejected, Unreachable
 from portal.developer.patience import Patience
@@ -131,10 +131,11 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
             f" {store.next_code}, or push with --bump."
         )
     signer = _signer(store.app, code)
-    if signer not in (None, key_id):
-        raise Fault(
-            f"Version {code} of {manifest.id} must be signed with key {signer}, not {key_id}: name its file with --key."
-        )
+    if signer and signer.key_id != key_id:
+        wanted = f"Version {code} of {manifest.id} must be signed with key {printable(signer.key_id)}"
+        if signer.revoked_at:
+            raise Fault(f"{wanted}, which is revoked: ask a reviewer to announce the recovery of the app to a new key.")
+        raise Fault(f"{wanted}, not {key_id}: name its file with --key.")
 
 
 def require_quota(store: Store, prepared: source.Prepared) -> None:
@@ -156,9 +157,9 @@ def require_quota(store: Store, prepared: source.Prepared) -> None:
         raise Fault(f"The quota of {store.quota.unpublished} versions that are not published is reached. {MORE}")
 
 
-def _signer(app: App | None, code: int) -> str | None:
+def _signer(app: App | None, code: int) -> SigningKey | None:
     """The key that the app is pinned to; None before the first publish."""
-    keys = [printable(key.key_id) for key in (app.signing.keys if app else ()) if key.from_version_code <= code]
+    keys = [key for key in (app.signing.keys if app else ()) if key.from_version_code <= code]
     return keys[-1] if keys else None
 
 

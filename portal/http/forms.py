@@ -80,10 +80,10 @@ def reasons(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def _reason(fault: ErrorDetails, model: type[BaseModel]) -> str:
-    """A pattern is for programs: people get the description of the field."""
+    """A pattern is for programs: people get the description of the field, up to a semicolon."""
     declared = model.model_fields.get(str(fault["loc"][0])) if fault["loc"] else None
     if fault["type"] == "string_pattern_mismatch" and declared and declared.description:
-        return f"Must be {declared.description}"
+        return f"Must be {declared.description.partition(';')[0]}"
     return fault["msg"].removeprefix("Value error, ")
 
 

@@ -36,6 +36,7 @@ Time = Annotated[
     Field(description="UTC, RFC 3339"),
 ]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+HEX = "64 lower-case hex digits"
 DOWNLOAD_DAYS = 90
 TOKEN_DAYS_MAX = 3650
 APP_TOKEN_DAYS_MAX = 365
@@ -323,26 +324,26 @@ class Transfer(Body):
 class Seen(Body):
     sha256: Sha256 | None = Field(
         None,
-        description="SHA-256 of the package that was reviewed, in hex: 409 if the version has another one by now",
+        description=f"the SHA-256 of the package that was reviewed, {HEX}; 409 if the version has another one by now",
     )
 
 
-DIGEST_OF_IMAGES = "lower-case hex; `GET …/images` shows it: 409 if the images were changed since"
+DIGEST_OF_IMAGES = f"{HEX}; `GET …/images` shows it, and 409 is answered if the images were changed since"
 
 
 class Approval(Reason, Seen):
     images_sha256: Sha256 | None = Field(
         None,
-        description=f"digest of the images that were reviewed too, which are published with it; {DIGEST_OF_IMAGES}",
+        description=f"the digest of images that were reviewed too, and are published with it, {DIGEST_OF_IMAGES}",
     )
 
 
 class ImageApproval(Reason):
-    sha256: Sha256 = Field(description=f"digest of the images; {DIGEST_OF_IMAGES}")
+    sha256: Sha256 = Field(description=f"the digest of the images, {DIGEST_OF_IMAGES}")
 
 
 class ImageRejection(Body):
-    sha256: Sha256 = Field(description=f"digest of the images; {DIGEST_OF_IMAGES}")
+    sha256: Sha256 = Field(description=f"the digest of the images, {DIGEST_OF_IMAGES}")
     reason: Explanation = Field(description="text that is shown to the developer")
 
 

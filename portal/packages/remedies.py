@@ -48,7 +48,10 @@ REMEDIES = (
         "Sign with a key of your own; `mosis key generate` makes and registers one.",
     ),
     Remedy(r"must be signed with key", "Sign with that key. If it is lost, a reviewer can announce its recovery."),
-    Remedy(r"is revoked", "Sign with a valid key, and rotate the key of the app to it."),
+    Remedy(
+        r"is revoked",
+        "Sign with a valid key. If the app has been published with this one, ask a reviewer to announce its recovery.",
+    ),
     Remedy(r"it holds without", "Sign the package with `mosis sign`, which signs every entry of the archive."),
     Remedy(r"signature does not match", "The package changed after it was signed: sign it again as the last step."),
     Remedy(r"more than the \d+ (\(.*\) )?allowed", "Remove what the app does not need, or ask the operator for more."),

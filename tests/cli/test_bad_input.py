@@ -218,6 +218,12 @@ def test_wrong_usage_is_a_sentence(
     assert (status, text[-2:]) == (2, ".\n")
 
 
+@pytest.mark.parametrize("typed", [[], ["key"], ["review"], ["backup"]], ids=" ".join)
+def test_a_group_alone_prints_its_help_once(typed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    status, text = run(monkeypatch, typed)
+    assert (status, text.count("Usage: "), text.count("-h, --help"), "Error" in text) == (2, 1, 1, False)
+
+
 def test_a_package_whose_signature_nobody_checked_does_not_verify(
     good: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

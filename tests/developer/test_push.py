@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,9 @@ def test_what_the_store_would_refuse_is_said_before_the_upload(developer: Develo
     big = developer.app("big", payload=os.urandom(52 * 1024 * 1024), id=app_id, version_code=3)
     assert "52428800" in developer.failed(1, "push", big)
     assert len(json.loads(developer.done("versions", app_id, "--json"))) == 1
+    developer.done("key", "revoke", re.findall(r"with key (\w+), not", refused)[0])
+    refused = developer.failed(1, "push", app, "--bump", "patch", "--key", "other.pem")
+    assert "which is revoked: ask a reviewer to announce the recovery" in refused
 
 
 def test_a_draft_and_a_rejected_version_are_replaced(developer: Developer, front: Front) -> None:

@@ -242,6 +242,10 @@ def test_images_are_published_with_the_version_only_by_their_digest(publisher: P
     digest = publisher.client.get(path).json()["sha256"]
     submitted(publisher, 2)
     problem(publisher.step(2, "publish", images_sha256="0" * 64), 409, "WRONG_STATE")
+    wrong = problem(publisher.step(2, "publish", sha256="abc"), 422, "VALIDATION_ERROR")
+    assert wrong["errors"] == [
+        "sha256: Must be the SHA-256 of the package that was reviewed, 64 lower-case hex digits."
+    ]  # fmt: skip
     assert publisher.client.get(f"/api/apps/{publisher.app_id}").json()["published_code"] == 1
     publisher.step(2, "publish").raise_for_status()
     assert changed["sha256"] not in shown(publisher), "nobody has seen it"
