@@ -1,8 +1,8 @@
 """Preview links: a link shows a version as the store would show it, before anybody publishes it.
 
 A link has an id and 256 random bits, of which the hash is stored, in the form of a token: what keeps tokens out of logs
-and errors (`tokens.redacted`, nginx's log format) keeps links out as well. It belongs to a version, goes on to the
-package that replaces that, and ends with it. It opens nothing once its version is no draft and not in review.
+and errors (`tokens.redacted`, nginx's log format) keeps links out as well. It belongs to a version, moves on to
+the package that replaces that, and ends with it. It opens nothing once its version is no draft and not in review.
 """
 
 import hashlib

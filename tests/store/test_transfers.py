@@ -10,7 +10,6 @@ from portal.jobs import rebuild
 from portal.packages import signature
 from portal.recovery import records
 from portal.store import (
-    app_keys,
     apps,
     audit,
     deletion,
@@ -197,33 +196,3 @@ def test_a_tombstone_outlives_a_record_that_was_left(sold: Store, tmp_path: Path
     with pytest.raises(Refused, match="There is no app"):
         apps.get(db, APP_ID)
     assert db.execute("SELECT count(*) FROM versions").fetchone()[0] == 0
-
-
-def test_ending_an_account_is_linear_work(store: Store) -> None:
-    """A developer may register hundreds of keys an hour, and the database is locked while the account is ended."""
-    few, many = (steps_to_disable(store, f"dev{number}", number) for number in (100, 800))
-    assert many < 16 * few, "8 times as many keys and apps, not 64 times the work"
-
-
-def steps_to_disable(store: Store, developer_id: str, number: int) -> int:
-    """An account with so many keys, in a store in which so many apps of others have one."""
-    steps: list[int] = []
-    add_developer(store, developer_id, None)
-    with store.db.write() as tx:
-        key_ids = [f"{number}-{each}" for each in range(number)]
-        tx.executemany(
-            "INSERT INTO keys (key_id, developer_id, public_key, created_at) VALUES (?, ?, randomblob(32), 1)",
-            [(key_id, developer_id) for key_id in key_ids],
-        )
-        developers.add(tx, audit.OPERATOR, f"{developer_id}-other", "Other")
-        other = audit.Actor(f"{developer_id}-other", "developer", None, "test")
-        tx.execute(
-            "INSERT INTO keys VALUES (?, ?, randomblob(32), 1, NULL)", (f"of-{developer_id}", other.developer_id)
-        )
-        for key_id in key_ids:
-            app = apps.add(tx, other, f"org.example.app{key_id}", "App", "")
-            app_keys.add(tx, app.app_id, "pin", f"of-{developer_id}", 1, 1)
-        tx.set_progress_handler(lambda: steps.append(1), 100)
-        developers.disable(tx, audit.OPERATOR, developer_id, "So.")
-        tx.set_progress_handler(None, 0)
-    return len(steps)
