@@ -56,10 +56,18 @@ class SigningKey(Document):
     revoked_at: str | None = None  # an older store does not send it
 
 
+class Recovery(Document):
+    """A key that will sign an app, and from when on."""
+
+    key_id: str
+    effective_at: str
+
+
 class Signing(Document):
     """The keys of an app, the first one first."""
 
     keys: list[SigningKey]
+    pending_recovery: Recovery | None = None
 
 
 class App(Document):

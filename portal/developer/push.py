@@ -130,12 +130,22 @@ def require_possible(store: Store, prepared: source.Prepared) -> None:
             f"version_code {code} must be greater than {store.highest_published}, which has been published: raise it to"
             f" {store.next_code}, or push with --bump."
         )
-    signer = _signer(store.app, code)
-    if signer and signer.key_id != key_id:
-        wanted = f"Version {code} of {manifest.id} must be signed with key {printable(signer.key_id)}"
-        if signer.revoked_at:
-            raise Fault(f"{wanted}, which is revoked: ask a reviewer to announce the recovery of the app to a new key.")
-        raise Fault(f"{wanted}, not {key_id}: name its file with --key.")
+    if store.app:
+        _require_key(store.app, code, key_id)
+
+
+def _require_key(app: App, code: int, key_id: str) -> None:
+    signer, pending = _signer(app, code), app.signing.pending_recovery
+    if signer is None or signer.key_id == key_id:
+        return
+    wanted = f"Version {code} of {app.app_id} must be signed with key {printable(signer.key_id)}"
+    if pending and pending.key_id == key_id:
+        raise Fault(
+            f"{wanted} until {printable(pending.effective_at)}, when the recovery takes effect: push again then."
+        )
+    if signer.revoked_at:
+        raise Fault(f"{wanted}, which is revoked: ask a reviewer to announce the recovery of the app to a new key.")
+    raise Fault(f"{wanted}, not {key_id}: name its file with --key.")
 
 
 def require_quota(store: Store, prepared: source.Prepared) -> None:

@@ -63,6 +63,10 @@ def test_what_the_store_would_refuse_is_said_before_the_upload(developer: Develo
     developer.done("key", "revoke", re.findall(r"with key (\w+), not", refused)[0])
     refused = developer.failed(1, "push", app, "--bump", "patch", "--key", "other.pem")
     assert "which is revoked: ask a reviewer to announce the recovery" in refused
+    other = json.loads(developer.done("key", "show", "other.pem", "--json"))["key_id"]
+    front.post(f"{app_id}/key-recoveries", new_key_id=other, reason="Lost.")
+    refused = developer.failed(1, "push", app, "--bump", "patch", "--key", "other.pem")
+    assert "when the recovery takes effect: push again then" in refused
 
 
 def test_a_draft_and_a_rejected_version_are_replaced(developer: Developer, front: Front) -> None:
