@@ -7,7 +7,6 @@ from shlex import quote
 from pyinfra import host
 from pyinfra.api import FactBase, operation
 from pyinfra.api.exceptions import DeployError
-from pyinfra.facts.files import File
 
 from deploys.host import files
 from deploys.host.deploy import deploy
@@ -56,12 +55,12 @@ def database_there(plan: Plan) -> Generator[str]:
 def admin_token(mosis: str, path: str) -> Generator[str]:
     """The file `path` contains the first admin token, readable by the store's user only.
 
-    If the operator moves the file elsewhere, no other token is created while that one is valid, unless the database
-    comes from another host.
+    It gets another one once no admin token is valid. If the operator moves the file elsewhere, no other token is
+    created while that one is valid, unless the database comes from another host.
     """
-    create = f"{quote(mosis)} token create admin --scope admin --first"
-    if not host.get_fact(File, path=path) and not host.get_fact(Succeeds, command=f"{create} --check"):
-        yield f"{create} --days 90 --output {quote(path)}"
+    create = f"{quote(mosis)} token create admin --scope admin --first --output {quote(path)}"
+    if not host.get_fact(Succeeds, command=f"{create} --check"):
+        yield f"{create} --days 90"
 
 
 @deploy("Portal")

@@ -163,20 +163,24 @@ def token_create(
     ] = None,
     first: Annotated[
         bool,
-        typer.Option("--first", help="Only if no token of this scope is valid that was created since a restore."),
+        typer.Option(
+            "--first",
+            help="Only if no token of this scope is valid: neither the one in the file of --output, which is replaced"
+            " then, nor one that was created since a restore.",
+        ),
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="With --first: create none; exit 1 if one would be created.")
     ] = False,
 ) -> None:
     """Issue a token. With scope admin a developer who does not exist yet is added."""
-    if output is not None and output.exists():
+    if output is not None and output.exists() and not first:
         raise FileExistsError(17, "File exists", str(output))
     store = open_store(settings.load())
     if check:
-        raise typer.Exit(0 if first and _has_token(store.db.read(), scope) else 1)
+        raise typer.Exit(0 if first and _has_token(store.db.read(), scope, output) else 1)
     with store.db.write() as tx:
-        if first and _has_token(tx, scope):
+        if first and _has_token(tx, scope, output):
             print(f"a token of scope {scope} is valid (mosis token list): none is created")
             return
         if scope == "admin" and developer_id not in {d.developer_id for d in developers.every(tx)}:
@@ -185,13 +189,20 @@ def token_create(
         if output is None:
             print(text, flush=True)  # before the commit: what cannot be shown is not valid either
         else:
-            files.write_file(output, text.encode() + b"\n", mode=SECRET_MODE, replace=False)
+            files.write_file(output, text.encode() + b"\n", mode=SECRET_MODE, replace=first)
     if output is not None:
         print(f"wrote token {token.token_id} of {developer_id}, valid until {rfc3339(token.expires_at)}, to {output}")
 
 
-def _has_token(db: sqlite3.Connection, scope: tokens.Scope) -> bool:
-    """Whether a token is valid that somebody on this host was given: those of a copy may be lost with its host."""
+def _has_token(db: sqlite3.Connection, scope: tokens.Scope, kept: Path | None) -> bool:
+    """Whether a token is valid that somebody on this host was given: those of a copy may be lost with its host.
+
+    The one in the file `kept` is not.
+    """
+    if kept and kept.exists():
+        token = tokens.authenticate(db, kept.read_text(errors="replace").strip())
+        if token and token.scope == scope:
+            return True
     since = lineage.began(db)
     return any(
         one.is_valid and one.scope == scope and one.passkey is None and one.created_at >= since

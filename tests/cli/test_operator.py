@@ -63,6 +63,25 @@ def test_a_first_token_is_issued_once_until_none_is_valid(store: Store, tmp_path
     assert (tmp_path / "token").exists()
 
 
+def test_a_first_token_that_has_ended_is_replaced_in_its_file(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    create = ("token", "create", "admin", "--scope", "admin", "--first", "--output", str(file))
+    ran(store, *create)
+    ran(store, *create, "--check")
+    before = file.read_text()
+    with store.db.write() as tx:
+        tx.execute("UPDATE tokens SET expires_at = 1")
+    assert mosis(store, *create, "--check").returncode == 1
+    ran(store, *create)
+    assert file.read_text() != before
+    assert tokens.authenticate(store.db.read(), file.read_text().strip())
+    with store.db.write() as tx:  # it is known on this host, whatever database it came with
+        tx.execute("UPDATE tokens SET created_at = created_at - 3600")
+        lineage.begin(tx, lineage.RESTORED, "a copy", 2)
+    ran(store, *create, "--check")
+    assert "exists already" in mosis(store, *create[:5], *create[6:]).stderr  # only a first one replaces
+
+
 @pytest.mark.parametrize("begun", [lineage.RESTORED, lineage.PROMOTED])
 def test_a_host_that_took_a_copy_over_has_a_first_token_of_its_own(store: Store, tmp_path: Path, begun: str) -> None:
     create = ("token", "create", "admin", "--scope", "admin", "--first", "--output")
