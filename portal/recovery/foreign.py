@@ -40,14 +40,15 @@ NAMES: Mapping[tuple[str, str], Check] = {
 """The same of some tables alone."""
 LONGEST = 64 * 1024 * 1024  # bytes of a value; a manifest has 256 KiB
 STORED, VIRTUAL = "table", "virtual"  # types of tables, as PRAGMA table_list has them
+EXPRESSION = -2  # in place of the number of a column, as PRAGMA index_xinfo has it
 
 
 def opened(path: Path, *, live: bool = False) -> sqlite3.Connection:
     """A copy, to be read before it is known to be harmless. Unless it is `live` and may have a WAL, nothing is locked,
     and nothing written beside it.
 
-    Raises BackupError for anything but a file, and where a view or a computed column would answer in place of rows: it
-    may never end, or take all memory. Raises sqlite3.Error.
+    Raises BackupError for anything but a file, and where a view, a computed column or an index would compute something:
+    it may never end, or take all memory. Raises sqlite3.Error.
     """
     if not path.is_file():  # a pipe, or a link to a device without end
         raise BackupError(f"{path} cannot be read: it is no file.")
@@ -59,6 +60,11 @@ def opened(path: Path, *, live: bool = False) -> sqlite3.Connection:
             raise BackupError(f"{path} has the view {view[0]!a}, which no release has: somebody changed this copy.")
         for table in tables(connection, STORED):
             columns(connection, table)
+        if index := _unknown_index(connection):
+            raise BackupError(
+                f"{path} has the index {index!a}, which this release does not know: a later one made it, or somebody"
+                " changed this copy."
+            )
     except BaseException:
         connection.close()
         raise
@@ -89,6 +95,30 @@ def columns(db: sqlite3.Connection, table: str) -> list[str]:
     if computed := [name for _, name, *_, hidden in found if hidden]:
         raise BackupError(f"its table {table} computes the column {computed[0]!a}: somebody changed this copy.")
     return [name for _, name, *_ in found]
+
+
+def _unknown_index(db: sqlite3.Connection) -> str | None:
+    """The name of an index that computes something which the releases do not: SQLite does so to check the file."""
+    found = _computing_indexes(db)
+    if not found:
+        return None
+    with closing(sqlite3.connect(":memory:")) as known:
+        for sql in schema.migrations():
+            known.executescript(sql)
+            found -= _computing_indexes(known)
+    return next((name for name, _ in sorted(found)), None)
+
+
+def _computing_indexes(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Name and SQL of the indexes with an expression, or of some rows only; by PRAGMAs, as `tables`."""
+    sql = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'"))
+    every = [row[1] for row in db.execute("PRAGMA table_list") if row[0] == "main"]
+    indexes = [index for table in every for index in db.execute(f"PRAGMA index_list({_quoted(table)})")]
+    return {(name, str(sql.get(name))) for _, name, _, _, partial in indexes if partial or _has_expression(db, name)}
+
+
+def _has_expression(db: sqlite3.Connection, index: str) -> bool:
+    return any(column == EXPRESSION for _, column, *_ in db.execute(f"PRAGMA index_xinfo({_quoted(index)})"))
 
 
 def _quoted(name: str) -> str:
