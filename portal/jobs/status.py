@@ -187,7 +187,9 @@ def _retention(store: Store) -> Iterator[Line]:
 
 
 def _tokens(store: Store) -> Iterator[Line]:
-    """Only if some end soon; their owners see it at /api/me."""
+    """Only if some end soon, which their owners see at /api/me, or if nobody can sign in to administer."""
+    if tokens.is_without_admin(store.db.read()):
+        yield Line("tokens", True, "no admin token is valid: deploy, or run `mosis token create admin --scope admin`")
     if ending := tokens.ending(store.db.read(), TOKEN_DAYS):
         named = ", ".join(
             f"{one.token_id} of {one.developer_id} {shown(one.expires_at)}" for one in ending[:TOKENS_NAMED]

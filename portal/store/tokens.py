@@ -278,5 +278,11 @@ def ending(db: sqlite3.Connection, days: int) -> list[Token]:
     return [Token(*row) for row in rows]
 
 
+def is_without_admin(db: sqlite3.Connection) -> bool:
+    """Whether every admin token and passkey has ended, of those that are listed."""
+    query = "SELECT max(revoked_at IS NULL AND expires_at > ?) FROM tokens WHERE scope = 'admin'"
+    return db.execute(query, (now(),)).fetchone()[0] == 0
+
+
 def _hash(secret: str, app_id: str | None) -> bytes:
     return hashlib.sha256((f"{app_id} {secret}" if app_id else secret).encode()).digest()

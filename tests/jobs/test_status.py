@@ -248,6 +248,18 @@ def test_a_store_that_nobody_replicates_is_a_fault(tmp_path: Path) -> None:
     assert not line.ok and "does not run" in line.text
 
 
+def test_a_store_whose_admin_tokens_have_ended_says_so(store: Store) -> None:
+    assert "tokens" not in lines_of(store)  # this one never had any
+    add_developer(store, "olga", None, "admin")
+    assert "tokens" not in lines_of(store)
+    with store.db.write() as tx:
+        tx.execute("UPDATE tokens SET expires_at = 1")
+    line = line_of(store, "tokens")
+    assert line.ok and "no admin token is valid" in line.text
+    add_developer(store, "ola", None, "admin")
+    assert "tokens" not in lines_of(store)
+
+
 def test_a_token_in_use_is_named_before_it_ends(store: Store) -> None:
     text = add_developer(store, "acme", key=None)  # for a day
     token = tokens.authenticate(store.db.read(), text)
