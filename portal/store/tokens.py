@@ -281,7 +281,8 @@ def ending(db: sqlite3.Connection, days: int) -> list[Token]:
 def is_without_admin(db: sqlite3.Connection) -> bool:
     """Whether every admin token and passkey has ended, of those that are listed."""
     query = "SELECT max(revoked_at IS NULL AND expires_at > ?) FROM tokens WHERE scope = 'admin'"
-    return db.execute(query, (now(),)).fetchone()[0] == 0
+    valid: int | None = db.execute(query, (now(),)).fetchone()[0]
+    return valid == 0
 
 
 def _hash(secret: str, app_id: str | None) -> bytes:
