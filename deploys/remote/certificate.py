@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -53,6 +54,8 @@ def server_of(certificate: str, key: str) -> ssl.SSLContext:
     """A server with these files, as nginx reads them. Raises Unusable."""
     try:
         for path in (certificate, key):
+            if not stat.S_ISREG(Path(path).stat().st_mode):  # nothing may ever come from a pipe
+                raise Unusable(f"cannot be used: {path} is not a regular file")
             Path(path).read_bytes()
     except OSError as error:
         raise Unusable(f"cannot be used: {error.filename}: {error.strerror}") from None

@@ -166,6 +166,8 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     assert "contains no certificate in PEM" in pair.fault()
     pair.certificate.unlink()
     assert pair.fault() == f"cannot be used: {pair.certificate}: No such file or directory"
+    os.mkfifo(pair.certificate)  # nothing is ever written to it
+    assert pair.fault() == f"cannot be used: {pair.certificate} is not a regular file"
 
 
 def test_a_certificate_has_a_time(tmp_path: Path) -> None:
