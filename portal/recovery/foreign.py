@@ -50,7 +50,11 @@ def opened(path: Path, *, live: bool = False) -> sqlite3.Connection:
     Raises BackupError for anything but a file, and where a view, a computed column or an index would compute something:
     it may never end, or take all memory. Raises sqlite3.Error.
     """
-    if not path.is_file():  # a pipe, or a link to a device without end
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise BackupError(f"{path} cannot be read: {error.strerror}.") from error
+    if not is_file:  # a pipe, or a link to a device without end
         raise BackupError(f"{path} cannot be read: it is no file.")
     mode = "mode=ro" if live else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)

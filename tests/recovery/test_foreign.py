@@ -17,6 +17,7 @@ from portal.store.layout import Layout, LeadsOutside
 from portal.store.store import Store, open_store
 from tests.support.many import OWNER, fill
 from tests.support.portal import add_developer, mosis
+from tests.support.unprivileged import unreadable
 
 OUT = "../../escaped"
 BYTES = b"#!/bin/sh\n"
@@ -291,6 +292,15 @@ def test_what_is_no_file_on_a_drive_is_not_opened(tmp_path: Path) -> None:
     assert mending.fault(tmp_path / "icon", empty, lambda size: None) is not None
     with pytest.raises(OSError, match="not a regular file"):
         files.content(tmp_path / "icon", 1)
+
+
+def test_a_copy_in_a_directory_of_somebody_else_cannot_be_read(tmp_path: Path) -> None:
+    """One of several: the others are looked at all the same."""
+    (place := tmp_path / "snapshots").mkdir()
+    with unreadable(place):
+        assert lineage.origins_of(place / "portal.db") == set()
+        with pytest.raises(BackupError, match="cannot be read: Permission denied"):
+            lineage.point_of(place / "portal.db")
 
 
 def test_what_should_be_small_on_a_drive_is_read_no_further(tmp_path: Path) -> None:
