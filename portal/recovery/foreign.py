@@ -154,18 +154,16 @@ def _require_programs(db: sqlite3.Connection) -> None:
     number: int = db.execute("PRAGMA user_version").fetchone()[0]
     steps = schema.migrations()
     present, known = _programs(db), _programs_of(steps[:number])
-    if unknown := sorted(present - known):
-        kind, name, _ = unknown[0]
-        why = (
-            f"it has schema {number}, this release has {len(steps)}: restore it with the release that wrote it, or a"
-            " later one."
-            if number > len(steps)  # what that adds cannot be told from what somebody added
-            else "somebody changed this copy."
-        )
+    why = (
+        f"it has schema {number}, this release has {len(steps)}: restore it with the release that wrote it, or a later"
+        " one."
+        if number > len(steps)  # what that changes cannot be told from what somebody changed
+        else "somebody changed this copy."
+    )
+    for kind, name, _ in sorted(present - known):
         raise BackupError(f"it has the {kind} {name!r}, which this release does not know: {why}")
-    if number <= len(steps) and (missing := sorted(known - present)):  # a later release may have removed some
-        kind, name, _ = missing[0]
-        raise BackupError(f"it lacks the {kind} {name!r}: somebody changed this copy.")
+    for kind, name, _ in sorted(known - present):
+        raise BackupError(f"it lacks the {kind} {name!r}: {why}")
 
 
 def _programs(db: sqlite3.Connection) -> set[tuple[str, str, str]]:
