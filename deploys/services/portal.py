@@ -59,7 +59,9 @@ def admin_token(mosis: str, path: str) -> Generator[str]:
     created while that one is valid, unless the database comes from another host.
     """
     create = f"{quote(mosis)} token create admin --scope admin --first --output {quote(path)}"
-    if not host.get_fact(Succeeds, command=f"{create} --check"):
+    # A dry run before `mosis` is there, or there again, can only look for the file.
+    valid = f"if test -e {quote(mosis)}; then {create} --check; else test -s {quote(path)}; fi"
+    if not host.get_fact(Succeeds, command=valid):
         yield f"{create} --days 90"
 
 
