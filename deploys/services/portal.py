@@ -59,8 +59,8 @@ def admin_token(mosis: str, path: str) -> Generator[str]:
     created while that one is valid, unless the database comes from another host.
     """
     create = f"{quote(mosis)} token create admin --scope admin --first --output {quote(path)}"
-    # A dry run before `mosis` is there, or there again, can only look for the file.
-    valid = f"if test -e {quote(mosis)}; then {create} --check; else test -s {quote(path)}; fi"
+    # In a dry run mosis may not work yet, or not again, and says nothing: then the file counts.
+    valid = f'found=$({create} --check 2>/dev/null) || {{ test -z "$found" && test -s {quote(path)}; }}'
     if not host.get_fact(Succeeds, command=valid):
         yield f"{create} --days 90"
 

@@ -178,7 +178,10 @@ def token_create(
         raise FileExistsError(17, "File exists", str(output))
     store = open_store(settings.load())
     if check:
-        raise typer.Exit(0 if first and _has_token(store.db.read(), scope, output) else 1)
+        if first and _has_token(store.db.read(), scope, output):
+            return
+        print(f"no token of scope {scope} is valid: one would be created")
+        raise typer.Exit(1)
     with store.db.write() as tx:
         if first and _has_token(tx, scope, output):
             print(f"a token of scope {scope} is valid (mosis token list): none is created")

@@ -103,11 +103,9 @@ def columns(db: sqlite3.Connection, table: str) -> list[str]:
 
 def _unknown_index(db: sqlite3.Connection) -> str | None:
     """The name of an index that computes something which the releases do not: SQLite does so to check the file."""
-    found = _computing_indexes(db)
-    if not found:
-        return None
+    found, steps = _computing_indexes(db), iter(schema.migrations())
     with closing(sqlite3.connect(":memory:")) as known:
-        for sql in schema.migrations():
+        while found and (sql := next(steps, None)):  # no step beyond those: it may not work yet
             known.executescript(sql)
             found -= _computing_indexes(known)
     return next((name for name, _ in sorted(found)), None)

@@ -71,7 +71,8 @@ def test_a_first_token_that_has_ended_is_replaced_in_its_file(store: Store, tmp_
     before = file.read_text()
     with store.db.write() as tx:
         tx.execute("UPDATE tokens SET expires_at = 1")
-    assert mosis(store, *create, "--check").returncode == 1
+    checked = mosis(store, *create, "--check")
+    assert (checked.returncode, checked.stdout) == (1, "no token of scope admin is valid: one would be created\n")
     ran(store, *create)
     assert file.read_text() != before
     assert tokens.authenticate(store.db.read(), file.read_text().strip())

@@ -128,6 +128,15 @@ def test_a_schema_that_no_release_makes_hides_nothing(tmp_path: Path, script: st
             foreign.require_harmless(db)
 
 
+def test_a_copy_is_read_before_a_migration_that_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That one may be broken, which the trial on a copy then says."""
+    path = tmp_path / "copy.db"
+    schema.migrate(path, litestream=False)
+    steps = [*schema.migrations(), "DELETE FROM absent"]
+    monkeypatch.setattr(schema, "migrations", lambda: steps)
+    foreign.opened(path).close()
+
+
 def test_a_snapshot_of_an_older_schema_has_its_own_programs(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with closing(sqlite3.connect(path)) as db:
